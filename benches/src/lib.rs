@@ -1,0 +1,2 @@
+//! The workloads of docs/performance.md
+#![forbid(unsafe_code)]

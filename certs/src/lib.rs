@@ -1,0 +1,2 @@
+//! Cluster CA, node certificates, trust, and plain rustls configs
+#![forbid(unsafe_code)]

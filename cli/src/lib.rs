@@ -1,0 +1,2 @@
+//! The myrmidon command
+#![forbid(unsafe_code)]

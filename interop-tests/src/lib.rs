@@ -1,0 +1,2 @@
+//! Real processes on both transports: Rust and Python nodes, legacy peers, faults
+#![forbid(unsafe_code)]

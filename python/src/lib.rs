@@ -1,0 +1,2 @@
+//! The Python extension module myrmidon._core
+#![forbid(unsafe_code)]

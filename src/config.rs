@@ -1,0 +1,80 @@
+//! Plain configuration with documented defaults.
+
+use std::time::Duration;
+
+/// How a runtime is made. Fixed once the runtime runs.
+#[derive(Clone, Debug)]
+pub struct RuntimeConfig {
+    /// Worker threads that run Rust actors. Default: the number of cores.
+    pub workers: usize,
+    /// Threads of the tokio runtime that owns sockets. Default: 1.
+    pub io_threads: usize,
+    /// Messages an actor handles before it goes to the back of the run queue, where its spawn
+    /// options do not say otherwise. Default: 100.
+    pub budget: u32,
+    /// The longest slice of one actor, whatever its budget. Default: 500 us.
+    pub slice: Duration,
+    /// The mesh.
+    pub node: NodeConfig,
+}
+
+impl Default for RuntimeConfig {
+    fn default() -> Self {
+        Self {
+            workers: std::thread::available_parallelism().map_or(2, usize::from),
+            io_threads: 1,
+            budget: 100,
+            slice: Duration::from_micros(500),
+            node: NodeConfig::default(),
+        }
+    }
+}
+
+/// Limits and clocks of the mesh (`docs/semantics`, limits and numbers).
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// How often a monitored peer is pinged. Default: 1 s.
+    pub heartbeat: Duration,
+    /// Without a sign of life for so long a peer is down. Default: 5 s.
+    pub down_after: Duration,
+    /// Deadline of a connection attempt, handshake included. Default: 5 s.
+    pub connect_timeout: Duration,
+    /// Deadline of a resolve or a ping. Default: 5 s.
+    pub request_timeout: Duration,
+    /// How long a blocking remote send waits for room. Default: 5 s.
+    pub send_timeout: Duration,
+    /// Outbound queue of one peer, messages. Default: 65 536 (L10).
+    pub outbound_messages: usize,
+    /// Outbound queue of one peer, bytes. Default: 16 MiB (L10).
+    pub outbound_bytes: usize,
+    /// Largest payload sent to a level-1 peer. Default: 1 MiB (L02).
+    pub max_sent_payload: usize,
+    /// Largest payload accepted from a level-1 peer. Default: 64 MiB (L02).
+    pub max_accepted_payload: usize,
+    /// First pause before a lost peer is dialled again; doubles up to `reconnect_cap`, full jitter.
+    /// Default: 100 ms (L28).
+    pub reconnect_first: Duration,
+    /// The longest such pause. Default: 5 s; peers on loopback use at most 500 ms.
+    pub reconnect_cap: Duration,
+    /// Connections at once, both ways. Default: 1 024 (L07).
+    pub max_connections: usize,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(1),
+            down_after: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(5),
+            send_timeout: Duration::from_secs(5),
+            outbound_messages: 65_536,
+            outbound_bytes: 16 << 20,
+            max_sent_payload: 1 << 20,
+            max_accepted_payload: 64 << 20,
+            reconnect_first: Duration::from_millis(100),
+            reconnect_cap: Duration::from_secs(5),
+            max_connections: 1024,
+        }
+    }
+}

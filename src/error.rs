@@ -1,0 +1,85 @@
+//! One error type per operation; where a message could not be delivered, the error hands it back.
+
+use crate::pid::Pid;
+
+/// Why a local send failed. The message is handed back.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError<M> {
+    /// No actor has this PID (it ended, or the PID is not of this runtime).
+    #[error("no actor {pid} here: it has ended, or the PID belongs to another node or runtime")]
+    NoProcess {
+        /// The PID as given.
+        pid: Pid,
+        /// The message.
+        message: M,
+    },
+    /// The actor takes typed messages only and has no codec for bytes.
+    #[error("actor {pid} does not take bytes: use its typed reference, or give the actor a codec")]
+    NotBytes {
+        /// The PID as given.
+        pid: Pid,
+        /// The message.
+        message: M,
+    },
+}
+
+impl<M> SendError<M> {
+    /// The message that was not delivered.
+    pub fn into_message(self) -> M {
+        match self {
+            Self::NoProcess { message, .. } | Self::NotBytes { message, .. } => message,
+        }
+    }
+
+    /// The same error around another form of the message.
+    pub fn map<N>(self, f: impl FnOnce(M) -> N) -> SendError<N> {
+        match self {
+            Self::NoProcess { pid, message } => SendError::NoProcess { pid, message: f(message) },
+            Self::NotBytes { pid, message } => SendError::NotBytes { pid, message: f(message) },
+        }
+    }
+}
+
+/// Why a name could not be registered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegisterError {
+    /// Another living actor has the name.
+    #[error("the name {name:?} belongs to the living actor {owner}: unregister it first, or choose another")]
+    Taken {
+        /// The name.
+        name: String,
+        /// Who has it.
+        owner: Pid,
+    },
+    /// The actor to be named is not alive.
+    #[error("cannot name actor {0}: it is not alive")]
+    NoProcess(Pid),
+    /// Empty, longer than 255 bytes, or beginning with NUL.
+    #[error("{name:?} cannot be a name: {reason}")]
+    BadName {
+        /// The name, cut to a line.
+        name: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The node holds as many names as it may (L18).
+    #[error("the registry is full ({0} names)")]
+    Full(usize),
+}
+
+/// Why a hot swap was refused at the call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SwapError {
+    /// No such actor.
+    #[error("cannot swap the code of actor {0}: it is not alive")]
+    NoProcess(Pid),
+    /// The new behaviour takes another type of message.
+    #[error("cannot swap the code of actor {0}: the new behaviour takes another type of message")]
+    MessageType(Pid),
+    /// There is no older version to go back to.
+    #[error("actor {0} has no earlier version to go back to")]
+    NoHistory(Pid),
+}

@@ -1,0 +1,2 @@
+//! The conformance suite that every transport passes, and fault decorators
+#![forbid(unsafe_code)]

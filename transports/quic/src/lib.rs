@@ -1,0 +1,2 @@
+//! The QUIC transport of Myrmidon
+#![forbid(unsafe_code)]

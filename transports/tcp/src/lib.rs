@@ -1,0 +1,2 @@
+//! The TCP transport of Myrmidon
+#![forbid(unsafe_code)]
