@@ -9,5 +9,6 @@ pub mod config;
 pub mod error;
 pub mod pid;
 pub mod transport;
+pub mod wire;
 
 pub use pid::Pid;

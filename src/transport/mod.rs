@@ -12,7 +12,9 @@ mod address;
 mod error;
 
 pub use address::{AddrParseError, NodeAddr};
-pub use error::{CloseCode, TransportError};
+pub use error::TransportError;
+
+pub use crate::wire::CloseCode;
 
 use async_trait::async_trait;
 use bytes::Bytes;
