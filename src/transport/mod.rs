@@ -10,6 +10,7 @@
 
 mod address;
 mod error;
+pub mod memory;
 
 pub use address::{AddrParseError, NodeAddr};
 pub use error::TransportError;
