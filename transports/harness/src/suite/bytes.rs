@@ -1,0 +1,111 @@
+//! What is written arrives.
+
+use bytes::Bytes;
+use myrmidon::transport::{LaneReceiver, LaneSender};
+
+use crate::noise::Noise;
+use crate::pair::{drain, receive, send};
+use crate::{Pair, Subject, within};
+
+/// Payloads of 1 byte to 8 MiB, written in arbitrary batches of arbitrary pieces, arrive as they
+/// were, in both directions.
+pub async fn bytes_arrive_intact_and_in_order(subject: &Subject) {
+    let pair = Pair::connect(subject).await;
+    let ((mut tx, mut rx), (mut back, mut there)) = pair.lane().await;
+    for len in [1, 2, 7, 1_000, 65_535, 65_536, 65_537, 1 << 20, 8 << 20] {
+        let data = Noise::new(len as u64).bytes(len);
+        carry(&mut tx, &mut there, &data, len as u64 + 1).await;
+        carry(&mut back, &mut rx, &data, len as u64 + 2).await;
+    }
+}
+
+/// Both sides write 4 MiB at the same time on one lane; neither waits for the other.
+pub async fn both_directions_carry_at_once(subject: &Subject) {
+    let pair = Pair::connect(subject).await;
+    let ((mut tx, mut rx), (mut back, mut there)) = pair.lane().await;
+    let (one, other) = (Noise::new(1).bytes(4 << 20), Noise::new(2).bytes(4 << 20));
+    tokio::join!(carry(&mut tx, &mut there, &one, 3), carry(&mut back, &mut rx, &other, 4));
+}
+
+/// After `write` every buffer is empty; writing nothing, or empty buffers, is fine.
+pub async fn written_buffers_are_left_empty(subject: &Subject) {
+    let pair = Pair::connect(subject).await;
+    let ((mut tx, _rx), (_back, mut there)) = pair.lane().await;
+    within("an empty write", tx.write(&mut [])).await.expect("an empty write");
+    within("an empty write", tx.write(&mut [Bytes::new(), Bytes::new()])).await.expect("an empty write");
+    let mut bufs: Vec<Bytes> = (0..300_u16).map(|n| Bytes::copy_from_slice(&n.to_be_bytes())).collect();
+    let sent = bufs.concat();
+    within("a batch", tx.write(&mut bufs)).await.expect("write");
+    assert!(bufs.iter().all(Bytes::is_empty));
+    assert_eq!(receive(&mut *there, sent.len()).await, sent);
+}
+
+/// `read(max)` gives 1 to `max` bytes, never an empty piece.
+pub async fn reading_keeps_to_its_maximum(subject: &Subject) {
+    let pair = Pair::connect(subject).await;
+    let ((mut tx, _rx), (_back, mut there)) = pair.lane().await;
+    let data = Noise::new(5).bytes(10_000);
+    send(&mut *tx, data.clone()).await;
+    within("finish", tx.finish()).await.expect("finish");
+    let (mut got, mut max) = (vec![], 1);
+    while let Some(piece) = within("read", there.read(max)).await.expect("read") {
+        assert!((1..=max).contains(&piece.len()), "{} bytes for a maximum of {max}", piece.len());
+        got.extend_from_slice(&piece);
+        max = max * 2 % 4_095;
+    }
+    assert_eq!(got, data);
+}
+
+/// Reading that is given up again and again loses and repeats nothing.
+pub async fn reading_is_cancel_safe(subject: &Subject) {
+    let pair = Pair::connect(subject).await;
+    let ((mut tx, _rx), (_back, mut there)) = pair.lane().await;
+    let data = Noise::new(6).bytes(1 << 20);
+    let writing = async {
+        for piece in Noise::new(7).pieces(data.clone()) {
+            send(&mut *tx, piece).await;
+            tokio::task::yield_now().await;
+        }
+        tx.finish().await.expect("finish");
+    };
+    let mut got = vec![];
+    let reading = async {
+        loop {
+            tokio::select! {
+                biased;
+                piece = there.read(1_000) => match piece.expect("read") {
+                    Some(piece) => got.extend_from_slice(&piece),
+                    None => break,
+                },
+                () = tokio::task::yield_now() => {}
+            }
+        }
+    };
+    within("a megabyte", async { tokio::join!(writing, reading) }).await;
+    assert_eq!(got.len(), data.len());
+    assert_eq!(got, data);
+}
+
+/// Writes `data` in batches, which `seed` decides, while the other side reads it.
+async fn carry(tx: &mut Box<dyn LaneSender>, rx: &mut Box<dyn LaneReceiver>, data: &Bytes, seed: u64) {
+    let writing = async {
+        let mut noise = Noise::new(seed);
+        let mut pieces = noise.pieces(data.clone());
+        let mut rest = &mut pieces[..];
+        while !rest.is_empty() {
+            let count = 1 + noise.below(rest.len().min(200) as u64) as usize;
+            let (batch, later) = rest.split_at_mut(count);
+            within("write a batch", tx.write(batch)).await.expect("write");
+            rest = later;
+        }
+    };
+    let (got, ()) = tokio::join!(receive(&mut **rx, data.len()), writing);
+    assert!(got == *data, "{} bytes arrived changed", data.len());
+}
+
+/// A finished lane ends after exactly its bytes: also for callers outside of this module.
+pub(crate) async fn expect_exactly(rx: &mut dyn LaneReceiver, data: &[u8]) {
+    let (got, end) = drain(rx).await;
+    assert!(got == data, "{} bytes arrived, not the {} that were written", got.len(), data.len());
+    end.expect("a finished lane ends in good order");
+}
