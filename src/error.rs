@@ -1,9 +1,11 @@
 //! One error type per operation; where a message could not be delivered, the error hands it back.
 
+use std::fmt;
+
 use crate::pid::Pid;
 
 /// Why a local send failed. The message is handed back.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError<M> {
     /// No actor has this PID (it ended, or the PID is not of this runtime).
@@ -38,6 +40,13 @@ impl<M> SendError<M> {
             Self::NoProcess { pid, message } => SendError::NoProcess { pid, message: f(message) },
             Self::NotBytes { pid, message } => SendError::NotBytes { pid, message: f(message) },
         }
+    }
+}
+
+/// Leaves the message out, so that it need not be `Debug`.
+impl<M> fmt::Debug for SendError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -5,10 +5,19 @@
 //! (supervision, registry, timer, buffer) → node → runtime`.
 #![deny(unsafe_code)]
 
+pub mod actor;
+pub mod buffer;
 pub mod config;
 pub mod error;
+pub mod mailbox;
 pub mod pid;
+pub mod registry;
+pub mod runtime;
+pub mod scheduler;
+pub mod supervision;
+pub mod timer;
 pub mod transport;
 pub mod wire;
 
 pub use pid::Pid;
+pub use runtime::{Runtime, RuntimeBuilder};

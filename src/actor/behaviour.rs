@@ -1,0 +1,83 @@
+//! The trait under every kind of actor.
+
+use std::any::{Any, TypeId};
+
+use bytes::Bytes;
+
+use super::{Context, ExitReason, ParkedFuture, SystemMessage};
+use crate::mailbox::Payload;
+
+/// What an actor does after a message.
+#[must_use]
+pub enum Flow {
+    /// Wait for the next message.
+    Continue,
+    /// End with this reason.
+    Stop(ExitReason),
+    /// The message is not finished: poll this future, and take no further message until it is
+    /// done. Urgent signals still run meanwhile (S41).
+    Park(ParkedFuture),
+}
+
+/// The code and state of an actor, as the runtime sees it.
+///
+/// Most users write an [`Actor`](super::Actor) or an [`AsyncActor`](super::AsyncActor); language
+/// bindings implement this directly. A panic in any method ends the actor with
+/// [`ExitReason::Panic`].
+pub trait Behaviour: Send + 'static {
+    /// Called once, before the first message.
+    fn started(&mut self, cx: &mut Context<'_>) -> Flow {
+        let _ = cx;
+        Flow::Continue
+    }
+
+    /// Handles one user message.
+    fn handle(&mut self, message: Payload, cx: &mut Context<'_>) -> Flow;
+
+    /// Handles a system message: a DOWN of a monitored actor, a trapped EXIT, news of a hot swap, a
+    /// PING or PONG. Ignored by default.
+    fn system(&mut self, message: SystemMessage, cx: &mut Context<'_>) -> Flow {
+        let _ = (message, cx);
+        Flow::Continue
+    }
+
+    /// Called once at the end, with the reason, unless the actor was killed or panicked.
+    fn stopped(&mut self, reason: &ExitReason) {
+        let _ = reason;
+    }
+
+    /// Which messages it takes. A hot swap must not change it (D5).
+    fn message_type(&self) -> TypeId {
+        TypeId::of::<Bytes>()
+    }
+
+    /// Whether `send(pid, bytes)` is accepted for it (D4).
+    fn accepts_bytes(&self) -> bool {
+        true
+    }
+
+    /// Whether [`started`](Self::started) has something to do. A behaviour that says `false` costs
+    /// no slice of its own at spawn.
+    fn starts(&self) -> bool {
+        true
+    }
+
+    /// What a newer version may take over in [`upgrade`](Self::upgrade); `None` where there is no
+    /// state, or while a parked future has it.
+    fn state(&mut self) -> Option<&mut dyn Any> {
+        None
+    }
+
+    /// Called on the new code when it replaces `version`, with the old code's
+    /// [`state`](Self::state). An error keeps the old code, which must then still be usable (S40).
+    fn upgrade(&mut self, old: Option<&mut dyn Any>, version: u64) -> Result<(), String> {
+        let _ = (old, version);
+        Ok(())
+    }
+}
+
+impl From<()> for Flow {
+    fn from((): ()) -> Self {
+        Self::Continue
+    }
+}

@@ -1,0 +1,84 @@
+//! What only the running owner of an actor touches.
+
+use std::collections::{HashMap, HashSet};
+
+use super::Behaviour;
+use super::parked::Parked;
+use super::signal::{Envelope, MonitorRef, Swap, Watcher};
+use crate::mailbox::Chain;
+use crate::pid::Pid;
+
+/// Earlier versions kept for rollback; older ones are dropped.
+const HISTORY: usize = 8;
+
+pub(crate) struct Cell {
+    pub(super) behaviour: Box<dyn Behaviour>,
+    /// Taken from the inbox and not yet handled, in order.
+    pub(super) backlog: Chain<Envelope>,
+    pub(super) parked: Option<Parked>,
+    /// Messages per slice.
+    pub(super) budget: u32,
+    /// The version of `behaviour`.
+    pub(super) version: u64,
+    pub(super) started: bool,
+    pub(super) bonds: Bonds,
+}
+
+/// Links, monitors, and other things that most actors never have; allocated when first used.
+#[derive(Default)]
+pub(crate) struct Bonds {
+    pub(super) trap_exit: bool,
+    tables: Option<Box<BondTables>>,
+}
+
+#[derive(Default)]
+pub(super) struct BondTables {
+    pub(super) links: HashSet<Pid>,
+    /// Who is told when this actor ends.
+    pub(super) watchers: Vec<(MonitorRef, Watcher)>,
+    /// Whom this actor monitors. A DOWN whose reference is not here is dropped (S27).
+    pub(super) monitoring: HashMap<MonitorRef, Pid>,
+    /// Urgent swaps that came while a future was parked.
+    pub(super) waiting_swaps: Vec<Swap>,
+    /// Earlier versions, oldest first.
+    pub(super) history: Vec<(u64, Box<dyn Behaviour>)>,
+}
+
+impl Cell {
+    pub(super) fn new(behaviour: Box<dyn Behaviour>, budget: u32) -> Self {
+        Self {
+            behaviour,
+            backlog: Chain::new(),
+            parked: None,
+            budget: budget.max(1),
+            version: 1,
+            started: false,
+            bonds: Bonds::default(),
+        }
+    }
+
+    /// Keeps `behaviour` for a rollback.
+    pub(super) fn remember(&mut self, version: u64, behaviour: Box<dyn Behaviour>) {
+        let history = &mut self.bonds.tables().history;
+        if history.len() == HISTORY {
+            history.remove(0);
+        }
+        history.push((version, behaviour));
+    }
+}
+
+impl Bonds {
+    /// The tables, made if need be.
+    pub(super) fn tables(&mut self) -> &mut BondTables {
+        self.tables.get_or_insert_default()
+    }
+
+    /// The tables, if anything was ever put in.
+    pub(super) fn existing(&mut self) -> Option<&mut BondTables> {
+        self.tables.as_deref_mut()
+    }
+
+    pub(super) fn take(&mut self) -> BondTables {
+        self.tables.take().map_or_else(BondTables::default, |tables| *tables)
+    }
+}

@@ -1,0 +1,105 @@
+//! What a handler may see and do.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use super::cell::Bonds;
+use super::signal::{MonitorRef, Signal};
+use super::{Behaviour, ExitReason, SpawnOptions, System};
+use crate::error::SendError;
+use crate::mailbox::Payload;
+use crate::pid::Pid;
+
+thread_local! {
+    static CURRENT: Cell<Option<Pid>> = const { Cell::new(None) };
+}
+
+/// The actor whose handler runs on this thread, if any.
+pub fn current() -> Option<Pid> {
+    CURRENT.get()
+}
+
+/// Marks the actor that runs on this thread until dropped.
+pub(super) struct Running(Option<Pid>);
+
+impl Running {
+    pub(super) fn enter(pid: Pid) -> Self {
+        Self(CURRENT.replace(Some(pid)))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        CURRENT.set(self.0);
+    }
+}
+
+/// Passed to every handler: the actor's own PID, and what it may do.
+pub struct Context<'a> {
+    pub(super) system: &'a Arc<System>,
+    pub(super) pid: Pid,
+    pub(super) bonds: &'a mut Bonds,
+    /// Reductions spent in this slice.
+    pub(super) spent: &'a mut u32,
+}
+
+impl Context<'_> {
+    /// The PID of this actor.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Sends a message to a local actor.
+    ///
+    /// # Errors
+    /// Hands the message back if the actor is dead or does not take bytes.
+    pub fn send(&self, pid: Pid, message: impl Into<Payload>) -> Result<(), SendError<Payload>> {
+        self.system.send(pid, message.into())
+    }
+
+    /// Starts an actor. With [`SpawnOptions::linked`] it is linked to this one from the start.
+    pub fn spawn(&self, behaviour: Box<dyn Behaviour>, options: SpawnOptions) -> Pid {
+        self.system.spawn(behaviour, options)
+    }
+
+    /// Counts `reductions` of work towards this slice's budget, beyond the one of the message.
+    pub fn consume(&mut self, reductions: u32) {
+        *self.spent = self.spent.saturating_add(reductions);
+    }
+
+    /// Whether exits of linked actors arrive as messages instead of ending this actor.
+    pub fn trap_exit(&mut self, trap: bool) {
+        self.bonds.trap_exit = trap;
+    }
+
+    /// Links this actor to `other`: if one crashes, so does the other. Linking twice is linking
+    /// once (S32). If `other` is dead this actor gets its EXIT `noproc` (S33).
+    pub fn link(&mut self, other: Pid) {
+        self.system.signal(self.pid, Signal::Link(other));
+    }
+
+    /// Removes the link in both directions.
+    pub fn unlink(&mut self, other: Pid) {
+        self.system.signal(self.pid, Signal::Unlink(other));
+    }
+
+    /// Asks for one DOWN when `target` ends; at once, with `noproc`, if it is dead (S24).
+    pub fn monitor(&mut self, target: Pid) -> MonitorRef {
+        let monitor = MonitorRef::next();
+        self.bonds.tables().monitoring.insert(monitor, target);
+        self.system.watch_for(self.pid, monitor, target);
+        monitor
+    }
+
+    /// Takes a monitor back. No DOWN of it arrives afterwards, not even one already queued (S27).
+    pub fn demonitor(&mut self, monitor: MonitorRef) {
+        if let Some(target) = self.bonds.tables().monitoring.remove(&monitor) {
+            self.system.signal(target, Signal::Unwatch(monitor));
+        }
+    }
+
+    /// Sends an exit signal, as if this actor had ended with `reason`.
+    pub fn exit(&self, pid: Pid, reason: ExitReason) -> bool {
+        self.system.exit(pid, Some(self.pid), reason)
+    }
+}

@@ -1,0 +1,125 @@
+//! The one way an actor ends.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::cell::{BondTables, Cell};
+use super::signal::{Envelope, ExitSignal, Signal, Watcher};
+use super::signals::tell_watcher;
+use super::slot::{Ready, flag};
+use super::{ExitReason, System};
+use crate::mailbox::{Chain, NodeRun};
+use crate::pid::Pid;
+
+/// What the parts of the runtime that keep books about actors are told of an end.
+#[derive(Debug)]
+pub struct ExitNotice<'a> {
+    /// Who ended.
+    pub pid: Pid,
+    /// Why.
+    pub reason: &'a ExitReason,
+    /// Whether the registry holds names of it.
+    pub named: bool,
+    /// Whether a supervisor restarts it.
+    pub supervised: bool,
+    /// Whether it owns remote monitors.
+    pub owner: bool,
+    /// Whether no link, monitor or supervisor hears of it.
+    pub unnoticed: bool,
+}
+
+/// Told of every end, in this order.
+pub trait ExitHook: Send + Sync {
+    /// Release what the actor held (names): monitors and links have not been told yet (G7, S31).
+    fn release(&self, notice: &ExitNotice<'_>);
+    /// The PID is dead, everybody was told, and its slot is free: restart it, report it.
+    fn ended(&self, notice: &ExitNotice<'_>);
+}
+
+/// Ends the actor. The order is part of the contract: last call, PID dead, names free, what was
+/// queued accounted for, DOWN and EXIT, slot free, supervisor.
+pub(super) fn exit(mut ready: Ready, mut cell: Box<Cell>, system: &Arc<System>, reason: ExitReason) {
+    let pid = ready.pid();
+    last_call(&mut cell, &reason);
+
+    let mut rest = std::mem::replace(&mut cell.backlog, Chain::new());
+    ready.close(&mut rest);
+    // Read after the close: who marks the actor checks afterwards that it is still alive.
+    let flags = ready.slot().flags.load(Ordering::Acquire);
+
+    let mut bonds = cell.bonds.take();
+    collect_late(system, pid, rest, &mut bonds, &reason);
+    let supervised = flags & flag::SUPERVISED != 0;
+    let watched = bonds.watchers.iter().any(|(_, watcher)| matches!(watcher, Watcher::Actor(_)));
+    let notice = ExitNotice {
+        pid,
+        reason: &reason,
+        named: flags & flag::NAMED != 0,
+        supervised,
+        owner: flags & flag::OWNER != 0,
+        unnoticed: !supervised && !watched && bonds.links.is_empty(),
+    };
+    system.hooks().release(&notice);
+    tell_bonds(system, pid, bonds, &reason);
+
+    let behaviour = cell;
+    // The behaviour's own drop may panic; the worker must not die of it.
+    let _ = catch_unwind(AssertUnwindSafe(move || drop(behaviour)));
+    system.vacate(ready);
+    system.hooks().ended(&notice);
+}
+
+/// Gives the behaviour its last call where it is still whole.
+fn last_call(cell: &mut Cell, reason: &ExitReason) {
+    let parked = cell.parked.take();
+    let whole = parked.is_none() && !matches!(reason, ExitReason::Killed | ExitReason::Panic(_));
+    let _ = catch_unwind(AssertUnwindSafe(move || drop(parked)));
+    if whole && cell.started {
+        let _ = catch_unwind(AssertUnwindSafe(|| cell.behaviour.stopped(reason)));
+    }
+}
+
+/// Accounts for what was still in the mailbox. Requests to watch or link that came before the end
+/// are honoured with the real reason; messages become dead letters.
+fn collect_late(
+    system: &Arc<System>,
+    pid: Pid,
+    mut rest: Chain<Envelope>,
+    bonds: &mut BondTables,
+    reason: &ExitReason,
+) {
+    let mut run = NodeRun::new();
+    while let Some(node) = rest.pop() {
+        let (generation, envelope) = node.open(&mut run);
+        let target = Pid::new(generation, pid.index()).unwrap_or(pid);
+        match envelope {
+            Envelope::Urgent(signal) if target == pid => match *signal {
+                Signal::Watch(monitor, watcher) => bonds.watchers.push((monitor, watcher)),
+                Signal::Unwatch(monitor) => bonds.watchers.retain(|(known, _)| *known != monitor),
+                Signal::Linked(other) => {
+                    bonds.links.insert(other);
+                }
+                Signal::Unlinked(other) => {
+                    bonds.links.remove(&other);
+                }
+                _ => {}
+            },
+            other => system.undeliverable(target, other, reason),
+        }
+    }
+}
+
+/// DOWN to who watches, EXIT to who is linked; monitors of this actor are taken back.
+fn tell_bonds(system: &Arc<System>, pid: Pid, bonds: BondTables, reason: &ExitReason) {
+    for (monitor, watcher) in bonds.watchers {
+        tell_watcher(system, monitor, watcher, pid, reason);
+    }
+    for other in bonds.links {
+        let exit = ExitSignal { from: Some(pid), reason: reason.clone(), linked: true };
+        system.signal(other, Signal::Exit(exit));
+    }
+    for (monitor, target) in bonds.monitoring {
+        system.signal(target, Signal::Unwatch(monitor));
+    }
+}

@@ -1,0 +1,43 @@
+//! Actors: what they are made of, how one starts, runs a slice, and ends.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `behaviour` | the trait under every kind of actor, typed or bytes, sync or async |
+//! | `typed` | `Actor`, `AsyncActor`, `ActorRef` for Rust users |
+//! | `slot`, `table` | where actors live; a PID is an index and a generation |
+//! | `cell` | what only the running owner touches |
+//! | `signal` | system signals and which of them overtake (S41) |
+//! | `system` | send, spawn (the one way to start) |
+//! | `slice`, `signals` | one turn of an actor: messages by budget, signals first |
+//! | `exit` | the one way to end |
+
+mod behaviour;
+mod cell;
+mod context;
+mod exit;
+mod observed;
+mod parked;
+mod reason;
+mod signal;
+mod signals;
+mod slice;
+mod slot;
+mod system;
+mod table;
+mod typed;
+
+pub use behaviour::{Behaviour, Flow};
+pub use context::{Context, current};
+pub use exit::{ExitHook, ExitNotice};
+pub use observed::{Observed, Observers};
+pub use parked::ParkedFuture;
+pub use reason::ExitReason;
+pub use signal::{ExitCause, MonitorRef, SystemMessage};
+pub(crate) use signal::{Signal, Watcher};
+pub use slice::SliceLimits;
+pub(crate) use slice::{After, run_slice};
+pub(crate) use slot::Ready;
+pub use system::SpawnOptions;
+pub(crate) use system::{Schedule, System, SystemHooks};
+pub use typed::{Actor, ActorRef, AsyncActor, BytesFn, bytes_fn};
+pub(crate) use typed::{AsyncAdapter, SyncAdapter};

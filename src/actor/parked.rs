@@ -1,0 +1,59 @@
+//! A handler that waits: one future per actor, woken through the actor's own inbox.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::{Wake, Waker};
+
+use super::{Flow, Signal, System};
+use crate::pid::Pid;
+
+/// The rest of a message's handling. It resolves to what the actor does next.
+pub type ParkedFuture = Pin<Box<dyn Future<Output = Flow> + Send>>;
+
+/// A parked future and the waker that schedules its actor.
+pub(super) struct Parked {
+    pub(super) future: ParkedFuture,
+    pub(super) waker: Waker,
+    woken: Arc<ActorWaker>,
+}
+
+/// Wakes an actor by an urgent signal, at most one at a time.
+struct ActorWaker {
+    system: Weak<System>,
+    pid: Pid,
+    /// Set while a wake signal is on its way or the future is due to be polled.
+    pending: AtomicBool,
+}
+
+impl Wake for ActorWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.pending.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if let Some(system) = self.system.upgrade() {
+            system.signal(self.pid, Signal::Wake);
+        }
+    }
+}
+
+impl Parked {
+    pub(super) fn new(system: &Arc<System>, pid: Pid, future: ParkedFuture) -> Self {
+        let woken = Arc::new(ActorWaker {
+            system: Arc::downgrade(system),
+            pid,
+            // A fresh future is due to be polled.
+            pending: AtomicBool::new(true),
+        });
+        Self { future, waker: Waker::from(woken.clone()), woken }
+    }
+
+    /// Whether a wake came since the last call. Clears it, so a wake during the poll counts again.
+    pub(super) fn take_due(&self) -> bool {
+        self.woken.pending.swap(false, Ordering::AcqRel)
+    }
+}

@@ -1,0 +1,146 @@
+//! System signals: what the runtime and other actors tell an actor besides messages.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Behaviour, ExitReason};
+use crate::mailbox::Payload;
+use crate::pid::Pid;
+
+/// Names one monitor. Unique in the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MonitorRef(u64);
+
+impl MonitorRef {
+    pub(crate) fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The number, for bindings.
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+/// How an actor came to hear of an exit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExitCause {
+    /// Through a link, or by an explicit exit signal, and it traps exits.
+    Signal,
+    /// Through a monitor: a DOWN.
+    Monitor(MonitorRef),
+    /// Through a monitor of an actor on another node; the text is that node's address.
+    RemoteMonitor(String),
+}
+
+/// A structured system message, as a behaviour or an observer receives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SystemMessage {
+    /// Another actor ended.
+    Exit {
+        /// Who ended. With [`ExitCause::RemoteMonitor`] it is a PID of the other node.
+        target: Pid,
+        /// Why.
+        reason: ExitReason,
+        /// How this actor came to hear of it.
+        cause: ExitCause,
+    },
+    /// This actor's code was swapped, or a swap failed and the old code stays.
+    HotSwap {
+        /// This actor.
+        target: Pid,
+        /// The version that now runs.
+        version: u64,
+        /// Why the swap failed, if it did.
+        error: Option<String>,
+    },
+    /// `from` asked whether this actor's runtime answers; the PONG goes back by itself.
+    Ping {
+        /// Who asked.
+        from: Pid,
+    },
+    /// The answer to a ping.
+    Pong {
+        /// Who was pinged.
+        from: Pid,
+    },
+}
+
+/// Who is told of an end.
+pub(crate) enum Watcher {
+    /// An actor, by a DOWN in its mailbox.
+    Actor(Pid),
+    /// A thread or future that waits, by this call.
+    Once(Box<dyn FnOnce(&ExitReason) + Send>),
+}
+
+/// New code on its way to an actor.
+pub(crate) struct Swap {
+    pub(crate) behaviour: Box<dyn Behaviour>,
+    pub(crate) version: u64,
+}
+
+/// What can be put into an inbox. The variants decide what overtakes (S41).
+pub(crate) enum Envelope {
+    /// A user message, in order.
+    User(Payload),
+    /// A signal that keeps its place among the messages.
+    Ordered(Box<Signal>),
+    /// A signal that runs before the next message.
+    Urgent(Box<Signal>),
+    /// An exit signal: urgent, unless the receiver traps exits.
+    Exit(Box<ExitSignal>),
+}
+
+pub(crate) struct ExitSignal {
+    pub(crate) from: Option<Pid>,
+    pub(crate) reason: ExitReason,
+    /// Whether it comes through a link; such a signal from an unlinked actor is ignored (S32).
+    pub(crate) linked: bool,
+}
+
+pub(crate) enum Signal {
+    Stop(ExitReason),
+    Kill,
+    Exit(ExitSignal),
+    Swap(Swap),
+    SwapNow(Swap),
+    Rollback(u64),
+    Wake,
+    Ping(Pid),
+    Down {
+        monitor: MonitorRef,
+        target: Pid,
+        reason: ExitReason,
+    },
+    /// A system message that the runtime itself addresses to the actor.
+    System(SystemMessage),
+    /// `watcher` wants to be told of this actor's end.
+    Watch(MonitorRef, Watcher),
+    Unwatch(MonitorRef),
+    /// This actor shall monitor `target`.
+    Monitor(MonitorRef, Pid),
+    Demonitor(MonitorRef),
+    /// This actor shall link itself to `other`.
+    Link(Pid),
+    /// `other` has linked itself to this actor.
+    Linked(Pid),
+    Unlink(Pid),
+    Unlinked(Pid),
+    TrapExit(bool),
+}
+
+impl Signal {
+    /// Puts the signal into its envelope.
+    pub(crate) fn seal(self) -> Envelope {
+        match self {
+            Self::Exit(exit) => Envelope::Exit(Box::new(exit)),
+            Self::Stop(_) | Self::Swap(_) | Self::Rollback(_) | Self::Down { .. } | Self::System(_) => {
+                Envelope::Ordered(Box::new(self))
+            }
+            _ => Envelope::Urgent(Box::new(self)),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What each system signal does to the actor that receives it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::signal::{ExitCause, ExitSignal, Signal, Swap, SystemMessage, Watcher};
+use super::slice::{Step, Turn, panic_text};
+use super::{ExitReason, MonitorRef};
+use crate::pid::Pid;
+
+impl Turn<'_> {
+    pub(super) fn signal(&mut self, signal: Signal) -> Step {
+        match signal {
+            Signal::Stop(reason) => return Err(reason),
+            Signal::Kill => return Err(ExitReason::Killed),
+            Signal::Exit(exit) => return self.exit_signal(exit),
+            Signal::Swap(swap) => return self.swap(swap),
+            Signal::SwapNow(swap) => return self.swap_now(swap),
+            Signal::Rollback(version) => return self.rollback(version),
+            Signal::Wake => {}
+            Signal::Ping(from) => return self.ping(from),
+            Signal::Down { monitor, target, reason } => return self.down(monitor, target, reason),
+            Signal::System(message) => return self.tell(message),
+            Signal::Watch(monitor, watcher) => self.bonds().watchers.push((monitor, watcher)),
+            Signal::Unwatch(monitor) => self.bonds().watchers.retain(|(known, _)| *known != monitor),
+            Signal::Monitor(monitor, target) => self.monitor(monitor, target),
+            Signal::Demonitor(monitor) => self.demonitor(monitor),
+            Signal::Link(other) => return self.link(other),
+            Signal::Linked(other) => {
+                self.bonds().links.insert(other);
+            }
+            Signal::Unlink(other) => {
+                self.bonds().links.remove(&other);
+                self.system.signal(other, Signal::Unlinked(self.pid));
+            }
+            Signal::Unlinked(other) => {
+                self.bonds().links.remove(&other);
+            }
+            Signal::TrapExit(trap) => self.cell.bonds.trap_exit = trap,
+        }
+        Ok(())
+    }
+
+    fn bonds(&mut self) -> &mut super::cell::BondTables {
+        self.cell.bonds.tables()
+    }
+
+    /// Tells the behaviour. While a future is parked it has the behaviour's state, so what overtakes
+    /// (a PING) is not shown to it; ordered messages wait for the future anyway.
+    fn tell(&mut self, message: SystemMessage) -> Step {
+        if self.cell.parked.is_some() {
+            return Ok(());
+        }
+        self.call(|behaviour, cx| behaviour.system(message, cx))
+    }
+
+    /// The exit signal matrix (S34).
+    fn exit_signal(&mut self, exit: ExitSignal) -> Step {
+        let ExitSignal { from, reason, linked } = exit;
+        let known = from.is_some_and(|from| {
+            linked && self.cell.bonds.existing().is_some_and(|tables| tables.links.remove(&from))
+        });
+        if linked && !known {
+            return Ok(());
+        }
+        if self.cell.bonds.trap_exit {
+            let target = from.unwrap_or(self.pid);
+            return self.tell(SystemMessage::Exit { target, reason, cause: ExitCause::Signal });
+        }
+        if reason == ExitReason::Normal && from != Some(self.pid) {
+            return Ok(());
+        }
+        Err(reason)
+    }
+
+    fn ping(&mut self, from: Pid) -> Step {
+        let pong = SystemMessage::Pong { from: self.pid };
+        self.system.signal(from, Signal::System(pong));
+        self.tell(SystemMessage::Ping { from })
+    }
+
+    fn down(&mut self, monitor: MonitorRef, target: Pid, reason: ExitReason) -> Step {
+        let wanted =
+            self.cell.bonds.existing().is_some_and(|tables| tables.monitoring.remove(&monitor).is_some());
+        if !wanted {
+            return Ok(());
+        }
+        self.tell(SystemMessage::Exit { target, reason, cause: ExitCause::Monitor(monitor) })
+    }
+
+    fn monitor(&mut self, monitor: MonitorRef, target: Pid) {
+        self.bonds().monitoring.insert(monitor, target);
+        self.system.watch_for(self.pid, monitor, target);
+    }
+
+    fn demonitor(&mut self, monitor: MonitorRef) {
+        if let Some(target) = self.bonds().monitoring.remove(&monitor) {
+            self.system.signal(target, Signal::Unwatch(monitor));
+        }
+    }
+
+    fn link(&mut self, other: Pid) -> Step {
+        if other == self.pid || !self.bonds().links.insert(other) {
+            return Ok(());
+        }
+        if self.system.signal(other, Signal::Linked(self.pid)) {
+            return Ok(());
+        }
+        self.exit_signal(ExitSignal { from: Some(other), reason: ExitReason::NoProcess, linked: true })
+    }
+
+    fn swap_now(&mut self, swap: Swap) -> Step {
+        if self.cell.parked.is_none() {
+            return self.swap(swap);
+        }
+        self.bonds().waiting_swaps.push(swap);
+        Ok(())
+    }
+
+    /// Swaps that had to wait for the message being handled.
+    pub(super) fn run_waiting_swaps(&mut self) -> Step {
+        let waiting = match self.cell.bonds.existing() {
+            Some(tables) => std::mem::take(&mut tables.waiting_swaps),
+            None => return Ok(()),
+        };
+        waiting.into_iter().try_for_each(|swap| self.swap(swap))
+    }
+
+    /// Replaces the code; the old stays where the new cannot take over (S40).
+    fn swap(&mut self, swap: Swap) -> Step {
+        let Swap { mut behaviour, version } = swap;
+        let cell = &mut *self.cell;
+        let taken = if behaviour.message_type() == cell.behaviour.message_type() {
+            let upgrade = || behaviour.upgrade(cell.behaviour.state(), cell.version);
+            catch_unwind(AssertUnwindSafe(upgrade)).unwrap_or_else(|panic| Err(panic_text(&*panic)))
+        } else {
+            Err("the new code takes another type of message".to_owned())
+        };
+        let error = match taken {
+            Ok(()) => {
+                let old = std::mem::replace(&mut cell.behaviour, behaviour);
+                let old_version = std::mem::replace(&mut cell.version, version);
+                cell.remember(old_version, old);
+                None
+            }
+            Err(error) => Some(error),
+        };
+        self.report_swap(error)
+    }
+
+    fn rollback(&mut self, version: u64) -> Step {
+        let Some((_, behaviour)) = self.cell.bonds.existing().and_then(|tables| tables.history.pop()) else {
+            return self.report_swap(Some("there is no earlier version to go back to".to_owned()));
+        };
+        self.swap(Swap { behaviour, version })
+    }
+
+    fn report_swap(&mut self, error: Option<String>) -> Step {
+        let version = self.cell.version;
+        if let Some(error) = &error {
+            self.system.swap_failed(self.pid, version, error);
+        }
+        self.tell(SystemMessage::HotSwap { target: self.pid, version, error })
+    }
+}
+
+/// Tells `watcher` that `target` has ended.
+pub(super) fn tell_watcher(
+    system: &super::System,
+    monitor: MonitorRef,
+    watcher: Watcher,
+    target: Pid,
+    reason: &ExitReason,
+) {
+    match watcher {
+        Watcher::Actor(pid) => {
+            system.signal(pid, Signal::Down { monitor, target, reason: reason.clone() });
+        }
+        Watcher::Once(call) => call(reason),
+    }
+}

@@ -1,0 +1,272 @@
+//! The actors of one runtime: sending to them, and the one way to start them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use super::cell::Cell;
+use super::exit::ExitHook;
+use super::signal::{Envelope, ExitSignal, MonitorRef, Signal, Swap, Watcher};
+use super::signals::tell_watcher;
+use super::slot::{Ready, Slot, flag};
+use super::table::Table;
+use super::{Behaviour, ExitReason};
+use crate::error::{SendError, SwapError};
+use crate::mailbox::Payload;
+use crate::pid::Pid;
+
+/// Puts actors that have something to do where they will be run.
+pub(crate) trait Schedule: Send + Sync {
+    fn schedule(&self, ready: Ready);
+}
+
+/// What the parts above the actors do at certain moments.
+pub(crate) trait SystemHooks: ExitHook {
+    /// A hot swap failed; `version` goes on running.
+    fn swap_failed(&self, pid: Pid, version: u64, error: &str);
+}
+
+/// How an actor is started.
+#[derive(Clone, Debug, Default)]
+pub struct SpawnOptions {
+    /// Messages per slice; `None` takes the runtime's default.
+    pub budget: Option<u32>,
+    /// The lane that runs it, from `Lane::id`; 0, the default, are the scheduler's workers.
+    pub lane: u32,
+    /// Exits of linked actors arrive as messages.
+    pub trap_exit: bool,
+    /// Linked to this actor before the first instruction runs (S35).
+    pub linked: Option<Pid>,
+    /// Monitored by this actor before the first instruction runs (S35).
+    pub monitored: Option<(Pid, MonitorRef)>,
+}
+
+pub(crate) struct System {
+    table: Table,
+    scheduler: OnceLock<Box<dyn Schedule>>,
+    hooks: OnceLock<Box<dyn SystemHooks>>,
+    default_budget: u32,
+    dead_letters: AtomicU64,
+}
+
+impl System {
+    /// # Errors
+    /// When the system has no random numbers.
+    pub(crate) fn new(default_budget: u32) -> Result<Self, getrandom::Error> {
+        Ok(Self {
+            table: Table::new()?,
+            scheduler: OnceLock::new(),
+            hooks: OnceLock::new(),
+            default_budget,
+            dead_letters: AtomicU64::new(0),
+        })
+    }
+
+    /// Connects what is built after the system. Called once, before the first spawn.
+    pub(crate) fn connect(&self, scheduler: Box<dyn Schedule>, hooks: Box<dyn SystemHooks>) {
+        let connected = self.scheduler.set(scheduler).is_ok() && self.hooks.set(hooks).is_ok();
+        assert!(connected, "a system is connected once");
+    }
+
+    /// The one way to start an actor.
+    pub(crate) fn spawn(self: &Arc<Self>, behaviour: Box<dyn Behaviour>, options: SpawnOptions) -> Pid {
+        let slot = self.table.take_free().expect("four thousand million slots do not fit into memory");
+        let SpawnOptions { budget, lane, trap_exit, linked, monitored } = options;
+        let starts = behaviour.starts();
+        let flags = if behaviour.accepts_bytes() { flag::BYTES } else { 0 };
+        let mut cell = Box::new(Cell::new(behaviour, budget.unwrap_or(self.default_budget)));
+        cell.started = !starts;
+        cell.bonds.trap_exit = trap_exit;
+        if let Some(parent) = linked {
+            cell.bonds.tables().links.insert(parent);
+        }
+        if let Some((watcher, monitor)) = monitored {
+            cell.bonds.tables().watchers.push((monitor, Watcher::Actor(watcher)));
+        }
+        let pid = slot.pid();
+        let ready = slot.occupy(cell, flags, lane);
+        if let Some(parent) = linked
+            && !self.signal(parent, Signal::Linked(pid))
+        {
+            let exit = ExitSignal { from: Some(parent), reason: ExitReason::NoProcess, linked: true };
+            self.signal(pid, Signal::Exit(exit));
+        }
+        let ready = if starts { Some(ready) } else { ready.idle() };
+        self.schedule(ready);
+        pid
+    }
+
+    /// Delivers a user message.
+    pub(crate) fn send(&self, pid: Pid, message: Payload) -> Result<(), SendError<Payload>> {
+        let Some(slot) = self.table.slot(pid) else {
+            return Err(SendError::NoProcess { pid, message });
+        };
+        if matches!(message, Payload::Bytes(_)) && !slot.has(flag::BYTES) && slot.is_alive(pid) {
+            return Err(SendError::NotBytes { pid, message });
+        }
+        match slot.push(pid, Envelope::User(message)) {
+            Ok(ready) => {
+                self.schedule(ready);
+                Ok(())
+            }
+            Err(Envelope::User(message)) => Err(SendError::NoProcess { pid, message }),
+            Err(_) => unreachable!("a push hands back what it was given"),
+        }
+    }
+
+    /// Sends a system signal; whether the actor was alive to take it.
+    pub(crate) fn signal(&self, pid: Pid, signal: Signal) -> bool {
+        let Some(slot) = self.table.slot(pid) else { return false };
+        match slot.push(pid, signal.seal()) {
+            Ok(ready) => {
+                self.schedule(ready);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Sends an exit signal from `from` (S34); `Kill` cannot be trapped.
+    pub(crate) fn exit(&self, pid: Pid, from: Option<Pid>, reason: ExitReason) -> bool {
+        match reason {
+            ExitReason::Kill => self.signal(pid, Signal::Kill),
+            reason => self.signal(pid, Signal::Exit(ExitSignal { from, reason, linked: false })),
+        }
+    }
+
+    /// Registers `watcher` with `target`; a dead target answers with DOWN `noproc` at once (S24).
+    pub(crate) fn watch_for(&self, watcher: Pid, monitor: MonitorRef, target: Pid) {
+        self.watch(target, monitor, Watcher::Actor(watcher));
+    }
+
+    pub(crate) fn watch(&self, target: Pid, monitor: MonitorRef, watcher: Watcher) {
+        let back = match self.table.slot(target) {
+            Some(slot) => match slot.push(target, Signal::Watch(monitor, watcher).seal()) {
+                Ok(ready) => return self.schedule(ready),
+                Err(envelope) => envelope,
+            },
+            None => Signal::Watch(monitor, watcher).seal(),
+        };
+        self.undeliverable(target, back, &ExitReason::NoProcess);
+    }
+
+    pub(crate) fn is_alive(&self, pid: Pid) -> bool {
+        self.table.slot(pid).is_some_and(|slot| slot.is_alive(pid))
+    }
+
+    /// User messages that wait; `None` for the dead.
+    pub(crate) fn mailbox_size(&self, pid: Pid) -> Option<usize> {
+        self.living_slot(pid).map(Slot::queued)
+    }
+
+    /// The version that runs once all swaps asked for so far are done; `None` for the dead.
+    pub(crate) fn version(&self, pid: Pid) -> Option<u64> {
+        self.living_slot(pid).map(|slot| slot.version.load(Ordering::Acquire))
+    }
+
+    /// Sends new code; never waits. Returns its version.
+    pub(crate) fn hot_swap(
+        &self,
+        pid: Pid,
+        behaviour: Box<dyn Behaviour>,
+        now: bool,
+    ) -> Result<u64, SwapError> {
+        let slot = self.living_slot(pid).ok_or(SwapError::NoProcess(pid))?;
+        if behaviour.accepts_bytes() != slot.has(flag::BYTES) {
+            return Err(SwapError::MessageType(pid));
+        }
+        let version = slot.version.fetch_add(1, Ordering::AcqRel) + 1;
+        let swap = Swap { behaviour, version };
+        let signal = if now { Signal::SwapNow(swap) } else { Signal::Swap(swap) };
+        if self.signal(pid, signal) { Ok(version) } else { Err(SwapError::NoProcess(pid)) }
+    }
+
+    /// Goes back to the code before the last swap; returns the new version's number.
+    pub(crate) fn rollback(&self, pid: Pid) -> Result<u64, SwapError> {
+        let slot = self.living_slot(pid).ok_or(SwapError::NoProcess(pid))?;
+        if slot.version.load(Ordering::Acquire) == 1 {
+            return Err(SwapError::NoHistory(pid));
+        }
+        let version = slot.version.fetch_add(1, Ordering::AcqRel) + 1;
+        if self.signal(pid, Signal::Rollback(version)) { Ok(version) } else { Err(SwapError::NoProcess(pid)) }
+    }
+
+    /// Marks that the registry holds names of `pid`; `false` if it is dead.
+    pub(crate) fn mark_named(&self, pid: Pid) -> bool {
+        self.mark(pid, flag::NAMED)
+    }
+
+    /// Marks that a supervisor wants to hear of the end of `pid`; `false` if it is dead.
+    pub(crate) fn mark_supervised(&self, pid: Pid) -> bool {
+        self.mark(pid, flag::SUPERVISED)
+    }
+
+    /// Marks that `pid` owns remote monitors; `false` if it is dead.
+    pub(crate) fn mark_owner(&self, pid: Pid) -> bool {
+        self.mark(pid, flag::OWNER)
+    }
+
+    pub(crate) fn is_supervised(&self, pid: Pid) -> bool {
+        self.living_slot(pid).is_some_and(|slot| slot.has(flag::SUPERVISED))
+    }
+
+    /// Messages that could not be delivered because their actor had ended.
+    pub(crate) fn dead_letters(&self) -> u64 {
+        self.dead_letters.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_dead_letters(&self, count: u64) {
+        self.dead_letters.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// The PIDs that live now.
+    pub(crate) fn living(&self) -> impl Iterator<Item = Pid> + '_ {
+        self.table.living()
+    }
+
+    /// Accounts for something sent to `target` that nobody will handle: messages become dead
+    /// letters, who wanted to watch or link is told `reason`.
+    pub(super) fn undeliverable(&self, target: Pid, envelope: Envelope, reason: &ExitReason) {
+        match envelope {
+            Envelope::User(_) => self.count_dead_letters(1),
+            Envelope::Urgent(signal) => match *signal {
+                Signal::Watch(monitor, watcher) => tell_watcher(self, monitor, watcher, target, reason),
+                Signal::Linked(other) => {
+                    let exit = ExitSignal { from: Some(target), reason: reason.clone(), linked: true };
+                    self.signal(other, Signal::Exit(exit));
+                }
+                _ => {}
+            },
+            Envelope::Ordered(_) | Envelope::Exit(_) => {}
+        }
+    }
+
+    pub(super) fn vacate(&self, ready: Ready) {
+        let (index, cell) = ready.vacate();
+        debug_assert!(cell.is_none(), "the exiting slice took the cell out");
+        self.table.give_back(index);
+    }
+
+    pub(super) fn hooks(&self) -> &dyn SystemHooks {
+        self.hooks.get().expect("a system is connected before its first spawn").as_ref()
+    }
+
+    pub(super) fn swap_failed(&self, pid: Pid, version: u64, error: &str) {
+        self.hooks().swap_failed(pid, version, error);
+    }
+
+    fn schedule(&self, ready: Option<Ready>) {
+        if let Some(ready) = ready {
+            self.scheduler.get().expect("a system is connected before its first spawn").schedule(ready);
+        }
+    }
+
+    fn living_slot(&self, pid: Pid) -> Option<&'static Slot> {
+        self.table.slot(pid).filter(|slot| slot.is_alive(pid))
+    }
+
+    fn mark(&self, pid: Pid, flag: u32) -> bool {
+        let Some(slot) = self.living_slot(pid) else { return false };
+        slot.flags.fetch_or(flag, Ordering::AcqRel);
+        slot.is_alive(pid)
+    }
+}

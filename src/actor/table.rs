@@ -1,0 +1,136 @@
+//! The slots of one runtime: chunks that never move, found by index without a lock.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crossbeam_queue::SegQueue;
+
+use super::slot::Slot;
+use crate::pid::{Pid, RESERVED_GENERATION};
+
+/// Chunk `k` holds `1024 << k` slots.
+const FIRST: u32 = 1024;
+const CHUNKS: usize = 22;
+
+type Chunk = &'static [Slot];
+
+/// Chunks of runtimes that ended. They are used again and never freed: a stale handle may still
+/// look at them.
+static POOL: [Mutex<Vec<Chunk>>; CHUNKS] = [const { Mutex::new(Vec::new()) }; CHUNKS];
+
+pub(super) struct Table {
+    chunks: [OnceLock<Chunk>; CHUNKS],
+    /// Slots given back, first in first out, so that an index rests as long as possible.
+    free: SegQueue<u32>,
+    /// The first index never used.
+    fresh: AtomicU32,
+    /// Where this runtime's generations begin: random, so that no other runtime's PID and none from
+    /// before a restart fits (G9).
+    first_generation: u32,
+}
+
+impl Table {
+    pub(super) fn new() -> Result<Self, getrandom::Error> {
+        let first_generation = loop {
+            let number = getrandom::u32()?;
+            if number != 0 && number != RESERVED_GENERATION {
+                break number;
+            }
+        };
+        Ok(Self {
+            chunks: [const { OnceLock::new() }; CHUNKS],
+            free: SegQueue::new(),
+            fresh: AtomicU32::new(0),
+            first_generation,
+        })
+    }
+
+    /// The slot that `pid` points at; whether `pid` still lives there is for the slot to say.
+    pub(super) fn slot(&self, pid: Pid) -> Option<&'static Slot> {
+        let (chunk, offset) = locate(pid.index())?;
+        self.chunks[chunk].get().map(|slots| &slots[offset])
+    }
+
+    /// A free slot, the caller's alone.
+    pub(super) fn take_free(&self) -> Option<&'static Slot> {
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => self.fresh.fetch_add(1, Ordering::Relaxed),
+        };
+        let (chunk, offset) = locate(index)?;
+        Some(&self.chunks[chunk].get_or_init(|| self.adopt_chunk(chunk))[offset])
+    }
+
+    pub(super) fn give_back(&self, index: u32) {
+        self.free.push(index);
+    }
+
+    /// The PIDs that live now.
+    pub(super) fn living(&self) -> impl Iterator<Item = Pid> + '_ {
+        self.chunks
+            .iter()
+            .filter_map(OnceLock::get)
+            .flat_map(|slots| slots.iter())
+            .filter(|slot| !slot.is_free())
+            .map(Slot::pid)
+    }
+
+    fn adopt_chunk(&self, chunk: usize) -> Chunk {
+        let pooled = POOL[chunk].lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let slots = pooled.unwrap_or_else(|| {
+            let first = FIRST * ((1 << chunk) - 1);
+            let slots: Vec<Slot> = (0..FIRST << chunk).map(|offset| Slot::new(first + offset)).collect();
+            Vec::leak(slots)
+        });
+        for slot in slots {
+            slot.adopt(self.first_generation);
+        }
+        slots
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        for (pool, chunk) in POOL.iter().zip(&self.chunks) {
+            let Some(slots) = chunk.get() else { continue };
+            // A chunk in which an actor still runs (a handler that never returned) is given up.
+            if slots.iter().all(Slot::is_free) {
+                pool.lock().unwrap_or_else(PoisonError::into_inner).push(slots);
+            }
+        }
+    }
+}
+
+/// Chunk and offset of an index; `None` beyond the last chunk.
+fn locate(index: u32) -> Option<(usize, usize)> {
+    let scaled = index / FIRST + 1;
+    let chunk = scaled.ilog2() as usize;
+    let first = FIRST * ((1 << chunk) - 1);
+    (chunk < CHUNKS).then(|| (chunk, (index - first) as usize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_index_has_one_place() {
+        assert_eq!(locate(0), Some((0, 0)));
+        assert_eq!(locate(1023), Some((0, 1023)));
+        assert_eq!(locate(1024), Some((1, 0)));
+        assert_eq!(locate(3071), Some((1, 2047)));
+        assert_eq!(locate(3072), Some((2, 0)));
+        assert_eq!(locate(u32::MAX), None);
+    }
+
+    #[test]
+    fn two_runtimes_share_no_slots_while_both_live_and_reuse_them_after() {
+        let (a, b) = (Table::new().unwrap(), Table::new().unwrap());
+        let (first, second) = (a.take_free().unwrap(), b.take_free().unwrap());
+        assert!(!std::ptr::eq(first, second));
+        drop(a);
+        let c = Table::new().unwrap();
+        c.take_free().unwrap();
+        assert_ne!(c.first_generation, b.first_generation);
+    }
+}

@@ -1,0 +1,244 @@
+//! Actors as Rust users write them, and the typed reference to one.
+
+use std::any::{Any, TypeId};
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::{Behaviour, Context, ExitReason, Flow, System, SystemMessage};
+use crate::error::{SendError, SwapError};
+use crate::mailbox::Payload;
+use crate::pid::Pid;
+
+/// An actor with a synchronous handler: the fast path.
+pub trait Actor: Sized + Send + 'static {
+    /// What it is sent. Actors of [`Bytes`] take messages by bare PID and from other nodes.
+    type Msg: Send + 'static;
+
+    /// Called once, before the first message.
+    fn started(&mut self, cx: &mut Context<'_>) -> Flow {
+        let _ = cx;
+        Flow::Continue
+    }
+
+    /// Handles one message.
+    fn handle(&mut self, message: Self::Msg, cx: &mut Context<'_>) -> Flow;
+
+    /// Handles a system message: DOWN, trapped EXIT, HOT_SWAP, PING, PONG.
+    fn system(&mut self, message: SystemMessage, cx: &mut Context<'_>) -> Flow {
+        let _ = (message, cx);
+        Flow::Continue
+    }
+
+    /// Called once at the end, unless the actor was killed or panicked.
+    fn stopped(&mut self, reason: &ExitReason) {
+        let _ = reason;
+    }
+
+    /// Reads a message that came as bytes. Give one to make a typed actor reachable by bare PID and
+    /// from other nodes; what it refuses is a dead letter, logged with the error.
+    fn codec() -> Option<fn(Bytes) -> Result<Self::Msg, String>> {
+        None
+    }
+
+    /// Called on the new code of a hot swap with the state of `version`, from which it may take what
+    /// it needs; an error keeps the old code, which must then still be usable.
+    fn upgrade(&mut self, old: &mut dyn Any, version: u64) -> Result<(), String> {
+        let _ = (old, version);
+        Ok(())
+    }
+}
+
+/// An actor whose handler may wait. Messages are still handled one after another; urgent signals
+/// (kill, exits) run while the handler waits.
+#[async_trait]
+pub trait AsyncActor: Sized + Send + 'static {
+    /// What it is sent.
+    type Msg: Send + 'static;
+
+    /// Handles one message. `pid` is the actor's own. Runs inside the tokio runtime of the mesh, so
+    /// its timers and sockets may be used. Dropped where it waits if the actor is killed.
+    async fn handle(&mut self, message: Self::Msg, pid: Pid) -> Flow;
+
+    /// As [`Actor::codec`].
+    fn codec() -> Option<fn(Bytes) -> Result<Self::Msg, String>> {
+        None
+    }
+}
+
+/// A typed handle to an actor of this runtime. Cheap to clone; holds nothing alive.
+pub struct ActorRef<M> {
+    pid: Pid,
+    system: Arc<System>,
+    message: PhantomData<fn(M)>,
+}
+
+impl<M: Send + 'static> ActorRef<M> {
+    pub(crate) fn new(pid: Pid, system: Arc<System>) -> Self {
+        Self { pid, system, message: PhantomData }
+    }
+
+    /// The PID.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// Hands the message back if the actor has ended.
+    pub fn send(&self, message: M) -> Result<(), SendError<M>> {
+        self.system.send(self.pid, Payload::of(message)).map_err(|error| {
+            error.map(|payload| payload.take().expect("the payload was made of this message"))
+        })
+    }
+
+    /// Replaces the code behind the messages sent so far (D5). Returns the new version at once.
+    ///
+    /// # Errors
+    /// If the actor has ended.
+    pub fn hot_swap<A: Actor<Msg = M>>(&self, actor: A) -> Result<u64, SwapError> {
+        self.system.hot_swap(self.pid, Box::new(SyncAdapter(actor)), false)
+    }
+}
+
+impl<M> Clone for ActorRef<M> {
+    fn clone(&self) -> Self {
+        Self { pid: self.pid, system: self.system.clone(), message: PhantomData }
+    }
+}
+
+impl<M> std::fmt::Debug for ActorRef<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ActorRef({:?})", self.pid)
+    }
+}
+
+/// Runs an [`Actor`] as a [`Behaviour`].
+pub(crate) struct SyncAdapter<A>(pub(crate) A);
+
+impl<A: Actor> Behaviour for SyncAdapter<A> {
+    fn started(&mut self, cx: &mut Context<'_>) -> Flow {
+        self.0.started(cx)
+    }
+
+    fn handle(&mut self, message: Payload, cx: &mut Context<'_>) -> Flow {
+        match read(message, A::codec()) {
+            Some(message) => self.0.handle(message, cx),
+            None => unreadable(cx),
+        }
+    }
+
+    fn system(&mut self, message: SystemMessage, cx: &mut Context<'_>) -> Flow {
+        self.0.system(message, cx)
+    }
+
+    fn stopped(&mut self, reason: &ExitReason) {
+        self.0.stopped(reason);
+    }
+
+    fn message_type(&self) -> TypeId {
+        TypeId::of::<A::Msg>()
+    }
+
+    fn accepts_bytes(&self) -> bool {
+        takes_bytes::<A::Msg>(A::codec().is_some())
+    }
+
+    fn state(&mut self) -> Option<&mut dyn Any> {
+        Some(&mut self.0)
+    }
+
+    fn upgrade(&mut self, old: Option<&mut dyn Any>, version: u64) -> Result<(), String> {
+        old.map_or(Ok(()), |old| self.0.upgrade(old, version))
+    }
+}
+
+/// Runs an [`AsyncActor`] as a [`Behaviour`]. The future of a message takes the actor with it and
+/// puts it back when it is done.
+pub(crate) struct AsyncAdapter<A>(Arc<Mutex<Option<A>>>);
+
+impl<A> AsyncAdapter<A> {
+    pub(crate) fn new(actor: A) -> Self {
+        Self(Arc::new(Mutex::new(Some(actor))))
+    }
+}
+
+impl<A: AsyncActor> Behaviour for AsyncAdapter<A> {
+    fn starts(&self) -> bool {
+        false
+    }
+
+    fn handle(&mut self, message: Payload, cx: &mut Context<'_>) -> Flow {
+        let Some(message) = read(message, A::codec()) else { return unreadable(cx) };
+        let (home, pid) = (self.0.clone(), cx.pid());
+        let actor = home.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut actor) = actor else {
+            return Flow::Stop(ExitReason::Other("the handler of an earlier message was lost".to_owned()));
+        };
+        Flow::Park(Box::pin(async move {
+            let flow = actor.handle(message, pid).await;
+            *home.lock().unwrap_or_else(PoisonError::into_inner) = Some(actor);
+            flow
+        }))
+    }
+
+    fn message_type(&self) -> TypeId {
+        TypeId::of::<A::Msg>()
+    }
+
+    fn accepts_bytes(&self) -> bool {
+        takes_bytes::<A::Msg>(A::codec().is_some())
+    }
+}
+
+/// A behaviour made of a function over bytes.
+pub struct BytesFn<F>(F);
+
+/// Makes an actor of a function over bytes; it may return `()` or a [`Flow`].
+pub fn bytes_fn<F, R>(function: F) -> BytesFn<F>
+where
+    F: FnMut(Bytes, &mut Context<'_>) -> R + Send + 'static,
+    R: Into<Flow>,
+{
+    BytesFn(function)
+}
+
+impl<F, R> Behaviour for BytesFn<F>
+where
+    F: FnMut(Bytes, &mut Context<'_>) -> R + Send + 'static,
+    R: Into<Flow>,
+{
+    fn handle(&mut self, message: Payload, cx: &mut Context<'_>) -> Flow {
+        match message.into_bytes() {
+            Ok(bytes) => (self.0)(bytes, cx).into(),
+            Err(_) => unreadable(cx),
+        }
+    }
+
+    fn starts(&self) -> bool {
+        false
+    }
+}
+
+fn takes_bytes<M: 'static>(codec: bool) -> bool {
+    codec || TypeId::of::<M>() == TypeId::of::<Bytes>()
+}
+
+fn read<M: Send + 'static>(payload: Payload, codec: Option<fn(Bytes) -> Result<M, String>>) -> Option<M> {
+    let payload = match payload.take::<M>() {
+        Ok(message) => return Some(message),
+        Err(payload) => payload.into_bytes().ok()?,
+    };
+    let Some(codec) = codec else { return Payload::Bytes(payload).take().ok() };
+    codec(payload)
+        .inspect_err(|error| tracing::warn!(target: "myrmidon.actor", %error, "a message could not be read"))
+        .ok()
+}
+
+fn unreadable(cx: &mut Context<'_>) -> Flow {
+    cx.system.count_dead_letters(1);
+    Flow::Continue
+}

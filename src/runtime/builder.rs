@@ -1,0 +1,95 @@
+//! How a runtime is made.
+
+use std::sync::{Arc, Mutex};
+
+use super::event::log_events;
+use super::hooks::Hooks;
+use super::remote::Claims;
+use super::{EventSink, Inner, Runtime, Supervisor};
+use crate::actor::{Observers, SliceLimits, System};
+use crate::buffer::BufferTable;
+use crate::config::RuntimeConfig;
+use crate::registry::Registry;
+use crate::scheduler::Scheduler;
+use crate::timer::Timers;
+
+/// Why a runtime could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The system gave no random numbers, which PIDs need.
+    #[error("the system gives no random numbers: {0}")]
+    Random(String),
+    /// A thread could not be started.
+    #[error("cannot start the runtime's threads: {0}; is a limit on threads or memory reached?")]
+    Threads(#[from] std::io::Error),
+}
+
+/// Collects the settings of a [`Runtime`].
+#[derive(Default)]
+pub struct RuntimeBuilder {
+    config: RuntimeConfig,
+    events: Option<EventSink>,
+}
+
+impl RuntimeBuilder {
+    /// Replaces the whole configuration.
+    #[must_use]
+    pub fn config(mut self, config: RuntimeConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Worker threads; at least one.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.config.workers = workers;
+        self
+    }
+
+    /// Receives what would otherwise go to the log.
+    #[must_use]
+    pub fn on_event(mut self, sink: EventSink) -> Self {
+        self.events = Some(sink);
+        self
+    }
+
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// If the system refuses threads or random numbers.
+    pub fn start(self) -> Result<Runtime, StartError> {
+        let Self { config, events } = self;
+        let events = events.unwrap_or_else(log_events);
+        let io = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(config.io_threads.max(1))
+            .thread_name("myrmidon-io")
+            .enable_all()
+            .build()?;
+        let system =
+            Arc::new(System::new(config.budget).map_err(|error| StartError::Random(error.to_string()))?);
+        let limits = SliceLimits { time: config.slice };
+        let (scheduler, workers) = Scheduler::start(&system, config.workers, limits, io.handle())?;
+        let registry = Arc::new(Registry::new(system.clone()));
+        let claims = Claims::new(&system, events.clone());
+        let supervisor = Supervisor::new(system.clone(), events.clone(), claims.clone());
+        let hooks =
+            Hooks { registry: Arc::downgrade(&registry), supervisor: Arc::downgrade(&supervisor), events };
+        system.connect(Box::new(scheduler.clone()), Box::new(hooks));
+        let timers = Timers::new(&system);
+        let inner = Inner {
+            config,
+            system,
+            scheduler,
+            workers: Mutex::new(workers),
+            registry,
+            supervisor,
+            timers,
+            observers: Observers::default(),
+            buffers: BufferTable::new(),
+            io_handle: io.handle().clone(),
+            io: Mutex::new(Some(io)),
+        };
+        Ok(Runtime { inner: Arc::new(inner) })
+    }
+}

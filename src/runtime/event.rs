@@ -1,0 +1,74 @@
+//! What the runtime reports to the program that hosts it.
+
+use std::sync::Arc;
+
+use crate::actor::ExitReason;
+use crate::pid::Pid;
+
+/// Something that nobody in the actor system was told, but somebody should know.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// An actor failed and no link, monitor or supervisor heard of it.
+    Crash {
+        /// The actor.
+        pid: Pid,
+        /// How it failed.
+        reason: ExitReason,
+    },
+    /// New code could not take over; the old goes on.
+    SwapFailed {
+        /// The actor.
+        pid: Pid,
+        /// The version that goes on.
+        version: u64,
+        /// Why.
+        error: String,
+    },
+    /// A supervised actor ended and its factory is about to run.
+    Restarting {
+        /// The actor that ended.
+        pid: Pid,
+        /// Why.
+        reason: ExitReason,
+    },
+    /// A factory raised, returned nothing, or returned a PID that is not alive. It is tried again.
+    FactoryFailed {
+        /// What it said.
+        error: String,
+    },
+    /// A remote actor that was monitored is gone or cannot be reached, and the monitor had no owner
+    /// to be told.
+    RemoteDown {
+        /// The node.
+        addr: String,
+        /// The PID over there.
+        pid: Pid,
+        /// Why.
+        reason: ExitReason,
+    },
+}
+
+/// Receives every [`Event`]. Called on the runtime's own threads: it must not wait.
+pub type EventSink = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// The sink where the host gives none: the `tracing` log.
+pub(super) fn log_events() -> EventSink {
+    Arc::new(|event| match event {
+        Event::Crash { pid, reason } => {
+            tracing::error!(target: "myrmidon.actor", %pid, %reason, "an actor failed and nobody supervises it");
+        }
+        Event::SwapFailed { pid, version, error } => {
+            tracing::error!(target: "myrmidon.actor", %pid, version, %error, "a hot swap failed, the old code goes on");
+        }
+        Event::Restarting { pid, reason } => {
+            tracing::warn!(target: "myrmidon.supervisor", %pid, %reason, "restarting");
+        }
+        Event::FactoryFailed { error } => {
+            tracing::error!(target: "myrmidon.supervisor", %error, "a factory failed and is tried again");
+        }
+        Event::RemoteDown { addr, pid, reason } => {
+            tracing::warn!(target: "myrmidon.node", %addr, %pid, %reason, "a monitored remote actor is down");
+        }
+    })
+}

@@ -1,0 +1,42 @@
+//! Who is told of an actor's end, in which order: names first, supervision last.
+
+use std::sync::Weak;
+
+use super::{Event, EventSink, Supervisor};
+use crate::actor::{ExitHook, ExitNotice, SystemHooks};
+use crate::pid::Pid;
+use crate::registry::Registry;
+
+/// Holds the parts weakly: the system, which they use, owns this.
+pub(super) struct Hooks {
+    pub(super) registry: Weak<Registry>,
+    pub(super) supervisor: Weak<Supervisor>,
+    pub(super) events: EventSink,
+}
+
+impl ExitHook for Hooks {
+    fn release(&self, notice: &ExitNotice<'_>) {
+        if notice.named
+            && let Some(registry) = self.registry.upgrade()
+        {
+            registry.release(notice.pid);
+        }
+    }
+
+    fn ended(&self, notice: &ExitNotice<'_>) {
+        if notice.unnoticed && notice.reason.is_crash() {
+            (self.events)(&Event::Crash { pid: notice.pid, reason: notice.reason.clone() });
+        }
+        if (notice.supervised || notice.owner)
+            && let Some(supervisor) = self.supervisor.upgrade()
+        {
+            supervisor.exited(notice.pid, notice.reason);
+        }
+    }
+}
+
+impl SystemHooks for Hooks {
+    fn swap_failed(&self, pid: Pid, version: u64, error: &str) {
+        (self.events)(&Event::SwapFailed { pid, version, error: error.to_owned() });
+    }
+}

@@ -1,0 +1,128 @@
+//! The runtime: one handle that joins the parts.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `builder` | how a runtime is made |
+//! | `actors` | the calls about single actors |
+//! | `hooks` | who is told of an actor's end, in which order |
+//! | `supervisor` | carries out the decisions of `supervision` |
+//! | `remote` | monitors of remote actors and who owns them |
+//! | `event` | what is reported to the host program |
+//! | `shutdown` | the order of going down |
+
+mod actors;
+mod builder;
+mod event;
+mod hooks;
+mod remote;
+mod shutdown;
+mod supervisor;
+
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+pub use actors::JoinError;
+pub use builder::{RuntimeBuilder, StartError};
+pub use event::{Event, EventSink};
+pub use supervisor::{SuperviseError, Supervisor};
+
+use crate::actor::{Observers, System};
+use crate::buffer::BufferTable;
+use crate::config::RuntimeConfig;
+use crate::pid::Pid;
+use crate::registry::Registry;
+use crate::scheduler::{Lane, Scheduler};
+use crate::timer::Timers;
+
+/// A running actor system. Cheap to clone; when the last clone goes, it is shut down without
+/// waiting.
+#[derive(Clone)]
+pub struct Runtime {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: RuntimeConfig,
+    system: Arc<System>,
+    scheduler: Arc<Scheduler>,
+    workers: Mutex<Vec<JoinHandle<()>>>,
+    registry: Arc<Registry>,
+    supervisor: Arc<Supervisor>,
+    timers: Timers,
+    observers: Observers,
+    buffers: BufferTable<Vec<u8>>,
+    /// Taken when the runtime goes down.
+    io: Mutex<Option<tokio::runtime::Runtime>>,
+    io_handle: tokio::runtime::Handle,
+}
+
+impl Runtime {
+    /// A runtime with default settings and no transport.
+    ///
+    /// # Errors
+    /// If the system refuses threads or random numbers.
+    pub fn new() -> Result<Self, StartError> {
+        Self::builder().start()
+    }
+
+    /// Settings for a new runtime.
+    pub fn builder() -> RuntimeBuilder {
+        RuntimeBuilder::default()
+    }
+
+    /// The configuration it runs with.
+    pub fn config(&self) -> &RuntimeConfig {
+        &self.inner.config
+    }
+
+    /// Names of local actors.
+    pub fn names(&self) -> &Registry {
+        &self.inner.registry
+    }
+
+    /// Messages sent later.
+    pub fn timers(&self) -> &Timers {
+        &self.inner.timers
+    }
+
+    /// Restarts through factories.
+    pub fn supervisor(&self) -> &Arc<Supervisor> {
+        &self.inner.supervisor
+    }
+
+    /// The tokio runtime of the mesh.
+    pub fn io(&self) -> &tokio::runtime::Handle {
+        &self.inner.io_handle
+    }
+
+    /// A lane whose actors run only on the thread that calls [`Lane::run`].
+    pub fn open_lane(&self, name: &str) -> Arc<Lane> {
+        self.inner.scheduler.open_lane(name, &self.inner.system)
+    }
+
+    /// The PIDs that live now.
+    pub fn actors(&self) -> Vec<Pid> {
+        self.inner.system.living().collect()
+    }
+
+    /// Messages that could not be delivered because their actor had ended.
+    pub fn dead_letters(&self) -> u64 {
+        self.inner.system.dead_letters()
+    }
+
+    /// Goes down in good order: supervision and timers end, mailboxes and outbound lanes drain for
+    /// at most `drain`, then every actor is killed and the threads end. Returns how many messages
+    /// were left. Later calls do nothing and return 0.
+    ///
+    /// Must not be called from inside an actor.
+    pub fn shutdown(&self, drain: Duration) -> usize {
+        self.inner.shutdown(drain)
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Runtime({} workers)", self.inner.config.workers)
+    }
+}

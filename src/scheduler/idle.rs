@@ -1,0 +1,135 @@
+//! Which workers sleep, and who is woken.
+//!
+//! The rule of Go and tokio: a push wakes a sleeper only if nobody is searching, because a searcher
+//! will find it; a searcher that finds work and was the last wakes the next. A worker that goes to
+//! sleep first says so, then looks once more: with the fences here and in `notify` either the pusher
+//! sees the sleeper or the sleeper sees the push.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, Thread};
+
+pub(super) struct Idle {
+    sleepers: Mutex<Vec<usize>>,
+    /// Length of `sleepers`, readable without the lock.
+    asleep: AtomicUsize,
+    searching: AtomicUsize,
+    stopped: AtomicBool,
+    workers: Vec<Bed>,
+}
+
+#[derive(Default)]
+struct Bed {
+    thread: OnceLock<Thread>,
+    woken: AtomicBool,
+}
+
+impl Idle {
+    pub(super) fn new(workers: usize) -> Self {
+        Self {
+            sleepers: Mutex::default(),
+            asleep: AtomicUsize::new(0),
+            searching: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
+            workers: (0..workers).map(|_| Bed::default()).collect(),
+        }
+    }
+
+    /// Called once by each worker, on its thread, before it first sleeps.
+    pub(super) fn enter(&self, worker: usize) {
+        let _ = self.workers[worker].thread.set(thread::current());
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    pub(super) fn all_asleep(&self) -> bool {
+        self.asleep.load(Ordering::SeqCst) == self.workers.len()
+    }
+
+    /// Wakes one sleeper, unless someone is searching already. Call after the push.
+    pub(super) fn notify(&self) {
+        fence(Ordering::SeqCst);
+        if self.asleep.load(Ordering::Relaxed) == 0 || self.searching.load(Ordering::Relaxed) > 0 {
+            return;
+        }
+        let Some(worker) = self.pop_sleeper() else { return };
+        self.wake(worker);
+    }
+
+    /// Whether this worker may search now: at most half of them do at once.
+    pub(super) fn start_searching(&self) -> bool {
+        if self.searching.load(Ordering::Relaxed) * 2 >= self.workers.len() {
+            return false;
+        }
+        self.searching.fetch_add(1, Ordering::SeqCst);
+        true
+    }
+
+    /// The searcher found work; the last one wakes the next sleeper.
+    pub(super) fn found(&self) {
+        if self.searching.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.notify();
+        }
+    }
+
+    /// Sleeps until woken. `work_left` is asked once more after the worker has been listed as
+    /// asleep. Returns whether the worker wakes as a searcher.
+    pub(super) fn sleep(&self, worker: usize, searching: bool, work_left: impl Fn() -> bool) -> bool {
+        if searching {
+            self.searching.fetch_sub(1, Ordering::SeqCst);
+        }
+        {
+            let mut sleepers = self.lock();
+            sleepers.push(worker);
+            self.asleep.store(sleepers.len(), Ordering::SeqCst);
+        }
+        fence(Ordering::SeqCst);
+        if (work_left() || self.is_stopped()) && self.rise(worker) {
+            return false;
+        }
+        let bed = &self.workers[worker];
+        while !bed.woken.swap(false, Ordering::AcqRel) {
+            thread::park();
+        }
+        true
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        while let Some(worker) = self.pop_sleeper() {
+            self.wake(worker);
+        }
+    }
+
+    /// Takes this worker off the list; `false` if someone has already chosen to wake it.
+    fn rise(&self, worker: usize) -> bool {
+        let mut sleepers = self.lock();
+        let Some(place) = sleepers.iter().position(|listed| *listed == worker) else { return false };
+        sleepers.swap_remove(place);
+        self.asleep.store(sleepers.len(), Ordering::SeqCst);
+        true
+    }
+
+    /// The sleeper chosen to wake; it is counted as a searcher from here on.
+    fn pop_sleeper(&self) -> Option<usize> {
+        let mut sleepers = self.lock();
+        let worker = sleepers.pop()?;
+        self.asleep.store(sleepers.len(), Ordering::SeqCst);
+        self.searching.fetch_add(1, Ordering::SeqCst);
+        Some(worker)
+    }
+
+    fn wake(&self, worker: usize) {
+        let bed = &self.workers[worker];
+        bed.woken.store(true, Ordering::Release);
+        if let Some(thread) = bed.thread.get() {
+            thread.unpark();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<usize>> {
+        self.sleepers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

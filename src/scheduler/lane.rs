@@ -1,0 +1,156 @@
+//! A lane: actors that run only where someone calls [`Lane::run`], for example on the thread that
+//! holds a language's interpreter (D6).
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use crossbeam_queue::SegQueue;
+
+use super::Job;
+use crate::actor::{After, Ready, SliceLimits, System, run_slice};
+
+/// The longest slice of one actor of a lane.
+const SLICE: SliceLimits = SliceLimits { time: Duration::from_millis(1) };
+
+/// A queue of ready actors with a driver outside. At most one thread should drive it at a time;
+/// more are safe, as they take different actors.
+pub struct Lane {
+    id: u32,
+    name: String,
+    system: Weak<System>,
+    ready: SegQueue<Ready>,
+    jobs: SegQueue<Job>,
+    /// Threads inside [`run`](Self::run).
+    running: AtomicUsize,
+    /// Whether a driver sleeps in [`wait`](Self::wait); only then does a push take the lock.
+    asleep: AtomicBool,
+    woken: Mutex<bool>,
+    bell: Condvar,
+    closed: AtomicBool,
+}
+
+impl Lane {
+    pub(super) fn new(id: u32, name: &str, system: Weak<System>) -> Self {
+        Self {
+            id,
+            name: name.to_owned(),
+            system,
+            ready: SegQueue::new(),
+            jobs: SegQueue::new(),
+            running: AtomicUsize::new(0),
+            asleep: AtomicBool::new(false),
+            woken: Mutex::new(false),
+            bell: Condvar::new(),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// The number for [`SpawnOptions::lane`](crate::actor::SpawnOptions::lane).
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// The name given when it was opened.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Waits until there is something to run, someone calls [`wake`](Self::wake), the lane is
+    /// closed, or the time is up. Returns whether there is something to run.
+    pub fn wait(&self, limit: Option<Duration>) -> bool {
+        let deadline = limit.map(|limit| Instant::now() + limit);
+        let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        self.asleep.store(true, Ordering::SeqCst);
+        while !*woken && !self.has_work() && !self.is_closed() {
+            woken = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+                Some(Duration::ZERO) => break,
+                Some(left) => self.bell.wait_timeout(woken, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.bell.wait(woken).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        self.asleep.store(false, Ordering::SeqCst);
+        *woken = false;
+        self.has_work()
+    }
+
+    /// Runs ready actors and jobs on this thread until there are none or `cap` is over. `keep_going`
+    /// is asked before each slice; a driver that was replaced says `false`. Returns the slices run.
+    pub fn run(&self, cap: Duration, keep_going: impl Fn() -> bool) -> usize {
+        let Some(system) = self.system.upgrade() else { return 0 };
+        let began = Instant::now();
+        self.running.fetch_add(1, Ordering::SeqCst);
+        let mut slices = 0;
+        while keep_going() {
+            while let Some(job) = self.jobs.pop() {
+                if catch_unwind(AssertUnwindSafe(job)).is_err() {
+                    tracing::error!(target: "myrmidon.scheduler", lane = %self.name, "a job panicked");
+                }
+            }
+            let Some(ready) = self.ready.pop() else { break };
+            if let After::Again(ready) = run_slice(ready, &system, SLICE) {
+                self.ready.push(ready);
+            }
+            slices += 1;
+            if began.elapsed() >= cap {
+                break;
+            }
+        }
+        self.running.fetch_sub(1, Ordering::SeqCst);
+        slices
+    }
+
+    /// Gives a job to the driver.
+    pub fn submit(&self, job: Job) {
+        self.jobs.push(job);
+        self.wake_sleeper();
+    }
+
+    /// Makes the driver return from [`wait`](Self::wait).
+    pub fn wake(&self) {
+        *self.woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.bell.notify_all();
+    }
+
+    /// Ends all waiting for good. Actors that are ready stay ready: run them before.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn push(&self, ready: Ready) {
+        self.ready.push(ready);
+        self.wake_sleeper();
+    }
+
+    /// Whether nothing is ready and nobody runs anything.
+    pub(super) fn is_quiet(&self) -> bool {
+        !self.has_work() && self.running.load(Ordering::SeqCst) == 0
+    }
+
+    fn has_work(&self) -> bool {
+        !self.ready.is_empty() || !self.jobs.is_empty()
+    }
+
+    /// Wakes a driver that sleeps. The sleeper sets `asleep` before it looks for work, and the push
+    /// comes before this look, so one of the two sees the other.
+    fn wake_sleeper(&self) {
+        std::sync::atomic::fence(Ordering::SeqCst);
+        if self.asleep.load(Ordering::SeqCst) {
+            drop(self.woken.lock().unwrap_or_else(PoisonError::into_inner));
+            self.bell.notify_one();
+        }
+    }
+}
+
+impl std::fmt::Debug for Lane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Lane({}, {:?})", self.id, self.name)
+    }
+}

@@ -1,0 +1,141 @@
+//! Who runs actors: worker threads that steal from each other, and lanes driven from outside.
+//!
+//! Fairness: an actor runs at most its budget of messages, or one slice of time, and goes to the
+//! back of its worker's queue; the injector is looked at every [`worker::INJECTOR_EVERY`] slices, so
+//! an actor that is ready runs after at most the slices queued before it.
+
+mod idle;
+mod lane;
+mod worker;
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_deque::Stealer;
+use crossbeam_queue::SegQueue;
+
+use crate::actor::{Ready, Schedule, SliceLimits, System};
+use idle::Idle;
+pub use lane::Lane;
+
+/// Work for a worker or a lane that is no actor: answer a ping, log, call back.
+pub type Job = Box<dyn FnOnce() + Send>;
+
+/// The worker threads and lanes of one runtime.
+///
+/// It does not own the [`System`], which owns it: workers and lanes hold the system themselves.
+pub(crate) struct Scheduler {
+    limits: SliceLimits,
+    /// Actors made ready by threads that are no workers.
+    injector: SegQueue<Ready>,
+    jobs: SegQueue<Job>,
+    stealers: Vec<Stealer<Ready>>,
+    idle: Idle,
+    lanes: RwLock<Vec<Arc<Lane>>>,
+}
+
+impl Scheduler {
+    /// Makes the scheduler and its threads, each inside the context of `io`, so that futures of
+    /// actors may use its timers and sockets.
+    ///
+    /// # Errors
+    /// If the system has no room for the threads.
+    pub(crate) fn start(
+        system: &Arc<System>,
+        workers: usize,
+        limits: SliceLimits,
+        io: &tokio::runtime::Handle,
+    ) -> std::io::Result<(Arc<Self>, Vec<thread::JoinHandle<()>>)> {
+        let queues: Vec<_> = (0..workers.max(1)).map(|_| worker::new_queue()).collect();
+        let scheduler = Arc::new(Self {
+            limits,
+            injector: SegQueue::new(),
+            jobs: SegQueue::new(),
+            stealers: queues.iter().map(crossbeam_deque::Worker::stealer).collect(),
+            idle: Idle::new(queues.len()),
+            lanes: RwLock::default(),
+        });
+        let mut threads = Vec::with_capacity(queues.len());
+        for (index, queue) in queues.into_iter().enumerate() {
+            match worker::spawn(scheduler.clone(), system.clone(), index, queue, io.clone()) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    scheduler.stop();
+                    return Err(error);
+                }
+            }
+        }
+        Ok((scheduler, threads))
+    }
+
+    /// Runs `job` on a worker, soon.
+    pub(crate) fn submit(&self, job: Job) {
+        self.jobs.push(job);
+        self.idle.notify();
+    }
+
+    /// A lane whose actors run only on the thread that calls [`Lane::run`].
+    pub(crate) fn open_lane(&self, name: &str, system: &Arc<System>) -> Arc<Lane> {
+        let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
+        let id = u32::try_from(lanes.len() + 1).expect("a handful of lanes");
+        let lane = Arc::new(Lane::new(id, name, Arc::downgrade(system)));
+        lanes.push(lane.clone());
+        lane
+    }
+
+    /// Waits until nothing is ready or running, at most until `deadline`; whether that was reached.
+    pub(crate) fn wait_quiet(&self, deadline: Instant) -> bool {
+        while !self.is_quiet() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        true
+    }
+
+    /// Ends the workers; they finish the slice they are in.
+    pub(crate) fn stop(&self) {
+        self.idle.stop();
+        for lane in self.lanes.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            lane.close();
+        }
+    }
+
+    fn is_quiet(&self) -> bool {
+        let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
+        // Twice, because an actor of one may just have woken an actor of the other.
+        (0..2).all(|_| {
+            self.injector.is_empty()
+                && self.jobs.is_empty()
+                && self.idle.all_asleep()
+                && lanes.iter().all(|lane| lane.is_quiet())
+        })
+    }
+
+    fn lane(&self, id: u32) -> Option<Arc<Lane>> {
+        let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
+        lanes.get((id as usize).checked_sub(1)?).cloned()
+    }
+}
+
+impl Schedule for Arc<Scheduler> {
+    fn schedule(&self, ready: Ready) {
+        match ready.lane() {
+            0 => {
+                let Some(ready) = worker::push_local(self, ready) else { return };
+                self.injector.push(ready);
+                self.idle.notify();
+            }
+            id => match self.lane(id) {
+                Some(lane) => lane.push(ready),
+                // A lane number that was never given out: the workers run it, so nothing is lost.
+                None => {
+                    self.injector.push(ready);
+                    self.idle.notify();
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! A worker thread: its own queue first, then the injector, then the others' queues, then sleep.
+
+use std::cell::{Cell, OnceCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+
+use crossbeam_deque::{Steal, Worker as Queue};
+
+use super::Scheduler;
+use crate::actor::{After, Ready, System, run_slice};
+
+/// After so many slices a worker looks at the injector though its own queue is not empty. A prime,
+/// so that it does not fall into step with patterns of the load.
+pub(super) const INJECTOR_EVERY: u32 = 61;
+/// How often in a row an actor may come from the LIFO slot before the queue gets its turn.
+const LIFO_RUNS: u32 = 3;
+
+/// What a worker keeps for itself, reachable from `schedule` on the same thread.
+struct Local {
+    /// Address of the scheduler: a worker of one runtime may send to actors of another.
+    scheduler: *const Scheduler,
+    queue: Queue<Ready>,
+    /// The actor made ready last: its message is hot in the cache, and no other worker is woken
+    /// for it.
+    lifo: Cell<Option<Ready>>,
+}
+
+thread_local! {
+    static LOCAL: OnceCell<Local> = const { OnceCell::new() };
+}
+
+pub(super) fn new_queue() -> Queue<Ready> {
+    Queue::new_fifo()
+}
+
+/// Puts the actor onto this thread's queue, or gives it back if this is no worker of `scheduler`.
+pub(super) fn push_local(scheduler: &Scheduler, ready: Ready) -> Option<Ready> {
+    let mut ready = Some(ready);
+    let _ = LOCAL.try_with(|local| {
+        let Some(local) = local.get().filter(|local| std::ptr::eq(local.scheduler, scheduler)) else {
+            return;
+        };
+        if let Some(older) = local.lifo.replace(ready.take()) {
+            local.queue.push(older);
+            scheduler.idle.notify();
+        }
+    });
+    ready
+}
+
+pub(super) fn spawn(
+    scheduler: Arc<Scheduler>,
+    system: Arc<System>,
+    index: usize,
+    queue: Queue<Ready>,
+    io: tokio::runtime::Handle,
+) -> std::io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name(format!("myrmidon-{index}")).spawn(move || {
+        let _context = io.enter();
+        let local = Local { scheduler: Arc::as_ptr(&scheduler), queue, lifo: Cell::new(None) };
+        LOCAL.with(|cell| {
+            let local = cell.get_or_init(|| local);
+            Worker { scheduler: &scheduler, system: &system, local, index, tick: 0, lifo_runs: 0 }.run();
+        });
+    })
+}
+
+struct Worker<'a> {
+    scheduler: &'a Arc<Scheduler>,
+    system: &'a Arc<System>,
+    local: &'a Local,
+    index: usize,
+    tick: u32,
+    lifo_runs: u32,
+}
+
+impl Worker<'_> {
+    fn run(&mut self) {
+        self.scheduler.idle.enter(self.index);
+        while !self.scheduler.idle.is_stopped() {
+            match self.next() {
+                Some(ready) => self.turn(ready),
+                None => self.search_or_sleep(),
+            }
+        }
+    }
+
+    fn turn(&mut self, ready: Ready) {
+        self.tick = self.tick.wrapping_add(1);
+        if let After::Again(ready) = run_slice(ready, self.system, self.scheduler.limits) {
+            self.local.queue.push(ready);
+            if self.local.queue.len() > 1 {
+                self.scheduler.idle.notify();
+            }
+        }
+    }
+
+    /// The next actor of this worker's own sources.
+    fn next(&mut self) -> Option<Ready> {
+        if self.tick.is_multiple_of(INJECTOR_EVERY) {
+            self.tick = self.tick.wrapping_add(1);
+            if let Some(ready) = self.from_outside() {
+                return Some(ready);
+            }
+        }
+        if self.lifo_runs < LIFO_RUNS
+            && let Some(ready) = self.local.lifo.take()
+        {
+            self.lifo_runs += 1;
+            return Some(ready);
+        }
+        self.lifo_runs = 0;
+        self.local.queue.pop().or_else(|| self.local.lifo.take()).or_else(|| self.from_outside())
+    }
+
+    /// Runs waiting jobs and takes an actor from the injector.
+    fn from_outside(&self) -> Option<Ready> {
+        while let Some(job) = self.scheduler.jobs.pop() {
+            if catch_unwind(AssertUnwindSafe(job)).is_err() {
+                tracing::error!(target: "myrmidon.scheduler", "a job panicked");
+            }
+        }
+        let first = self.scheduler.injector.pop()?;
+        // A fair share at once, so that the injector is not fetched from one by one.
+        let share = self.scheduler.injector.len() / self.scheduler.stealers.len();
+        for _ in 0..share.min(64) {
+            let Some(ready) = self.scheduler.injector.pop() else { break };
+            self.local.queue.push(ready);
+        }
+        if !self.scheduler.injector.is_empty() || self.local.queue.len() > 1 {
+            self.scheduler.idle.notify();
+        }
+        Some(first)
+    }
+
+    fn search_or_sleep(&mut self) {
+        let mut searching = self.scheduler.idle.start_searching();
+        loop {
+            if searching && let Some(ready) = self.steal().or_else(|| self.from_outside()) {
+                self.scheduler.idle.found();
+                return self.turn(ready);
+            }
+            if self.scheduler.idle.is_stopped() {
+                return;
+            }
+            let woken = self.scheduler.idle.sleep(self.index, searching, || self.work_left());
+            if !woken {
+                return;
+            }
+            searching = true;
+        }
+    }
+
+    fn work_left(&self) -> bool {
+        !self.scheduler.injector.is_empty()
+            || !self.scheduler.jobs.is_empty()
+            || self.scheduler.stealers.iter().any(|queue| !queue.is_empty())
+    }
+
+    /// Takes half of another worker's queue.
+    fn steal(&self) -> Option<Ready> {
+        let stealers = &self.scheduler.stealers;
+        (1..stealers.len()).map(|step| &stealers[(self.index + step) % stealers.len()]).find_map(|queue| {
+            loop {
+                match queue.steal_batch_and_pop(&self.local.queue) {
+                    Steal::Success(ready) => return Some(ready),
+                    Steal::Empty => return None,
+                    Steal::Retry => {}
+                }
+            }
+        })
+    }
+}
