@@ -11,7 +11,7 @@ use rustls::pki_types::CertificateDer;
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::issue::{Leaf, issue, serial, validity};
+use crate::issue::{Leaf, issue, random, serial, validity};
 use crate::secret::Secret;
 use crate::store::{self, CA_CERT, CA_KEY};
 use crate::{CertsError, names};
@@ -119,7 +119,9 @@ fn params(cluster: &str) -> Result<CertificateParams, CertsError> {
     (params.not_before, params.not_after) = validity(LIFETIME)?;
     params.serial_number = Some(serial()?);
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::OrganizationName, "Myrmidon cluster authority");
+    // A name of its own: a chain of another authority fails as that, not as a broken signature.
+    let organisation = format!("Myrmidon authority {:08x}", u32::from_be_bytes(random()?));
+    params.distinguished_name.push(DnType::OrganizationName, organisation);
     params.distinguished_name.push(DnType::CommonName, cluster);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

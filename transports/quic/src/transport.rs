@@ -1,0 +1,116 @@
+//! The transport: configurations made once, endpoints made as needed.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use myrmidon::transport::{Connection, Listener, NodeAddr, Transport, TransportError};
+use myrmidon_certs::CertsError;
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::{ClientConfig, ServerConfig};
+
+use crate::config::Profile;
+use crate::endpoint::Endpoints;
+use crate::listener::QuicListener;
+use crate::{QuicConfig, dial, resolve};
+
+pub(crate) const SCHEME: &str = "quic";
+
+/// The level-1 frames in bidirectional streams.
+const ALPN: &[&[u8]] = &[b"myrmidon/1"];
+
+/// Connects and accepts over QUIC. Needs a tokio runtime with I/O and time around every call.
+pub struct QuicTransport {
+    shared: Arc<Shared>,
+}
+
+impl QuicTransport {
+    /// A transport that shows `config.credentials` on every connection.
+    ///
+    /// Fails if rustls refuses the credentials.
+    pub fn new(config: QuicConfig) -> Result<Self, CertsError> {
+        Ok(Self { shared: Arc::new(Shared::new(config)?) })
+    }
+}
+
+#[async_trait]
+impl Transport for QuicTransport {
+    fn scheme(&self) -> &'static str {
+        SCHEME
+    }
+
+    async fn bind(&self, addr: &NodeAddr) -> Result<Box<dyn Listener>, TransportError> {
+        let failed = |reason| TransportError::Bind { addr: addr.clone(), reason };
+        let found = resolve::resolve(addr).await.map_err(failed)?;
+        let credentials = &self.shared.config.credentials;
+        resolve::check_reach(credentials, addr, &found)?;
+        let server = self.shared.settings(found[0].ip()).server.as_ref().clone();
+        let endpoint = self.shared.endpoints.listen(found[0], server, credentials);
+        let endpoint = endpoint.map_err(|e| failed(e.to_string()))?;
+        let local = endpoint.local_addr().map_err(|e| failed(e.to_string()))?;
+        Ok(Box::new(QuicListener::new(local, endpoint, self.shared.clone())))
+    }
+
+    async fn connect(&self, addr: &NodeAddr) -> Result<Box<dyn Connection>, TransportError> {
+        Ok(Box::new(dial::dial(&self.shared, addr).await?))
+    }
+}
+
+/// What listeners and dials share.
+pub(crate) struct Shared {
+    config: QuicConfig,
+    loopback: Settings,
+    network: Settings,
+    pub(crate) endpoints: Endpoints,
+}
+
+/// Quinn's configurations for peers at one distance.
+pub(crate) struct Settings {
+    pub(crate) server: Arc<ServerConfig>,
+    pub(crate) client: ClientConfig,
+}
+
+impl Shared {
+    fn new(config: QuicConfig) -> Result<Self, CertsError> {
+        let server = config.credentials.server_config(ALPN)?;
+        let client = config.credentials.client_config(ALPN)?;
+        let server = Arc::new(QuicServerConfig::try_from(server).expect(INITIAL_SUITE));
+        let client = Arc::new(QuicClientConfig::try_from(client).expect(INITIAL_SUITE));
+        let settings = |profile| Settings::new(&config, profile, &server, &client);
+        let (loopback, network) = (settings(Profile::Loopback), settings(Profile::Network));
+        Ok(Self { loopback, network, endpoints: Endpoints::default(), config })
+    }
+
+    pub(crate) fn config(&self) -> &QuicConfig {
+        &self.config
+    }
+
+    /// The settings for a peer at `ip`.
+    pub(crate) fn settings(&self, ip: IpAddr) -> &Settings {
+        match Profile::of(ip) {
+            Profile::Loopback => &self.loopback,
+            Profile::Network => &self.network,
+        }
+    }
+}
+
+impl Settings {
+    fn new(
+        config: &QuicConfig,
+        profile: Profile,
+        server: &Arc<QuicServerConfig>,
+        client: &Arc<QuicClientConfig>,
+    ) -> Self {
+        let transport = config.transport(profile);
+        let mut server = ServerConfig::with_crypto(server.clone());
+        // No migration: a peer that moves connects anew.
+        server.transport_config(transport.clone()).migration(false);
+        server.max_incoming(256).incoming_buffer_size(64 << 10).incoming_buffer_size_total(8 << 20);
+        let mut client = ClientConfig::new(client.clone());
+        client.transport_config(transport);
+        Self { server: Arc::new(server), client }
+    }
+}
+
+/// The suites come from the `certs` crate, which passes ring's whole provider.
+const INITIAL_SUITE: &str = "the provider has TLS13_AES_128_GCM_SHA256, which QUIC starts with";
