@@ -85,7 +85,8 @@ impl Pair {
     pub async fn accept_lane(&self) -> Lane {
         let mut listener = self.listener.lock().await;
         let lane = tokio::select! {
-            lane = self.acceptor.accept_lane() => lane,
+            // No lane any more: the connection was its only lane, which is over.
+            Ok(Some(lane)) = self.acceptor.accept_lane() => return lane,
             further = listener.accept() => {
                 let further = further.expect("accept");
                 let lane = further.accept_lane().await;

@@ -1,0 +1,115 @@
+//! The two halves of a lane, over one socket.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::{Buf, Bytes, BytesMut};
+use myrmidon::transport::{CloseCode, Lane, LaneReceiver, LaneSender, TransportError};
+
+use crate::socket::Socket;
+
+/// Room that a read asks for. Many small messages share one such block, and the block is used again
+/// when nobody holds a piece of it any more.
+const BLOCK: usize = 64 * 1024;
+
+/// The only lane of `socket`.
+pub(crate) fn lane(socket: Socket) -> (Lane, Arc<Socket>) {
+    let socket = Arc::new(socket);
+    let sender = TcpSender { socket: socket.clone(), finished: false };
+    let receiver = TcpReceiver { socket: socket.clone(), block: BytesMut::new(), ended: false };
+    ((Box::new(sender), Box::new(receiver)), socket)
+}
+
+struct TcpSender {
+    socket: Arc<Socket>,
+    finished: bool,
+}
+
+#[async_trait]
+impl LaneSender for TcpSender {
+    async fn write(&mut self, bufs: &mut [Bytes]) -> Result<(), TransportError> {
+        let mut rest = bufs;
+        while let Some(first) = rest.iter().position(|buf| !buf.is_empty()) {
+            rest = &mut rest[first..];
+            let pending: &[Bytes] = rest;
+            let written = tokio::select! {
+                biased;
+                () = self.socket.writer.notified() => continue,
+                written = poll_fn(|cx| self.socket.poll_write(cx, pending)) => written?,
+            };
+            consume(rest, written);
+        }
+        Ok(())
+    }
+
+    async fn finish(&mut self) -> Result<(), TransportError> {
+        self.finished = true;
+        self.socket.finish()
+    }
+
+    fn reset(&mut self, _code: CloseCode) {
+        self.socket.reset();
+    }
+}
+
+impl Drop for TcpSender {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.socket.reset();
+        }
+    }
+}
+
+struct TcpReceiver {
+    socket: Arc<Socket>,
+    /// Empty but for the room after the last piece that was handed out.
+    block: BytesMut,
+    ended: bool,
+}
+
+#[async_trait]
+impl LaneReceiver for TcpReceiver {
+    async fn read(&mut self, max: usize) -> Result<Option<Bytes>, TransportError> {
+        let wanted = max.clamp(1, BLOCK);
+        while !self.ended {
+            if self.block.capacity() < wanted / 2 {
+                self.block.reserve(BLOCK);
+            }
+            let some = tokio::select! {
+                biased;
+                () = self.socket.reader.notified() => continue,
+                some = poll_fn(|cx| self.socket.poll_read(cx, &mut self.block, wanted)) => some?,
+            };
+            if some {
+                return Ok(Some(self.block.split().freeze()));
+            }
+            self.ended = true;
+        }
+        Ok(None)
+    }
+
+    fn stop(&mut self, _code: CloseCode) {
+        self.socket.stop_reading();
+    }
+}
+
+impl Drop for TcpReceiver {
+    fn drop(&mut self) {
+        self.socket.stop_reading();
+    }
+}
+
+/// Takes the first `count` bytes off `bufs`; a buffer that is used up lets go of its memory.
+fn consume(bufs: &mut [Bytes], mut count: usize) {
+    for buf in bufs {
+        let part = count.min(buf.len());
+        count -= part;
+        if part == buf.len() {
+            *buf = Bytes::new();
+        } else {
+            buf.advance(part);
+            return;
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Accepting, also when the system is short of something.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use myrmidon::transport::{Connection, Listener, NodeAddr, TransportError};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::TcpConfig;
+use crate::connection::TcpConnection;
+
+/// Connections that the kernel completes before they are accepted.
+const BACKLOG: u32 = 1024;
+
+pub(crate) struct TcpListener {
+    inner: tokio::net::TcpListener,
+    addr: NodeAddr,
+    config: TcpConfig,
+    errors: Arc<AtomicU64>,
+    pause: Pause,
+}
+
+impl TcpListener {
+    /// Binds the first of `candidates` that can be bound; the error is that of the last one.
+    pub(crate) fn bind(
+        candidates: &[SocketAddr],
+        config: &TcpConfig,
+        errors: Arc<AtomicU64>,
+    ) -> io::Result<Self> {
+        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for &candidate in candidates {
+            match bind_one(candidate) {
+                Ok(inner) => {
+                    let addr = inner.local_addr()?.into();
+                    return Ok(Self { inner, addr, config: config.clone(), errors, pause: Pause::default() });
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn prepare(&self, accepted: io::Result<(TcpStream, SocketAddr)>) -> io::Result<TcpConnection> {
+        let (stream, peer) = accepted?;
+        self.config.apply(&stream)?;
+        Ok(TcpConnection::accepted(stream, peer.into()))
+    }
+}
+
+fn bind_one(addr: SocketAddr) -> io::Result<tokio::net::TcpListener> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // So that a restarted node gets its port back while old connections are in TIME_WAIT. On Windows
+    // the option means something else, and is not needed.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
+}
+
+#[async_trait]
+impl Listener for TcpListener {
+    fn local_addr(&self) -> NodeAddr {
+        self.addr.clone()
+    }
+
+    /// Never fails: a listening socket does not break, and what the system is short of may come back
+    /// (L29).
+    async fn accept(&mut self) -> Result<Box<dyn Connection>, TransportError> {
+        loop {
+            let accepted = self.inner.accept().await;
+            match self.prepare(accepted) {
+                Ok(connection) => {
+                    self.pause = Pause::default();
+                    return Ok(Box::new(connection));
+                }
+                Err(error) if is_of_the_peer(&error) => {}
+                Err(error) => {
+                    let count = self.errors.fetch_add(1, Ordering::Relaxed) + 1;
+                    let pause = self.pause.next();
+                    tracing::warn!(%error, count, ?pause, listener = %self.addr, "cannot accept; pausing");
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    }
+}
+
+/// The peer went away between connecting and being accepted: nothing is wrong here.
+fn is_of_the_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, InvalidInput, NotConnected};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | InvalidInput | NotConnected)
+}
+
+/// How long to leave the system alone: 5 ms, doubling to 1 s. It limits the log lines too.
+#[derive(Debug, Default)]
+struct Pause {
+    tries: u32,
+}
+
+impl Pause {
+    const FIRST: Duration = Duration::from_millis(5);
+    const LONGEST: Duration = Duration::from_secs(1);
+
+    fn next(&mut self) -> Duration {
+        let pause = Self::FIRST.saturating_mul(1 << self.tries.min(16)).min(Self::LONGEST);
+        self.tries += 1;
+        pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_to_a_second_and_stay_there_l29() {
+        let mut pause = Pause::default();
+        let millis: Vec<_> = (0..10).map(|_| pause.next().as_millis()).collect();
+        assert_eq!(millis, [5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
+    }
+}
