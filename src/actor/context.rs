@@ -75,12 +75,16 @@ impl Context<'_> {
     /// Links this actor to `other`: if one crashes, so does the other. Linking twice is linking
     /// once (S32). If `other` is dead this actor gets its EXIT `noproc` (S33).
     pub fn link(&mut self, other: Pid) {
-        self.system.signal(self.pid, Signal::Link(other));
+        if other != self.pid && self.bonds.tables().links.insert(other) {
+            self.system.link_back(self.pid, other);
+        }
     }
 
     /// Removes the link in both directions.
     pub fn unlink(&mut self, other: Pid) {
-        self.system.signal(self.pid, Signal::Unlink(other));
+        if self.bonds.tables().links.remove(&other) {
+            self.system.signal(other, Signal::Unlinked(self.pid));
+        }
     }
 
     /// Asks for one DOWN when `target` ends; at once, with `noproc`, if it is dead (S24).

@@ -120,14 +120,11 @@ pub(crate) enum Signal {
     /// `watcher` wants to be told of this actor's end.
     Watch(MonitorRef, Watcher),
     Unwatch(MonitorRef),
-    /// This actor shall monitor `target`.
-    Monitor(MonitorRef, Pid),
+    /// This actor now monitors `target`.
+    Monitoring(MonitorRef, Pid),
     Demonitor(MonitorRef),
-    /// This actor shall link itself to `other`.
-    Link(Pid),
-    /// `other` has linked itself to this actor.
+    /// This actor is now linked to another.
     Linked(Pid),
-    Unlink(Pid),
     Unlinked(Pid),
     TrapExit(bool),
 }

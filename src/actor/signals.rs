@@ -22,15 +22,12 @@ impl Turn<'_> {
             Signal::System(message) => return self.tell(message),
             Signal::Watch(monitor, watcher) => self.bonds().watchers.push((monitor, watcher)),
             Signal::Unwatch(monitor) => self.bonds().watchers.retain(|(known, _)| *known != monitor),
-            Signal::Monitor(monitor, target) => self.monitor(monitor, target),
+            Signal::Monitoring(monitor, target) => {
+                self.bonds().monitoring.insert(monitor, target);
+            }
             Signal::Demonitor(monitor) => self.demonitor(monitor),
-            Signal::Link(other) => return self.link(other),
             Signal::Linked(other) => {
                 self.bonds().links.insert(other);
-            }
-            Signal::Unlink(other) => {
-                self.bonds().links.remove(&other);
-                self.system.signal(other, Signal::Unlinked(self.pid));
             }
             Signal::Unlinked(other) => {
                 self.bonds().links.remove(&other);
@@ -87,25 +84,10 @@ impl Turn<'_> {
         self.tell(SystemMessage::Exit { target, reason, cause: ExitCause::Monitor(monitor) })
     }
 
-    fn monitor(&mut self, monitor: MonitorRef, target: Pid) {
-        self.bonds().monitoring.insert(monitor, target);
-        self.system.watch_for(self.pid, monitor, target);
-    }
-
     fn demonitor(&mut self, monitor: MonitorRef) {
         if let Some(target) = self.bonds().monitoring.remove(&monitor) {
             self.system.signal(target, Signal::Unwatch(monitor));
         }
-    }
-
-    fn link(&mut self, other: Pid) -> Step {
-        if other == self.pid || !self.bonds().links.insert(other) {
-            return Ok(());
-        }
-        if self.system.signal(other, Signal::Linked(self.pid)) {
-            return Ok(());
-        }
-        self.exit_signal(ExitSignal { from: Some(other), reason: ExitReason::NoProcess, linked: true })
     }
 
     fn swap_now(&mut self, swap: Swap) -> Step {

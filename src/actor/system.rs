@@ -84,11 +84,8 @@ impl System {
         }
         let pid = slot.pid();
         let ready = slot.occupy(cell, flags, lane);
-        if let Some(parent) = linked
-            && !self.signal(parent, Signal::Linked(pid))
-        {
-            let exit = ExitSignal { from: Some(parent), reason: ExitReason::NoProcess, linked: true };
-            self.signal(pid, Signal::Exit(exit));
+        if let Some(parent) = linked {
+            self.link_back(pid, parent);
         }
         let ready = if starts { Some(ready) } else { ready.idle() };
         self.schedule(ready);
@@ -130,6 +127,15 @@ impl System {
         match reason {
             ExitReason::Kill => self.signal(pid, Signal::Kill),
             reason => self.signal(pid, Signal::Exit(ExitSignal { from, reason, linked: false })),
+        }
+    }
+
+    /// Completes a link that `pid` already has with `other`; a dead `other` answers with EXIT
+    /// `noproc` (S33).
+    pub(crate) fn link_back(&self, pid: Pid, other: Pid) {
+        if !self.signal(other, Signal::Linked(pid)) {
+            let exit = ExitSignal { from: Some(other), reason: ExitReason::NoProcess, linked: true };
+            self.signal(pid, Signal::Exit(exit));
         }
     }
 

@@ -209,20 +209,28 @@ impl Runtime {
 
 /// Links, monitors, pings.
 impl Runtime {
-    /// Links two actors: if one fails, so does the other (S32). `false` if `a` is dead.
+    /// Links two actors: if one fails, so does the other (S32). `false` if `a` is dead or both
+    /// are the same.
     pub fn link(&self, a: Pid, b: Pid) -> bool {
-        self.inner.system.signal(a, Signal::Link(b))
+        // Both are told from here, so that whatever this thread does next finds the link in place.
+        let alive = a != b && self.inner.system.signal(a, Signal::Linked(b));
+        if alive {
+            self.inner.system.link_back(a, b);
+        }
+        alive
     }
 
-    /// Removes the link in both directions.
+    /// Removes the link in both directions; `false` if both are dead.
     pub fn unlink(&self, a: Pid, b: Pid) -> bool {
-        self.inner.system.signal(a, Signal::Unlink(b))
+        let alive = self.inner.system.signal(a, Signal::Unlinked(b));
+        self.inner.system.signal(b, Signal::Unlinked(a)) || alive
     }
 
     /// Asks for one DOWN in `watcher`'s mailbox when `target` ends, at once if it is dead (S24).
     pub fn monitor(&self, watcher: Pid, target: Pid) -> MonitorRef {
         let monitor = MonitorRef::next();
-        self.inner.system.signal(watcher, Signal::Monitor(monitor, target));
+        self.inner.system.signal(watcher, Signal::Monitoring(monitor, target));
+        self.inner.system.watch_for(watcher, monitor, target);
         monitor
     }
 

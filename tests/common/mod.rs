@@ -9,14 +9,14 @@ use myrmidon::actor::{Context, ExitReason, Flow, SpawnOptions, bytes_fn};
 use myrmidon::{Pid, Runtime};
 
 /// How long a condition may take before a test fails.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
-pub fn runtime() -> Runtime {
+pub(crate) fn runtime() -> Runtime {
     Runtime::builder().workers(2).start().unwrap()
 }
 
 /// Waits until the condition holds.
-pub fn eventually(what: &str, condition: impl Fn() -> bool) {
+pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !condition() {
         assert!(Instant::now() < deadline, "not in time: {what}");
@@ -25,13 +25,13 @@ pub fn eventually(what: &str, condition: impl Fn() -> bool) {
 }
 
 /// An actor that passes on every message as text.
-pub fn echo(rt: &Runtime, tag: &'static str) -> (Pid, Receiver<String>) {
+pub(crate) fn echo(rt: &Runtime, tag: &'static str) -> (Pid, Receiver<String>) {
     let (tell, told) = sync_channel(100_000);
     (rt.spawn_fn(teller(tag, tell)), told)
 }
 
 /// The function of such an actor. `panic`, `stop` and `wait` are orders.
-pub fn teller(
+pub(crate) fn teller(
     tag: &'static str,
     tell: SyncSender<String>,
 ) -> impl FnMut(Bytes, &mut Context<'_>) -> Flow + Send + 'static {
@@ -49,7 +49,7 @@ pub fn teller(
 }
 
 /// An actor that is held at its first message until the returned sender is used or dropped.
-pub fn held(rt: &Runtime, tag: &'static str) -> (Pid, SyncSender<()>, Receiver<String>) {
+pub(crate) fn held(rt: &Runtime, tag: &'static str) -> (Pid, SyncSender<()>, Receiver<String>) {
     let (tell, told) = sync_channel(100_000);
     let (go, gate) = sync_channel::<()>(1);
     let mut inner = teller(tag, tell.clone());
@@ -70,12 +70,12 @@ pub fn held(rt: &Runtime, tag: &'static str) -> (Pid, SyncSender<()>, Receiver<S
 }
 
 /// The reason with which the actor will end.
-pub fn watch(rt: &Runtime, pid: Pid) -> Receiver<ExitReason> {
+pub(crate) fn watch(rt: &Runtime, pid: Pid) -> Receiver<ExitReason> {
     let (tell, told) = sync_channel(1);
     rt.on_exit(pid, move |reason| tell.send(reason.clone()).unwrap());
     told
 }
 
-pub fn next<T>(told: &Receiver<T>) -> T {
+pub(crate) fn next<T>(told: &Receiver<T>) -> T {
     told.recv_timeout(DEADLINE).expect("an answer in time")
 }
