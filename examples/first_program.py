@@ -5,7 +5,6 @@ It prints:
     hello, Ada
     hello, Grace
     goodbye, Grace
-    normal
 """
 
 import myrmidon
@@ -27,4 +26,4 @@ with myrmidon.Runtime() as rt:
     rt.hot_swap(greeter, part)  # takes its place behind the messages sent before it
     rt.send(greeter, b"Grace")
     rt.stop(greeter)
-    print(rt.join(greeter).kind)
+    rt.join(greeter)

@@ -1,2 +1,0 @@
-//! The workloads of docs/performance.md
-#![forbid(unsafe_code)]

@@ -1,0 +1,98 @@
+//! Workloads inside one runtime.
+
+mod count;
+mod fork_join;
+mod ping_pong;
+mod ring;
+mod spawn;
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use myrmidon::Runtime;
+
+use crate::measure::Workload;
+
+pub(crate) static WORKLOADS: [Workload; 5] = [
+    Workload {
+        name: "count",
+        metric: "one thread sends, one actor counts",
+        unit: "M msg/s",
+        work: 10_000_000,
+        run: count::run,
+    },
+    Workload {
+        name: "ping-pong",
+        metric: "round trip of two actors",
+        unit: "ns",
+        work: 2_000_000,
+        run: ping_pong::run,
+    },
+    Workload { name: "ring", metric: "hop in a ring of 100", unit: "ns", work: 5_000_000, run: ring::run },
+    Workload {
+        name: "fork-join",
+        metric: "one thread sends to 60 actors in turn",
+        unit: "M msg/s",
+        work: 10_000_000,
+        run: fork_join::run,
+    },
+    Workload {
+        name: "spawn",
+        metric: "one actor, started and handled its first message",
+        unit: "ns",
+        work: 1_000_000,
+        run: spawn::run,
+    },
+];
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A runtime for one run.
+fn runtime() -> Result<Runtime, String> {
+    Runtime::new().map_err(|error| error.to_string())
+}
+
+/// How the actors tell the bench that they are done, with the count that they saw.
+struct Finish {
+    tell: SyncSender<u64>,
+    told: Receiver<u64>,
+}
+
+impl Finish {
+    fn new(actors: usize) -> Self {
+        let (tell, told) = sync_channel(actors);
+        Self { tell, told }
+    }
+
+    /// Waits for `actors` counts and compares their sum with what was sent.
+    fn expect(&self, actors: usize, total: u64) -> Result<(), String> {
+        let mut sum = 0;
+        for _ in 0..actors {
+            sum += self.told.recv_timeout(LIMIT).map_err(|_| format!("not done within {LIMIT:?}"))?;
+        }
+        (sum == total).then_some(()).ok_or_else(|| format!("{sum} messages handled of {total}"))
+    }
+}
+
+/// Millions a second.
+fn rate(work: u64, since: Instant) -> f64 {
+    work as f64 / since.elapsed().as_secs_f64() / 1e6
+}
+
+/// Nanoseconds for one.
+fn each(work: u64, since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e9 / work as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::WORKLOADS;
+
+    #[test]
+    fn every_workload_completes_and_counts_right() {
+        for workload in &WORKLOADS {
+            let figure = (workload.run)(workload.work / 1000);
+            assert!(figure.as_ref().is_ok_and(|figure| *figure > 0.0), "{}: {figure:?}", workload.name);
+        }
+    }
+}
