@@ -1,2 +1,59 @@
-//! The Python extension module myrmidon._core
-#![forbid(unsafe_code)]
+//! The Python extension module `myrmidon._core`: what it registers, file by file.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `runtime` | the class `Runtime`; its methods about one theme live in that theme's file |
+//! | `actors` | spawn, send, stop, names, hot swap, timers |
+//! | `handler` | the behaviour around a Python callable |
+//! | `lane` | the threads that run handlers, and how a waiting handler makes way (D6) |
+//! | `mesh` | listen, resolve, send and monitor across nodes |
+//! | `asyncio` | the bridge to event loops |
+//! | `supervision`, `observed`, `buffer` | the methods of these themes |
+//! | `payload`, `system_message`, `exit_reason`, `errors` | values that cross the border |
+//! | `wait` | blocking with the interpreter let go, open to Ctrl-C |
+//! | `logging`, `finish`, `fork` | crashes to `logging`; the end of the interpreter; `os.fork` |
+//! | `transport` | the one place where "tcp" and "quic" become types |
+#![deny(unsafe_code)]
+
+mod actors;
+mod buffer;
+mod errors;
+mod exit_reason;
+mod finish;
+mod fork;
+mod handler;
+mod lane;
+mod logging;
+mod observed;
+mod payload;
+mod runtime;
+mod supervision;
+mod system_message;
+mod transport;
+mod wait;
+
+use mimalloc::MiMalloc;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+#[pyo3::pymodule(gil_used = false)]
+mod _core {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use super::buffer::{allocate_buffer, free_buffer};
+    #[pymodule_export]
+    use super::exit_reason::ExitReason;
+    #[pymodule_export]
+    use super::runtime::{Runtime, version};
+    #[pymodule_export]
+    use super::system_message::PySystemMessage;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::errors::load(module.py());
+        super::fork::install(module.py())?;
+        super::finish::install(module.py())
+    }
+}

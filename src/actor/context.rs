@@ -49,6 +49,11 @@ impl Context<'_> {
         self.pid
     }
 
+    /// Whether a supervisor restarts this actor, and so stops it when what it depends on is lost.
+    pub fn is_supervised(&self) -> bool {
+        self.system.is_supervised(self.pid)
+    }
+
     /// Sends a message to a local actor.
     ///
     /// # Errors

@@ -20,6 +20,11 @@ impl MonitorRef {
     pub const fn as_u64(self) -> u64 {
         self.0
     }
+
+    /// A reference from its number.
+    pub const fn from_u64(raw: u64) -> Self {
+        Self(raw)
+    }
 }
 
 /// How an actor came to hear of an exit.

@@ -146,7 +146,7 @@ impl Runtime {
         match reason {
             Ok(reason) => Ok(reason),
             Err(RecvTimeoutError::Timeout) => {
-                self.inner.system.signal(pid, Signal::Unwatch(monitor));
+                self.forget_exit(pid, monitor);
                 Err(JoinError::Timeout(pid))
             }
             // The runtime went down with the actor in it.
@@ -160,6 +160,11 @@ impl Runtime {
         let monitor = MonitorRef::next();
         self.inner.system.watch(pid, monitor, Watcher::Once(Box::new(f)));
         monitor
+    }
+
+    /// Takes an [`on_exit`](Self::on_exit) back: its function is dropped and not called.
+    pub fn forget_exit(&self, pid: Pid, monitor: MonitorRef) {
+        self.inner.system.signal(pid, Signal::Unwatch(monitor));
     }
 
     /// Whether the actor lives.

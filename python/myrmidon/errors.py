@@ -1,0 +1,73 @@
+"""What can go wrong, as one tree: catch ``MyrmidonError`` for all of it.
+
+Each class also derives from the built-in error that fits, so ``except ConnectionError`` or
+``except TimeoutError`` work without importing this module. Every message ends with a next step.
+"""
+
+__all__ = [
+    "AddressError",
+    "Busy",
+    "ForkedError",
+    "ListenError",
+    "MyrmidonError",
+    "NoHistory",
+    "NoProcess",
+    "NodeDown",
+    "PayloadTooLarge",
+    "RegisterError",
+    "RuntimeClosed",
+    "StartError",
+    "Timeout",
+]
+
+
+class MyrmidonError(Exception):
+    """The root of all errors of Myrmidon."""
+
+
+class StartError(MyrmidonError, RuntimeError):
+    """A ``Runtime`` could not be started: an unknown transport, bad certificates, no threads."""
+
+
+class RuntimeClosed(MyrmidonError, RuntimeError):
+    """The ``Runtime`` was shut down; make a new one."""
+
+
+class ForkedError(MyrmidonError, RuntimeError):
+    """The ``Runtime`` was made before ``os.fork()``; its threads do not exist in the child."""
+
+
+class AddressError(MyrmidonError, ValueError):
+    """A text that is no address; write ``"host:port"`` or ``"node@host:port"``."""
+
+
+class ListenError(MyrmidonError, OSError):
+    """The address could not be bound, or may not be for safety."""
+
+
+class RegisterError(MyrmidonError, ValueError):
+    """A name that is taken by a living actor or is not a legal name."""
+
+
+class NoProcess(MyrmidonError, LookupError):
+    """No living actor of this runtime has the PID."""
+
+
+class NoHistory(MyrmidonError, LookupError):
+    """The actor has no earlier version of its code to go back to."""
+
+
+class PayloadTooLarge(MyrmidonError, ValueError):
+    """The payload is larger than the peer accepts; split it."""
+
+
+class NodeDown(MyrmidonError, ConnectionError):
+    """The remote node cannot be reached, or the link to it was lost."""
+
+
+class Busy(MyrmidonError):
+    """A bounded queue is full and stayed so for the time that the call waits; try again later."""
+
+
+class Timeout(MyrmidonError, TimeoutError):
+    """The deadline of the call passed."""

@@ -1,0 +1,74 @@
+"""The ``Runtime``: the native one, plus what is best said in Python."""
+
+import asyncio
+import functools
+from types import TracebackType
+from typing import Any
+
+from myrmidon import _core
+
+__all__ = ["Runtime"]
+
+
+class Runtime(_core.Runtime):
+    """An actor runtime: its actors, its names and its place in the mesh.
+
+    A process may have several; actors, names and PIDs of one mean nothing to another. Use it as
+    a context manager (``with`` or ``async with``) to have it shut down at the end of the block.
+    """
+
+    @property
+    def _inner(self) -> "Runtime":
+        # Programs written for earlier versions reach some methods through `rt._inner`.
+        return self
+
+    def __enter__(self) -> "Runtime":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.shutdown()
+
+    async def __aenter__(self) -> "Runtime":
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await asyncio.get_running_loop().run_in_executor(None, self.shutdown)
+
+    async def resolve_remote_py(self, addr: str, name: str) -> int | None:
+        """Asks the node at ``addr`` who has ``name``, without blocking the event loop.
+
+        Works in any event loop of any thread. Cancelling the task gives the request up.
+
+        Returns the PID on that node, for ``send_remote``; ``None`` if it knows no such name.
+
+        Raises ``NodeDown`` if the node cannot be reached, ``Timeout`` if it does not answer
+        within ``request_timeout``, and ``AddressError``.
+        """
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[int | None] = loop.create_future()
+        settle = functools.partial(loop.call_soon_threadsafe, _settle, answer)
+        request = self._resolve_later(addr, name, settle)
+        try:
+            return await answer
+        finally:
+            request.cancel()
+
+
+def _settle(answer: "asyncio.Future[Any]", value: object, error: BaseException | None) -> None:
+    """Completes ``answer`` on its own loop, unless the waiting task was cancelled."""
+    if answer.done():
+        return
+    if error is None:
+        answer.set_result(value)
+    else:
+        answer.set_exception(error)

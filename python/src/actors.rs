@@ -1,0 +1,215 @@
+//! Methods of `Runtime` about local actors.
+
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use myrmidon::Pid;
+use myrmidon::actor::{ExitReason as Reason, SpawnOptions, current};
+use myrmidon::timer::TimerId;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::errors;
+use crate::exit_reason::ExitReason;
+use crate::handler::Handler;
+use crate::payload;
+use crate::runtime::Runtime;
+use crate::wait::{receive, seconds, wait_for};
+
+#[pymethods]
+impl Runtime {
+    /// Starts an actor whose code is `handler`, a callable of one argument: the message, `bytes`.
+    ///
+    /// `budget` is the number of messages it may handle before others get their turn. With `name`
+    /// it is registered at once. Returns its PID.
+    ///
+    /// Raises `TypeError` if `handler` cannot be called, `RegisterError` if the name is taken.
+    #[pyo3(signature = (handler, budget=100, *, name=None))]
+    fn spawn(&self, handler: Bound<'_, PyAny>, budget: u32, name: Option<&str>) -> PyResult<u64> {
+        let core = self.core()?;
+        let handler = Handler::new(handler)?;
+        let pid = core.spawn_behaviour(Box::new(handler), self.options(budget)?);
+        if let Some(name) = name
+            && let Err(error) = core.names().register(name, pid)
+        {
+            core.kill(pid);
+            return Err(errors::register(&error));
+        }
+        Ok(pid.as_u64())
+    }
+
+    /// Sends `data` to a local actor, without waiting. Returns whether the actor was alive to take it.
+    fn send(&self, pid: u64, data: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let core = self.core()?;
+        let payload = payload::local(data)?;
+        Ok(Pid::from_u64(pid).is_some_and(|pid| core.send(pid, payload).is_ok()))
+    }
+
+    /// Sends `data` to the local actor that has `name`. Returns whether there was one alive.
+    fn send_named(&self, name: &str, data: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let core = self.core()?;
+        let payload = payload::local(data)?;
+        Ok(core.names().whereis(name).is_some_and(|pid| core.send(pid, payload).is_ok()))
+    }
+
+    /// Asks an actor to end once it has handled what was sent before. Returns whether it was alive.
+    fn stop(&self, pid: u64) -> PyResult<bool> {
+        let core = self.core()?;
+        Ok(Pid::from_u64(pid).is_some_and(|pid| core.stop(pid)))
+    }
+
+    /// Ends an actor before its next message; what waits in its mailbox is lost. Returns whether it
+    /// was alive.
+    fn kill(&self, pid: u64) -> PyResult<bool> {
+        let core = self.core()?;
+        Ok(Pid::from_u64(pid).is_some_and(|pid| core.kill(pid)))
+    }
+
+    /// Waits until an actor has ended, at most `timeout` seconds. Returns why it ended, "noproc" if
+    /// it had ended before.
+    ///
+    /// Raises `Timeout`.
+    #[pyo3(signature = (pid, timeout=None))]
+    fn join(&self, py: Python<'_>, pid: u64, timeout: Option<f64>) -> PyResult<ExitReason> {
+        let core = self.core()?;
+        let timeout = timeout.map(|timeout| seconds("timeout", timeout)).transpose()?.flatten();
+        let Some(target) = Pid::from_u64(pid) else {
+            return Ok(ExitReason::from(&Reason::NoProcess));
+        };
+        if current() == Some(target) {
+            return Err(errors::MyrmidonError::new_err(
+                "an actor cannot wait for its own end: return from the handler",
+            ));
+        }
+        let (tell, told) = sync_channel(1);
+        let monitor = core.on_exit(target, move |reason| drop(tell.try_send(ExitReason::from(reason))));
+        let reason = wait_for(py, timeout, receive(told));
+        if !matches!(reason, Ok(Some(_))) {
+            core.forget_exit(target, monitor);
+        }
+        match reason? {
+            Some(Some(reason)) => Ok(reason),
+            Some(None) => Ok(ExitReason::from(&Reason::Killed)), // The runtime went down with the actor.
+            None => Err(errors::Timeout::new_err(format!(
+                "actor {pid} is still alive: give join() more time, or end the actor with stop() or kill()"
+            ))),
+        }
+    }
+
+    /// Whether a local actor lives.
+    fn is_alive(&self, pid: u64) -> PyResult<bool> {
+        let core = self.core()?;
+        Ok(Pid::from_u64(pid).is_some_and(|pid| core.is_alive(pid)))
+    }
+
+    /// How many messages wait for an actor; `None` if it is not alive.
+    fn mailbox_size(&self, pid: u64) -> PyResult<Option<usize>> {
+        let core = self.core()?;
+        Ok(Pid::from_u64(pid).and_then(|pid| core.mailbox_size(pid)))
+    }
+
+    /// Has a PING sent to `pid` on behalf of `from_pid`, which gets the PONG. Returns whether `pid`
+    /// was alive.
+    fn ping(&self, pid: u64, from_pid: u64) -> PyResult<bool> {
+        let core = self.core()?;
+        let pids = Pid::from_u64(pid).zip(Pid::from_u64(from_pid));
+        Ok(pids.is_some_and(|(pid, from)| core.ping(pid, from)))
+    }
+
+    /// Gives a living local actor a name, under which other nodes find it too.
+    ///
+    /// Raises `RegisterError` if another living actor has the name or it is no legal name,
+    /// `NoProcess` if the actor is dead.
+    fn register(&self, name: &str, pid: u64) -> PyResult<()> {
+        let core = self.core()?;
+        core.names().register(name, living(pid)?).map_err(|error| errors::register(&error))
+    }
+
+    /// Frees a name. Returns whether anybody had it.
+    fn unregister(&self, name: &str) -> PyResult<bool> {
+        Ok(self.core()?.names().unregister(name))
+    }
+
+    /// The PID of the local actor that has `name`, or `None`.
+    fn resolve(&self, name: &str) -> PyResult<Option<u64>> {
+        self.whereis(name)
+    }
+
+    /// The PID of the local actor that has `name`, or `None`.
+    fn whereis(&self, name: &str) -> PyResult<Option<u64>> {
+        Ok(self.core()?.names().whereis(name).map(Pid::as_u64))
+    }
+
+    /// Replaces the code of a living actor by `handler`; its mailbox stays.
+    ///
+    /// The swap takes its place behind the messages sent before it; with `now=True` it acts before
+    /// the next message. Never waits. Returns the number of the new version.
+    ///
+    /// Raises `NoProcess` if the actor is dead, `TypeError` if `handler` cannot be called.
+    #[pyo3(signature = (pid, handler, *, now=false))]
+    fn hot_swap(&self, pid: u64, handler: Bound<'_, PyAny>, now: bool) -> PyResult<u64> {
+        let core = self.core()?;
+        let handler = Box::new(Handler::new(handler)?);
+        let pid = living(pid)?;
+        let version = if now { core.hot_swap_now(pid, handler) } else { core.hot_swap(pid, handler) };
+        version.map_err(|error| errors::swap(&error))
+    }
+
+    /// Goes back to the code before the last swap. Returns the number of the new version.
+    ///
+    /// Raises `NoProcess`, and `NoHistory` if the code was never swapped.
+    fn rollback(&self, pid: u64) -> PyResult<u64> {
+        self.core()?.rollback(living(pid)?).map_err(|error| errors::swap(&error))
+    }
+
+    /// The version of an actor's code once all swaps so far are done: 1 at spawn; `None` if it is
+    /// not alive.
+    fn version(&self, pid: u64) -> PyResult<Option<u64>> {
+        let core = self.core()?;
+        Ok(Pid::from_u64(pid).and_then(|pid| core.version(pid)))
+    }
+
+    /// Sends `data` once, in `delay` seconds. Returns the timer's number.
+    fn send_after(&self, pid: u64, delay: f64, data: &Bound<'_, PyAny>) -> PyResult<u64> {
+        let core = self.core()?;
+        let payload = payload::remote(data)?;
+        Ok(core.timers().send_after(period("delay", delay)?, living(pid)?, payload).as_u64())
+    }
+
+    /// Sends `data` every `interval` seconds until cancelled or the actor ends. Returns the timer's
+    /// number.
+    fn send_interval(&self, pid: u64, interval: f64, data: &Bound<'_, PyAny>) -> PyResult<u64> {
+        let core = self.core()?;
+        let interval = period("interval", interval)?;
+        if interval.is_zero() {
+            return Err(PyValueError::new_err("an interval is longer than 0 seconds"));
+        }
+        let payload = payload::remote(data)?;
+        Ok(core.timers().send_interval(interval, living(pid)?, payload).as_u64())
+    }
+
+    /// Cancels a timer. Returns whether it was still to fire.
+    fn cancel_timer(&self, timer: u64) -> PyResult<bool> {
+        Ok(self.core()?.timers().cancel(TimerId::from_u64(timer)))
+    }
+}
+
+impl Runtime {
+    /// Options of an actor on the Python lane.
+    pub(crate) fn options(&self, budget: u32) -> PyResult<SpawnOptions> {
+        if budget == 0 {
+            return Err(PyValueError::new_err("a budget is at least 1 message"));
+        }
+        let lane = self.shared().actors.lane().id();
+        Ok(SpawnOptions { budget: Some(budget), lane, ..SpawnOptions::default() })
+    }
+}
+
+/// A PID that can name an actor.
+pub(crate) fn living(pid: u64) -> PyResult<Pid> {
+    Pid::from_u64(pid).ok_or_else(|| errors::no_process(pid))
+}
+
+fn period(name: &str, given: f64) -> PyResult<Duration> {
+    seconds(name, given)?.ok_or_else(|| PyValueError::new_err(format!("{name} must be finite")))
+}

@@ -1,0 +1,59 @@
+//! Errors of the core become the exceptions of `myrmidon/errors.py`.
+
+use pyo3::prelude::*;
+use pyo3::{PyTypeInfo, import_exception};
+
+use myrmidon::error::{RegisterError as CoreRegisterError, SwapError};
+
+import_exception!(myrmidon.errors, AddressError);
+import_exception!(myrmidon.errors, Busy);
+import_exception!(myrmidon.errors, ForkedError);
+import_exception!(myrmidon.errors, ListenError);
+import_exception!(myrmidon.errors, MyrmidonError);
+import_exception!(myrmidon.errors, NoHistory);
+import_exception!(myrmidon.errors, NoProcess);
+import_exception!(myrmidon.errors, NodeDown);
+import_exception!(myrmidon.errors, PayloadTooLarge);
+import_exception!(myrmidon.errors, RegisterError);
+import_exception!(myrmidon.errors, RuntimeClosed);
+import_exception!(myrmidon.errors, StartError);
+import_exception!(myrmidon.errors, Timeout);
+
+/// Looks all classes up now: an import while the interpreter ends could fail.
+pub(crate) fn load(py: Python<'_>) {
+    AddressError::type_object(py);
+    Busy::type_object(py);
+    ForkedError::type_object(py);
+    ListenError::type_object(py);
+    MyrmidonError::type_object(py);
+    NoHistory::type_object(py);
+    NoProcess::type_object(py);
+    NodeDown::type_object(py);
+    PayloadTooLarge::type_object(py);
+    RegisterError::type_object(py);
+    RuntimeClosed::type_object(py);
+    StartError::type_object(py);
+    Timeout::type_object(py);
+}
+
+pub(crate) fn register(error: &CoreRegisterError) -> PyErr {
+    match error {
+        CoreRegisterError::NoProcess(_) => NoProcess::new_err(error.to_string()),
+        CoreRegisterError::Full(_) => Busy::new_err(error.to_string()),
+        _ => RegisterError::new_err(error.to_string()),
+    }
+}
+
+pub(crate) fn swap(error: &SwapError) -> PyErr {
+    match error {
+        SwapError::NoHistory(_) => NoHistory::new_err(error.to_string()),
+        _ => NoProcess::new_err(error.to_string()),
+    }
+}
+
+/// For calls that need a living actor and were given another number.
+pub(crate) fn no_process(pid: u64) -> PyErr {
+    NoProcess::new_err(format!(
+        "no actor {pid} here: it has ended, or the PID belongs to another node or runtime"
+    ))
+}

@@ -1,0 +1,48 @@
+//! The end of the interpreter: what is queued is handled, then every thread of ours leaves.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use pyo3::prelude::*;
+
+use crate::runtime::Shared;
+
+/// How long mailboxes and outbound lanes drain at exit.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// The runtimes that were started here and not shut down.
+static RUNNING: Mutex<Vec<Arc<Shared>>> = Mutex::new(Vec::new());
+
+/// Has [`drain`] called before the interpreter ends.
+pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
+    py.import("atexit")?.call_method1("register", (wrap_pyfunction!(drain, py)?,))?;
+    Ok(())
+}
+
+pub(crate) fn remember(runtime: &Arc<Shared>) {
+    running().push(runtime.clone());
+}
+
+pub(crate) fn forget(runtime: &Shared) {
+    let gone = {
+        let mut running = running();
+        let index = running.iter().position(|known| std::ptr::eq(&**known, runtime));
+        index.map(|index| running.swap_remove(index))
+    };
+    drop(gone);
+}
+
+#[pyfunction]
+fn drain(py: Python<'_>) {
+    let runtimes = std::mem::take(&mut *running());
+    py.detach(|| {
+        let deadline = Instant::now() + DRAIN;
+        for runtime in runtimes {
+            runtime.finish(deadline.saturating_duration_since(Instant::now()));
+        }
+    });
+}
+
+fn running() -> MutexGuard<'static, Vec<Arc<Shared>>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}

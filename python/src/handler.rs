@@ -1,0 +1,78 @@
+//! The behaviour around a Python callable.
+
+use std::cell::Cell;
+
+use myrmidon::actor::{Behaviour, Context, ExitCause, Flow, SystemMessage};
+use myrmidon::mailbox::Payload;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyTypeError};
+use pyo3::prelude::*;
+
+use crate::exit_reason::from_exception;
+use crate::payload;
+use crate::system_message::PySystemMessage;
+
+thread_local! {
+    /// Whether a handler on this thread ended by KeyboardInterrupt.
+    static INTERRUPTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// An actor whose code is a Python callable of one argument. It runs on the Python lane only, whose
+/// threads are attached to the interpreter for good.
+pub(crate) struct Handler(Py<PyAny>);
+
+impl Handler {
+    /// # Errors
+    /// `TypeError` if `handler` cannot be called.
+    pub(crate) fn new(handler: Bound<'_, PyAny>) -> PyResult<Self> {
+        if handler.is_callable() {
+            return Ok(Self(handler.unbind()));
+        }
+        let kind = handler.get_type().name()?;
+        Err(PyTypeError::new_err(format!("a handler is a callable of one argument, the message, not {kind}")))
+    }
+
+    /// What it returns is ignored. What it raises ends the actor, `SystemExit` and
+    /// `KeyboardInterrupt` included; the process lives (S39).
+    fn call<'py>(&self, py: Python<'py>, argument: PyResult<Bound<'py, PyAny>>) -> Flow {
+        match argument.and_then(|argument| self.0.bind(py).call1((argument,))) {
+            Ok(_) => Flow::Continue,
+            Err(error) => {
+                if error.is_instance_of::<PyKeyboardInterrupt>(py) {
+                    INTERRUPTED.set(true);
+                }
+                Flow::Stop(from_exception(py, &error))
+            }
+        }
+    }
+}
+
+impl Behaviour for Handler {
+    fn starts(&self) -> bool {
+        false
+    }
+
+    fn handle(&mut self, message: Payload, _: &mut Context<'_>) -> Flow {
+        Python::attach(|py| self.call(py, payload::into_python(py, message).map(Bound::into_any)))
+    }
+
+    /// Exits that the actor asked to hear of reach its handler. What its supervisor acts on does
+    /// not, and neither does the rest.
+    fn system(&mut self, message: SystemMessage, cx: &mut Context<'_>) -> Flow {
+        match message {
+            SystemMessage::Exit { cause: ExitCause::RemoteMonitor(_), .. } if cx.is_supervised() => {
+                return Flow::Continue;
+            }
+            SystemMessage::Exit { .. } => {}
+            _ => return Flow::Continue,
+        }
+        Python::attach(|py| {
+            let message = Bound::new(py, PySystemMessage::new(cx.pid(), message));
+            self.call(py, message.map(Bound::into_any))
+        })
+    }
+}
+
+/// Whether Ctrl-C ended a handler on this thread since the last call.
+pub(crate) fn take_interrupt() -> bool {
+    INTERRUPTED.take()
+}

@@ -1,0 +1,269 @@
+//! The threads that drive a lane: one at a time, attached to the interpreter for good (D6).
+//!
+//! A lane has one seat. Its driver runs ready actors; the other threads of the crew are spares that
+//! wait for the seat. A handler that is about to block in a call of ours gives the seat to a spare
+//! ([`make_way`]) and finishes later on its own thread, its actor staying busy, so one waiting
+//! handler holds up nobody else. `rt.run()` claims the seat for the calling thread.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use myrmidon::scheduler::Lane;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
+use pyo3::prelude::*;
+
+use crate::errors::Busy;
+use crate::handler::take_interrupt;
+use crate::wait;
+
+/// The longest time that a driver keeps the interpreter from threads that want it.
+const SLICE: Duration = Duration::from_millis(2);
+/// Threads of one crew, which is one more than the handlers that can wait at the same time.
+const MOST_THREADS: usize = 256;
+/// Spares kept for the next handler that waits.
+const KEPT_SPARES: usize = 4;
+/// The depth of Python code is bounded by the stack on some versions; a main thread has as much.
+const STACK: usize = 8 << 20;
+
+/// A lane and its threads.
+pub(crate) struct Crew {
+    lane: Arc<Lane>,
+    seats: Mutex<Seats>,
+    changed: Condvar,
+    /// Tells the driver to look at `seats`: the crew is closed, or the seat is claimed.
+    recall: AtomicBool,
+}
+
+#[derive(Default)]
+struct Seats {
+    /// Whether a thread drives.
+    taken: bool,
+    /// Threads of the crew.
+    threads: usize,
+    /// Those of them that wait for the seat.
+    spares: usize,
+    /// Whether a foreground thread has or wants the seat; it goes first.
+    claimed: bool,
+    closed: bool,
+}
+
+thread_local! {
+    /// The crew for which this thread drives.
+    static DRIVING: RefCell<Option<Arc<Crew>>> = const { RefCell::new(None) };
+    /// The crew to which this thread belongs.
+    static MEMBER: RefCell<Option<Arc<Crew>>> = const { RefCell::new(None) };
+}
+
+/// To be called before a wait: if this thread drives a lane, a spare takes over.
+///
+/// # Errors
+/// `Busy` if as many handlers wait already as may.
+pub(crate) fn make_way() -> PyResult<()> {
+    let Some(crew) = DRIVING.take() else { return Ok(()) };
+    if crew.vacate() {
+        return Ok(());
+    }
+    DRIVING.set(Some(crew));
+    Err(Busy::new_err(format!(
+        "{} handlers wait in blocking calls already: let fewer actors block, or use the async calls",
+        MOST_THREADS - 1
+    )))
+}
+
+impl Crew {
+    /// Starts the first thread.
+    ///
+    /// # Errors
+    /// If the system has no room for a thread.
+    pub(crate) fn start(lane: Arc<Lane>) -> std::io::Result<Arc<Self>> {
+        let crew = Arc::new(Self {
+            lane,
+            seats: Mutex::default(),
+            changed: Condvar::new(),
+            recall: AtomicBool::new(false),
+        });
+        crew.hire(&mut crew.seats())?;
+        Ok(crew)
+    }
+
+    pub(crate) fn lane(&self) -> &Lane {
+        &self.lane
+    }
+
+    /// Drives the lane on this thread until the crew is closed.
+    ///
+    /// # Errors
+    /// What a signal handler raises, `KeyboardInterrupt` as a rule.
+    pub(crate) fn drive_here(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
+        if MEMBER.with_borrow(Option::is_some) || DRIVING.with_borrow(Option::is_some) {
+            return Err(PyRuntimeError::new_err("run() inside a handler: call it on a thread of your own"));
+        }
+        self.claim()?;
+        take_interrupt();
+        let end = self.drive_claimed(py);
+        self.seats().claimed = false;
+        self.changed.notify_all();
+        end
+    }
+
+    /// Has everything submitted so far done, tells all threads to leave and waits for them, at most
+    /// for `limit`.
+    pub(crate) fn close(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        self.finish_jobs(limit);
+        let mut seats = self.seats();
+        seats.closed = true;
+        self.recall.store(true, Ordering::SeqCst);
+        self.lane.close();
+        self.changed.notify_all();
+        let own = MEMBER.with_borrow(|crew| crew.as_deref().is_some_and(|crew| std::ptr::eq(crew, self)));
+        while seats.threads > usize::from(own) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            seats = self.changed.wait_timeout(seats, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn finish_jobs(&self, limit: Duration) {
+        let (done, last) = sync_channel(1);
+        self.lane.submit(Box::new(move || done.send(()).unwrap_or(())));
+        // A driver that does not come by in time is given up.
+        let _ = last.recv_timeout(limit);
+    }
+
+    fn claim(&self) -> PyResult<()> {
+        if std::mem::replace(&mut self.seats().claimed, true) {
+            return Err(PyRuntimeError::new_err("run() is running in another thread: one is enough"));
+        }
+        Ok(())
+    }
+
+    fn drive_claimed(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
+        loop {
+            self.recall.store(true, Ordering::SeqCst);
+            self.lane.wake();
+            let Some(true) = wait::wait_for(py, None, |limit| self.take_claimed_seat(limit))? else {
+                return Ok(());
+            };
+            DRIVING.set(Some(self.clone()));
+            let end = self.drive(py, wait::signal_slice(py)?, |py| {
+                if take_interrupt() { Err(PyKeyboardInterrupt::new_err(())) } else { py.check_signals() }
+            });
+            self.rise();
+            end?;
+        }
+    }
+
+    /// Runs what is ready until another thread took the seat or wants it.
+    fn drive<E>(
+        &self,
+        py: Python<'_>,
+        limit: Option<Duration>,
+        check: impl Fn(Python<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        while drives() && !self.recall.load(Ordering::SeqCst) {
+            py.detach(|| self.lane.wait(limit));
+            self.lane.run(SLICE, drives);
+            check(py)?;
+        }
+        Ok(())
+    }
+
+    /// Leaves the seat, if this thread still has it.
+    fn rise(&self) {
+        if DRIVING.take().is_some() {
+            self.seats().taken = false;
+            self.changed.notify_all();
+        }
+    }
+
+    /// Leaves the seat to a spare, made if need be; `false` if there can be none.
+    fn vacate(self: &Arc<Self>) -> bool {
+        let mut seats = self.seats();
+        if seats.spares == 0 && (seats.threads == MOST_THREADS || self.hire(&mut seats).is_err()) {
+            return false;
+        }
+        seats.taken = false;
+        self.changed.notify_all();
+        true
+    }
+
+    fn hire(self: &Arc<Self>, seats: &mut Seats) -> std::io::Result<()> {
+        let crew = self.clone();
+        let name = format!("myrmidon-{}", self.lane.name());
+        thread::Builder::new().name(name).stack_size(STACK).spawn(move || crew.serve())?;
+        seats.threads += 1;
+        Ok(())
+    }
+
+    /// The life of a thread of the crew. It keeps one interpreter state from beginning to end.
+    fn serve(self: Arc<Self>) {
+        MEMBER.set(Some(self.clone()));
+        Python::try_attach(|py| {
+            while py.detach(|| self.take_seat()) {
+                DRIVING.set(Some(self.clone()));
+                let Ok(()) = self.drive(py, None, |_| Ok::<(), std::convert::Infallible>(()));
+                self.rise();
+            }
+        });
+        MEMBER.take();
+        self.seats().threads -= 1;
+        self.changed.notify_all();
+    }
+
+    /// Waits for the seat; `false` if this thread is not needed any more.
+    fn take_seat(&self) -> bool {
+        let mut seats = self.seats();
+        if seats.spares >= KEPT_SPARES {
+            return false;
+        }
+        seats.spares += 1;
+        while (seats.taken || seats.claimed) && !seats.closed {
+            seats = self.changed.wait(seats).unwrap_or_else(PoisonError::into_inner);
+        }
+        seats.spares -= 1;
+        if seats.closed {
+            return false;
+        }
+        seats.taken = true;
+        self.recall.store(false, Ordering::SeqCst);
+        true
+    }
+
+    /// Waits for the seat on behalf of a claim; `Some(false)` if the crew is closed.
+    fn take_claimed_seat(&self, limit: Option<Duration>) -> Option<bool> {
+        let mut seats = self.seats();
+        if seats.taken && !seats.closed {
+            seats = match limit {
+                Some(limit) => {
+                    self.changed.wait_timeout(seats, limit).unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.changed.wait(seats).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        if seats.closed {
+            return Some(false);
+        }
+        if seats.taken {
+            return None;
+        }
+        seats.taken = true;
+        self.recall.store(false, Ordering::SeqCst);
+        Some(true)
+    }
+
+    fn seats(&self) -> MutexGuard<'_, Seats> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether this thread has not made way.
+fn drives() -> bool {
+    DRIVING.with_borrow(Option::is_some)
+}

@@ -1,0 +1,63 @@
+//! Message contents between Python and the core.
+
+use bytes::Bytes;
+use myrmidon::mailbox::{IntoBytes, Payload, Value};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
+
+/// A `bytes` object on its way: a Python receiver gets this very object, without a copy (D6); a
+/// Rust actor and the network read its memory.
+struct Message(PyBackedBytes);
+
+impl IntoBytes for Message {
+    fn into_bytes(self) -> Bytes {
+        Bytes::from_owner(self.0)
+    }
+}
+
+/// What a local actor is sent: `bytes` as it is, a copy of what could still change.
+pub(crate) fn local(data: &Bound<'_, PyAny>) -> PyResult<Payload> {
+    Ok(wrap(frozen(data)?))
+}
+
+/// The payload around a `bytes` object.
+pub(crate) fn wrap(bytes: Bound<'_, PyBytes>) -> Payload {
+    Payload::Value(Value::with_bytes(Message(bytes.into())))
+}
+
+/// What another node is sent.
+pub(crate) fn remote(data: &Bound<'_, PyAny>) -> PyResult<Bytes> {
+    Ok(Bytes::from_owner(PyBackedBytes::from(frozen(data)?)))
+}
+
+/// The `bytes` that a handler gets: the sender's own object where it came from Python.
+pub(crate) fn into_python(py: Python<'_>, payload: Payload) -> PyResult<Bound<'_, PyBytes>> {
+    let value = match payload {
+        Payload::Bytes(bytes) => return Ok(PyBytes::new(py, &bytes)),
+        Payload::Value(value) => value,
+    };
+    match value.downcast::<Message>() {
+        Ok(message) => Ok(message.0.into_pyobject(py)?),
+        Err(value) => match value.into_bytes() {
+            Ok(bytes) => Ok(PyBytes::new(py, &bytes)),
+            Err(value) => {
+                Err(PyTypeError::new_err(format!("a Python actor takes bytes, and was sent {value:?}")))
+            }
+        },
+    }
+}
+
+fn frozen<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    if let Ok(bytes) = data.cast::<PyBytes>() {
+        return Ok(bytes.clone());
+    }
+    if data.is_instance_of::<PyByteArray>() || data.is_instance_of::<PyMemoryView>() {
+        return Ok(data.py().get_type::<PyBytes>().call1((data,))?.cast_into()?);
+    }
+    let kind = data.get_type().name()?;
+    Err(PyTypeError::new_err(format!(
+        "a message is bytes, not {kind}: encode it first, for example text.encode()"
+    )))
+}

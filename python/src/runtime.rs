@@ -1,0 +1,217 @@
+//! The class `Runtime`: how it starts and ends. Its methods are in the files of their themes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::Duration;
+
+use myrmidon::actor::current;
+use myrmidon::config::RuntimeConfig;
+use pyo3::prelude::*;
+
+use crate::errors::{RuntimeClosed, StartError};
+use crate::fork::Birth;
+use crate::lane::Crew;
+use crate::transport::Kind;
+use crate::wait::{receive, seconds, wait_for};
+use crate::{finish, logging};
+
+/// Stands for no limit where the core wants one.
+const FOREVER: Duration = Duration::from_secs(3600 * 24 * 365);
+/// How long threads that run Python may take to leave once there is nothing to do for them.
+const LEAVE: Duration = Duration::from_millis(500);
+
+/// An actor runtime: its actors, its names and its place in the mesh. See `myrmidon.Runtime`.
+#[pyclass(frozen, subclass, weakref, module = "myrmidon._core")]
+pub(crate) struct Runtime(Arc<Shared>);
+
+/// What the class, the handlers and the end of the interpreter share.
+pub(crate) struct Shared {
+    core: myrmidon::Runtime,
+    /// Runs the handlers.
+    pub(crate) actors: Arc<Crew>,
+    /// Does what must not wait behind a handler: crash reports, answers for event loops.
+    pub(crate) chores: Arc<Crew>,
+    transport: &'static str,
+    birth: Birth,
+    closed: AtomicBool,
+}
+
+#[pymethods]
+impl Runtime {
+    /// Starts a runtime.
+    ///
+    /// `transport` is "tcp", the default, or "quic"; `certs` is a directory made by
+    /// `myrmidon certs`, without which QUIC works on loopback only; `allow_insecure_remote` lets
+    /// plain TCP leave loopback; `workers` is the number of threads for Rust actors. The rest are
+    /// the clocks of the mesh in seconds.
+    ///
+    /// Raises `StartError`, and `ValueError` for a number that makes no sense.
+    #[new]
+    #[pyo3(signature = (transport=None, *, certs=None, allow_insecure_remote=false, workers=None,
+        heartbeat=None, down_after=None, connect_timeout=None, request_timeout=None, send_timeout=None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+    fn new(
+        py: Python<'_>,
+        transport: Option<&str>,
+        certs: Option<PathBuf>,
+        allow_insecure_remote: bool,
+        workers: Option<usize>,
+        heartbeat: Option<f64>,
+        down_after: Option<f64>,
+        connect_timeout: Option<f64>,
+        request_timeout: Option<f64>,
+        send_timeout: Option<f64>,
+    ) -> PyResult<Self> {
+        let mut config = RuntimeConfig::default();
+        if let Some(workers) = workers {
+            config.workers = workers.max(1);
+        }
+        let node = &mut config.node;
+        set("heartbeat", heartbeat, &mut node.heartbeat)?;
+        set("down_after", down_after, &mut node.down_after)?;
+        set("connect_timeout", connect_timeout, &mut node.connect_timeout)?;
+        set("request_timeout", request_timeout, &mut node.request_timeout)?;
+        set("send_timeout", send_timeout, &mut node.send_timeout)?;
+        let kind = Kind::from_name(transport)?;
+        let shared = py.detach(|| Shared::start(kind, config))?;
+        finish::remember(&shared);
+        Ok(Self(shared))
+    }
+
+    /// "tcp" or "quic".
+    #[getter]
+    fn transport(&self) -> &'static str {
+        self.0.transport
+    }
+
+    /// Whether `shutdown` was called.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.0.closed.load(Ordering::Acquire)
+    }
+
+    /// Runs handlers on the calling thread until `shutdown` or Ctrl-C.
+    ///
+    /// With the main thread as the lane there is no hand-over between threads, and libraries that
+    /// insist on the main thread work in handlers.
+    ///
+    /// Raises `KeyboardInterrupt`, also when Ctrl-C met a handler.
+    fn run(&self, py: Python<'_>) -> PyResult<()> {
+        self.core()?;
+        self.0.actors.drive_here(py)
+    }
+
+    /// Stops listening, lets actors handle what is queued and the network take what is under way,
+    /// for at most `timeout` seconds, and ends all actors and threads.
+    ///
+    /// Returns the number of messages that nobody handled. Calling it again does nothing. Inside a
+    /// handler it does not wait and returns 0.
+    #[pyo3(signature = (timeout=1.0))]
+    fn shutdown(&self, py: Python<'_>, timeout: f64) -> PyResult<usize> {
+        self.0.birth.check()?;
+        let timeout = seconds("timeout", timeout)?.unwrap_or(FOREVER);
+        let shared = self.0.clone();
+        let (done, left) = sync_channel(1);
+        thread::Builder::new()
+            .name("myrmidon-shutdown".to_owned())
+            .spawn(move || done.send(shared.finish(timeout)).unwrap_or(()))?;
+        if current().is_some() {
+            return Ok(0); // The end of this very handler is what it waits for.
+        }
+        let left = wait_for(py, None, receive(left))?;
+        Ok(left.flatten().unwrap_or(0))
+    }
+
+    fn __repr__(&self) -> String {
+        let state = if self.closed() { "closed" } else { "running" };
+        format!("<myrmidon.Runtime transport={:?} {state}>", self.0.transport)
+    }
+}
+
+/// The version of Myrmidon.
+#[pyfunction]
+pub(crate) fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+impl Runtime {
+    /// The runtime below, for a call.
+    ///
+    /// # Errors
+    /// If it was shut down, or made before a fork.
+    pub(crate) fn core(&self) -> PyResult<&myrmidon::Runtime> {
+        self.0.birth.check()?;
+        if self.closed() {
+            return Err(RuntimeClosed::new_err("this Runtime was shut down: make a new one"));
+        }
+        Ok(&self.0.core)
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+}
+
+impl Drop for Runtime {
+    /// A runtime that still does something for somebody goes on until the interpreter ends; one
+    /// without actors ends with its object. In the child of a fork nothing may be touched.
+    fn drop(&mut self) {
+        let shared = self.0.clone();
+        if !shared.birth.is_here() {
+            std::mem::forget(shared);
+        } else if !self.closed() && shared.is_unused() {
+            // Without a thread for it, it ends with the interpreter.
+            let _ = thread::Builder::new().spawn(move || shared.finish(Duration::ZERO));
+        }
+    }
+}
+
+impl Shared {
+    fn start(kind: Kind, config: RuntimeConfig) -> PyResult<Arc<Self>> {
+        let desk = logging::Desk::default();
+        let core = myrmidon::Runtime::builder()
+            .config(config)
+            .on_event(logging::reporter(desk.clone()))
+            .start()
+            .map_err(|error| StartError::new_err(error.to_string()))?;
+        let actors = Crew::start(core.open_lane("python"))?;
+        let chores = Crew::start(core.open_lane("chores"))?;
+        let _ = desk.set(chores.clone());
+        Ok(Arc::new(Self {
+            core,
+            actors,
+            chores,
+            transport: kind.name(),
+            birth: Birth::now(),
+            closed: AtomicBool::new(false),
+        }))
+    }
+
+    /// Goes down: drains for at most `limit`, then ends actors and threads. Returns the number of
+    /// messages left.
+    pub(crate) fn finish(&self, limit: Duration) -> usize {
+        finish::forget(self);
+        if !self.birth.is_here() {
+            return 0;
+        }
+        let left = self.core.shutdown(limit);
+        self.closed.store(true, Ordering::Release);
+        self.actors.close(LEAVE);
+        self.chores.close(LEAVE);
+        left
+    }
+
+    fn is_unused(&self) -> bool {
+        self.core.actors().is_empty()
+    }
+}
+
+fn set(name: &str, given: Option<f64>, field: &mut Duration) -> PyResult<()> {
+    if let Some(given) = given {
+        *field = seconds(name, given)?.unwrap_or(FOREVER);
+    }
+    Ok(())
+}

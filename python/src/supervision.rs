@@ -1,0 +1,107 @@
+//! Methods of `Runtime` about links, monitors and supervision.
+
+use std::sync::Arc;
+
+use myrmidon::Pid;
+use myrmidon::actor::MonitorRef;
+use myrmidon::runtime::SuperviseError;
+use myrmidon::supervision::{Factory, Strategy, StrategyError};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+
+use crate::actors::living;
+use crate::errors::{NoProcess, RuntimeClosed};
+use crate::exit_reason::from_exception;
+use crate::runtime::Runtime;
+
+#[pymethods]
+impl Runtime {
+    /// Links two local actors: if one crashes, so does the other, unless it is an observed actor,
+    /// which gets an EXIT message. Linking twice is linking once. Returns whether `a` was alive.
+    fn link(&self, a: u64, b: u64) -> PyResult<bool> {
+        Ok(self.core()?.link(living(a)?, living(b)?))
+    }
+
+    /// Removes a link in both directions. Returns whether `a` was alive.
+    fn unlink(&self, a: u64, b: u64) -> PyResult<bool> {
+        Ok(self.core()?.unlink(living(a)?, living(b)?))
+    }
+
+    /// Has `watcher` told once, by an EXIT message, when `target` ends; at once if it is dead.
+    /// Returns the number of the monitor.
+    fn monitor(&self, watcher: u64, target: u64) -> PyResult<u64> {
+        Ok(self.core()?.monitor(living(watcher)?, living(target)?).as_u64())
+    }
+
+    /// Takes a monitor of `watcher` back: no EXIT of it arrives any more. Returns whether `watcher`
+    /// was alive.
+    fn demonitor(&self, watcher: u64, monitor: u64) -> PyResult<bool> {
+        Ok(self.core()?.demonitor(living(watcher)?, MonitorRef::from_u64(monitor)))
+    }
+
+    /// Runs `factory` again whenever the actor `pid`, or what it monitors on other nodes, ends.
+    ///
+    /// `factory` takes nothing and returns the PID of the actor that takes the place; monitors made
+    /// while it runs belong to that PID. It runs on a thread of its own and may block; if it raises
+    /// or returns `None` it is tried again, with growing pauses. Remote monitors that the calling
+    /// thread made just before now belong to `pid`; if there are none, `factory` runs once now and
+    /// its actor becomes the child. With "RestartAll" the end of one such child restarts all of
+    /// them; "RestartOne" is the other strategy; both in any case. `stop(pid)` ends the supervision.
+    ///
+    /// Raises `TypeError`, and `ValueError` for another strategy.
+    #[pyo3(signature = (pid, factory, strategy="RestartOne"))]
+    fn supervise_with_factory(&self, pid: u64, factory: Bound<'_, PyAny>, strategy: &str) -> PyResult<()> {
+        let core = self.core()?;
+        let strategy = parse(strategy)?;
+        if !factory.is_callable() {
+            return Err(PyTypeError::new_err(
+                "a factory is a callable without arguments that returns a PID or None",
+            ));
+        }
+        let factory = wrap(factory.unbind());
+        core.supervisor().supervise_with_factory(living(pid)?, factory, strategy).map_err(|e| refused(&e))
+    }
+
+    /// Counts the living actor `pid` among the children until it ends. Without a factory it is not
+    /// restarted itself; with "RestartAll" its end restarts the other such children, and theirs
+    /// ends it.
+    ///
+    /// Raises `NoProcess`, and `ValueError` for another strategy.
+    #[pyo3(signature = (pid, strategy="RestartOne"))]
+    fn watch(&self, pid: u64, strategy: &str) -> PyResult<()> {
+        let strategy = parse(strategy)?;
+        self.core()?.supervisor().watch(living(pid)?, strategy).map_err(|e| refused(&e))
+    }
+
+    /// The PIDs that are supervised now.
+    fn child_pids(&self) -> PyResult<Vec<u64>> {
+        Ok(self.core()?.supervisor().child_pids().into_iter().map(Pid::as_u64).collect())
+    }
+
+    /// How many actors are supervised now.
+    fn children_count(&self) -> PyResult<usize> {
+        Ok(self.core()?.supervisor().children_count())
+    }
+}
+
+fn parse(name: &str) -> PyResult<Strategy> {
+    name.parse().map_err(|error: StrategyError| PyValueError::new_err(error.to_string()))
+}
+
+fn refused(error: &SuperviseError) -> PyErr {
+    match error {
+        SuperviseError::NoProcess(_) => NoProcess::new_err(error.to_string()),
+        _ => RuntimeClosed::new_err(error.to_string()),
+    }
+}
+
+fn wrap(factory: Py<PyAny>) -> Factory {
+    Arc::new(move || {
+        let made = Python::try_attach(|py| {
+            let call = || factory.bind(py).call0()?.extract::<Option<u64>>();
+            call().map_err(|error| from_exception(py, &error).to_string())
+        });
+        made.unwrap_or_else(|| Err("the interpreter is ending".to_owned()))
+            .map(|pid| pid.and_then(Pid::from_u64))
+    })
+}

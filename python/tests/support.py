@@ -1,0 +1,37 @@
+"""Helpers: waiting for a condition, handlers that remember, programs in processes of their own."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+
+
+def eventually(condition: Callable[[], object], deadline: float = 10.0) -> object:
+    """Waits until ``condition()`` is true and returns its value."""
+    end = time.monotonic() + deadline
+    while not (value := condition()):
+        assert time.monotonic() < end, f"not so within {deadline} s: {condition}"
+        time.sleep(0.002)
+    return value
+
+
+class Inbox(list[object]):
+    """A handler that keeps what it gets."""
+
+    def __call__(self, message: object) -> None:
+        self.append(message)
+
+
+def program(text: str) -> list[str]:
+    """The command that runs ``text`` as a Python program of its own."""
+    return [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(text)]
+
+
+def run_program(text: str, deadline: float = 30.0) -> "subprocess.CompletedProcess[str]":
+    """Runs ``text`` to its end; fails if it does not end by itself."""
+    environment = {**os.environ, "PYTHONDEVMODE": "1", "PYTHONUNBUFFERED": "1"}
+    return subprocess.run(
+        program(text), capture_output=True, text=True, timeout=deadline, env=environment, check=False
+    )

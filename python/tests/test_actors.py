@@ -1,0 +1,250 @@
+"""Spawning, sending, ending, names."""
+
+import gc
+import threading
+
+import pytest
+from support import Inbox, eventually
+
+import myrmidon
+from myrmidon import errors
+
+
+def test_messages_arrive_once_and_in_order(rt):
+    inbox = Inbox()
+    pid = rt.spawn(inbox, budget=10)
+    sent = [b"%d" % number for number in range(10_000)]
+    assert all(rt.send(pid, message) for message in sent)
+    eventually(lambda: len(inbox) == len(sent))
+    assert inbox == sent
+
+
+def test_a_local_message_is_the_very_object_that_was_sent(rt):
+    inbox = Inbox()
+    message = b"not a copy" * 10
+    rt.send(rt.spawn(inbox), message)
+    eventually(lambda: inbox)
+    assert inbox[0] is message
+
+
+def test_what_could_change_is_copied(rt):
+    inbox = Inbox()
+    pid = rt.spawn(inbox)
+    data = bytearray(b"before")
+    rt.send(pid, data)
+    rt.send(pid, memoryview(data))
+    data[:] = b"after!"
+    eventually(lambda: len(inbox) == 2)
+    assert inbox == [b"before", b"before"]
+    assert all(type(message) is bytes for message in inbox)
+
+
+@pytest.mark.parametrize("data", ["text", 5, None, object()])
+def test_what_is_not_bytes_is_refused_at_the_call(rt, data):
+    pid = rt.spawn(Inbox())
+    with pytest.raises(TypeError, match="bytes"):
+        rt.send(pid, data)
+
+
+def test_a_handler_that_cannot_be_called_is_refused_at_once(rt):
+    with pytest.raises(TypeError, match="callable"):
+        rt.spawn("no handler")
+    pid = rt.spawn(Inbox())
+    with pytest.raises(TypeError, match="callable"):
+        rt.hot_swap(pid, None)
+
+
+def test_a_budget_of_zero_is_refused(rt):
+    with pytest.raises(ValueError, match="budget"):
+        rt.spawn(Inbox(), budget=0)
+
+
+def test_pids_are_plain_integers(rt):
+    pid = rt.spawn(Inbox())
+    assert type(pid) is int
+    assert pid > 0
+
+
+def test_send_to_the_dead_and_the_unknown_is_false(rt):
+    pid = rt.spawn(Inbox())
+    assert rt.stop(pid)
+    rt.join(pid)
+    assert not rt.send(pid, b"late")
+    assert not rt.send(0, b"nobody")
+    assert not rt.send(2**64 - 1, b"nobody")
+    assert not rt.stop(pid)
+    assert not rt.kill(pid)
+    assert not rt.is_alive(pid)
+    assert rt.mailbox_size(pid) is None
+
+
+def test_a_pid_of_another_runtime_is_nobody(make_runtime):
+    one, other = make_runtime(), make_runtime()
+    pid = one.spawn(Inbox())
+    assert not other.send(pid, b"?")
+    assert not other.is_alive(pid)
+
+
+def test_stop_takes_its_place_behind_messages_and_kill_does_not(rt):
+    """S41."""
+    gate = threading.Event()
+    inbox = Inbox()
+
+    def handler(message):
+        gate.wait(10)
+        inbox.append(message)
+
+    stopped, killed = rt.spawn(handler), rt.spawn(handler)
+    for pid in (stopped, killed):
+        for number in range(3):
+            rt.send(pid, b"%d" % number)
+    rt.stop(stopped)
+    eventually(lambda: rt.mailbox_size(stopped) == 2)
+    rt.kill(killed)
+    gate.set()
+    assert rt.join(stopped, timeout=10).kind == "normal"
+    assert inbox.count(b"2") == 1
+    assert rt.join(killed, timeout=10).kind in ("killed", "noproc")
+    assert inbox.count(b"2") == 1
+
+
+def test_join_times_out_with_an_error_that_is_also_a_timeout_error(rt):
+    pid = rt.spawn(Inbox())
+    with pytest.raises(errors.Timeout, match="stop"):
+        rt.join(pid, timeout=0.01)
+    with pytest.raises(TimeoutError):
+        rt.join(pid, timeout=0)
+    with pytest.raises(ValueError, match="seconds"):
+        rt.join(pid, timeout=-1)
+
+
+def test_join_of_the_dead_and_the_unknown_answers_at_once(rt):
+    pid = rt.spawn(Inbox())
+    rt.kill(pid)
+    rt.join(pid)
+    assert rt.join(pid).kind == "noproc"
+    assert rt.join(0).kind == "noproc"
+
+
+def test_names_are_registered_found_and_freed(rt):
+    inbox = Inbox()
+    pid = rt.spawn(inbox)
+    rt.register("auth-provider", pid)
+    assert rt.resolve("auth-provider") == rt.whereis("auth-provider") == pid
+    assert rt.send_named("auth-provider", b"hello")
+    eventually(lambda: inbox == [b"hello"])
+    assert rt.unregister("auth-provider")
+    assert not rt.unregister("auth-provider")
+    assert rt.resolve("auth-provider") is None
+    assert not rt.send_named("auth-provider", b"hello")
+
+
+def test_a_living_owner_keeps_its_name_and_a_dead_one_frees_it(rt):
+    """S37."""
+    first, second = rt.spawn(Inbox(), name="name"), rt.spawn(Inbox())
+    with pytest.raises(errors.RegisterError, match="unregister"):
+        rt.register("name", second)
+    rt.kill(first)
+    rt.join(first)
+    rt.register("name", second)
+    assert rt.whereis("name") == second
+    with pytest.raises(errors.NoProcess):
+        rt.register("other", first)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 256, "\0reserved"])
+def test_a_name_that_is_no_name_is_refused(rt, name):
+    with pytest.raises(errors.RegisterError):
+        rt.register(name, rt.spawn(Inbox()))
+
+
+def test_spawn_under_a_taken_name_leaves_no_actor_behind(rt):
+    rt.spawn(Inbox(), name="taken")
+    with pytest.raises(errors.RegisterError):
+        rt.spawn(Inbox(), name="taken")
+
+
+def test_actors_are_used_from_many_threads(rt):
+    inbox = Inbox()
+    pid = rt.spawn(inbox)
+    threads = [
+        threading.Thread(target=lambda: [rt.send(pid, b"x") for _ in range(1000)]) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    eventually(lambda: len(inbox) == 8000)
+
+
+def test_handlers_use_the_runtime(rt):
+    done = Inbox()
+    sink = rt.spawn(done)
+
+    def grow(message):
+        if int(message) < 50:
+            child = rt.spawn(grow)
+            rt.send(child, b"%d" % (int(message) + 1))
+        else:
+            rt.send(sink, message)
+
+    rt.send(rt.spawn(grow), b"0")
+    eventually(lambda: done == [b"50"])
+
+
+def test_an_actor_that_ended_lets_its_handler_go(rt):
+    import weakref
+
+    class Handler:
+        def __call__(self, message):
+            pass
+
+    handler = Handler()
+    gone = weakref.ref(handler)
+    pid = rt.spawn(handler)
+    rt.send(pid, b"x")
+    del handler
+    rt.stop(pid)
+    rt.join(pid)
+    eventually(lambda: gc.collect() is None or gone() is None)
+    assert gone() is None
+
+
+def test_after_shutdown_every_call_says_so():
+    rt = myrmidon.Runtime()
+    pid = rt.spawn(Inbox())
+    assert not rt.closed
+    rt.shutdown()
+    rt.shutdown()
+    assert rt.closed
+    for call in (lambda: rt.send(pid, b""), lambda: rt.spawn(Inbox()), lambda: rt.listen("127.0.0.1:0")):
+        with pytest.raises(errors.RuntimeClosed, match="new one"):
+            call()
+
+
+def test_the_inner_runtime_has_the_same_methods(rt):
+    pid = rt._inner.spawn_observed_handler(10)
+    assert rt.send(pid, b"x")
+    eventually(lambda: rt._inner.get_messages(pid) == [b"x"])
+
+
+def test_representations_say_what_a_thing_is(rt):
+    assert "tcp" in repr(rt)
+    assert repr(rt.join(0)) == "ExitReason('noproc')"
+    assert str(rt.join(0)) == "noproc"
+    assert rt.join(0) == rt.join(0)
+    assert isinstance(myrmidon.version(), str)
+    assert myrmidon.version() == myrmidon.__version__
+
+
+def test_a_runtime_refuses_what_makes_no_sense():
+    with pytest.raises(errors.StartError, match="tcp"):
+        myrmidon.Runtime(transport="pigeon")
+    with pytest.raises(ValueError, match="seconds"):
+        myrmidon.Runtime(heartbeat=-1.0)
+
+
+@pytest.mark.parametrize("error", [getattr(errors, name) for name in errors.__all__])
+def test_every_error_is_in_the_tree(error):
+    assert issubclass(error, errors.MyrmidonError)
+    assert error.__doc__

@@ -1,0 +1,198 @@
+"""The Python lane (D6): fairness, and handlers that wait."""
+
+import threading
+
+import pytest
+from support import Inbox, eventually, run_program
+
+from myrmidon import errors
+
+
+def test_a_full_mailbox_does_not_hold_up_others(rt):
+    """S42: the budget is honoured."""
+    order = []
+    gate = threading.Event()
+    first = rt.spawn(lambda message: gate.wait(10))
+    busy = rt.spawn(lambda message: order.append("busy"), budget=10)
+    quick = rt.spawn(lambda message: order.append("quick"))
+    rt.send(first, b"hold the lane")
+    for _ in range(1000):
+        rt.send(busy, b"x")
+    rt.send(quick, b"x")
+    gate.set()
+    eventually(lambda: len(order) == 1001)
+    assert order.index("quick") <= 20
+
+
+def test_actors_that_feed_themselves_share_the_lane(rt):
+    counts = [0, 0]
+
+    def make(index):
+        def handler(message):
+            counts[index] += 1
+            rt.send(pids[index], message)
+
+        return handler
+
+    pids = [rt.spawn(make(0), budget=10), rt.spawn(make(1), budget=10)]
+    for pid in pids:
+        rt.send(pid, b"x")
+    eventually(lambda: min(counts) > 1000)
+    assert max(counts) < 50 * min(counts)
+
+
+def test_a_handler_that_joins_freezes_nobody(rt):
+    inbox = Inbox()
+    other = rt.spawn(inbox)
+    gate = threading.Event()
+    slow = rt.spawn(lambda message: gate.wait(10) or None)
+    joined = []
+
+    def waiting(message):
+        joined.append(rt.join(other, timeout=10).kind)
+
+    waiter = rt.spawn(waiting)
+    rt.send(waiter, b"wait")
+    rt.send(waiter, b"again")
+    rt.send(other, b"meanwhile")
+    eventually(lambda: inbox == [b"meanwhile"])
+    assert rt.mailbox_size(waiter) == 1
+    gate.set()
+    rt.stop(other)
+    eventually(lambda: len(joined) == 2)
+    assert joined[0] in ("normal", "noproc")
+    assert joined[1] == "noproc"
+    assert rt.is_alive(slow)
+
+
+def test_many_handlers_may_wait_at_once_and_the_actor_that_waits_stays_busy(rt):
+    target = rt.spawn(Inbox())
+    inside, most = [], []
+
+    def waiting(message):
+        inside.append(message)
+        most.append(len(inside))
+        rt.join(target, timeout=30)
+
+    waiters = [rt.spawn(waiting) for _ in range(40)]
+    for waiter in waiters:
+        rt.send(waiter, b"1")
+        rt.send(waiter, b"2")
+    eventually(lambda: len(inside) == 40)
+    assert inside == [b"1"] * 40
+    rt.stop(target)
+    eventually(lambda: len(inside) == 80)
+
+
+def test_too_many_waiting_handlers_are_an_error_not_a_freeze(rt):
+    target = rt.spawn(Inbox())
+    refused = []
+
+    def waiting(message):
+        try:
+            rt.join(target, timeout=30)
+        except errors.Busy as error:
+            refused.append(str(error))
+
+    for _ in range(300):
+        rt.send(rt.spawn(waiting), b"x")
+    eventually(lambda: refused)
+    inbox = Inbox()
+    rt.send(rt.spawn(inbox), b"x")
+    eventually(lambda: inbox)
+    rt.stop(target)
+
+
+def test_run_inside_a_handler_is_refused(rt):
+    failures = []
+
+    def handler(message):
+        try:
+            rt.run()
+        except RuntimeError as error:
+            failures.append(str(error))
+
+    rt.send(rt.spawn(handler), b"x")
+    assert "handler" in eventually(lambda: failures)[0]
+
+
+def test_shutdown_inside_a_handler_ends_the_runtime(make_runtime):
+    rt = make_runtime()
+    rt.send(rt.spawn(lambda message: rt.shutdown()), b"x")
+    eventually(lambda: rt.closed)
+
+
+def test_run_makes_the_calling_thread_the_lane(make_runtime):
+    rt = make_runtime()
+    idents = []
+
+    def handler(message):
+        idents.append(threading.get_ident())
+
+    pid = rt.spawn(handler)
+    rt.send(pid, b"before")
+    eventually(lambda: len(idents) == 1)
+
+    def drive():
+        rt.run()
+
+    driver = threading.Thread(target=drive)
+    driver.start()
+    eventually(lambda: rt.send(pid, b"x") and driver.ident in idents)
+    rt.shutdown()
+    driver.join(10)
+    assert not driver.is_alive()
+
+
+def test_run_in_two_threads_is_refused(make_runtime):
+    rt = make_runtime()
+    driver = threading.Thread(target=rt.run)
+    driver.start()
+
+    def second_is_refused():
+        with pytest.raises(RuntimeError):
+            rt.run()
+        return True
+
+    probe = threading.Event()
+    rt.send(rt.spawn(lambda message: probe.set()), b"x")
+    idents = []
+    pid = rt.spawn(lambda message: idents.append(threading.get_ident()))
+    eventually(lambda: rt.send(pid, b"x") and driver.ident in idents)
+    assert second_is_refused()
+    rt.shutdown()
+    driver.join(10)
+
+
+def test_the_thread_of_handlers_keeps_its_state(rt):
+    local = threading.local()
+    seen = []
+
+    def handler(message):
+        seen.append(getattr(local, "value", None))
+        local.value = message
+
+    pid = rt.spawn(handler)
+    for number in range(5):
+        rt.send(pid, b"%d" % number)
+        eventually(lambda: len(seen) == number + 1)
+    assert seen == [None, b"0", b"1", b"2", b"3"]
+
+
+def test_a_handler_on_the_main_thread_may_be_interrupted():
+    done = run_program("""
+        import os, signal, threading, myrmidon
+        rt = myrmidon.Runtime()
+        def handler(message):
+            assert threading.current_thread() is threading.main_thread()
+            os.kill(os.getpid(), signal.SIGINT)
+            while True: pass
+        pid = rt.spawn(handler)
+        threading.Timer(0.2, lambda: rt.send(pid, b"x")).start()
+        try:
+            rt.run()
+        except KeyboardInterrupt:
+            print("interrupted", rt.is_alive(pid))
+    """)
+    assert done.stdout.split() == ["interrupted", "False"], done.stderr
+    assert done.returncode == 0

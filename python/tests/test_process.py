@@ -1,0 +1,200 @@
+"""How a process with a runtime ends, is interrupted, and forks. Each in a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from support import program, run_program
+
+
+def ends_well(done):
+    assert done.returncode == 0, done.stderr
+    assert "Fatal" not in done.stderr, done.stderr
+    assert "panicked" not in done.stderr, done.stderr
+    return done.stdout.split()
+
+
+def test_queued_messages_are_handled_at_exit():
+    done = run_program("""
+        import myrmidon
+        rt = myrmidon.Runtime()
+        seen = []
+        def handler(message):
+            seen.append(message)
+            if len(seen) == 5000:
+                print("all", flush=True)
+        pid = rt.spawn(handler)
+        for _ in range(5000):
+            rt.send(pid, b"x")
+    """)
+    assert ends_well(done) == ["all"]
+
+
+@pytest.mark.parametrize("transport", ["tcp", "quic"])
+def test_outbound_messages_leave_at_exit(make_runtime, transport):
+    from support import Inbox, eventually
+
+    rt = make_runtime(transport)
+    inbox = Inbox()
+    pid = rt.spawn(inbox)
+    addr = rt.listen("127.0.0.1:0")
+    done = run_program(f"""
+        import myrmidon
+        rt = myrmidon.Runtime("{transport}")
+        for number in range(2000):
+            rt.send_remote("{addr}", {pid}, b"%d" % number)
+    """)
+    ends_well(done)
+    eventually(lambda: len(inbox) == 2000)
+
+
+def test_exit_with_actors_that_never_stop_talking():
+    done = run_program("""
+        import myrmidon
+        rt = myrmidon.Runtime()
+        def handler(message):
+            rt.send(pid, message)
+        pid = rt.spawn(handler)
+        rt.send(pid, b"x")
+        print("end")
+    """)
+    assert ends_well(done) == ["end"]
+
+
+@pytest.mark.parametrize(
+    "body", ["time.sleep(60)", "while True: pass", "threading.Event().wait()", "rt.join(other)"]
+)
+def test_exit_with_a_handler_that_never_returns(body):
+    done = run_program(f"""
+        import threading, time, myrmidon
+        rt = myrmidon.Runtime()
+        inside = threading.Event()
+        other = rt.spawn(print)
+        def handler(message):
+            inside.set()
+            {body}
+        rt.send(rt.spawn(handler), b"x")
+        inside.wait()
+        print("end")
+    """)
+    assert ends_well(done) == ["end"]
+
+
+def test_exit_from_several_runtimes_with_remote_traffic():
+    done = run_program("""
+        import myrmidon
+        one, two = myrmidon.Runtime(), myrmidon.Runtime()
+        addr = one.listen("127.0.0.1:0")
+        pid = one.spawn(lambda message: None)
+        for _ in range(1000):
+            two.send_remote(addr, pid, b"x" * 1000)
+        print("end")
+    """)
+    assert ends_well(done) == ["end"]
+
+
+def test_a_runtime_that_was_only_made_ends():
+    assert ends_well(run_program("import myrmidon; rt = myrmidon.Runtime(); print('end')")) == ["end"]
+    assert ends_well(run_program("import myrmidon; myrmidon.Runtime(); print('end')")) == ["end"]
+
+
+def test_sys_exit_in_a_handler_ends_the_actor_only():
+    done = run_program("""
+        import sys, myrmidon
+        rt = myrmidon.Runtime()
+        watcher = rt.spawn_observed_handler()
+        pid = rt.spawn(lambda message: sys.exit(7))
+        rt.monitor(watcher, pid)
+        rt.send(pid, b"x")
+        rt.join(pid)
+        while not (messages := rt.get_messages(watcher)): pass
+        print(messages[0].metadata)
+    """)
+    assert ends_well(done) == ["SystemExit:", "7"]
+
+
+def test_a_crash_right_before_the_end_is_still_logged():
+    done = run_program("""
+        import myrmidon
+        rt = myrmidon.Runtime()
+        def handler(message):
+            raise ValueError("last words")
+        rt.send(rt.spawn(handler), b"x")
+    """)
+    ends_well(done)
+    assert done.stderr.count("ValueError: last words") == 2  # the reason, and the traceback's last line
+
+
+@pytest.mark.parametrize("call", ["rt.join(pid)", "rt.run()", "rt.join(pid, timeout=1000)"])
+def test_ctrl_c_interrupts_a_blocked_main_thread(call):
+    process = subprocess.Popen(
+        program(f"""
+            import myrmidon
+            rt = myrmidon.Runtime()
+            pid = rt.spawn(lambda message: None)
+            try:
+                print("ready", flush=True)
+                {call}
+            except KeyboardInterrupt:
+                print("interrupted", rt.is_alive(pid), flush=True)
+        """),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert out.split() == ["interrupted", "True"], err
+    assert process.returncode == 0, err
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_after_fork_every_call_says_what_to_do_and_the_child_may_start_anew():
+    done = run_program("""
+        import os, warnings, myrmidon
+        warnings.simplefilter("ignore")
+        rt = myrmidon.Runtime()
+        pid = rt.spawn(lambda message: None)
+        child = os.fork()
+        if child == 0:
+            calls = [
+                lambda: rt.send(pid, b""), lambda: rt.spawn(print), lambda: rt.shutdown(),
+                lambda: rt.join(pid), lambda: rt.listen("127.0.0.1:0"), lambda: rt.get_messages(pid),
+            ]
+            for call in calls:
+                try:
+                    call()
+                    print("no error", flush=True)
+                except RuntimeError as error:
+                    assert "fork" in str(error) and isinstance(error, myrmidon.MyrmidonError)
+            del rt, calls, call
+            own = myrmidon.Runtime()
+            answer = own.spawn(lambda message: print(message.decode(), flush=True))
+            own.send(answer, b"child")
+            own.shutdown()
+            raise SystemExit(0)
+        _, status = os.waitpid(child, 0)
+        assert status == 0, status
+        print("parent", rt.send(pid, b""))
+    """)
+    assert ends_well(done) == ["child", "parent", "True"]
+
+
+def test_the_command_is_in_the_package():
+    done = subprocess.run(
+        [sys.executable, "-m", "myrmidon", "--help"], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "certs" in done.stdout
+    wrong = subprocess.run(
+        [sys.executable, "-m", "myrmidon", "no-such-command"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert wrong.returncode != 0

@@ -1,0 +1,90 @@
+"""Hot swap (D5, S40)."""
+
+import pytest
+from support import Inbox, eventually
+
+from myrmidon import errors
+
+
+def labelled(log, label):
+    return lambda message: log.append((label, message))
+
+
+def test_send_swap_send_runs_old_then_new(rt):
+    log = []
+    pid = rt.spawn(labelled(log, "A"), budget=10)
+    for number in range(100):
+        rt.send(pid, b"%d" % number)
+    assert rt.hot_swap(pid, labelled(log, "B")) == 2
+    for number in range(100):
+        rt.send(pid, b"%d" % number)
+    eventually(lambda: len(log) == 200)
+    assert log == [("A", b"%d" % n) for n in range(100)] + [("B", b"%d" % n) for n in range(100)]
+
+
+def test_the_message_being_handled_finishes_on_the_old_code(rt):
+    log = []
+
+    def old(message):
+        rt.hot_swap(pid, labelled(log, "new"), now=True)
+        log.append(("old", message))
+
+    pid = rt.spawn(old)
+    rt.send(pid, b"1")
+    rt.send(pid, b"2")
+    eventually(lambda: len(log) == 2)
+    assert log == [("old", b"1"), ("new", b"2")]
+
+
+def test_versions_count_and_rollback_goes_back(rt):
+    log = []
+    pid = rt.spawn(labelled(log, 1))
+    assert rt.version(pid) == 1
+    with pytest.raises(errors.NoHistory):
+        rt.rollback(pid)
+    assert rt.hot_swap(pid, labelled(log, 2)) == 2
+    rt.send(pid, b"")
+    assert rt.rollback(pid) == 3
+    rt.send(pid, b"")
+    eventually(lambda: len(log) == 2)
+    assert [label for label, _ in log] == [2, 1]
+    assert rt.version(pid) == 3
+
+
+def test_a_swap_of_the_dead_is_an_error(rt):
+    pid = rt.spawn(Inbox())
+    rt.kill(pid)
+    rt.join(pid)
+    with pytest.raises(errors.NoProcess):
+        rt.hot_swap(pid, Inbox())
+    with pytest.raises(errors.NoProcess):
+        rt.hot_swap(0, Inbox())
+    assert rt.version(pid) is None
+
+
+def test_an_observed_actor_is_told_of_its_swap(rt):
+    pid = rt.spawn_observed_handler()
+    other = rt.spawn_observed_handler()
+    rt.ping(pid, other)
+    (ping,) = eventually(lambda: rt.get_messages(pid))
+    (pong,) = eventually(lambda: rt.get_messages(other))
+    assert (ping.type_name, ping.from_pid, ping.target_pid) == ("PING", other, pid)
+    assert (pong.type_name, pong.from_pid, pong.target_pid) == ("PONG", pid, other)
+
+
+def test_a_thousand_swaps_under_load_lose_nothing(rt):
+    counted = [0]
+
+    def make(_):
+        def handler(message):
+            counted[0] += 1
+
+        return handler
+
+    pid = rt.spawn(make(0), budget=5)
+    for number in range(1000):
+        rt.send(pid, b"x")
+        rt.hot_swap(pid, make(number))
+        rt.send(pid, b"x")
+    eventually(lambda: counted[0] == 2000)
+    assert rt.version(pid) == 1001
