@@ -71,7 +71,7 @@ const LOOPBACK_PACKET: u16 = 6500;
 /// How far away a peer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
-    /// This machine: large packets, a round trip far below a millisecond.
+    /// This machine: large packets, and a first guess of the round trip that a busy core keeps.
     Loopback,
     /// Anything else: Ethernet packets, found by probing.
     Network,
@@ -97,11 +97,11 @@ impl Profile {
                 mtu.upper_bound(LOOPBACK_PACKET);
                 congestion.initial_window(256 << 10);
                 transport.initial_mtu(LOOPBACK_PACKET).mtu_discovery_config(Some(mtu));
-                transport.initial_rtt(Duration::from_millis(1));
+                transport.initial_rtt(Duration::from_millis(5));
             }
             Self::Network => {
                 congestion.initial_window(128 << 10);
-                transport.initial_rtt(Duration::from_millis(5));
+                transport.initial_rtt(Duration::from_millis(10));
             }
         }
         transport.congestion_controller_factory(Arc::new(congestion));

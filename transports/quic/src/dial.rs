@@ -8,8 +8,9 @@ use myrmidon::transport::{NodeAddr, TransportError};
 use tokio::task::JoinSet;
 
 use crate::connection::QuicConnection;
+use crate::handshake::{self, Failure};
+use crate::resolve;
 use crate::transport::{SCHEME, Shared};
-use crate::{handshake, resolve};
 
 /// How long an address may stay silent before the next one is tried beside it (RFC 8305).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -22,10 +23,10 @@ pub(crate) async fn dial(shared: &Arc<Shared>, addr: &NodeAddr) -> Result<QuicCo
     let name = server_name(shared, addr)?;
     let mut tries = JoinSet::new();
     for (place, target) in (0..).zip(found) {
-        let (shared, name) = (shared.clone(), name.clone());
+        let (shared, addr, name) = (shared.clone(), addr.clone(), name.clone());
         tries.spawn(async move {
             tokio::time::sleep(HEAD_START * place).await;
-            one(&shared, target, &name).await
+            one(&shared, &addr, target, &name).await
         });
     }
     first(&mut tries).await.unwrap_or_else(|| Err(failed("every attempt was cancelled".to_owned())))
@@ -47,15 +48,25 @@ async fn first(
     failure
 }
 
-async fn one(shared: &Shared, target: SocketAddr, name: &str) -> Result<QuicConnection, TransportError> {
-    let failed = |reason| TransportError::Connect { addr: NodeAddr::from(target), reason };
+/// Tries one of the addresses of `addr`.
+async fn one(
+    shared: &Shared,
+    addr: &NodeAddr,
+    target: SocketAddr,
+    name: &str,
+) -> Result<QuicConnection, TransportError> {
+    let failed = |reason| TransportError::Connect { addr: addr.clone(), reason };
     let config = shared.config();
     let endpoint = shared.endpoints.to(target, &config.credentials).map_err(|e| failed(e.to_string()))?;
     let client = shared.settings(target.ip()).client.clone();
     let connecting = endpoint.connect_with(client, target, name).map_err(|e| failed(e.to_string()))?;
-    let verified =
-        handshake::finish(connecting, target, &config.credentials, config.handshake_timeout).await?;
-    Ok(QuicConnection::dialled(target, verified))
+    match handshake::finish(connecting, &config.credentials, config.handshake_timeout).await {
+        Ok(verified) => Ok(QuicConnection::dialled(target, verified)),
+        Err(Failure::Silent) => {
+            Err(failed("no answer; does a node listen there, with the quic transport?".to_owned()))
+        }
+        Err(Failure::Refused(reason)) => Err(TransportError::Handshake { addr: addr.clone(), reason }),
+    }
 }
 
 /// What the peer's certificate must say: the node that was named, or any node of our cluster.

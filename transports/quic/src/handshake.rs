@@ -1,9 +1,8 @@
 //! The end of a handshake: who the peer is.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use myrmidon::transport::{CloseCode, NodeAddr, PeerIdentity, TransportError};
+use myrmidon::transport::{CloseCode, PeerIdentity};
 use myrmidon_certs::Credentials;
 use quinn::{Connecting, Connection, ConnectionError};
 use rustls::pki_types::CertificateDer;
@@ -17,24 +16,32 @@ pub(crate) struct Verified {
     pub(crate) peer: PeerIdentity,
 }
 
+/// Why there is no connection.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Nothing came back in time.
+    Silent,
+    /// One side refused the other; the text says which and why.
+    Refused(String),
+}
+
 /// Waits for a handshake at most `deadline` and identifies the peer. A dialler waits for the word
 /// of the acceptor too.
 pub(crate) async fn finish(
     connecting: Connecting,
-    addr: SocketAddr,
     credentials: &Credentials,
     deadline: Duration,
-) -> Result<Verified, TransportError> {
-    let failed = |reason| TransportError::Handshake { addr: NodeAddr::from(addr), reason };
+) -> Result<Verified, Failure> {
     let quinn = match tokio::time::timeout(deadline, complete(connecting)).await {
-        Ok(done) => done.map_err(|e| failed(error::handshake(&e)))?,
-        Err(_) => return Err(failed(error::handshake(&ConnectionError::TimedOut))),
+        Ok(Ok(quinn)) => quinn,
+        Ok(Err(ConnectionError::TimedOut)) | Err(_) => return Err(Failure::Silent),
+        Ok(Err(error)) => return Err(Failure::Refused(error::handshake(&error))),
     };
     match identify(&quinn, credentials) {
         Ok(peer) => Ok(Verified { quinn, peer }),
         Err(reason) => {
             quinn.close(error::code(CloseCode::NotAuthenticated), b"");
-            Err(failed(reason))
+            Err(Failure::Refused(reason))
         }
     }
 }

@@ -10,8 +10,9 @@ use quinn::{Connecting, Endpoint, Incoming};
 use tokio::sync::watch;
 
 use crate::connection::{QuicConnection, State};
+use crate::error;
+use crate::handshake::{self, Failure};
 use crate::transport::Shared;
-use crate::{error, handshake};
 
 /// With more half-open connections than this, a stranger must prove its address first (L05).
 const RETRY_ABOVE: usize = 32;
@@ -38,7 +39,10 @@ impl QuicListener {
             incoming.ignore();
             return None;
         }
-        if half_open >= RETRY_ABOVE && !incoming.remote_address_validated() {
+        // A loopback address needs no proof. (After a Retry, what the peer had sent twice looks like
+        // a further connection that never completes, so it is not for everyday use.)
+        let proven = incoming.remote_address_validated() || peer.ip().to_canonical().is_loopback();
+        if half_open >= RETRY_ABOVE && !proven {
             // Never fails for an address that is not validated.
             let _ = incoming.retry();
             return None;
@@ -61,12 +65,9 @@ impl QuicListener {
             let _counted = counted;
             let config = shared.config();
             let deadline = config.handshake_timeout;
-            let end = match handshake::finish(connecting, peer, &config.credentials, deadline).await {
+            let end = match handshake::finish(connecting, &config.credentials, deadline).await {
                 Ok(verified) => State::Up(Arc::new(verified)),
-                Err(error) => {
-                    tracing::warn!(%peer, %error, "refused a connection");
-                    State::Failed(error)
-                }
+                Err(failure) => State::Failed(refused(peer, failure)),
             };
             done.send_replace(end);
         });
@@ -97,6 +98,16 @@ impl Drop for QuicListener {
     fn drop(&mut self) {
         self.endpoint.set_server_config(None);
     }
+}
+
+/// The exact reason is for our log alone; the peer was told as little as TLS allows.
+fn refused(peer: SocketAddr, failure: Failure) -> TransportError {
+    let reason = match failure {
+        Failure::Silent => "the peer fell silent in the middle of it".to_owned(),
+        Failure::Refused(reason) => reason,
+    };
+    tracing::warn!(%peer, reason, "refused a connection");
+    TransportError::Handshake { addr: NodeAddr::from(peer), reason }
 }
 
 /// Counts a handshake for as long as it lasts.

@@ -40,11 +40,11 @@ pub async fn a_dropped_listener_frees_its_address(subject: &Subject) {
     let listener = pair.listener.into_inner();
     let addr = listener.local_addr();
     drop(listener);
-    let (mut tx, _rx) = pair.dialler.open_lane(LaneClass::Message).await.expect("the connection lives");
+    let (mut tx, rx) = pair.dialler.open_lane(LaneClass::Message).await.expect("the connection lives");
     send(&mut *tx, Bytes::from_static(b"x")).await;
     let lane = within("a lane after the listener", pair.acceptor.accept_lane()).await;
     assert!(lane.expect("the connection lives").is_some());
-    drop((tx, pair.dialler, pair.acceptor));
+    drop((tx, rx, pair.dialler, pair.acceptor));
     let rebind = async {
         while subject.transport.bind(&addr).await.is_err() {
             tokio::task::yield_now().await;
