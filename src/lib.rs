@@ -10,6 +10,7 @@ pub mod buffer;
 pub mod config;
 pub mod error;
 pub mod mailbox;
+pub mod node;
 pub mod pid;
 pub mod registry;
 pub mod runtime;

@@ -1,0 +1,188 @@
+//! What can go wrong between nodes, per operation, and what to do about it.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::pid::Pid;
+use crate::transport::{NodeAddr, TransportError};
+
+/// Why a node does not listen.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// The transport cannot listen there.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The node has been shut down.
+    #[error("the node is shut down: make a new runtime to listen again")]
+    Closed,
+}
+
+/// Why a name was not resolved. That nobody has the name is no error.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResolveError {
+    /// The peer could not be reached, or the connection broke before the answer. After a failed
+    /// attempt further ones fail at once until a pause is over (L28).
+    #[error("no connection to {addr}: {reason}; check that the node runs there, and try again")]
+    NoConnection {
+        /// The peer.
+        addr: NodeAddr,
+        /// What happened.
+        reason: String,
+    },
+    /// The peer is connected and has not answered.
+    #[error("{addr} has not answered within {after:?}: it is overloaded or frozen; try again later")]
+    Timeout {
+        /// The peer.
+        addr: NodeAddr,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// Too many names are being resolved there at once (L19).
+    #[error("{max} resolves at {addr} are unanswered: wait for some of them")]
+    Busy {
+        /// The peer.
+        addr: NodeAddr,
+        /// The bound.
+        max: usize,
+    },
+    /// No node registers such a name (L18).
+    #[error("a name of {len} bytes cannot exist: names have 1 to {max} bytes and do not begin with NUL")]
+    BadName {
+        /// Its length in bytes.
+        len: usize,
+        /// The longest.
+        max: usize,
+    },
+    /// The node has been shut down.
+    #[error("the node is shut down")]
+    Closed,
+}
+
+/// Why a message was not accepted for a remote actor. The message is handed back.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RemoteSendError {
+    /// The outbound queue of the peer is full (L10).
+    #[error("the queue to {addr} is full: the peer reads too slowly; slow down, or wait with send")]
+    Busy {
+        /// The peer.
+        addr: NodeAddr,
+        /// The message.
+        message: Bytes,
+    },
+    /// The peer could not be reached a moment ago, and the pause before the next attempt is not over
+    /// (L28).
+    #[error("no connection to {addr}: {reason}; check that the node runs there, and try again")]
+    NoConnection {
+        /// The peer.
+        addr: NodeAddr,
+        /// What happened.
+        reason: String,
+        /// The message.
+        message: Bytes,
+    },
+    /// The payload is larger than what is sent in one frame (L02).
+    #[error("a message of {len} bytes is too large, at most {max} are sent: split it, or raise the limit")]
+    TooLarge {
+        /// Its length in bytes.
+        len: usize,
+        /// The limit.
+        max: usize,
+        /// The message.
+        message: Bytes,
+    },
+    /// The node has been shut down.
+    #[error("the node is shut down")]
+    Closed {
+        /// The message.
+        message: Bytes,
+    },
+}
+
+impl RemoteSendError {
+    /// The message that was not sent.
+    pub fn into_message(self) -> Bytes {
+        match self {
+            Self::Busy { message, .. }
+            | Self::NoConnection { message, .. }
+            | Self::TooLarge { message, .. }
+            | Self::Closed { message } => message,
+        }
+    }
+}
+
+/// Without the payload, which may be large.
+impl fmt::Debug for RemoteSendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RemoteSendError({self})")
+    }
+}
+
+/// Why a peer gave no sign of life.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PingError {
+    /// The peer could not be reached.
+    #[error("no connection to {addr}: {reason}")]
+    NoConnection {
+        /// The peer.
+        addr: NodeAddr,
+        /// What happened.
+        reason: String,
+    },
+    /// The peer has not answered.
+    #[error("{addr} has not answered a ping within {after:?}: it is frozen or cut off")]
+    Timeout {
+        /// The peer.
+        addr: NodeAddr,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// Too many callers wait for a pong of this peer.
+    #[error("{max} pings of {addr} are unanswered: wait for some of them")]
+    Busy {
+        /// The peer.
+        addr: NodeAddr,
+        /// The bound.
+        max: usize,
+    },
+    /// The node has been shut down.
+    #[error("the node is shut down")]
+    Closed,
+}
+
+/// A monitored remote actor can no longer be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteDown {
+    /// The node of the actor, as given to `monitor`.
+    pub addr: NodeAddr,
+    /// The actor.
+    pub pid: Pid,
+    /// Why.
+    pub reason: DownReason,
+}
+
+/// Why a monitor fired. All of these are `noconnection`: level 1 tells of nodes, not of actors.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DownReason {
+    /// No connection could be made.
+    #[error("noconnection: refused: {0}")]
+    Refused(String),
+    /// The process at the other end died, or closed its connections.
+    #[error("noconnection: lost: {0}")]
+    Lost(String),
+    /// No pong came in time: the peer is frozen or cut off.
+    #[error("noconnection: unresponsive: no pong for {0:?}")]
+    Unresponsive(Duration),
+    /// Too many monitors at one peer (L20).
+    #[error("noconnection: {0} monitors at one peer are the most: remove some")]
+    TooManyMonitors(usize),
+    /// The local node has been shut down.
+    #[error("noconnection: the local node is shut down")]
+    Closed,
+}

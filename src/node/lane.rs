@@ -1,0 +1,123 @@
+//! A lane to a peer while it is open: the writer drains the queue, the reader matches the answers.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use super::peer::{Peer, Reply};
+use super::shared::Stage;
+use crate::transport::{Lane, LaneReceiver, LaneSender};
+use crate::wire::{Answer, AnswerError, Answers, Batch, STEP};
+
+/// How a lane ended.
+pub(super) enum Ended {
+    /// In good order, with nothing half done.
+    Rested,
+    /// Anything else; the text says what happened.
+    Broke(String),
+}
+
+/// The two directions of a data lane share what is outstanding.
+pub(super) struct DataLane<'a> {
+    peer: &'a Peer,
+    answers: Mutex<Answers<Reply>>,
+    writing: AtomicBool,
+}
+
+impl<'a> DataLane<'a> {
+    pub(super) fn new(peer: &'a Peer) -> Self {
+        Self { peer, answers: Mutex::new(Answers::new()), writing: AtomicBool::new(false) }
+    }
+
+    /// Carries what is queued until the lane ends, or until the node drains and the queue is empty.
+    ///
+    /// The writer is polled first, so a lane that ends as soon as it is opened still takes what was
+    /// queued: a peer that always closes cannot make us dial in circles.
+    pub(super) async fn run(&self, (mut sender, mut receiver): Lane) -> Ended {
+        let error = tokio::select! {
+            biased;
+            written = self.write(sender.as_mut()) => match written {
+                Ok(()) => return self.finish(sender.as_mut(), receiver.as_mut()).await,
+                Err(error) => error,
+            },
+            read = self.read(receiver.as_mut()) => match read {
+                Ok(()) if self.is_at_rest() => return Ended::Rested,
+                Ok(()) => "closed by the peer".to_owned(),
+                Err(error) => error,
+            },
+        };
+        Ended::Broke(error)
+    }
+
+    /// The resolves that were written and never answered.
+    pub(super) fn abandon(&self) -> Vec<Reply> {
+        self.answers().abandon().collect()
+    }
+
+    /// Writes batches; returns when the node drains and everything is written.
+    async fn write(&self, sender: &mut dyn LaneSender) -> Result<(), String> {
+        let mut batch = Batch::new();
+        loop {
+            let load = self.peer.fill(&mut batch, &mut self.answers());
+            if batch.is_empty() {
+                if !self.peer.more_work().await {
+                    return Ok(());
+                }
+                continue;
+            }
+            self.writing.store(true, Ordering::Relaxed);
+            sender.write(&mut batch.take()).await.map_err(|error| error.to_string())?;
+            self.writing.store(false, Ordering::Relaxed);
+            self.peer.written(load);
+        }
+    }
+
+    /// Reads answers; returns at the end of the stream.
+    async fn read(&self, receiver: &mut dyn LaneReceiver) -> Result<(), String> {
+        while let Some(mut bytes) = receiver.read(STEP).await.map_err(|error| error.to_string())? {
+            if let Err(error) = self.take_answers(&mut bytes) {
+                receiver.stop(error.code());
+                return Err(error.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    fn take_answers(&self, bytes: &mut Bytes) -> Result<(), AnswerError> {
+        loop {
+            let next = self.answers().next_answer(bytes)?;
+            match next {
+                Some((reply, Answer::Resolved(pid))) => self.peer.answer(reply, pid),
+                // Only resolves are asked on this lane.
+                Some((_, Answer::Pong)) => {}
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Says goodbye: finishes our direction and waits for the peer to finish its own, which it does
+    /// when it has read everything.
+    async fn finish(&self, sender: &mut dyn LaneSender, receiver: &mut dyn LaneReceiver) -> Ended {
+        let goodbye = async {
+            sender.finish().await.map_err(|error| error.to_string())?;
+            self.read(receiver).await
+        };
+        tokio::select! {
+            biased;
+            ended = goodbye => match ended {
+                Ok(()) => Ended::Rested,
+                Err(error) => Ended::Broke(error),
+            },
+            () = self.peer.shared.at(Stage::Closed) => Ended::Broke("the node is shut down".to_owned()),
+        }
+    }
+
+    fn is_at_rest(&self) -> bool {
+        !self.writing.load(Ordering::Relaxed) && self.answers().is_empty()
+    }
+
+    fn answers(&self) -> MutexGuard<'_, Answers<Reply>> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

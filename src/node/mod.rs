@@ -1,0 +1,324 @@
+//! The mesh at level 1, over any transport.
+//!
+//! ```text
+//! try_send/send/resolve ─► Outbound (queue, bounds, gate) ─► DataLane ─► Link ─► transport
+//! monitor/ping/is_up ────► Watch (who wants to know) ──► watcher + Heartbeat clock ─► Link
+//! transport ─► serve (connections) ─► LaneServer (decode, deliver, answer) ─► LocalNode
+//! ```
+//!
+//! Decisions are made by structures that take the time as an argument (`Outbound`, `Gate`, `Heartbeat`,
+//! `Monitors`); the tasks around them only carry bytes. Rules that hold everywhere:
+//!
+//! - per address, messages and resolves leave in the order of the calls (G2), on one lane;
+//! - nothing is sent twice (G1, D11): what a broken lane has not written becomes dead letters, counted
+//!   in [`PeerInfo`], and unanswered resolves fail;
+//! - every queue is bounded (L10, L19), and the bound is an error that hands the message back;
+//! - connections are made when they are needed, and after a failure only once a pause is over (L28).
+
+mod backoff;
+mod error;
+mod heartbeat;
+mod lane;
+mod link;
+mod local;
+mod monitors;
+mod outbound;
+mod peer;
+mod serve;
+mod serve_lane;
+mod shared;
+mod throttle;
+mod watch;
+mod watcher;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{oneshot, watch as signal};
+
+pub use error::{DownReason, ListenError, PingError, RemoteDown, RemoteSendError, ResolveError};
+pub use local::LocalNode;
+
+use self::peer::Peer;
+use self::shared::{Shared, Stage};
+use self::watch::Start;
+use crate::config::NodeConfig;
+use crate::pid::Pid;
+use crate::transport::{CloseCode, NodeAddr, PeerIdentity, Transport};
+use crate::wire::MAX_NAME;
+
+/// How long the tasks of a node may take to end after it was told to close.
+const CLOSING: Duration = Duration::from_millis(500);
+
+/// A node of the mesh: it listens, and it talks to other nodes. Clones are the same node.
+///
+/// Its tasks run on the tokio runtime it was given; its futures may be awaited on any executor. When
+/// the last clone is dropped everything ends at once; [`shutdown`](Self::shutdown) ends it in order.
+#[derive(Clone)]
+pub struct Node {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    stage: signal::Sender<Stage>,
+    peers: Mutex<HashMap<NodeAddr, Arc<Peer>>>,
+    listening: Arc<Mutex<Vec<NodeAddr>>>,
+    next_monitor: AtomicU64,
+}
+
+/// A monitor of a remote actor, for [`Node::demonitor`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RemoteMonitor {
+    addr: NodeAddr,
+    id: u64,
+}
+
+/// What a node knows about one peer.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PeerInfo {
+    /// The address as dialled.
+    pub addr: NodeAddr,
+    /// Who it proved to be, where the transport authenticates.
+    pub identity: Option<PeerIdentity>,
+    /// Whether a data lane is open now.
+    pub connected: bool,
+    /// Messages queued or being written.
+    pub queued_messages: usize,
+    /// Their payload in bytes.
+    pub queued_bytes: usize,
+    /// Messages written so far.
+    pub sent: u64,
+    /// Messages that were accepted and lost before they were written (D11).
+    pub dead_letters: u64,
+    /// Monitors that have not fired.
+    pub monitors: usize,
+    /// The last round trip of a ping.
+    pub round_trip: Option<Duration>,
+}
+
+impl Node {
+    /// A node that talks over `transport` on behalf of `local`, with its tasks on `io`.
+    pub fn new(
+        transport: Arc<dyn Transport>,
+        local: Arc<dyn LocalNode>,
+        io: tokio::runtime::Handle,
+        config: NodeConfig,
+    ) -> Self {
+        let (stage, at) = signal::channel(Stage::Running);
+        let inner = Inner {
+            shared: Arc::new(Shared::new(transport, local, io, config, at)),
+            stage,
+            peers: Mutex::new(HashMap::new()),
+            listening: Arc::new(Mutex::new(Vec::new())),
+            next_monitor: AtomicU64::new(1),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Listens on `addr` and returns the bound address (port 0 is resolved).
+    pub async fn listen(&self, addr: &NodeAddr) -> Result<NodeAddr, ListenError> {
+        if self.shared().stage() != Stage::Running {
+            return Err(ListenError::Closed);
+        }
+        let (transport, wanted) = (self.shared().transport.clone(), addr.clone());
+        let bound = self.shared().io.spawn(async move { transport.bind(&wanted).await });
+        let listener = bound.await.map_err(|_| ListenError::Closed)??;
+        let bound = listener.local_addr();
+        lock(&self.inner.listening).push(bound.clone());
+        let (listening, ended) = (self.inner.listening.clone(), bound.clone());
+        let forget = move || lock(&listening).retain(|addr| *addr != ended);
+        self.shared().spawn(serve::accept(self.shared().clone(), listener, forget));
+        Ok(bound)
+    }
+
+    /// Asks the node at `addr` for the PID of `name`; `None` if nobody has the name there.
+    ///
+    /// It is answered after every message sent there before has reached its mailbox. Waits at most
+    /// `request_timeout`.
+    pub async fn resolve(&self, addr: &NodeAddr, name: &str) -> Result<Option<Pid>, ResolveError> {
+        if name.is_empty() || name.len() > MAX_NAME || name.starts_with('\0') {
+            return Err(ResolveError::BadName { len: name.len(), max: MAX_NAME });
+        }
+        let peer = self.peer(addr).ok_or(ResolveError::Closed)?;
+        peer.resolve(name.to_owned()).await
+    }
+
+    /// Queues `message` for the actor `pid` of the node at `addr`; never waits.
+    ///
+    /// `Ok` means queued: the message is lost if the connection breaks before it is written and
+    /// delivered (G4). Any error hands it back.
+    pub fn try_send(&self, addr: &NodeAddr, pid: Pid, message: Bytes) -> Result<(), RemoteSendError> {
+        let (peer, message) = self.sendable(addr, message)?;
+        peer.try_send(pid, message)
+    }
+
+    /// Like [`try_send`](Self::try_send), but waits for room in the queue, at most `send_timeout`
+    /// (L10).
+    pub async fn send(&self, addr: &NodeAddr, pid: Pid, message: Bytes) -> Result<(), RemoteSendError> {
+        let (peer, message) = self.sendable(addr, message)?;
+        peer.send(pid, message).await
+    }
+
+    /// Calls `on_down` once when the node of `pid` can no longer be reached, unless
+    /// [`demonitor`](Self::demonitor) comes first. A node that cannot be reached now fires as well.
+    ///
+    /// Level 1 tells of nodes, not of actors: the end of `pid` alone is not noticed. The callback
+    /// runs on an I/O thread and must be short. A fired monitor stays fired, whatever becomes of the
+    /// peer (S28).
+    pub fn monitor(
+        &self,
+        addr: &NodeAddr,
+        pid: Pid,
+        on_down: Box<dyn FnOnce(RemoteDown) + Send>,
+    ) -> RemoteMonitor {
+        let id = self.inner.next_monitor.fetch_add(1, Ordering::Relaxed);
+        match self.peer(addr) {
+            Some(peer) => self.watch(&peer, peer.watch.monitor(id, pid, on_down)),
+            None => on_down(RemoteDown { addr: addr.clone(), pid, reason: DownReason::Closed }),
+        }
+        RemoteMonitor { addr: addr.clone(), id }
+    }
+
+    /// Removes a monitor. False if it has fired; true means that it never will.
+    pub fn demonitor(&self, monitor: RemoteMonitor) -> bool {
+        let peer = lock(&self.inner.peers).get(&monitor.addr).cloned();
+        peer.is_some_and(|peer| peer.watch.demonitor(monitor.id))
+    }
+
+    /// Asks the scheduler of the node at `addr` for a sign of life and returns the round trip. Waits
+    /// at most `request_timeout`. It dials even when a failed attempt was a moment ago.
+    pub async fn ping(&self, addr: &NodeAddr) -> Result<Duration, PingError> {
+        let peer = self.peer(addr).ok_or(PingError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        self.watch(&peer, peer.watch.ping(reply)?);
+        let after = self.shared().config.request_timeout;
+        match self.shared().within(after, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(PingError::Closed),
+            Err(_) => Err(PingError::Timeout { addr: addr.clone(), after }),
+        }
+    }
+
+    /// Whether the node at `addr` answers a ping.
+    pub async fn is_up(&self, addr: &NodeAddr) -> bool {
+        self.ping(addr).await.is_ok()
+    }
+
+    /// The addresses on which this node listens now.
+    pub fn listening_on(&self) -> Vec<NodeAddr> {
+        lock(&self.inner.listening).clone()
+    }
+
+    /// Every peer that was talked to, in the order of addresses.
+    pub fn peers(&self) -> Vec<PeerInfo> {
+        let mut peers: Vec<_> = self.all_peers().iter().map(|peer| peer.info()).collect();
+        peers.sort_by(|a, b| a.addr.cmp(&b.addr));
+        peers
+    }
+
+    /// Waits until everything queued has been written, at most `limit`; returns the number of messages
+    /// that are left.
+    pub async fn flush(&self, limit: Duration) -> usize {
+        let peers = self.all_peers();
+        let drained = async {
+            for peer in &peers {
+                peer.drain().await;
+            }
+        };
+        // What is left after the limit is counted below.
+        let _ = self.shared().within(limit, drained).await;
+        peers.iter().map(|peer| peer.unwritten()).sum()
+    }
+
+    /// Ends the node: takes nothing more, writes what is queued and waits for the peers to have read
+    /// it, at most `drain`; then closes everything. Returns the number of messages that were not
+    /// written (G8). Monitors are dropped without firing.
+    pub async fn shutdown(&self, drain: Duration) -> usize {
+        self.reach(Stage::Draining);
+        let peers = self.all_peers();
+        peers.iter().for_each(|peer| peer.watch.close());
+        peers.iter().for_each(|peer| peer.close());
+        // What is left after the limit is counted below.
+        let _ = self.shared().within(drain, self.written_and_read(&peers)).await;
+        self.reach(Stage::Closed);
+        let unwritten = peers.iter().map(|peer| peer.abandon()).sum();
+        peers.iter().for_each(|peer| peer.link.close(CloseCode::GoingAway, "shut down"));
+        // A task that takes longer is left to end by itself.
+        let _ = self.shared().within(CLOSING, self.shared().all_done()).await;
+        unwritten
+    }
+
+    async fn written_and_read(&self, peers: &[Arc<Peer>]) {
+        for peer in peers {
+            peer.ended().await;
+        }
+    }
+
+    fn reach(&self, stage: Stage) {
+        self.inner.stage.send_if_modified(|now| {
+            let earlier = *now < stage;
+            *now = stage.max(*now);
+            earlier
+        });
+    }
+
+    fn sendable(&self, addr: &NodeAddr, message: Bytes) -> Result<(Arc<Peer>, Bytes), RemoteSendError> {
+        let (len, max) = (message.len(), self.max_payload());
+        if len > max {
+            return Err(RemoteSendError::TooLarge { len, max, message });
+        }
+        match self.peer(addr) {
+            Some(peer) => Ok((peer, message)),
+            None => Err(RemoteSendError::Closed { message }),
+        }
+    }
+
+    /// The wire has 32 bits for a length, whatever is configured.
+    fn max_payload(&self) -> usize {
+        self.shared().config.max_sent_payload.min(u32::MAX as usize)
+    }
+
+    fn watch(&self, peer: &Arc<Peer>, start: Start) {
+        if let Start::Needed = start {
+            self.shared().spawn(watcher::watch(peer.clone()));
+        }
+    }
+
+    /// The peer at `addr`, made at its first use; `None` once the node is shut down.
+    fn peer(&self, addr: &NodeAddr) -> Option<Arc<Peer>> {
+        let mut peers = lock(&self.inner.peers);
+        if let Some(peer) = peers.get(addr) {
+            return Some(peer.clone());
+        }
+        // Under the lock, so that shutdown sees every peer.
+        if self.shared().stage() != Stage::Running {
+            return None;
+        }
+        let peer = Peer::start(addr.clone(), self.shared());
+        peers.insert(addr.clone(), peer.clone());
+        Some(peer)
+    }
+
+    fn all_peers(&self) -> Vec<Arc<Peer>> {
+        lock(&self.inner.peers).values().cloned().collect()
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.inner.shared
+    }
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("listening_on", &self.listening_on()).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

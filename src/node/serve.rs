@@ -1,0 +1,103 @@
+//! The accepting side: listeners, connections, and the bounds on both.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::task::JoinSet;
+
+use super::serve_lane::{LaneServer, Refused};
+use super::shared::{Shared, Stage, now};
+use super::throttle::TokenBucket;
+use crate::transport::{CloseCode, Connection, Lane, Listener, TransportError};
+
+/// Lanes of one connection at once; further ones wait to be accepted.
+const MAX_LANES: usize = 64;
+/// Resolves and pings of one connection: so many at once, then so many per second (L17).
+const CONTROL_BURST: u32 = 2000;
+const CONTROL_PER_SECOND: u32 = 1000;
+
+/// Accepts until the node drains. `ended` is called when nothing listens any more.
+pub(super) async fn accept(
+    shared: Arc<Shared>,
+    mut listener: Box<dyn Listener>,
+    ended: impl FnOnce() + Send,
+) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shared.at(Stage::Draining) => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok(connection) => admit(&shared, connection.into()),
+            Err(error) => {
+                let addr = listener.local_addr();
+                tracing::error!(%addr, %error, "the listener broke: no further node can connect here");
+                break;
+            }
+        }
+    }
+    ended();
+}
+
+/// Serves the connection if there is room for it (L07).
+fn admit(shared: &Arc<Shared>, connection: Arc<dyn Connection>) {
+    match shared.accepted.clone().try_acquire_owned() {
+        Ok(place) => {
+            let served = serve(shared.clone(), connection);
+            shared.spawn(async move {
+                let _place = place;
+                served.await;
+            });
+        }
+        Err(_) => {
+            let most = shared.config.max_connections;
+            complain(shared, connection.as_ref(), &format!("refused: {most} connections are open"));
+            connection.close(CloseCode::Overloaded, "too many connections");
+        }
+    }
+}
+
+/// Serves the lanes of one connection until it ends, or one of its lanes says something bad.
+async fn serve(shared: Arc<Shared>, connection: Arc<dyn Connection>) {
+    let control = Arc::new(Mutex::new(TokenBucket::new(CONTROL_PER_SECOND, CONTROL_BURST, now())));
+    let mut lanes = JoinSet::new();
+    let serve_lane = |lane| LaneServer::new(shared.clone(), control.clone()).run(lane);
+    let mut more = true;
+    while more || !lanes.is_empty() {
+        tokio::select! {
+            Some(ended) = lanes.join_next() => {
+                if let Ok(Err(refused)) = ended {
+                    return refuse(&shared, connection.as_ref(), &refused);
+                }
+            }
+            accepted = connection.accept_lane(), if more && lanes.len() < MAX_LANES => {
+                match next_lane(accepted) {
+                    Some(lane) => drop(lanes.spawn(serve_lane(lane))),
+                    None => more = false,
+                }
+            }
+            () = shared.at(Stage::Closed), if more => more = false,
+        }
+    }
+    connection.close(CloseCode::Normal, "");
+}
+
+fn next_lane(accepted: Result<Option<Lane>, TransportError>) -> Option<Lane> {
+    accepted.unwrap_or_else(|error| {
+        tracing::debug!(%error, "a connection ended");
+        None
+    })
+}
+
+fn refuse(shared: &Shared, connection: &dyn Connection, refused: &Refused) {
+    complain(shared, connection, &refused.reason);
+    connection.close(refused.code, &refused.reason);
+}
+
+/// At most ten lines a second, whatever peers do (L27).
+fn complain(shared: &Shared, connection: &dyn Connection, reason: &str) {
+    if let Some(left_out) = shared.log.admit() {
+        let peer = connection.peer_addr();
+        tracing::warn!(%peer, reason, left_out, "a peer was cut off");
+    }
+}

@@ -1,0 +1,245 @@
+//! One accepted lane: decode, deliver, answer in order.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::shared::{Shared, Stage, now};
+use super::throttle::TokenBucket;
+use crate::pid::Pid;
+use crate::transport::{CloseCode, Lane, LaneReceiver, LaneSender};
+use crate::wire::{Batch, DecodeError, Decoder, Frame, Limits, STEP};
+
+/// A frame that has begun must be complete after this (L08).
+const FRAME_TIME: Duration = Duration::from_secs(30);
+/// Answers that are not read for so long end the lane (L09).
+const WRITE_STALL: Duration = Duration::from_secs(30);
+/// What is read and thrown away after a goodbye, so that closing does not destroy what the peer has
+/// not read yet.
+const LINGER_TIME: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 16 << 20;
+
+/// The peer broke a rule: its connection is closed with `code`.
+pub(super) struct Refused {
+    pub(super) code: CloseCode,
+    pub(super) reason: String,
+}
+
+impl From<DecodeError> for Refused {
+    fn from(error: DecodeError) -> Self {
+        Self { code: error.code(), reason: error.to_string() }
+    }
+}
+
+/// Why a conversation is over.
+enum Over {
+    /// The peer finished, or this node is closing.
+    Goodbye,
+    /// The lane broke; nothing more can be said.
+    Broken,
+    Refused(Refused),
+}
+
+impl From<Refused> for Over {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+pub(super) struct LaneServer {
+    shared: Arc<Shared>,
+    /// The rate of control frames, shared by the lanes of a connection.
+    control: Arc<Mutex<TokenBucket>>,
+    decoder: Decoder,
+    /// Messages decoded and not delivered yet.
+    inbound: Vec<(Pid, Bytes)>,
+    /// Answers not written yet.
+    answers: Batch,
+    /// When the frame that is incomplete began.
+    began: Option<Instant>,
+    /// A worker has run since the last read, so that pings need not ask for another one.
+    alive: bool,
+}
+
+impl LaneServer {
+    pub(super) fn new(shared: Arc<Shared>, control: Arc<Mutex<TokenBucket>>) -> Self {
+        let limits = Limits { max_payload: shared.config.max_accepted_payload };
+        Self {
+            shared,
+            control,
+            decoder: Decoder::new(limits),
+            inbound: Vec::new(),
+            answers: Batch::new(),
+            began: None,
+            alive: false,
+        }
+    }
+
+    /// Serves until the peer finishes, the lane breaks, a rule is broken or the node closes.
+    pub(super) async fn run(mut self, (mut sender, mut receiver): Lane) -> Result<(), Refused> {
+        let over = loop {
+            if let Err(over) = self.turn(sender.as_mut(), receiver.as_mut()).await {
+                break over;
+            }
+        };
+        match over {
+            Over::Broken => Ok(()),
+            Over::Goodbye => {
+                goodbye(sender.as_mut(), receiver.as_mut()).await;
+                Ok(())
+            }
+            Over::Refused(refused) => {
+                goodbye(sender.as_mut(), receiver.as_mut()).await;
+                receiver.stop(refused.code);
+                Err(refused)
+            }
+        }
+    }
+
+    /// One read, and everything that follows from it.
+    async fn turn(
+        &mut self,
+        sender: &mut dyn LaneSender,
+        receiver: &mut dyn LaneReceiver,
+    ) -> Result<(), Over> {
+        let bytes = self.read(receiver).await?;
+        self.decoder.feed(bytes);
+        self.alive = false;
+        let handled = self.handle(sender).await;
+        self.settle(sender).await?;
+        handled
+    }
+
+    async fn read(&mut self, receiver: &mut dyn LaneReceiver) -> Result<Bytes, Over> {
+        let began = self.began;
+        let read = async {
+            match began {
+                None => receiver.read(STEP).await,
+                Some(began) => match timeout_at(began + FRAME_TIME, receiver.read(STEP)).await {
+                    Ok(read) => read,
+                    Err(_) => return Err(Over::Refused(too_slow())),
+                },
+            }
+            .map_err(|_| Over::Broken)?
+            .ok_or(Over::Goodbye)
+        };
+        tokio::select! {
+            biased;
+            () = self.shared.at(Stage::Closed) => Err(Over::Goodbye),
+            read = read => read,
+        }
+    }
+
+    /// Handles every complete frame in its place.
+    async fn handle(&mut self, sender: &mut dyn LaneSender) -> Result<(), Over> {
+        let mut complete = 0usize;
+        while let Some(frame) = self.decoder.next_frame().map_err(Refused::from)? {
+            complete += 1;
+            match frame {
+                Frame::Message { to: Some(pid), data } => self.inbound.push((pid, data)),
+                Frame::Message { to: None, .. } => tracing::debug!("a message for PID 0 is a dead letter"),
+                Frame::Resolve(name) => {
+                    self.throttle(sender).await?;
+                    self.deliver();
+                    let pid = name.registrable().and_then(|name| self.shared.local.whereis(name));
+                    self.answers.resolved(pid);
+                }
+                Frame::Ping => {
+                    self.throttle(sender).await?;
+                    self.sign_of_life(sender).await?;
+                    self.answers.pong();
+                }
+                Frame::Pong => {}
+            }
+        }
+        self.note_progress(complete > 0);
+        Ok(())
+    }
+
+    /// Keeps the time at which the incomplete frame began.
+    fn note_progress(&mut self, completed: bool) {
+        if !self.decoder.mid_frame() {
+            self.began = None;
+        } else if completed || self.began.is_none() {
+            self.began = Some(Instant::now());
+        }
+    }
+
+    /// Waits until a scheduler worker runs: a frozen scheduler answers no ping (D12).
+    async fn sign_of_life(&mut self, sender: &mut dyn LaneSender) -> Result<(), Over> {
+        if self.alive {
+            return Ok(());
+        }
+        self.settle(sender).await?;
+        let (job, ran) = oneshot::channel();
+        // The lane may be gone when the job runs.
+        self.shared.local.on_worker(Box::new(move || {
+            let _ = job.send(());
+        }));
+        let ran = tokio::select! {
+            biased;
+            () = self.shared.at(Stage::Closed) => return Err(Over::Goodbye),
+            ran = ran => ran,
+        };
+        self.alive = true;
+        ran.map_err(|_| Over::Goodbye)
+    }
+
+    /// Delays a peer that asks too often (L17).
+    async fn throttle(&mut self, sender: &mut dyn LaneSender) -> Result<(), Over> {
+        let pause = self.control.lock().unwrap_or_else(PoisonError::into_inner).take(now());
+        if !pause.is_zero() {
+            self.settle(sender).await?;
+            sleep(pause).await;
+        }
+        Ok(())
+    }
+
+    /// Delivers what came and writes what is answered.
+    async fn settle(&mut self, sender: &mut dyn LaneSender) -> Result<(), Over> {
+        self.deliver();
+        if self.answers.is_empty() {
+            return Ok(());
+        }
+        match timeout(WRITE_STALL, sender.write(&mut self.answers.take())).await {
+            Ok(written) => written.map_err(|_| Over::Broken),
+            Err(_) => Err(Over::Refused(stalled())),
+        }
+    }
+
+    fn deliver(&mut self) {
+        if !self.inbound.is_empty() {
+            self.shared.local.deliver(&mut self.inbound);
+            self.inbound.clear();
+        }
+    }
+}
+
+/// Finishes our direction and reads on until the peer finishes its own, within bounds: a socket that
+/// is closed with unread bytes resets, and that can destroy answers on their way.
+async fn goodbye(sender: &mut dyn LaneSender, receiver: &mut dyn LaneReceiver) {
+    let linger = async {
+        let mut left = LINGER_BYTES;
+        // A lane that cannot be finished is gone already.
+        let _ = sender.finish().await;
+        while let Ok(Some(bytes)) = receiver.read(STEP).await {
+            match left.checked_sub(bytes.len()) {
+                Some(rest) => left = rest,
+                None => break,
+            }
+        }
+    };
+    // What lasts longer is cut off.
+    let _ = timeout(LINGER_TIME, linger).await;
+}
+
+fn too_slow() -> Refused {
+    Refused { code: CloseCode::Timeout, reason: format!("a frame was not complete within {FRAME_TIME:?}") }
+}
+
+fn stalled() -> Refused {
+    Refused { code: CloseCode::Overloaded, reason: format!("answers were not read for {WRITE_STALL:?}") }
+}

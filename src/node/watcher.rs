@@ -1,0 +1,163 @@
+//! The task that pings a peer on its heartbeat lane while somebody wants to know.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::error::DownReason;
+use super::heartbeat::{Beat, Heartbeat, LaneEnd};
+use super::link::Dialled;
+use super::peer::Peer;
+use super::shared::{Stage, now, random};
+use crate::transport::{CloseCode, Lane, LaneClass, LaneReceiver, LaneSender};
+use crate::wire::{Answers, Asked, Batch, STEP};
+
+/// Watches until nobody wants it any more.
+pub(super) async fn watch(peer: Arc<Peer>) {
+    tokio::select! {
+        biased;
+        () = peer.shared.at(Stage::Closed) => {}
+        () = episodes(&peer) => {}
+    }
+}
+
+/// How one heartbeat lane ended.
+enum Over {
+    /// Nobody wants signs of life any more.
+    Unwanted,
+    /// No pong came in time.
+    Silent,
+    /// The lane is gone; the text says how.
+    Ended(String),
+}
+
+/// From one death to the next, until nobody cares.
+async fn episodes(peer: &Peer) {
+    while let Some(reason) = episode(peer).await {
+        // First, so that whoever is told finds no remains of the dead connection.
+        peer.link.close(CloseCode::Unresponsive, "no sign of life");
+        peer.watch.down(&reason);
+        if !peer.watch.is_wanted() {
+            return;
+        }
+    }
+}
+
+/// Pings over as many lanes as it takes; `Some` when the peer is gone, `None` when
+/// [`is_wanted`](super::watch::Watch::is_wanted) said no, after which this task has to end.
+async fn episode(peer: &Peer) -> Option<DownReason> {
+    let mut clock: Option<Heartbeat> = None;
+    if let Some(at) = peer.dial_again_at() {
+        pause(peer, at).await;
+    }
+    loop {
+        let (dialled, lane) = match peer.link.open_lane(LaneClass::Heartbeat).await {
+            Ok(opened) => opened,
+            Err(reason) => {
+                peer.unreachable(&reason);
+                return Some(DownReason::Refused(reason));
+            }
+        };
+        peer.reached();
+        let clock = clock.get_or_insert_with(|| new_clock(peer));
+        clock.lane_opened(now());
+        let reason = match beat(peer, clock, &dialled, lane).await {
+            Over::Unwanted => return None,
+            Over::Silent => return Some(DownReason::Unresponsive(peer.shared.config.down_after)),
+            Over::Ended(reason) => reason,
+        };
+        peer.watch.unanswered();
+        match clock.lane_ended(now()) {
+            LaneEnd::Died => return Some(DownReason::Lost(reason)),
+            LaneEnd::Redial(at) => pause(peer, at).await,
+        }
+        if !peer.watch.is_wanted() {
+            return None;
+        }
+    }
+}
+
+fn new_clock(peer: &Peer) -> Heartbeat {
+    let config = &peer.shared.config;
+    Heartbeat::new(config.heartbeat, config.down_after, now())
+}
+
+/// Waits for the next dial, or for somebody who wants to know now.
+async fn pause(peer: &Peer, until: Instant) {
+    tokio::select! {
+        () = tokio::time::sleep_until(until.into()) => {}
+        () = peer.watch.probed.notified() => {}
+    }
+}
+
+/// Does what the clock says while the lane lives.
+async fn beat(peer: &Peer, clock: &mut Heartbeat, dialled: &Dialled, lane: Lane) -> Over {
+    let (mut sender, mut receiver) = lane;
+    let closed = dialled.closed();
+    tokio::pin!(closed);
+    let mut suspect = false;
+    let mut answers = Answers::new();
+    loop {
+        let wake = match clock.poll(now()) {
+            Beat::Down => return Over::Silent,
+            Beat::Wait(until) => until,
+            Beat::Ping => {
+                if !peer.watch.is_wanted() {
+                    goodbye(sender.as_mut()).await;
+                    return Over::Unwanted;
+                }
+                if let Err(reason) = ping(peer, sender.as_mut(), &mut answers).await {
+                    return Over::Ended(reason);
+                }
+                continue;
+            }
+        };
+        tokio::select! {
+            biased;
+            pongs = read(receiver.as_mut(), &mut answers) => match pongs {
+                Ok(pongs) => (0..pongs).for_each(|_| ponged(peer, clock)),
+                Err(reason) => return Over::Ended(reason),
+            },
+            () = &mut closed, if !suspect => {
+                suspect = true;
+                clock.probe(now());
+            }
+            () = peer.watch.probed.notified() => clock.probe(now()),
+            () = tokio::time::sleep_until(wake.into()) => {}
+        }
+    }
+}
+
+async fn ping(peer: &Peer, sender: &mut dyn LaneSender, answers: &mut Answers<()>) -> Result<(), String> {
+    peer.watch.pinged();
+    answers.expect(Asked::Ping, ());
+    let mut batch = Batch::new();
+    batch.ping();
+    let limit = peer.shared.config.down_after;
+    match tokio::time::timeout(limit, sender.write(&mut batch.take())).await {
+        Ok(written) => written.map_err(|error| error.to_string()),
+        Err(_) => Err("a ping could not be written".to_owned()),
+    }
+}
+
+/// The number of pongs that came, at least one read of them.
+async fn read(receiver: &mut dyn LaneReceiver, answers: &mut Answers<()>) -> Result<usize, String> {
+    let bytes = receiver.read(STEP).await.map_err(|error| error.to_string())?;
+    let mut bytes = bytes.ok_or_else(|| "closed by the peer".to_owned())?;
+    let mut pongs = 0;
+    while answers.next_answer(&mut bytes).map_err(|error| error.to_string())?.is_some() {
+        pongs += 1;
+    }
+    Ok(pongs)
+}
+
+fn ponged(peer: &Peer, clock: &mut Heartbeat) {
+    let round_trip = clock.pong(now(), random());
+    if peer.watch.ponged(round_trip) {
+        clock.probe(now());
+    }
+}
+
+async fn goodbye(sender: &mut dyn LaneSender) {
+    // Failing here means that the lane is gone, which is what is wanted.
+    let _ = sender.finish().await;
+}

@@ -1,0 +1,12 @@
+//! The mesh at level 1 over the in-process transport, with a fake runtime behind each node.
+//!
+//! Most tests run on tokio's paused clock: time passes only when nothing else can happen, so they wait
+//! for conditions and never for the wall clock.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod failures;
+mod fake;
+mod lifecycle;
+mod messages;
+mod monitors;
+mod serving;
