@@ -1,6 +1,7 @@
 //! What a certificate file says, for people.
 
 use std::path::Path;
+use std::time::Duration;
 
 use ring::digest::{SHA256, digest};
 use time::OffsetDateTime;
@@ -50,6 +51,11 @@ impl CertificateInfo {
             not_before: cert.validity().not_before.to_datetime(),
             not_after: cert.validity().not_after.to_datetime(),
         })
+    }
+
+    /// How long it is still valid; zero once it has ended.
+    pub fn time_left(&self) -> Duration {
+        Duration::try_from(self.not_after - OffsetDateTime::now_utc()).unwrap_or_default()
     }
 
     /// Whether now is within the validity.
