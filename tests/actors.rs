@@ -1,4 +1,5 @@
 //! Sending, order, budget, swap, ending: what single actors do.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

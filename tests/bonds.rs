@@ -1,4 +1,5 @@
 //! Links, monitors, exit signals, names, timers, observers: how actors hear of each other.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

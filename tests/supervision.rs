@@ -1,4 +1,5 @@
 //! `supervise_with_factory` and `watch` as a user sees them.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

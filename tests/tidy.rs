@@ -14,6 +14,7 @@ const UNSAFE: &[&str] = &[
     "src/mailbox/payload.rs",
     "src/actor/slot.rs",
     "src/actor/table.rs",
+    "python/src/buffer.rs",
 ];
 
 const SECRETS: &[&str] = &["pem", "key", "crt", "csr", "p12", "der"];

@@ -39,5 +39,5 @@ pub(crate) use slice::{After, run_slice};
 pub(crate) use slot::Ready;
 pub use system::SpawnOptions;
 pub(crate) use system::{Schedule, System, SystemHooks};
-pub use typed::{Actor, ActorRef, AsyncActor, BytesFn, bytes_fn};
+pub use typed::{Actor, ActorRef, AsyncActor, BytesFn, Codec, bytes_fn};
 pub(crate) use typed::{AsyncAdapter, SyncAdapter};

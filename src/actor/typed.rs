@@ -12,6 +12,9 @@ use crate::error::{SendError, SwapError};
 use crate::mailbox::Payload;
 use crate::pid::Pid;
 
+/// Reads a message that came as bytes; an error says what is wrong with them.
+pub type Codec<M> = fn(Bytes) -> Result<M, String>;
+
 /// An actor with a synchronous handler: the fast path.
 pub trait Actor: Sized + Send + 'static {
     /// What it is sent. Actors of [`Bytes`] take messages by bare PID and from other nodes.
@@ -39,7 +42,7 @@ pub trait Actor: Sized + Send + 'static {
 
     /// Reads a message that came as bytes. Give one to make a typed actor reachable by bare PID and
     /// from other nodes; what it refuses is a dead letter, logged with the error.
-    fn codec() -> Option<fn(Bytes) -> Result<Self::Msg, String>> {
+    fn codec() -> Option<Codec<Self::Msg>> {
         None
     }
 
@@ -63,7 +66,7 @@ pub trait AsyncActor: Sized + Send + 'static {
     async fn handle(&mut self, message: Self::Msg, pid: Pid) -> Flow;
 
     /// As [`Actor::codec`].
-    fn codec() -> Option<fn(Bytes) -> Result<Self::Msg, String>> {
+    fn codec() -> Option<Codec<Self::Msg>> {
         None
     }
 }
@@ -227,7 +230,7 @@ fn takes_bytes<M: 'static>(codec: bool) -> bool {
     codec || TypeId::of::<M>() == TypeId::of::<Bytes>()
 }
 
-fn read<M: Send + 'static>(payload: Payload, codec: Option<fn(Bytes) -> Result<M, String>>) -> Option<M> {
+fn read<M: Send + 'static>(payload: Payload, codec: Option<Codec<M>>) -> Option<M> {
     let payload = match payload.take::<M>() {
         Ok(message) => return Some(message),
         Err(payload) => payload.into_bytes().ok()?,

@@ -25,7 +25,7 @@ pub(crate) struct Node<T> {
 
 #[repr(align(64))]
 struct RawNode<T> {
-    next: *mut RawNode<T>,
+    next: *mut Self,
     generation: u32,
     value: mem::MaybeUninit<T>,
 }

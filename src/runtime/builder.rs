@@ -4,14 +4,17 @@ use std::sync::{Arc, Mutex};
 
 use super::event::log_events;
 use super::hooks::Hooks;
+use super::local::{Local, NoTransport};
 use super::remote::Claims;
 use super::{EventSink, Inner, Runtime, Supervisor};
 use crate::actor::{Observers, SliceLimits, System};
 use crate::buffer::BufferTable;
 use crate::config::RuntimeConfig;
+use crate::node::Node;
 use crate::registry::Registry;
 use crate::scheduler::Scheduler;
 use crate::timer::Timers;
+use crate::transport::Transport;
 
 /// Why a runtime could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +32,7 @@ pub enum StartError {
 #[derive(Default)]
 pub struct RuntimeBuilder {
     config: RuntimeConfig,
+    transport: Option<Arc<dyn Transport>>,
     events: Option<EventSink>,
 }
 
@@ -47,6 +51,13 @@ impl RuntimeBuilder {
         self
     }
 
+    /// How this node talks to others. Without one the runtime is local only.
+    #[must_use]
+    pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.transport = Some(transport);
+        self
+    }
+
     /// Receives what would otherwise go to the log.
     #[must_use]
     pub fn on_event(mut self, sink: EventSink) -> Self {
@@ -59,7 +70,7 @@ impl RuntimeBuilder {
     /// # Errors
     /// If the system refuses threads or random numbers.
     pub fn start(self) -> Result<Runtime, StartError> {
-        let Self { config, events } = self;
+        let Self { config, transport, events } = self;
         let events = events.unwrap_or_else(log_events);
         let io = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.io_threads.max(1))
@@ -77,6 +88,10 @@ impl RuntimeBuilder {
             Hooks { registry: Arc::downgrade(&registry), supervisor: Arc::downgrade(&supervisor), events };
         system.connect(Box::new(scheduler.clone()), Box::new(hooks));
         let timers = Timers::new(&system);
+        let local =
+            Local { system: system.clone(), registry: registry.clone(), scheduler: scheduler.clone() };
+        let transport = transport.unwrap_or_else(|| Arc::new(NoTransport));
+        let node = Node::new(transport, Arc::new(local), io.handle().clone(), config.node.clone());
         let inner = Inner {
             config,
             system,
@@ -87,6 +102,8 @@ impl RuntimeBuilder {
             timers,
             observers: Observers::default(),
             buffers: BufferTable::new(),
+            node,
+            claims,
             io_handle: io.handle().clone(),
             io: Mutex::new(Some(io)),
         };

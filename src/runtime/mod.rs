@@ -6,6 +6,7 @@
 //! | `actors` | the calls about single actors |
 //! | `hooks` | who is told of an actor's end, in which order |
 //! | `supervisor` | carries out the decisions of `supervision` |
+//! | `local` | what the mesh needs of this runtime |
 //! | `remote` | monitors of remote actors and who owns them |
 //! | `event` | what is reported to the host program |
 //! | `shutdown` | the order of going down |
@@ -14,6 +15,7 @@ mod actors;
 mod builder;
 mod event;
 mod hooks;
+mod local;
 mod remote;
 mod shutdown;
 mod supervisor;
@@ -30,10 +32,13 @@ pub use supervisor::{SuperviseError, Supervisor};
 use crate::actor::{Observers, System};
 use crate::buffer::BufferTable;
 use crate::config::RuntimeConfig;
+use crate::node::Node;
 use crate::pid::Pid;
 use crate::registry::Registry;
 use crate::scheduler::{Lane, Scheduler};
 use crate::timer::Timers;
+use crate::transport::NodeAddr;
+use remote::{Claims, Lost};
 
 /// A running actor system. Cheap to clone; when the last clone goes, it is shut down without
 /// waiting.
@@ -52,6 +57,8 @@ struct Inner {
     timers: Timers,
     observers: Observers,
     buffers: BufferTable<Vec<u8>>,
+    node: Node,
+    claims: Claims,
     /// Taken when the runtime goes down.
     io: Mutex<Option<tokio::runtime::Runtime>>,
     io_handle: tokio::runtime::Handle,
@@ -89,6 +96,30 @@ impl Runtime {
     /// Restarts through factories.
     pub fn supervisor(&self) -> &Arc<Supervisor> {
         &self.inner.supervisor
+    }
+
+    /// The mesh: listening, resolving and sending by address.
+    pub fn node(&self) -> &Node {
+        &self.inner.node
+    }
+
+    /// Watches the node of a remote actor; returns at once.
+    ///
+    /// Called inside a handler, the monitor belongs to that actor; inside a factory, to the actor
+    /// that the factory returns; elsewhere to the actor with which this thread next calls
+    /// `supervise_with_factory`. When the node is lost the owner receives
+    /// [`SystemMessage::Exit`](crate::actor::SystemMessage::Exit) with reason `NoConnection`, and if
+    /// it is supervised it is stopped and its factory runs again. A monitor without an owner is
+    /// reported as [`Event::RemoteDown`].
+    pub fn monitor_remote(&self, addr: &NodeAddr, pid: Pid) {
+        let node = &self.inner.node;
+        self.inner.claims.make(|fire| {
+            let monitor = node.monitor(addr, pid, Box::new(move |down| fire(Lost::from(down))));
+            let node = node.clone();
+            Box::new(move || {
+                node.demonitor(monitor);
+            })
+        });
     }
 
     /// The tokio runtime of the mesh.

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Event, EventSink};
 use crate::actor::{ExitCause, ExitReason, Signal, System, SystemMessage, current};
+use crate::node::RemoteDown;
 use crate::pid::Pid;
 
 /// The remote monitors of one runtime, by owner.
@@ -46,6 +47,15 @@ pub(super) struct Lost {
     pub(super) addr: String,
     pub(super) pid: Pid,
     pub(super) reason: ExitReason,
+}
+
+impl From<RemoteDown> for Lost {
+    fn from(down: RemoteDown) -> Self {
+        let text = down.reason.to_string();
+        let detail = text.strip_prefix("noconnection: ").unwrap_or(&text);
+        let reason = ExitReason::NoConnection(format!("{}: {detail}", down.addr));
+        Self { addr: down.addr.to_string(), pid: down.pid, reason }
+    }
 }
 
 thread_local! {

@@ -100,7 +100,7 @@ impl Worker<'_> {
     fn next(&mut self) -> Option<Ready> {
         if self.tick.is_multiple_of(INJECTOR_EVERY) {
             self.tick = self.tick.wrapping_add(1);
-            if let Some(ready) = self.from_outside() {
+            if let Some(ready) = self.take_from_outside() {
                 return Some(ready);
             }
         }
@@ -111,11 +111,11 @@ impl Worker<'_> {
             return Some(ready);
         }
         self.lifo_runs = 0;
-        self.local.queue.pop().or_else(|| self.local.lifo.take()).or_else(|| self.from_outside())
+        self.local.queue.pop().or_else(|| self.local.lifo.take()).or_else(|| self.take_from_outside())
     }
 
     /// Runs waiting jobs and takes an actor from the injector.
-    fn from_outside(&self) -> Option<Ready> {
+    fn take_from_outside(&self) -> Option<Ready> {
         while let Some(job) = self.scheduler.jobs.pop() {
             if catch_unwind(AssertUnwindSafe(job)).is_err() {
                 tracing::error!(target: "myrmidon.scheduler", "a job panicked");
@@ -137,7 +137,7 @@ impl Worker<'_> {
     fn search_or_sleep(&mut self) {
         let mut searching = self.scheduler.idle.start_searching();
         loop {
-            if searching && let Some(ready) = self.steal().or_else(|| self.from_outside()) {
+            if searching && let Some(ready) = self.steal().or_else(|| self.take_from_outside()) {
                 self.scheduler.idle.found();
                 return self.turn(ready);
             }

@@ -215,17 +215,15 @@ impl Plan {
     }
 
     fn advance(&mut self, now: Instant) -> Vec<Action> {
-        let mut actions = Vec::new();
+        let (mut actions, no_group) = (Vec::new(), self.group.is_none());
         for child in &mut self.children {
             match child.state {
                 State::Stopping(limit) if limit <= now => {
                     child.state = State::Stopping(now + STOP_LIMIT);
                     actions.push(Action::Kill(child.pid));
                 }
-                State::Down(at) if at <= now => {
-                    if child.strategy == Strategy::RestartOne || self.group.is_none() {
-                        actions.extend(child.start());
-                    }
+                State::Down(at) if at <= now && (child.strategy == Strategy::RestartOne || no_group) => {
+                    actions.extend(child.start());
                 }
                 _ => {}
             }
@@ -255,9 +253,7 @@ impl Plan {
             group.stopping = false;
         }
         let down = |state| matches!(state, State::Down(_));
-        let Some(child) = self.children.iter_mut().filter(members()).find(|child| down(child.state)) else {
-            return None;
-        };
+        let child = self.children.iter_mut().filter(members()).find(|child| down(child.state))?;
         let State::Down(at) = child.state else { return None };
         if at.max(group.not_before) <= now {
             actions.extend(child.start());

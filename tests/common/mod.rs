@@ -1,5 +1,5 @@
 //! Helpers shared by the tests of the runtime.
-#![allow(dead_code, reason = "each test binary uses some of them")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses some of them, and a test may panic")]
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};

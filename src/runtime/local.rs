@@ -1,0 +1,66 @@
+//! What the mesh needs of this runtime, and the transport of one that has none.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::actor::System;
+use crate::mailbox::Payload;
+use crate::node::LocalNode;
+use crate::pid::Pid;
+use crate::registry::Registry;
+use crate::scheduler::{Job, Scheduler};
+use crate::transport::{Connection, Listener, NodeAddr, Transport, TransportError};
+
+pub(super) struct Local {
+    pub(super) system: Arc<System>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) scheduler: Arc<Scheduler>,
+}
+
+impl LocalNode for Local {
+    fn deliver(&self, batch: &mut Vec<(Pid, Bytes)>) {
+        let dead = batch
+            .drain(..)
+            .filter_map(|(pid, message)| self.system.send(pid, Payload::Bytes(message)).err())
+            .count();
+        if dead > 0 {
+            self.system.count_dead_letters(dead as u64);
+        }
+    }
+
+    fn whereis(&self, name: &str) -> Option<Pid> {
+        self.registry.whereis(name)
+    }
+
+    fn on_worker(&self, job: Job) {
+        self.scheduler.submit(job);
+    }
+}
+
+/// Stands where a runtime was built without a transport, and says so.
+pub(super) struct NoTransport;
+
+impl NoTransport {
+    fn refuse<T>() -> Result<T, TransportError> {
+        let text = "this runtime has no transport: build it with RuntimeBuilder::transport(…), \
+                    for example a TcpTransport or a QuicTransport";
+        Err(TransportError::Refused(text.to_owned()))
+    }
+}
+
+#[async_trait]
+impl Transport for NoTransport {
+    fn scheme(&self) -> &'static str {
+        "none"
+    }
+
+    async fn bind(&self, _: &NodeAddr) -> Result<Box<dyn Listener>, TransportError> {
+        Self::refuse()
+    }
+
+    async fn connect(&self, _: &NodeAddr) -> Result<Box<dyn Connection>, TransportError> {
+        Self::refuse()
+    }
+}

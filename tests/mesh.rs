@@ -1,0 +1,159 @@
+//! Two runtimes on an in-process network: what the mesh and supervision do together.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::{DEADLINE, echo, eventually, next};
+use myrmidon::actor::{ExitCause, ExitReason, Observed, SpawnOptions, SystemMessage};
+use myrmidon::config::{NodeConfig, RuntimeConfig};
+use myrmidon::supervision::{Factory, Strategy};
+use myrmidon::transport::NodeAddr;
+use myrmidon::transport::memory::{MemoryNetwork, MemoryTransport};
+use myrmidon::{Pid, Runtime};
+
+fn node(network: &MemoryNetwork) -> Runtime {
+    let heartbeat = Duration::from_millis(50);
+    let node = NodeConfig { heartbeat, down_after: Duration::from_secs(2), ..NodeConfig::default() };
+    Runtime::builder()
+        .config(RuntimeConfig { workers: 2, node, ..RuntimeConfig::default() })
+        .transport(Arc::new(MemoryTransport::new(network)))
+        .start()
+        .unwrap()
+}
+
+fn listen(rt: &Runtime, addr: &str) -> NodeAddr {
+    rt.io().block_on(rt.node().listen(&addr.parse().unwrap())).unwrap()
+}
+
+fn resolve(rt: &Runtime, addr: &NodeAddr, name: &str) -> Option<Pid> {
+    rt.io().block_on(rt.node().resolve(addr, name)).unwrap()
+}
+
+#[test]
+fn names_resolve_and_messages_arrive_in_order_both_ways() {
+    let network = MemoryNetwork::new();
+    let (a, b) = (node(&network), node(&network));
+    for (from, to) in [(&a, &b), (&b, &a)] {
+        let addr = listen(to, "host:0");
+        let (pid, told) = echo(to, "");
+        to.names().register("svc", pid).unwrap();
+        assert_eq!(resolve(from, &addr, "nobody"), None);
+        let remote = resolve(from, &addr, "svc").unwrap();
+        assert_eq!(remote, pid);
+        for n in 0..10_000 {
+            from.io().block_on(from.node().send(&addr, remote, Bytes::from(n.to_string()))).unwrap();
+        }
+        for n in 0..10_000 {
+            assert_eq!(next(&told), n.to_string());
+        }
+        assert!(from.io().block_on(from.node().is_up(&addr)));
+        to.names().unregister("svc");
+    }
+}
+
+#[test]
+fn a_runtime_without_a_transport_says_what_to_do() {
+    let rt = Runtime::new().unwrap();
+    let error = rt.io().block_on(rt.node().listen(&"127.0.0.1:0".parse().unwrap())).unwrap_err();
+    assert!(error.to_string().contains("RuntimeBuilder::transport"), "{error}");
+}
+
+#[test]
+fn a_lost_node_runs_the_factory_of_who_monitors_it_and_the_new_child_works() {
+    let network = MemoryNetwork::new();
+    let client = node(&network);
+    let start = |n: u32| {
+        let server = node(&network);
+        let addr = listen(&server, "server:7");
+        let (pid, told) = echo(&server, if n == 1 { "one:" } else { "two:" });
+        server.names().register("database", pid).unwrap();
+        (server, addr, told)
+    };
+    let (server, addr, told) = start(1);
+
+    let (rt, to) = (client.clone(), addr.clone());
+    let factory: Factory = Arc::new(move || {
+        let found = rt.io().block_on(rt.node().resolve(&to, "database")).map_err(|e| e.to_string())?;
+        let target = found.ok_or("no such name yet")?;
+        rt.monitor_remote(&to, target);
+        let (rt, to) = (rt.clone(), to.clone());
+        Ok(Some(rt.clone().spawn_fn(move |message, _| {
+            let _ = rt.node().try_send(&to, target, message);
+        })))
+    });
+    let proxy = factory().unwrap().unwrap();
+    client.supervisor().supervise_with_factory(proxy, factory, Strategy::RestartOne).unwrap();
+    assert_eq!(client.supervisor().child_pids(), [proxy], "the monitor just made was adopted");
+    client.send(proxy, "hello").unwrap();
+    assert_eq!(next(&told), "one:hello");
+
+    network.cut(&addr);
+    drop(server);
+    eventually("the proxy is stopped", || !client.is_alive(proxy));
+    let (_server, _, told) = start(2);
+    let child = || client.supervisor().child_pids()[0];
+    eventually("the factory made a new proxy", || child() != proxy && client.is_alive(child()));
+    client.send(child(), "again").unwrap();
+    assert_eq!(next(&told), "two:again");
+}
+
+#[test]
+fn s28_the_owner_of_a_remote_monitor_hears_of_the_loss_once() {
+    let network = MemoryNetwork::new();
+    let (client, server) = (node(&network), node(&network));
+    let addr = listen(&server, "server:8");
+    let (target, _told) = echo(&server, "");
+    let observer = client.spawn_observed(SpawnOptions::default());
+    let (rt, to) = (client.clone(), addr.clone());
+    let asker = client.spawn_fn(move |_, _| rt.monitor_remote(&to, target));
+    client.link(asker, observer);
+    client.monitor_remote(&addr, target);
+    let factory: Factory = Arc::new(|| Ok(None));
+    client.supervisor().supervise_with_factory(observer, factory, Strategy::RestartOne).unwrap();
+    eventually("the heartbeat runs", || client.node().peers().iter().any(|peer| peer.round_trip.is_some()));
+    network.cut(&addr);
+    drop(server);
+    eventually("the supervised owner is stopped", || !client.is_alive(observer));
+    let messages = client.take_messages(observer).unwrap();
+    assert!(
+        matches!(
+            &messages[..],
+            [Observed::System(SystemMessage::Exit {
+                target: gone,
+                reason: ExitReason::NoConnection(_),
+                cause: ExitCause::RemoteMonitor(_),
+            })] if *gone == target
+        ),
+        "{messages:?}"
+    );
+}
+
+#[test]
+fn g9_a_pid_of_another_node_is_nobody_here() {
+    let network = MemoryNetwork::new();
+    let (a, b) = (node(&network), node(&network));
+    let (pid, _told) = echo(&b, "");
+    assert!(a.send(pid, "x").is_err());
+    let addr = listen(&a, "a:1");
+    b.io().block_on(b.node().send(&addr, pid, Bytes::from_static(b"astray"))).unwrap();
+    eventually("it became a dead letter", || a.dead_letters() == 1);
+}
+
+#[test]
+fn shutdown_writes_what_was_accepted_for_other_nodes() {
+    let network = MemoryNetwork::new();
+    let (a, b) = (node(&network), node(&network));
+    let addr = listen(&b, "b:1");
+    let (pid, told) = echo(&b, "");
+    for n in 0..5_000 {
+        a.node().try_send(&addr, pid, Bytes::from(n.to_string())).unwrap();
+    }
+    assert_eq!(a.shutdown(DEADLINE), 0);
+    for n in 0..5_000 {
+        assert_eq!(next(&told), n.to_string());
+    }
+}
