@@ -113,7 +113,7 @@ fn check(info: &CertificateInfo, path: &Path) -> Result<(), Failure> {
     }
     match info.is_valid_now() {
         true => Ok(()),
-        false => Err(Failure::Unfit(format!("{} is not valid now", path.display()))),
+        false => Err(Failure::Failed(format!("{} is not valid now", path.display()))),
     }
 }
 

@@ -2,13 +2,18 @@
 #![forbid(unsafe_code)]
 
 mod certs;
+mod node;
+mod ping;
 mod report;
+mod transport;
 mod ttl;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 
 use clap::{Parser, Subcommand};
+use myrmidon::node::ListenError;
+use myrmidon::runtime::StartError;
 use myrmidon_certs::CertsError;
 
 /// Runs the command line `args`, whose first item is the name of the program, and returns the exit
@@ -36,7 +41,7 @@ where
     }
 }
 
-/// Distributed actors: certificates of a cluster.
+/// Distributed actors: the certificates of a cluster, and a look at its nodes.
 #[derive(Parser)]
 #[command(name = "myrmidon", version, arg_required_else_help = true)]
 struct Cli {
@@ -49,12 +54,18 @@ enum Command {
     /// Make and show the certificates that a QUIC cluster needs
     #[command(subcommand)]
     Certs(certs::Certs),
+    /// Run a node that answers pings, until it is interrupted
+    Node(node::Node),
+    /// Ask a node for signs of life
+    Ping(ping::Ping),
 }
 
 impl Command {
     fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
         match self {
             Self::Certs(certs) => certs.run(out),
+            Self::Node(node) => node.run(out),
+            Self::Ping(ping) => ping.run(out),
         }
     }
 }
@@ -64,8 +75,12 @@ impl Command {
 enum Failure {
     #[error(transparent)]
     Certs(#[from] CertsError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     #[error("{0}")]
-    Unfit(String),
+    Failed(String),
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
 }
