@@ -1,0 +1,8 @@
+//! What must hold between processes, by subject. Each scenario starts its own nodes and panics with
+//! a reason when something is not as promised.
+
+pub mod healing;
+pub mod legacy;
+pub mod malformed;
+pub mod messaging;
+pub mod swapping;
