@@ -134,3 +134,10 @@ pub(crate) async fn drain(rx: &mut dyn LaneReceiver) -> (Vec<u8>, Result<(), Tra
         }
     }
 }
+
+/// Exactly `data`, and then the end of a finished lane.
+pub(crate) async fn expect_exactly(rx: &mut dyn LaneReceiver, data: &[u8]) {
+    let (got, end) = drain(rx).await;
+    assert!(got == data, "{} bytes arrived, not the {} that were written", got.len(), data.len());
+    end.expect("a finished lane ends in good order");
+}

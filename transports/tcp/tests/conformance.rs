@@ -1,4 +1,4 @@
-//! TCP passes the suite, over IPv4 and IPv6.
+//! TCP passes the suite, by IP address and by host name (which may resolve to IPv6).
 
 use std::sync::Arc;
 

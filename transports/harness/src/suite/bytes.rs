@@ -4,7 +4,7 @@ use bytes::Bytes;
 use myrmidon::transport::{LaneReceiver, LaneSender};
 
 use crate::noise::Noise;
-use crate::pair::{drain, receive, send};
+use crate::pair::{receive, send};
 use crate::{Pair, Subject, within};
 
 /// Payloads of 1 byte to 8 MiB, written in arbitrary batches of arbitrary pieces, arrive as they
@@ -101,11 +101,4 @@ async fn carry(tx: &mut Box<dyn LaneSender>, rx: &mut Box<dyn LaneReceiver>, dat
     };
     let (got, ()) = tokio::join!(receive(&mut **rx, data.len()), writing);
     assert!(got == *data, "{} bytes arrived changed", data.len());
-}
-
-/// A finished lane ends after exactly its bytes: also for callers outside of this module.
-pub(crate) async fn expect_exactly(rx: &mut dyn LaneReceiver, data: &[u8]) {
-    let (got, end) = drain(rx).await;
-    assert!(got == data, "{} bytes arrived, not the {} that were written", got.len(), data.len());
-    end.expect("a finished lane ends in good order");
 }

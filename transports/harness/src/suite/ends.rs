@@ -3,9 +3,8 @@
 use bytes::Bytes;
 use myrmidon::transport::{CloseCode, Connection, Lane, LaneReceiver, LaneSender, TransportError};
 
-use super::bytes::expect_exactly;
 use crate::noise::Noise;
-use crate::pair::{drain, send};
+use crate::pair::{drain, expect_exactly, send};
 use crate::{Pair, Subject, within};
 
 /// `finish` gives the end of the stream after all bytes, in both directions; the end stays.

@@ -3,9 +3,8 @@
 use bytes::Bytes;
 use myrmidon::transport::LaneClass;
 
-use super::bytes::expect_exactly;
 use crate::noise::Noise;
-use crate::pair::{receive, send};
+use crate::pair::{expect_exactly, receive, send};
 use crate::{Pair, Subject, within};
 
 /// Sixteen lanes, written in turns, each carry their own bytes and nothing else.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::bytes::expect_exactly;
 use crate::noise::Noise;
+use crate::pair::expect_exactly;
 use crate::{Pair, Subject};
 
 const CHUNK: usize = 64 * 1024;
