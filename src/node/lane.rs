@@ -2,13 +2,19 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::timeout;
 
 use super::peer::{Peer, Reply};
-use super::shared::Stage;
 use crate::transport::{Lane, LaneReceiver, LaneSender};
 use crate::wire::{Answer, AnswerError, Answers, Batch, STEP};
+
+/// A peer that takes nothing of a batch for so long is given up (L09).
+const WRITE_STALL: Duration = Duration::from_secs(30);
+/// How long a goodbye waits for the peer's own.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// How a lane ended.
 pub(super) enum Ended {
@@ -42,7 +48,7 @@ impl<'a> DataLane<'a> {
                 Err(error) => error,
             },
             read = self.read(receiver.as_mut()) => match read {
-                Ok(()) if self.is_at_rest() => return Ended::Rested,
+                Ok(()) if self.is_at_rest() => return rest(sender.as_mut()).await,
                 Ok(()) => "closed by the peer".to_owned(),
                 Err(error) => error,
             },
@@ -67,7 +73,10 @@ impl<'a> DataLane<'a> {
                 continue;
             }
             self.writing.store(true, Ordering::Relaxed);
-            sender.write(&mut batch.take()).await.map_err(|error| error.to_string())?;
+            match timeout(WRITE_STALL, sender.write(&mut batch.take())).await {
+                Ok(written) => written.map_err(|error| error.to_string())?,
+                Err(_) => return Err(format!("the peer read nothing for {WRITE_STALL:?}")),
+            }
             self.writing.store(false, Ordering::Relaxed);
             self.peer.written(load);
         }
@@ -103,13 +112,10 @@ impl<'a> DataLane<'a> {
             sender.finish().await.map_err(|error| error.to_string())?;
             self.read(receiver).await
         };
-        tokio::select! {
-            biased;
-            ended = goodbye => match ended {
-                Ok(()) => Ended::Rested,
-                Err(error) => Ended::Broke(error),
-            },
-            () = self.peer.shared.at(Stage::Closed) => Ended::Broke("the node is shut down".to_owned()),
+        match timeout(GOODBYE, goodbye).await {
+            Ok(Ok(())) => Ended::Rested,
+            Ok(Err(error)) => Ended::Broke(error),
+            Err(_) => Ended::Broke(format!("the peer did not end its side within {GOODBYE:?}")),
         }
     }
 
@@ -120,4 +126,12 @@ impl<'a> DataLane<'a> {
     fn answers(&self) -> MutexGuard<'_, Answers<Reply>> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The peer has ended a lane that was at rest: ends our side too, so that what it has not read yet is
+/// not destroyed by a reset.
+async fn rest(sender: &mut dyn LaneSender) -> Ended {
+    // Failing here means that the lane is gone, which is what is wanted.
+    let _ = sender.finish().await;
+    Ended::Rested
 }

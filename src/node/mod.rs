@@ -168,8 +168,9 @@ impl Node {
     /// [`demonitor`](Self::demonitor) comes first. A node that cannot be reached now fires as well.
     ///
     /// Level 1 tells of nodes, not of actors: the end of `pid` alone is not noticed. The callback
-    /// runs on an I/O thread and must be short. A fired monitor stays fired, whatever becomes of the
-    /// peer (S28).
+    /// must be short: it runs on an I/O thread, or within this call if the node is shut down or the
+    /// peer has too many monitors (L20). A fired monitor stays fired, whatever becomes of the peer
+    /// (S28).
     pub fn monitor(
         &self,
         addr: &NodeAddr,
@@ -184,7 +185,7 @@ impl Node {
         RemoteMonitor { addr: addr.clone(), id }
     }
 
-    /// Removes a monitor. False if it has fired; true means that it never will.
+    /// Removes a monitor. True means that it never fires; false that it has fired or is firing.
     pub fn demonitor(&self, monitor: RemoteMonitor) -> bool {
         let peer = lock(&self.inner.peers).get(&monitor.addr).cloned();
         peer.is_some_and(|peer| peer.watch.demonitor(monitor.id))

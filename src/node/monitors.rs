@@ -39,9 +39,9 @@ impl Monitors {
         Ok(())
     }
 
-    /// Removes a monitor; false if it has fired.
-    pub(super) fn remove(&mut self, id: u64) -> bool {
-        self.entries.remove(&id).is_some()
+    /// Takes a monitor out, unless it has fired.
+    pub(super) fn remove(&mut self, id: u64) -> Option<OnDown> {
+        self.entries.remove(&id).map(|(_, on_down)| on_down)
     }
 
     /// Takes all monitors out, oldest first, each with its event.
@@ -80,12 +80,12 @@ mod tests {
             let on_down = Box::new(move |down: RemoteDown| seen.lock().unwrap().push(down.pid.index()));
             assert!(monitors.add(id.into(), pid, on_down).is_ok());
         }
-        assert!(monitors.remove(3) && !monitors.remove(3));
+        assert!(monitors.remove(3).is_some() && monitors.remove(3).is_none());
         let reason = DownReason::Lost("reset".into());
         for firing in monitors.fire(&reason) {
             (firing.on_down)(firing.event);
         }
-        assert!(monitors.fire(&reason).is_empty() && !monitors.remove(4));
+        assert!(monitors.fire(&reason).is_empty() && monitors.remove(4).is_none());
         assert_eq!(*seen.lock().unwrap(), [0, 1, 2, 4, 5, 6, 7, 8, 9]);
     }
 }

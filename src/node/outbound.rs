@@ -199,6 +199,12 @@ impl<R> Outbound<R> {
         Leftover { messages, resolves: resolves.collect() }
     }
 
+    /// Closes if nothing waits to be written, so that whatever was taken is also written (F10).
+    pub(super) fn close_if_idle(&mut self) -> bool {
+        self.closed |= self.queue.is_empty();
+        self.queue.is_empty()
+    }
+
     /// Whether something waits to be written.
     pub(super) fn has_work(&self) -> bool {
         !self.queue.is_empty()

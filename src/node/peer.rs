@@ -112,7 +112,7 @@ impl Peer {
         match self.shared.within(after, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(ResolveError::Closed),
-            Err(_) => Err(ResolveError::Timeout { addr: self.addr.clone(), after }),
+            Err(_) => Err(self.too_late(after)),
         }
     }
 
@@ -176,7 +176,8 @@ impl Peer {
         self.outbound().fill(batch, answers)
     }
 
-    /// Waits for something to write; false once the node drains and there is nothing left.
+    /// Waits for something to write; false once the node drains and there is nothing left, after
+    /// which nothing more is taken.
     pub(super) async fn more_work(&self) -> bool {
         loop {
             if self.outbound().has_work() {
@@ -184,7 +185,7 @@ impl Peer {
             }
             tokio::select! {
                 () = self.work.notified() => {}
-                () = self.shared.at(Stage::Draining) => return self.outbound().has_work(),
+                () = self.shared.at(Stage::Draining) => return !self.outbound().close_if_idle(),
             }
         }
     }
@@ -285,6 +286,15 @@ impl Peer {
             Refusal::NoConnection(reason) => ResolveError::NoConnection { addr, reason },
             Refusal::Closed => ResolveError::Closed,
         }
+    }
+
+    /// No answer in time: because nobody answers, or because there is no connection yet.
+    fn too_late(&self, after: Duration) -> ResolveError {
+        let addr = self.addr.clone();
+        if self.outbound().is_up() {
+            return ResolveError::Timeout { addr, after };
+        }
+        ResolveError::NoConnection { addr, reason: format!("no connection within {after:?}") }
     }
 
     /// Passes the news of room on to the next who waits.

@@ -77,7 +77,9 @@ impl Watch {
 
     /// Removes a monitor; false if it has fired.
     pub(super) fn demonitor(&self, id: u64) -> bool {
-        self.demand().monitors.remove(id)
+        let removed = self.demand().monitors.remove(id);
+        // The callback is dropped here, without the lock, since it may own anything.
+        removed.is_some()
     }
 
     /// Asks for a ping.

@@ -208,11 +208,12 @@ impl Partial {
     }
 }
 
-/// A payload that may arrive in many pieces, held in blocks of at most [`STEP`] bytes until it is
-/// complete. So a peer makes us hold what it has sent, not what it says it will send.
+/// A payload that may arrive in many pieces, held as it came until it is complete. So a peer makes us
+/// hold what it has sent, not what it says it will send.
 #[derive(Debug)]
 struct Growing {
-    full: Vec<BytesMut>,
+    pieces: Vec<Bytes>,
+    /// Short pieces are copied together here, so that none of them keeps a read buffer alive.
     block: BytesMut,
     held: usize,
     missing: usize,
@@ -220,7 +221,7 @@ struct Growing {
 
 impl Growing {
     fn new(missing: usize) -> Self {
-        Self { full: Vec::new(), block: BytesMut::new(), held: 0, missing }
+        Self { pieces: Vec::new(), block: BytesMut::new(), held: 0, missing }
     }
 
     fn fill(&mut self, input: &mut Bytes) -> Option<Bytes> {
@@ -228,37 +229,47 @@ impl Growing {
             return Some(whole(input.split_to(self.missing)));
         }
         while self.missing > 0 && !input.is_empty() {
-            self.take(input);
+            let n = if input.len() >= STEP / 2 { self.keep(input) } else { self.copy(input) };
+            self.held += n;
+            self.missing -= n;
         }
         (self.missing == 0).then(|| self.join())
     }
 
-    /// Moves bytes into the last block, beginning a new one when it is full.
-    fn take(&mut self, input: &mut Bytes) {
+    fn keep(&mut self, input: &mut Bytes) -> usize {
+        self.close_block();
+        let piece = input.split_to(input.len().min(self.missing));
+        let n = piece.len();
+        self.pieces.push(if n < COPY_BELOW { Bytes::copy_from_slice(&piece) } else { piece });
+        n
+    }
+
+    /// Fills the block, beginning a new one when it is full.
+    fn copy(&mut self, input: &mut Bytes) -> usize {
         if self.block.len() == self.block.capacity() {
-            let next = BytesMut::with_capacity(self.missing.min(STEP));
-            let full = std::mem::replace(&mut self.block, next);
-            if !full.is_empty() {
-                self.full.push(full);
-            }
+            self.close_block();
+            self.block = BytesMut::with_capacity(self.missing.min(STEP));
         }
         let room = self.block.capacity() - self.block.len();
         let n = room.min(input.len()).min(self.missing);
         self.block.extend_from_slice(&input[..n]);
         input.advance(n);
-        self.held += n;
-        self.missing -= n;
+        n
+    }
+
+    fn close_block(&mut self) {
+        if !self.block.is_empty() {
+            self.pieces.push(std::mem::take(&mut self.block).freeze());
+        }
     }
 
     fn join(&mut self) -> Bytes {
-        let last = std::mem::take(&mut self.block);
-        if self.full.is_empty() {
-            return last.freeze();
+        self.close_block();
+        if self.pieces.len() == 1 {
+            return self.pieces.remove(0);
         }
         let mut joined = BytesMut::with_capacity(self.held);
-        for block in self.full.drain(..).chain([last]) {
-            joined.extend_from_slice(&block);
-        }
+        self.pieces.drain(..).for_each(|piece| joined.extend_from_slice(&piece));
         joined.freeze()
     }
 }
@@ -287,7 +298,7 @@ mod tests {
         decoder.feed(Bytes::from_static(b"x"));
         assert_eq!(decoder.next_frame(), Ok(None));
         let State::Body { body, .. } = &decoder.state else { panic!("a body is awaited") };
-        assert!(body.full.is_empty() && body.block.capacity() <= 2 * STEP);
+        assert!(body.pieces.is_empty() && body.block.capacity() <= 2 * STEP);
     }
 
     #[test]

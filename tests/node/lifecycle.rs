@@ -47,6 +47,33 @@ async fn g8_a_shutdown_loses_nothing_while_the_peer_stays_up() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn f10_a_shutdown_while_others_send_loses_no_accepted_message() {
+    let network = MemoryNetwork::new();
+    for _ in 0..20 {
+        let (a, b) = (node(&network).await, node(&network).await);
+        let senders: Vec<_> = (0..8)
+            .map(|sender| {
+                let (node, addr) = (a.node.clone(), b.addr.clone());
+                tokio::spawn(async move {
+                    let mut accepted = 0;
+                    while node.send(&addr, pid(sender), number(accepted)).await.is_ok() {
+                        accepted += 1;
+                    }
+                    accepted
+                })
+            })
+            .collect();
+        b.runtime.wait_for(100).await;
+        assert_eq!(a.node.shutdown(Duration::from_secs(30)).await, 0);
+        let mut accepted = 0;
+        for sender in senders {
+            accepted += soon(sender).await.unwrap();
+        }
+        assert_eq!(b.runtime.received().len(), accepted);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn f11_a_shutdown_with_a_stuck_peer_returns_at_its_limit_with_the_number_unwritten() {
     let network = MemoryNetwork::new();
