@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 
 use crate::connection::QuicConnection;
 use crate::handshake::{self, Failure};
-use crate::resolve;
 use crate::transport::{SCHEME, Shared};
+use crate::{knock, resolve};
 
 /// How long an address may stay silent before the next one is tried beside it (RFC 8305).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -60,7 +60,12 @@ async fn one(
     let endpoint = shared.endpoints.to(target, &config.credentials).map_err(|e| failed(e.to_string()))?;
     let client = shared.settings(target.ip()).client.clone();
     let connecting = endpoint.connect_with(client, target, name).map_err(|e| failed(e.to_string()))?;
-    match handshake::finish(connecting, &config.credentials, config.handshake_timeout).await {
+    let done = tokio::select! {
+        biased;
+        done = handshake::finish(connecting, &config.credentials, config.handshake_timeout) => done,
+        () = knock::refused(target) => return Err(failed("nobody listens on that UDP port".to_owned())),
+    };
+    match done {
         Ok(verified) => Ok(QuicConnection::dialled(target, verified)),
         Err(Failure::Silent) => {
             Err(failed("no answer; does a node listen there, with the quic transport?".to_owned()))

@@ -29,6 +29,7 @@ mod dial;
 mod endpoint;
 mod error;
 mod handshake;
+mod knock;
 mod lane;
 mod listener;
 mod resolve;
