@@ -5,9 +5,8 @@
 ...     pid = rt.spawn(lambda message: print(message.decode()))
 ...     _ = rt.send(pid, b"hello")
 ...     _ = rt.stop(pid)  # takes its place behind the message
-...     rt.join(pid)
+...     _ = rt.join(pid)
 hello
-ExitReason('normal')
 
 PIDs are plain ``int``, messages are ``bytes``, durations are seconds.
 """

@@ -4,7 +4,18 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias, final
 
-from typing_extensions import CapsuleType
+from typing_extensions import CapsuleType, disjoint_base
+
+__all__ = [
+    "ExitReason",
+    "PySystemMessage",
+    "Request",
+    "Runtime",
+    "allocate_buffer",
+    "command_line",
+    "free_buffer",
+    "version",
+]
 
 _Data: TypeAlias = bytes | bytearray | memoryview
 _Handler: TypeAlias = Callable[[Any], object]
@@ -59,6 +70,7 @@ class PySystemMessage:
 class Request:
     def cancel(self) -> None: ...
 
+@disjoint_base
 class Runtime:
     def __new__(
         cls,

@@ -1,9 +1,7 @@
 """The ``Runtime``: the native one, plus what is best said in Python."""
 
 import asyncio
-import functools
 from types import TracebackType
-from typing import Any
 
 from myrmidon import _core
 
@@ -56,7 +54,10 @@ class Runtime(_core.Runtime):
         """
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[int | None] = loop.create_future()
-        settle = functools.partial(loop.call_soon_threadsafe, _settle, answer)
+
+        def settle(value: int | None, error: BaseException | None) -> None:
+            loop.call_soon_threadsafe(_settle, answer, value, error)
+
         request = self._resolve_later(addr, name, settle)
         try:
             return await answer
@@ -64,7 +65,9 @@ class Runtime(_core.Runtime):
             request.cancel()
 
 
-def _settle(answer: "asyncio.Future[Any]", value: object, error: BaseException | None) -> None:
+def _settle(
+    answer: "asyncio.Future[int | None]", value: int | None, error: BaseException | None
+) -> None:
     """Completes ``answer`` on its own loop, unless the waiting task was cancelled."""
     if answer.done():
         return

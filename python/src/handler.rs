@@ -8,6 +8,7 @@ use pyo3::exceptions::{PyKeyboardInterrupt, PyTypeError};
 use pyo3::prelude::*;
 
 use crate::exit_reason::from_exception;
+use crate::finish::shielded;
 use crate::payload;
 use crate::system_message::PySystemMessage;
 
@@ -34,7 +35,8 @@ impl Handler {
     /// What it returns is ignored. What it raises ends the actor, `SystemExit` and
     /// `KeyboardInterrupt` included; the process lives (S39).
     fn call<'py>(&self, py: Python<'py>, argument: PyResult<Bound<'py, PyAny>>) -> Flow {
-        match argument.and_then(|argument| self.0.bind(py).call1((argument,))) {
+        let call = |argument| shielded(|| self.0.bind(py).call1((argument,)));
+        match argument.and_then(call) {
             Ok(_) => Flow::Continue,
             Err(error) => {
                 if error.is_instance_of::<PyKeyboardInterrupt>(py) {

@@ -16,7 +16,9 @@
 #![deny(unsafe_code)]
 
 mod actors;
+mod asyncio;
 mod buffer;
+mod command;
 mod errors;
 mod exit_reason;
 mod finish;
@@ -24,6 +26,7 @@ mod fork;
 mod handler;
 mod lane;
 mod logging;
+mod mesh;
 mod observed;
 mod payload;
 mod runtime;
@@ -42,7 +45,11 @@ mod _core {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use super::asyncio::Request;
+    #[pymodule_export]
     use super::buffer::{allocate_buffer, free_buffer};
+    #[pymodule_export]
+    use super::command::command_line;
     #[pymodule_export]
     use super::exit_reason::ExitReason;
     #[pymodule_export]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use myrmidon::actor::current;
 use myrmidon::config::RuntimeConfig;
+use myrmidon::transport::Transport;
 use pyo3::prelude::*;
 
 use crate::errors::{RuntimeClosed, StartError};
@@ -76,7 +77,10 @@ impl Runtime {
         set("request_timeout", request_timeout, &mut node.request_timeout)?;
         set("send_timeout", send_timeout, &mut node.send_timeout)?;
         let kind = Kind::from_name(transport)?;
-        let shared = py.detach(|| Shared::start(kind, config))?;
+        let shared = py.detach(|| {
+            let transport = kind.build(certs.as_deref(), allow_insecure_remote, &config.node)?;
+            Shared::start(kind, transport, config)
+        })?;
         finish::remember(&shared);
         Ok(Self(shared))
     }
@@ -170,10 +174,11 @@ impl Drop for Runtime {
 }
 
 impl Shared {
-    fn start(kind: Kind, config: RuntimeConfig) -> PyResult<Arc<Self>> {
+    fn start(kind: Kind, transport: Arc<dyn Transport>, config: RuntimeConfig) -> PyResult<Arc<Self>> {
         let desk = logging::Desk::default();
         let core = myrmidon::Runtime::builder()
             .config(config)
+            .transport(transport)
             .on_event(logging::reporter(desk.clone()))
             .start()
             .map_err(|error| StartError::new_err(error.to_string()))?;

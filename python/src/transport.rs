@@ -1,5 +1,13 @@
 //! The one place where "tcp" and "quic" become types.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use myrmidon::config::NodeConfig;
+use myrmidon::transport::Transport;
+use myrmidon_certs::{CertsError, Credentials};
+use myrmidon_quic::{QuicConfig, QuicTransport};
+use myrmidon_tcp::{TcpConfig, TcpTransport};
 use pyo3::prelude::*;
 
 use crate::errors::StartError;
@@ -28,6 +36,33 @@ impl Kind {
         match self {
             Self::Tcp => "tcp",
             Self::Quic => "quic",
+        }
+    }
+
+    /// Makes the transport. QUIC without `certs` gets the user's private credentials, which are good
+    /// for loopback only (D10).
+    ///
+    /// # Errors
+    /// `StartError` if the certificates do not serve, or are given to a transport without any.
+    pub(crate) fn build(
+        self,
+        certs: Option<&Path>,
+        allow_insecure_remote: bool,
+        node: &NodeConfig,
+    ) -> PyResult<Arc<dyn Transport>> {
+        match (self, certs) {
+            (Self::Tcp, Some(_)) => {
+                Err(StartError::new_err("plain TCP has no certificates: use transport=\"quic\" with certs"))
+            }
+            (Self::Tcp, None) => {
+                let config = TcpConfig { allow_insecure_remote, down_after: node.down_after };
+                Ok(Arc::new(TcpTransport::new(config)))
+            }
+            (Self::Quic, certs) => {
+                let credentials = certs.map_or_else(Credentials::loopback, Credentials::load);
+                let transport = credentials.and_then(|own| QuicTransport::new(QuicConfig::new(own)));
+                Ok(Arc::new(transport.map_err(|error: CertsError| StartError::new_err(error.to_string()))?))
+            }
         }
     }
 }

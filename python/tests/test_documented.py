@@ -4,6 +4,7 @@ Each runs with the transport left out, over "tcp" and over "quic".
 """
 
 import asyncio
+import doctest
 import time
 
 import pytest
@@ -137,3 +138,9 @@ def test_the_names_that_programs_rely_on(make_runtime, arguments):
             assert method.__doc__, name
     assert callable(myrmidon.allocate_buffer)
     assert callable(myrmidon.version)
+
+
+def test_the_example_of_the_package_runs():
+    result = doctest.testmod(myrmidon)
+    assert result.failed == 0
+    assert result.attempted > 0

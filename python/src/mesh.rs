@@ -1,0 +1,117 @@
+//! Methods of `Runtime` about other nodes.
+
+use myrmidon::Pid;
+use myrmidon::node::{ListenError as CoreListenError, RemoteSendError, ResolveError};
+use myrmidon::transport::{AddrParseError, NodeAddr};
+use pyo3::prelude::*;
+
+use crate::actors::living;
+use crate::errors::{
+    AddressError, Busy, ListenError, NodeDown, PayloadTooLarge, RegisterError, RuntimeClosed, Timeout,
+};
+use crate::payload;
+use crate::runtime::Runtime;
+use crate::wait::block_on;
+
+#[pymethods]
+impl Runtime {
+    /// Listens on `addr`, "host:port"; port 0 lets the system choose. Returns the bound address.
+    ///
+    /// Raises `ListenError` if the address cannot be bound or leads beyond loopback without being
+    /// allowed to, and `AddressError`.
+    fn listen(&self, py: Python<'_>, addr: &str) -> PyResult<String> {
+        let core = self.core()?;
+        let (node, addr) = (core.node().clone(), address(addr)?);
+        let bound = block_on(py, core.io(), async move { node.listen(&addr).await })?;
+        bound.map(|bound| bound.to_string()).map_err(|error| match error {
+            CoreListenError::Closed => RuntimeClosed::new_err(error.to_string()),
+            _ => ListenError::new_err(error.to_string()),
+        })
+    }
+
+    /// Asks the node at `addr` who has `name`, and waits for the answer. Returns the PID on that
+    /// node, for `send_remote`; `None` if nobody has the name there.
+    ///
+    /// Raises `NodeDown` if the node cannot be reached, `Timeout` if it does not answer within
+    /// `request_timeout`, `Busy` if too many resolves wait there, and `AddressError`.
+    fn resolve_remote(&self, py: Python<'_>, addr: &str, name: String) -> PyResult<Option<u64>> {
+        let core = self.core()?;
+        let (node, addr) = (core.node().clone(), address(addr)?);
+        let found = block_on(py, core.io(), async move { node.resolve(&addr, &name).await })?;
+        found.map(|pid| pid.map(Pid::as_u64)).map_err(|error| unresolved(&error))
+    }
+
+    /// Queues `data` for the actor `pid` of the node at `addr`. Messages to one node leave in the
+    /// order of the calls; what the connection loses is not sent again.
+    ///
+    /// Returns at once unless the queue to that node is full; then it waits for room, at most
+    /// `send_timeout` seconds.
+    ///
+    /// Raises `Busy` if there is still no room, `NodeDown` if the node could not be reached a moment
+    /// ago, `PayloadTooLarge` (`ValueError`), and `AddressError`.
+    fn send_remote(&self, py: Python<'_>, addr: &str, pid: u64, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let core = self.core()?;
+        let (addr, pid, message) = (address(addr)?, living(pid)?, payload::remote(data)?);
+        let refused = match core.node().try_send(&addr, pid, message) {
+            Err(RemoteSendError::Busy { message, .. }) => {
+                let node = core.node().clone();
+                block_on(py, core.io(), async move { node.send(&addr, pid, message).await })?
+            }
+            sent => sent,
+        };
+        refused.map_err(|error| unsent(&error))
+    }
+
+    /// Watches the node of the actor `pid` at `addr`; returns at once.
+    ///
+    /// Inside a handler the monitor belongs to that actor, inside a factory to the actor that the
+    /// factory returns, elsewhere to the actor that this thread hands to `supervise_with_factory`
+    /// next. When the node is lost its owner gets an EXIT message with reason "noconnection", or, if
+    /// it is supervised, is ended so that its factory runs again. An actor that ends there while its
+    /// node lives is not noticed.
+    ///
+    /// Raises `AddressError`.
+    fn monitor_remote(&self, addr: &str, pid: u64) -> PyResult<()> {
+        let core = self.core()?;
+        core.monitor_remote(&address(addr)?, living(pid)?);
+        Ok(())
+    }
+
+    /// Whether the node at `addr` answers a ping within `request_timeout` seconds.
+    ///
+    /// Raises `AddressError`.
+    fn is_node_up(&self, py: Python<'_>, addr: &str) -> PyResult<bool> {
+        let core = self.core()?;
+        let (node, addr) = (core.node().clone(), address(addr)?);
+        block_on(py, core.io(), async move { node.is_up(&addr).await })
+    }
+}
+
+/// Reads an address.
+///
+/// # Errors
+/// `AddressError`, which says what to write.
+pub(crate) fn address(text: &str) -> PyResult<NodeAddr> {
+    text.parse().map_err(|error: AddrParseError| AddressError::new_err(error.to_string()))
+}
+
+pub(crate) fn unresolved(error: &ResolveError) -> PyErr {
+    let text = error.to_string();
+    match error {
+        ResolveError::Timeout { .. } => Timeout::new_err(text),
+        ResolveError::Busy { .. } => Busy::new_err(text),
+        ResolveError::BadName { .. } => RegisterError::new_err(text),
+        ResolveError::Closed => RuntimeClosed::new_err(text),
+        _ => NodeDown::new_err(text),
+    }
+}
+
+fn unsent(error: &RemoteSendError) -> PyErr {
+    let text = error.to_string();
+    match error {
+        RemoteSendError::Busy { .. } => Busy::new_err(text),
+        RemoteSendError::TooLarge { .. } => PayloadTooLarge::new_err(text),
+        RemoteSendError::Closed { .. } => RuntimeClosed::new_err(text),
+        _ => NodeDown::new_err(text),
+    }
+}

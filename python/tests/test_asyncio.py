@@ -1,0 +1,114 @@
+"""Waiting in event loops."""
+
+import asyncio
+import threading
+
+import pytest
+from support import Inbox, eventually
+
+import myrmidon
+from myrmidon import errors
+
+
+def test_a_name_is_resolved_without_blocking_the_loop(pair):
+    here, there, addr = pair
+    pid = there.spawn(Inbox(), name="auth-service")
+
+    async def main():
+        ticks = 0
+
+        async def tick():
+            nonlocal ticks
+            while True:
+                ticks += 1
+                await asyncio.sleep(0)
+
+        ticker = asyncio.create_task(tick())
+        found = await asyncio.gather(*(here.resolve_remote_py(addr, "auth-service") for _ in range(20)))
+        missing = await asyncio.create_task(here.resolve_remote_py(addr, "nobody"))
+        ticker.cancel()
+        return found, missing, ticks
+
+    found, missing, ticks = asyncio.run(main())
+    assert found == [pid] * 20
+    assert missing is None
+    assert ticks > 1
+
+
+def test_several_loops_in_several_threads(pair):
+    here, there, addr = pair
+    pid = there.spawn(Inbox(), name="service")
+    found = Inbox()
+
+    def loop():
+        async def main():
+            for _ in range(10):
+                found.append(await here.resolve_remote_py(addr, "service"))
+
+        asyncio.run(main())
+
+    threads = [threading.Thread(target=loop) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert found == [pid] * 40
+
+
+def test_a_failure_is_an_exception_of_the_await(make_runtime, transport):
+    rt, other = make_runtime(transport, connect_timeout=1.0, request_timeout=1.0), make_runtime(transport)
+    addr = other.listen("127.0.0.1:0")
+    other.shutdown()
+
+    async def main():
+        with pytest.raises((errors.NodeDown, errors.Timeout)):
+            await rt.resolve_remote_py(addr, "x")
+        with pytest.raises(errors.AddressError):
+            await rt.resolve_remote_py("nowhere", "x")
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_await_gives_up_and_a_closed_loop_does_no_harm(make_runtime):
+    import socket
+
+    rt = make_runtime()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        addr = "127.0.0.1:%d" % silent.getsockname()[1]
+
+        async def main():
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(rt.resolve_remote_py(addr, "x"), 0.05)
+            task = asyncio.create_task(rt.resolve_remote_py(addr, "x"))
+            await asyncio.sleep(0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+        asyncio.run(main())
+    inbox = Inbox()
+    rt.send(rt.spawn(inbox), b"fine")
+    eventually(lambda: inbox)
+
+
+def test_a_frozen_handler_does_not_hold_up_the_answer(pair):
+    here, there, addr = pair
+    pid = there.spawn(Inbox(), name="service")
+    gate = threading.Event()
+    here.send(here.spawn(lambda message: gate.wait(20)), b"freeze the lane")
+    try:
+        assert asyncio.run(asyncio.wait_for(here.resolve_remote_py(addr, "service"), 10)) == pid
+    finally:
+        gate.set()
+
+
+def test_an_async_block_ends_the_runtime():
+    async def main():
+        async with myrmidon.Runtime() as rt:
+            inbox = Inbox()
+            rt.send(rt.spawn(inbox), b"x")
+        return rt, inbox
+
+    rt, inbox = asyncio.run(main())
+    assert rt.closed
+    assert inbox == [b"x"]
