@@ -25,11 +25,13 @@ impl Node {
     pub(crate) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
         log_to_stderr();
         let runtime = self.mesh.runtime()?;
+        let _within = runtime.io().enter();
+        let interrupt = Interrupt::new()?;
         let bound = runtime.io().block_on(runtime.node().listen(&self.listen))?;
         writeln!(out, "listening on {bound}")?;
         writeln!(out, "try: myrmidon ping {bound}{}", self.mesh.options())?;
         out.flush()?;
-        runtime.io().block_on(interrupted())?;
+        runtime.io().block_on(interrupt.wait());
         runtime.shutdown(DRAIN);
         Ok(())
     }
@@ -44,16 +46,39 @@ fn log_to_stderr() {
         .try_init();
 }
 
+/// Both ways of being asked to end. Made before anybody can know that the node runs, since a signal
+/// that comes earlier ends the process there and then.
 #[cfg(unix)]
-async fn interrupted() -> io::Result<()> {
-    let mut asked = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        key = tokio::signal::ctrl_c() => key,
-        _ = asked.recv() => Ok(()),
+struct Interrupt {
+    key: tokio::signal::unix::Signal,
+    request: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Interrupt {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { key: signal(SignalKind::interrupt())?, request: signal(SignalKind::terminate())? })
+    }
+
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.key.recv() => {}
+            _ = self.request.recv() => {}
+        }
     }
 }
 
 #[cfg(not(unix))]
-async fn interrupted() -> io::Result<()> {
-    tokio::signal::ctrl_c().await
+struct Interrupt(tokio::signal::windows::CtrlC);
+
+#[cfg(not(unix))]
+impl Interrupt {
+    fn new() -> io::Result<Self> {
+        tokio::signal::windows::ctrl_c().map(Self)
+    }
+
+    async fn wait(mut self) {
+        let _ = self.0.recv().await;
+    }
 }
