@@ -57,6 +57,19 @@ impl Link {
         }
     }
 
+    /// Lets go of a connection that is over, and of its place among the connections of the node.
+    pub(super) async fn release(&self, dialled: &Dialled) {
+        let is_over = tokio::select! {
+            biased;
+            () = dialled.closed() => true,
+            () = std::future::ready(()) => false,
+        };
+        if is_over {
+            let _over =
+                self.current().take_if(|current| Arc::ptr_eq(&current.connection, &dialled.connection));
+        }
+    }
+
     /// Who the peer proved to be, if it is connected and the transport knows.
     pub(super) fn identity(&self) -> Option<PeerIdentity> {
         self.current().as_ref()?.connection.peer_identity()

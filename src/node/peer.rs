@@ -243,8 +243,8 @@ impl Peer {
     /// One lane from beginning to end.
     async fn carry(&self) {
         self.outbound().dialling();
-        let lane = match self.link.open_lane(LaneClass::Control).await {
-            Ok((_, lane)) => lane,
+        let (dialled, lane) = match self.link.open_lane(LaneClass::Control).await {
+            Ok(opened) => opened,
             Err(reason) => return self.broke(Vec::new(), reason),
         };
         self.outbound().opened(now());
@@ -253,6 +253,7 @@ impl Peer {
             Ended::Rested => self.outbound().rested(),
             Ended::Broke(reason) => self.broke(data.abandon(), reason),
         }
+        self.link.release(&dialled).await;
     }
 
     /// Nothing of a broken lane is sent again (D11); whoever waits is told.
