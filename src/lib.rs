@@ -22,3 +22,12 @@ pub mod wire;
 
 pub use pid::Pid;
 pub use runtime::{Runtime, RuntimeBuilder};
+
+/// The programs on these pages run as tests.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/rust.md")]
+    struct Rust;
+}

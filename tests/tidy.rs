@@ -97,6 +97,21 @@ fn no_path_of_one_machine() {
     none(found, "absolute paths of one machine");
 }
 
+#[test]
+fn feature_table_names_what_exists() {
+    let readme = read(Path::new("README.md"));
+    let section =
+        readme.split("\n## ").find(|part| part.starts_with("What works")).expect("a section on what works");
+    let rows: Vec<_> = section.lines().filter(|line| line.starts_with('|')).skip(2).collect();
+    assert!(rows.len() > 5, "the table of features has only {} rows", rows.len());
+    let missing = rows.into_iter().flat_map(|row| {
+        let paths: Vec<_> = row.split('`').skip(1).step_by(2).filter(|name| name.contains('/')).collect();
+        assert!(!paths.is_empty(), "a feature without a folder or file: {row}");
+        paths.into_iter().filter(|path| !root().join(path).exists()).map(str::to_owned).collect::<Vec<_>>()
+    });
+    none(missing, "paths in the table of features that do not exist");
+}
+
 fn none(found: impl IntoIterator<Item = String>, what: &str) {
     let found: Vec<_> = found.into_iter().collect();
     assert!(found.is_empty(), "{what}:\n{}", found.join("\n"));

@@ -40,7 +40,7 @@ def run(arguments, folder):
     return done.stdout
 
 
-@pytest.mark.parametrize("program, output", programs())
+@pytest.mark.parametrize("program, output", list(programs()))
 def test_program_on_a_page_runs_and_prints_what_the_page_says(program, output, tmp_path):
     (tmp_path / "program.py").write_text(program, encoding="utf-8")
     printed = run(["program.py"], tmp_path)

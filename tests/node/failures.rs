@@ -8,7 +8,7 @@ use myrmidon::node::{Node, PeerInfo, RemoteSendError, ResolveError};
 use myrmidon::transport::NodeAddr;
 use myrmidon::transport::memory::MemoryNetwork;
 
-use crate::fake::{RawPeer, accept_lane, eventually, listen, node, node_at, node_with, number, pid, soon};
+use crate::fake::{RawPeer, accept_lane, eventually, listen, node, node_at, number, pid, soon};
 
 #[tokio::test(start_paused = true)]
 async fn l28_after_a_failure_operations_fail_at_once_until_the_pause_is_over() {
@@ -90,18 +90,6 @@ async fn a_peer_that_closes_idle_connections_loses_nothing() {
     }
     let info = only_peer(&a.node);
     assert_eq!((info.sent, info.dead_letters), (20, 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn l07_dialled_connections_are_bounded_and_a_dead_one_gives_up_its_place() {
-    let network = MemoryNetwork::new();
-    let a = node_with(&network, NodeConfig { max_connections: 1, ..NodeConfig::default() }).await;
-    let (b, c) = (node(&network).await, node(&network).await);
-    assert_eq!(a.node.resolve(&b.addr, "nobody").await, Ok(None));
-    let refused = a.node.resolve(&c.addr, "nobody").await.unwrap_err();
-    assert!(refused.to_string().contains("raise max_connections"), "{refused}");
-    network.cut(&b.addr);
-    eventually("there is a place", async || a.node.resolve(&c.addr, "nobody").await == Ok(None)).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,7 +50,7 @@ async fn g8_a_shutdown_loses_nothing_while_the_peer_stays_up() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn f10_a_shutdown_while_others_send_loses_no_accepted_message() {
     let network = MemoryNetwork::new();
-    for _ in 0..5 {
+    for _ in 0..20 {
         let (a, b) = (node(&network).await, node(&network).await);
         let senders: Vec<_> = (0..8)
             .map(|sender| {

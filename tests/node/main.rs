@@ -4,7 +4,6 @@
 //! for conditions and never for the wall clock.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod chaos;
 mod failures;
 mod fake;
 mod lifecycle;

@@ -10,7 +10,7 @@ use myrmidon::transport::memory::MemoryNetwork;
 use myrmidon::transport::{Listener, NodeAddr};
 use tokio::time::Instant;
 
-use crate::fake::{accept_lane, eventually, listen, node, node_at, node_with, pid, soon};
+use crate::fake::{accept_lane, eventually, listen, node, node_at, pid, soon};
 
 /// Collects what monitors say.
 #[derive(Clone, Default)]
@@ -245,29 +245,4 @@ fn renew(node: Node, addr: NodeAddr, fired: Arc<Mutex<u32>>) {
         renew(again, at, fired);
     };
     node.monitor(&addr, pid(1), Box::new(on_down));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn watching_that_starts_and_stops_all_the_time_answers_everybody() {
-    let network = MemoryNetwork::new();
-    let config = NodeConfig { heartbeat: Duration::from_millis(1), ..NodeConfig::default() };
-    let (a, b) = (node_with(&network, config).await, node(&network).await);
-    let downs = Downs::default();
-    let users: Vec<_> = (0..8)
-        .map(|user| {
-            let (node, addr, downs) = (a.node.clone(), b.addr.clone(), downs.clone());
-            tokio::spawn(async move {
-                for _ in 0..100 {
-                    let monitor = downs.monitor(&node, &addr, user);
-                    assert!(node.is_up(&addr).await);
-                    assert!(node.demonitor(monitor));
-                    tokio::time::sleep(Duration::from_millis(u64::from(user % 4))).await;
-                }
-            })
-        })
-        .collect();
-    for user in users {
-        soon(user).await.unwrap();
-    }
-    assert!(downs.seen().is_empty());
 }
