@@ -54,7 +54,7 @@ impl Authority {
     pub fn create(dir: &Path, cluster: &str) -> Result<Self, CertsError> {
         let authority = Self::generate(cluster)?;
         let fix = "use it with: myrmidon certs issue NODE, or name another directory with --ca-dir";
-        store::create_private_dir(dir)?;
+        store::create_private_dir(dir, "name a directory that you may write to with --ca-dir")?;
         store::check_absent(dir, &[CA_CERT, CA_KEY], fix)?;
         authority.write(dir)?;
         Ok(authority)

@@ -47,7 +47,7 @@ impl Leaf {
     /// Writes `node.crt`, `node.key` and the authority's `ca.crt` into `dir`, all or none. The
     /// directory is made with mode 0700 if missing; existing files are never overwritten.
     pub fn write(&self, dir: &Path) -> Result<(), CertsError> {
-        store::create_private_dir(dir)?;
+        store::create_private_dir(dir, "name a directory that you may write to with --out")?;
         store::check_absent(dir, &[NODE_CERT, NODE_KEY, CA_CERT], "name another directory with --out")?;
         store::write_new(dir, NODE_KEY, &self.key.serialize_pem())?;
         store::write_new(dir, CA_CERT, &self.authority_pem)?;

@@ -26,7 +26,7 @@ pub fn state_dir() -> Result<PathBuf, CertsError> {
 
 /// Loads the private authority from `dir`, or makes it: once, whoever comes first.
 pub(crate) fn authority(dir: &Path) -> Result<Authority, CertsError> {
-    store::create_private_dir(dir)?;
+    store::create_private_dir(dir, "set MYRMIDON_STATE_DIR to a directory that you may write to")?;
     store::check_private_dir(dir)?;
     let _held = lock(dir)?;
     if dir.join(CA_CERT).exists() {

@@ -25,7 +25,7 @@ const PRIVATE_DIR: u32 = 0o700;
 const PRIVATE_FILE: u32 = 0o600;
 
 /// Makes `dir` and its missing parents, reachable by this user alone. An existing one is kept.
-pub(crate) fn create_private_dir(dir: &Path) -> Result<(), CertsError> {
+pub(crate) fn create_private_dir(dir: &Path, fix: &str) -> Result<(), CertsError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -77,6 +77,14 @@ fn a_broken_private_cluster_says_how_to_start_over() {
     assert!(error.contains(&format!("rm -r {}", state.display())), "{error}");
 }
 
+#[test]
+fn a_place_that_cannot_be_made_is_an_error_that_names_the_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    let error = Credentials::loopback_in(&dir.path().join("file/state")).unwrap_err().to_string();
+    assert!(error.contains("MYRMIDON_STATE_DIR"), "{error}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_private_cluster_that_others_can_reach_is_refused() {
