@@ -30,9 +30,7 @@ pub(crate) fn create_private_dir(dir: &Path, fix: &str) -> Result<(), CertsError
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, PRIVATE_DIR);
-    builder
-        .create(dir)
-        .map_err(|e| CertsError::io("create", dir, e, "choose a directory that you may write to"))
+    builder.create(dir).map_err(|e| CertsError::io("create", dir, e, fix))
 }
 
 /// Fails if one of `names` is in `dir`, so that a set of files is written whole or not at all.
