@@ -28,7 +28,7 @@ macro_rules! between_nodes {
                     heartbeats_are_answered, a_clean_end_loses_nothing, three_nodes_send_around_a_circle;
                 swapping: a_hot_swap_under_remote_load_loses_nothing;
                 healing: a_killed_node_is_noticed_and_the_factory_reconnects,
-                    a_pid_from_before_a_restart_reaches_nobody;
+                    a_node_that_is_back_at_once_is_found_again, a_pid_from_before_a_restart_reaches_nobody;
             );
         })+
     };

@@ -20,6 +20,23 @@ pub fn a_killed_node_is_noticed_and_the_factory_reconnects(setup: &Setup) {
     reaches(&mut client, &mut server);
 }
 
+/// A node is killed and back at once, before anybody had time to miss it: the factory still runs
+/// again, because the end of a heartbeat lane that was in use is the end of a process (F02, F08).
+pub fn a_node_that_is_back_at_once_is_found_again(setup: &Setup) {
+    let (mut server, mut client) = (setup.server(), setup.client());
+    let addr = server.addr.clone();
+    client.heal(&addr, "counter");
+    assert!(client.tell_proxy(0));
+    assert_eq!(server.counted(1).received, 1);
+
+    // A peer of level 1 may close after every heartbeat; one that answered two is known not to.
+    assert!(client.is_up(&addr) && client.is_up(&addr));
+    server.process.kill();
+    let mut server = setup.server_on(&addr);
+    until("the factory to reconnect", || (client.proxies() >= 2).then_some(()));
+    reaches(&mut client, &mut server);
+}
+
 /// A PID from before the restart reaches nobody in the new process (S36, G9).
 pub fn a_pid_from_before_a_restart_reaches_nobody(setup: &Setup) {
     let (mut server, mut client) = (setup.server(), setup.client());
