@@ -8,7 +8,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::PeerInfo;
 use super::backoff::Gate;
-use super::error::{RemoteSendError, ResolveError};
+use super::error::{DownReason, RemoteSendError, ResolveError};
 use super::lane::{DataLane, Ended};
 use super::link::Link;
 use super::outbound::{Leftover, Load, MAX_RESOLVES, Outbound, Refusal};
@@ -251,7 +251,12 @@ impl Peer {
         let data = DataLane::new(self);
         match data.run(lane).await {
             Ended::Rested => self.outbound().rested(),
-            Ended::Broke(reason) => self.broke(data.abandon(), reason),
+            Ended::Broke(reason) => {
+                self.broke(data.abandon(), reason.clone());
+                // Messages may be lost here, and who monitors is owed the news (G4), though the peer
+                // may be alive.
+                self.watch.lost(&DownReason::Lost(reason));
+            }
         }
         self.link.release(&dialled).await;
     }

@@ -152,6 +152,12 @@ impl Watch {
         }
     }
 
+    /// A connection to the peer broke: every monitor fires; pings go on and find out more.
+    pub(super) fn lost(&self, reason: &DownReason) {
+        let firings = self.demand().monitors.fire(reason);
+        firings.into_iter().for_each(fire);
+    }
+
     /// The node is shut down: monitors are dropped without a word, pings fail.
     pub(super) fn close(&self) {
         let (monitors, pings) = {

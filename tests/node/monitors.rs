@@ -7,7 +7,7 @@ use bytes::Bytes;
 use myrmidon::config::NodeConfig;
 use myrmidon::node::{DownReason, Node, PingError, RemoteDown, RemoteMonitor};
 use myrmidon::transport::memory::MemoryNetwork;
-use myrmidon::transport::{Listener, NodeAddr};
+use myrmidon::transport::{CloseCode, Listener, NodeAddr};
 use tokio::time::Instant;
 
 use crate::fake::{accept_lane, eventually, listen, node, node_at, pid, soon};
@@ -245,4 +245,31 @@ fn renew(node: Node, addr: NodeAddr, fired: Arc<Mutex<u32>>) {
         renew(again, at, fired);
     };
     node.monitor(&addr, pid(1), Box::new(on_down));
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_a_broken_data_lane_fires_though_the_peer_still_answers_pings() {
+    let network = MemoryNetwork::new();
+    let (mut listener, addr) = listen(&network).await;
+    let (a, downs) = (node(&network).await, Downs::default());
+    a.node.try_send(&addr, pid(1), Bytes::from_static(b"x")).unwrap();
+    let (connection, (mut answers, mut data)) = accept_lane(&mut listener).await;
+    soon(data.read(64)).await.unwrap();
+    downs.monitor(&a.node, &addr, 1);
+    let (mut pongs, mut pings) = soon(connection.accept_lane()).await.unwrap().unwrap();
+    let heart = tokio::spawn(async move {
+        while let Ok(Some(asked)) = pings.read(1).await {
+            assert_eq!(asked, [2][..]);
+            if pongs.write(&mut [Bytes::from_static(&[3])]).await.is_err() {
+                break;
+            }
+        }
+    });
+    a.node.ping(&addr).await.unwrap();
+    assert_eq!(downs.seen().len(), 0);
+    answers.reset(CloseCode::Internal);
+    data.stop(CloseCode::Internal);
+    let seen = downs.wait_for(1).await;
+    assert!(matches!(seen[0].reason, DownReason::Lost(_)), "{}", seen[0].reason);
+    heart.abort();
 }
