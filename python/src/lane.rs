@@ -114,7 +114,9 @@ impl Crew {
     /// for `limit`.
     pub(crate) fn close(&self, limit: Duration) {
         let deadline = Instant::now() + limit;
-        self.finish_jobs(limit);
+        if !self.seats().closed {
+            self.finish_jobs(limit);
+        }
         let mut seats = self.seats();
         seats.closed = true;
         self.recall.store(true, Ordering::SeqCst);

@@ -110,6 +110,8 @@ def test_self_healing_supervisor(make_runtime, arguments):
 
     assert rt._inner.child_pids() == [proxy_pid]
     assert rt._inner.children_count() == 1
+    # Two pongs: from here on the end of the heartbeat lane is the end of the node.
+    assert rt.is_node_up(addr) and rt.is_node_up(addr)
     server.shutdown()
     inbox = Inbox()
     again = make_runtime(**arguments)

@@ -155,6 +155,8 @@ def test_the_factory_reconnects_to_a_service_that_comes_back(transport, make_run
     proxy = factory()
     here.supervise_with_factory(proxy, factory, "RestartOne")
     assert here.child_pids() == [proxy]
+    # Two pongs: from here on the end of the heartbeat lane is the end of the node.
+    assert here.is_node_up(addr) and here.is_node_up(addr)
     first.shutdown()
     inbox = Inbox()
     second = make_runtime(transport)
