@@ -6,7 +6,6 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use tokio::task::AbortHandle;
 
-use crate::finish::shielded;
 use crate::lane::Crew;
 use crate::mesh;
 use crate::runtime::Runtime;
@@ -50,10 +49,10 @@ fn answer_later(
 ) {
     chores.lane().submit(Box::new(move || {
         Python::attach(|py| {
-            let called = shielded(|| match answer() {
+            let called = match answer() {
                 Ok(value) => settle.call1(py, (value, py.None())),
                 Err(error) => settle.call1(py, (py.None(), error.into_value(py))),
-            });
+            };
             // A loop that was closed in the meantime has nobody who waits for the answer.
             drop(called);
         });

@@ -1,7 +1,6 @@
 //! The end of the interpreter: what is queued is handled, then every thread of ours leaves.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
@@ -42,25 +41,6 @@ fn drain(py: Python<'_>) {
             runtime.finish(deadline.saturating_duration_since(Instant::now()));
         }
     });
-}
-
-/// Calls into Python on a thread of ours.
-///
-/// Until Python 3.14, a thread that wants the interpreter back after its end is unwound by force,
-/// which Rust takes for a fatal error. Here it stays where it is; the process is about to end.
-pub(crate) fn shielded<T>(call: impl FnOnce() -> T) -> T {
-    struct Stay;
-    impl Drop for Stay {
-        fn drop(&mut self) {
-            while !thread::panicking() {
-                thread::park();
-            }
-        }
-    }
-    let stay = Stay;
-    let value = call();
-    std::mem::forget(stay);
-    value
 }
 
 fn running() -> MutexGuard<'static, Vec<Arc<Shared>>> {

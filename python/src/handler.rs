@@ -7,8 +7,8 @@ use myrmidon::mailbox::Payload;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyTypeError};
 use pyo3::prelude::*;
 
+use crate::call::with_argument;
 use crate::exit_reason::from_exception;
-use crate::finish::shielded;
 use crate::payload;
 use crate::system_message::PySystemMessage;
 
@@ -35,7 +35,7 @@ impl Handler {
     /// What it returns is ignored. What it raises ends the actor, `SystemExit` and
     /// `KeyboardInterrupt` included; the process lives (S39).
     fn call<'py>(&self, py: Python<'py>, argument: PyResult<Bound<'py, PyAny>>) -> Flow {
-        let call = |argument| shielded(|| self.0.bind(py).call1((argument,)));
+        let call = |argument: Bound<'py, PyAny>| with_argument(self.0.bind(py), &argument);
         match argument.and_then(call) {
             Ok(_) => Flow::Continue,
             Err(error) => {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `runtime` | the class `Runtime`; its methods about one theme live in that theme's file |
 //! | `actors` | spawn, send, stop, names, hot swap, timers |
-//! | `handler` | the behaviour around a Python callable |
+//! | `handler`, `call` | the behaviour around a Python callable, and the call itself |
 //! | `lane` | the threads that run handlers, and how a waiting handler makes way (D6) |
 //! | `mesh` | listen, resolve, send and monitor across nodes |
 //! | `asyncio` | the bridge to event loops |
@@ -18,6 +18,7 @@
 mod actors;
 mod asyncio;
 mod buffer;
+mod call;
 mod command;
 mod errors;
 mod exit_reason;

@@ -7,7 +7,6 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use crate::exit_reason::traceback;
-use crate::finish::shielded;
 use crate::lane::Crew;
 
 /// The crew that logs; set once the runtime has started.
@@ -17,7 +16,7 @@ pub(crate) type Desk = Arc<OnceLock<Arc<Crew>>>;
 pub(crate) fn reporter(desk: Desk) -> EventSink {
     Arc::new(move |event| {
         if let (Some(record), Some(chores)) = (Record::of(event), desk.get()) {
-            chores.lane().submit(Box::new(move || shielded(|| record.log())));
+            chores.lane().submit(Box::new(move || record.log()));
         }
     })
 }

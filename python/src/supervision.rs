@@ -10,9 +10,9 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::actors::living;
+use crate::call::without_argument;
 use crate::errors::{NoProcess, RuntimeClosed};
 use crate::exit_reason::from_exception;
-use crate::finish::shielded;
 use crate::runtime::Runtime;
 
 #[pymethods]
@@ -99,7 +99,7 @@ fn refused(error: &SuperviseError) -> PyErr {
 fn wrap(factory: Py<PyAny>) -> Factory {
     Arc::new(move || {
         let made = Python::try_attach(|py| {
-            let call = || shielded(|| factory.bind(py).call0())?.extract::<Option<u64>>();
+            let call = || without_argument(factory.bind(py))?.extract::<Option<u64>>();
             call().map_err(|error| from_exception(py, &error).to_string())
         });
         made.unwrap_or_else(|| Err("the interpreter is ending".to_owned()))
