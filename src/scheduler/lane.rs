@@ -90,7 +90,8 @@ impl Lane {
             }
             let Some(ready) = self.ready.pop() else { break };
             if let After::Again(ready) = run_slice(ready, &system, SLICE) {
-                self.ready.push(ready);
+                // Not only for this thread: if it was replaced in that slice, its successor may sleep.
+                self.push(ready);
             }
             slices += 1;
             if began.elapsed() >= cap {
