@@ -15,8 +15,8 @@ else
     step rust "Rust tests and interop scenarios" cargo test "${workspace[@]}" --all-targets || failed=1
 fi
 step rust-docs "Rust examples in the documentation" cargo test "${workspace[@]}" --doc || failed=1
-step python "Python tests" "$python" -m pytest python/tests || failed=1
-step docs "the pages and their examples" "$python" -m pytest docs/tests || failed=1
+step python "Python tests" "$python" -m pytest --timeout 180 python/tests || failed=1
+step docs "the pages and their examples" "$python" -m pytest --timeout 180 docs/tests || failed=1
 step stubs "the stubs against the module" "$python" -m mypy.stubtest myrmidon || failed=1
 
 echo
