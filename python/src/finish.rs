@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 
+use crate::lane::Crew;
 use crate::runtime::Shared;
 
 /// How long mailboxes and outbound lanes drain at exit.
@@ -30,6 +31,11 @@ pub(crate) fn forget(runtime: &Shared) {
         index.map(|index| running.swap_remove(index))
     };
     drop(gone);
+}
+
+/// Threads for chores of a runtime that is running, the newest.
+pub(crate) fn running_chores() -> Option<Arc<Crew>> {
+    running().last().map(|runtime| runtime.chores.clone())
 }
 
 #[pyfunction]

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use myrmidon::actor::{Behaviour, Context, ExitCause, Flow, SystemMessage};
 use myrmidon::mailbox::Payload;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyTypeError};
+use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::call::with_argument;
@@ -23,13 +24,16 @@ pub(crate) struct Handler(Py<PyAny>);
 
 impl Handler {
     /// # Errors
-    /// `TypeError` if `handler` cannot be called.
+    /// `TypeError` if `handler` cannot be called, or is an `async def`, which nobody would await.
     pub(crate) fn new(handler: Bound<'_, PyAny>) -> PyResult<Self> {
-        if handler.is_callable() {
+        let refused = if !handler.is_callable() {
+            format!("not {}", handler.get_type().name()?)
+        } else if is_async(&handler)? {
+            "not an async def: use a plain function".to_owned()
+        } else {
             return Ok(Self(handler.unbind()));
-        }
-        let kind = handler.get_type().name()?;
-        Err(PyTypeError::new_err(format!("a handler is a callable of one argument, the message, not {kind}")))
+        };
+        Err(PyTypeError::new_err(format!("a handler is a callable of one argument, the message, {refused}")))
     }
 
     /// What it returns is ignored. What it raises ends the actor, `SystemExit` and
@@ -77,4 +81,12 @@ impl Behaviour for Handler {
 /// Whether Ctrl-C ended a handler on this thread since the last call.
 pub(crate) fn take_interrupt() -> bool {
     INTERRUPTED.take()
+}
+
+fn is_async(handler: &Bound<'_, PyAny>) -> PyResult<bool> {
+    const CO_COROUTINE: u32 = 0x80;
+    let py = handler.py();
+    let Some(code) = handler.getattr_opt(intern!(py, "__code__"))? else { return Ok(false) };
+    let flags = code.getattr(intern!(py, "co_flags"))?.extract::<u32>()?;
+    Ok(flags & CO_COROUTINE != 0)
 }

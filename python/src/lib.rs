@@ -61,6 +61,7 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         super::errors::load(module.py());
+        super::logging::install();
         super::fork::install(module.py())?;
         super::finish::install(module.py())
     }

@@ -1,28 +1,46 @@
-//! What nobody was told of goes to Python's `logging`, once, from a thread of ours.
+//! What nobody was told of goes to Python's `logging`, from a thread of ours, so that neither an I/O
+//! thread nor a worker ever waits for the interpreter.
 
+use std::fmt::{Debug, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use myrmidon::runtime::{Event, EventSink};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, Metadata, Subscriber, span};
 
 use crate::exit_reason::traceback;
+use crate::finish;
 use crate::lane::Crew;
 
-/// The crew that logs; set once the runtime has started.
+/// Records that may wait to be logged; more are counted and left out.
+const MOST: usize = 1024;
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+static LEFT_OUT: AtomicUsize = AtomicUsize::new(0);
+
+/// The crew that logs a runtime's events; set once the runtime has started.
 pub(crate) type Desk = Arc<OnceLock<Arc<Crew>>>;
 
 /// The listener for a runtime's events. It never blocks the thread that reports.
 pub(crate) fn reporter(desk: Desk) -> EventSink {
     Arc::new(move |event| {
         if let (Some(record), Some(chores)) = (Record::of(event), desk.get()) {
-            chores.lane().submit(Box::new(move || record.log()));
+            record.submit(chores);
         }
     })
 }
 
+/// Sends warnings and errors of the Rust side to the loggers of the same names.
+pub(crate) fn install() {
+    // Somebody else who has set one in this library's name gets the events.
+    let _ = tracing::subscriber::set_global_default(Warnings);
+}
+
 struct Record {
-    logger: &'static str,
+    logger: String,
     /// A method of the logger.
     level: &'static str,
     text: String,
@@ -47,18 +65,104 @@ impl Record {
             }
             _ => return None,
         };
-        Some(Self { logger, level, text })
+        Some(Self { logger: logger.to_owned(), level, text })
+    }
+
+    /// Has the record logged soon, if there is room.
+    fn submit(mut self, chores: &Crew) {
+        let Some(place) = Place::take() else {
+            LEFT_OUT.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        let left_out = LEFT_OUT.swap(0, Ordering::Relaxed);
+        if left_out > 0 {
+            self.text.push_str(&format!(" ({left_out} records before this one were left out)"));
+        }
+        chores.lane().submit(Box::new(move || {
+            drop(place);
+            self.log();
+        }));
     }
 
     fn log(&self) {
         static GET_LOGGER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         Python::attach(|py| {
-            let logger =
-                GET_LOGGER.import(py, "logging", "getLogger").and_then(|get| get.call1((self.logger,)));
+            let logger = GET_LOGGER
+                .import(py, "logging", "getLogger")
+                .and_then(|get_logger| get_logger.call1((&self.logger,)));
             let logged = logger.and_then(|logger| logger.call_method1(self.level, ("%s", &self.text)));
             if let Err(error) = logged {
                 error.write_unraisable(py, None);
             }
         });
+    }
+}
+
+/// A place among the records that wait, free again when dropped: a lane that was closed drops what
+/// it was given.
+struct Place;
+
+impl Place {
+    fn take() -> Option<Self> {
+        let (before, place) = (WAITING.fetch_add(1, Ordering::Relaxed), Self);
+        (before < MOST).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        WAITING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The receiver of `tracing` events. Spans are not followed.
+struct Warnings;
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= Level::WARN && metadata.target().starts_with("myrmidon")
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::WARN)
+    }
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let Some(chores) = finish::running_chores() else { return };
+        let metadata = event.metadata();
+        let mut text = Text::default();
+        event.record(&mut text);
+        let level = if *metadata.level() == Level::ERROR { "error" } else { "warning" };
+        let logger = metadata.target().replace("::", ".").replacen("myrmidon_", "myrmidon.", 1);
+        Record { logger, level, text: text.message + &text.fields }.submit(&chores);
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+/// An event as one line: its message, then its fields.
+#[derive(Default)]
+struct Text {
+    message: String,
+    fields: String,
+}
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let written = match field.name() {
+            "message" => write!(self.message, "{value:?}"),
+            name => write!(self.fields, " {name}={value:?}"),
+        };
+        debug_assert!(written.is_ok(), "writing to a string does not fail");
     }
 }

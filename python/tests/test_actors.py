@@ -54,6 +54,14 @@ def test_a_handler_that_cannot_be_called_is_refused_at_once(rt):
         rt.hot_swap(pid, None)
 
 
+def test_an_async_handler_is_refused_at_once(rt):
+    async def handler(message):
+        pass
+
+    with pytest.raises(TypeError, match="plain function"):
+        rt.spawn(handler)
+
+
 def test_a_budget_of_zero_is_refused(rt):
     with pytest.raises(ValueError, match="budget"):
         rt.spawn(Inbox(), budget=0)

@@ -95,6 +95,20 @@ def test_leaving_loopback_is_refused_with_what_to_do(make_runtime, transport):
     assert ("allow_insecure_remote" if transport == "tcp" else "myrmidon certs") in str(refused.value)
 
 
+def test_a_peer_that_is_cut_off_is_logged(make_runtime, caplog):
+    import logging
+    import socket
+
+    rt = make_runtime()
+    host, port = rt.listen("127.0.0.1:0").rsplit(":", 1)
+    with caplog.at_level(logging.WARNING, logger="myrmidon"):
+        with socket.create_connection((host, int(port)), timeout=10) as peer:
+            peer.sendall(b"\xff")
+            eventually(lambda: caplog.records)
+    assert caplog.records[0].name.startswith("myrmidon.")
+    assert "cut off" in caplog.text
+
+
 def test_plain_tcp_leaves_loopback_when_told_so(make_runtime):
     rt = make_runtime(allow_insecure_remote=True)
     assert rt.listen("0.0.0.0:0").startswith("0.0.0.0:")
