@@ -1,21 +1,11 @@
 //! Calls of user code from threads of ours.
-#![allow(unsafe_code, reason = "a function of the interpreter, declared as what it is: able to unwind")]
+#![allow(unsafe_code, reason = "a function of the interpreter, taken as what it is: able to unwind")]
 
-use std::ptr;
-use std::thread;
+use std::hint::black_box;
+use std::{mem, ptr, thread};
 
-use pyo3::ffi::{PY_VECTORCALL_ARGUMENTS_OFFSET, PyObject};
+use pyo3::ffi::{self, PY_VECTORCALL_ARGUMENTS_OFFSET, PyObject};
 use pyo3::prelude::*;
-
-// `pyo3::ffi` has its like, but as functions that never unwind, which is not quite so: see `Stay`.
-unsafe extern "C-unwind" {
-    fn PyObject_VectorcallDict(
-        callable: *mut PyObject,
-        arguments: *const *mut PyObject,
-        count: usize,
-        keywords: *mut PyObject,
-    ) -> *mut PyObject;
-}
 
 /// Calls `callable()`.
 pub(crate) fn without_argument<'py>(callable: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
@@ -36,16 +26,29 @@ fn call<'py, const N: usize>(
     mut slots: [*mut PyObject; N],
 ) -> PyResult<Bound<'py, PyAny>> {
     let count = (N - 1) | PY_VECTORCALL_ARGUMENTS_OFFSET;
+    let vectorcall = unwinding();
     let stay = Stay;
     // SAFETY: the thread is attached, and all pointers are borrowed from living references. The
     // array has a first place, which the callee may write to as the flag in `count` says.
     let result = unsafe {
         let arguments = slots.as_mut_ptr().add(1);
-        PyObject_VectorcallDict(callable.as_ptr(), arguments, count, ptr::null_mut())
+        vectorcall(callable.as_ptr(), arguments, count, ptr::null_mut())
     };
-    std::mem::forget(stay);
+    mem::forget(stay);
     // SAFETY: the call returns a new reference, or null with an exception set.
     unsafe { Bound::from_owned_ptr_or_err(callable.py(), result) }
+}
+
+type Plain = unsafe extern "C" fn(*mut PyObject, *const *mut PyObject, usize, *mut PyObject) -> *mut PyObject;
+type Unwinding =
+    unsafe extern "C-unwind" fn(*mut PyObject, *const *mut PyObject, usize, *mut PyObject) -> *mut PyObject;
+
+/// The vectorcall that `pyo3::ffi` declares as one that never unwinds, which is not quite so: see
+/// [`Stay`]. The compiler must not see that it is the same, or it drops the guard.
+fn unwinding() -> Unwinding {
+    let plain: Plain = ffi::PyObject_VectorcallDict;
+    // SAFETY: the two ABIs differ only in that the second may unwind.
+    black_box(unsafe { mem::transmute::<Plain, Unwinding>(plain) })
 }
 
 /// Dropped only when the call does not return. Until Python 3.14, a thread that wants the

@@ -5,7 +5,6 @@ use myrmidon::actor::{Observed, SpawnOptions};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-use crate::errors;
 use crate::payload;
 use crate::runtime::Runtime;
 use crate::system_message::PySystemMessage;
@@ -22,15 +21,13 @@ impl Runtime {
     }
 
     /// Takes what an observed actor has received since the last call, in order: `bytes` and
-    /// `PySystemMessage`. Works once more after its end.
-    ///
-    /// Raises `NoProcess` if `pid` is no observed actor.
+    /// `PySystemMessage`. Works once more after its end; then, and for any other PID, there is
+    /// nothing to take.
     fn get_messages<'py>(&self, py: Python<'py>, pid: u64) -> PyResult<Bound<'py, PyList>> {
         let core = self.core()?;
-        let observer = Pid::from_u64(pid).ok_or_else(|| errors::no_process(pid))?;
-        let taken = core.take_messages(observer).ok_or_else(|| errors::no_process(pid))?;
         let list = PyList::empty(py);
-        for message in taken {
+        let Some(observer) = Pid::from_u64(pid) else { return Ok(list) };
+        for message in core.take_messages(observer).unwrap_or_default() {
             match message {
                 Observed::Message(payload) => list.append(payload::into_python(py, payload)?)?,
                 Observed::System(system) => list.append(PySystemMessage::new(observer, system))?,

@@ -91,7 +91,7 @@ impl Runtime {
         self.0.transport
     }
 
-    /// Whether `shutdown` was called.
+    /// Whether it has been shut down.
     #[getter]
     fn closed(&self) -> bool {
         self.0.closed.load(Ordering::Acquire)
@@ -160,8 +160,8 @@ impl Runtime {
 }
 
 impl Drop for Runtime {
-    /// A runtime that still does something for somebody goes on until the interpreter ends; one
-    /// without actors ends with its object. In the child of a fork nothing may be touched.
+    /// A runtime with actors or a listener goes on until the interpreter ends; one that does nothing
+    /// for anybody ends with its object. In the child of a fork nothing may be touched.
     fn drop(&mut self) {
         let shared = self.0.clone();
         if !shared.birth.is_here() {
@@ -210,7 +210,7 @@ impl Shared {
     }
 
     fn is_unused(&self) -> bool {
-        self.core.actors().is_empty()
+        self.core.actors().is_empty() && self.core.node().listening_on().is_empty()
     }
 }
 

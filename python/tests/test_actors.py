@@ -256,3 +256,29 @@ def test_a_runtime_refuses_what_makes_no_sense():
 def test_every_error_is_in_the_tree(error):
     assert issubclass(error, errors.MyrmidonError)
     assert error.__doc__
+
+
+def test_an_observed_actor_that_ended_gives_its_last_messages_once(rt):
+    pid = rt.spawn_observed_handler()
+    rt.send(pid, b"last")
+    rt.stop(pid)
+    rt.join(pid)
+    assert rt.get_messages(pid) == [b"last"]
+    assert rt.get_messages(pid) == []
+    assert rt.get_messages(0) == []
+    assert rt.get_messages(rt.spawn(Inbox())) == []
+
+
+def test_a_runtime_whose_object_is_gone_goes_on_while_it_has_actors(make_runtime):
+    inbox = Inbox()
+    here = make_runtime()
+
+    def start():
+        rt = myrmidon.Runtime()
+        rt.register("service", rt.spawn(inbox))
+        return rt.listen("127.0.0.1:0")
+
+    addr = start()
+    gc.collect()
+    here.send_remote(addr, here.resolve_remote(addr, "service"), b"x")
+    eventually(lambda: inbox == [b"x"])
