@@ -44,7 +44,9 @@ class Coordinator:
         self.versions: Counter[int] = Counter()
         self.by_process: Counter[tuple[str, int]] = Counter()
         self.fingerprints: dict[int, dict[int, int]] = {}
-        self.victim: tuple[int, set[int]] | None = None
+        # Which process serves a service, and the chunks taken back from a process that it never answered.
+        self.process_of: dict[str, int] = {}
+        self.unanswered: set[tuple[int, int]] = set()
         for (node, address, name), pid in zip(wanted, pids, strict=True):
             messages.tell_driver("discovered", node=node, service=name, pid=pid)
             self.supervise(node, address, name, pid)
@@ -92,8 +94,8 @@ class Coordinator:
             self.rt.send(service.proxy, messages.pack_chunk(number, self.chunks[number % len(self.chunks)]))
 
     def on_counted(self, chunk, service, node, process, version, counts) -> None:
-        if self.victim and process == self.victim[0]:
-            self.victim[1].discard(chunk)
+        self.process_of[service] = process
+        self.unanswered.discard((process, chunk))
         if not self.ledger.acknowledge(service, chunk):
             return
         self.versions[version] += 1
@@ -109,7 +111,7 @@ class Coordinator:
         messages.tell_driver("connected", node=node, service=service)
 
     def on_down(self, node, service, at) -> None:
-        taken_back = self.ledger.lost(service)
+        taken_back = self.note(self.ledger.lost(service))
         up = self.rt.is_node_up(self.nodes[node]["address"])
         messages.tell_driver("down", node=node, service=service, noticed=at, reissued=taken_back, node_up=up)
 
@@ -121,18 +123,18 @@ class Coordinator:
     def on_swapped(self, node, version, actors) -> None:
         messages.tell_driver("swapped", node=node, version=version, actors=actors)
 
-    def on_killed(self, node, process) -> None:
-        """The driver killed a process just now: remember what it holds and will never answer."""
-        self.victim = process, self.ledger.held_by(node)
-
     def on_tick(self) -> None:
-        late = self.ledger.overdue(time.time(), PATIENCE)
-        if late:
+        if late := self.note(self.ledger.overdue(time.time(), PATIENCE)):
             messages.tell_driver("overdue", chunks=late)
         messages.tell_driver("progress", **self.progress())
 
     def on_finish(self) -> None:
         self.ledger.finish()
+
+    def note(self, taken_back: list[tuple[str, int]]) -> int:
+        """Remember which process each chunk was taken back from; how many there are."""
+        self.unanswered.update((self.process_of.get(service, 0), number) for service, number in taken_back)
+        return len(taken_back)
 
     def progress(self) -> dict:
         counted: Counter[str] = Counter()
@@ -143,7 +145,7 @@ class Coordinator:
             "nodes": counted,
             "processes": {str(process): chunks for (_, process), chunks in self.by_process.items()},
             "versions": self.versions,
-            "held": {node: len(self.ledger.held_by(node)) for node in self.nodes},
+            "held": {node: self.ledger.held_by(node) for node in self.nodes},
         }
 
     def finish(self) -> None:
@@ -155,7 +157,7 @@ class Coordinator:
             "chunks": len(self.chunks),
             "compared": len(both),
             "disagreements": sum(len(set(seen.values())) > 1 for seen in both),
-            "lost_in_flight": len(self.victim[1]) if self.victim else 0,
+            "unanswered": Counter(str(process) for process, _ in self.unanswered),
         }
         self.leaving.set()
         self.result.write_text(json.dumps(outcome))

@@ -112,9 +112,9 @@ class Driver:
         victim = self.nodes[VICTIM]
         self.wait_until(f"{VICTIM} holds chunks", lambda: self.state["held"].get(VICTIM, 0) > 0)
         self.dying.add(victim.pid)
+        self.facts["victim"] = victim.pid
         self.facts["killed_at"] = time.time()
         victim.kill()
-        self.nodes["coordinator"].command("killed", node=VICTIM, process=victim.pid)
         held = self.state["held"][VICTIM]
         self.say(f"kill -9 {victim.pid} ({VICTIM}), which held about {held} chunks", "red")
 
@@ -134,6 +134,7 @@ class Driver:
         self.wait_for("finished", "coordinator")
         self.facts["seconds"] = time.time() - self.facts["counting_since"]
         outcome = json.loads((self.folder / "result.json").read_text())
+        self.facts["lost_in_flight"] = outcome["unanswered"].get(str(self.facts["victim"]), 0)
         self.facts["ended_well"] = all([node.end() for node in self.nodes.values()])
         checks = report.checks(outcome, self.direct, self.facts)
         report.show(self.screen, outcome, self.facts, checks)

@@ -64,33 +64,34 @@ class Ledger:
         self.tally["counted" if first else "duplicates"] += 1
         return first
 
-    def overdue(self, now: float, patience: float) -> int:
-        """Take back what nobody acknowledged in time; how many chunks that were."""
-        late = 0
+    def overdue(self, now: float, patience: float) -> list[tuple[str, int]]:
+        """Take back what nobody acknowledged in time; says from which service which chunk."""
+        late = []
         for service in self.services.values():
             for number in [number for number, since in service.held.items() if now - since > patience]:
                 service.suspect = True
                 self._take_back(service, number)
-                late += 1
-        self.tally["overdue"] += late
+                late.append((service.name, number))
+        self.tally["overdue"] += len(late)
         return late
 
-    def lost(self, name: str) -> int:
-        """The service is gone: take back all that it held; how many chunks that were."""
+    def lost(self, name: str) -> list[tuple[str, int]]:
+        """The service is gone: take back all that it held; says which chunks those were."""
         service = self.services[name]
         service.proxy = None
         held = list(service.held)
         for number in held:
             self._take_back(service, number)
-        return len(held)
+        return [(name, number) for number in held]
 
     def back(self, name: str, proxy: int) -> None:
         """The service was found (again) and is reached through `proxy`."""
         service = self.services[name]
         service.proxy, service.suspect = proxy, False
 
-    def held_by(self, node: str) -> set[int]:
-        return {number for service in self.services.values() if service.node == node for number in service.held}
+    def held_by(self, node: str) -> int:
+        """How many chunks the services of a node hold."""
+        return sum(len(service.held) for service in self.services.values() if service.node == node)
 
     def _take_back(self, service: Service, number: int) -> None:
         del service.held[number]

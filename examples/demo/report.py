@@ -14,7 +14,7 @@ def checks(outcome: dict, direct: Counter, facts: dict) -> list[tuple[str, bool]
         ("both versions of the code counted chunks", all(versions.get(version, 0) > 0 for version in "12")),
         ("the versions agree on every chunk both counted", outcome["disagreements"] == 0 and outcome["compared"] > 0),
         ("both nodes counted chunks", all(outcome["nodes"].values()) and len(outcome["nodes"]) == 2),
-        ("the killed process held chunks, and they were counted elsewhere", outcome["lost_in_flight"] > 0),
+        ("the killed process held chunks, and they were counted elsewhere", facts["lost_in_flight"] > 0),
         ("the loss was noticed, and the services were found again", "noticed_at" in facts and "healed_at" in facts),
         ("every process ended when it was told to", facts["ended_well"]),
     ]
@@ -34,7 +34,7 @@ def show(screen: Screen, outcome: dict, facts: dict, checks: list[tuple[str, boo
     for version, count in sorted(outcome["versions"].items()):
         screen.row(f"  by version {version} of the code", f"{count:,}")
     screen.row("chunks sent", f"{tally['sent']:,}")
-    screen.row("lost in flight with the process", f"{outcome['lost_in_flight']:,}")
+    screen.row("lost in flight with the process", f"{facts['lost_in_flight']:,}")
     screen.row("issued again", f"{tally.get('reissued', 0):,} ({tally.get('overdue', 0):,} of them overdue)")
     screen.row("duplicates ignored", f"{tally.get('duplicates', 0):,}")
     screen.row("time to notice the loss", f"{facts['noticed_at'] - facts['killed_at']:.2f} s")
