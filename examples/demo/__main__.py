@@ -9,6 +9,7 @@ Run it with `make demo`, or `make demo TRANSPORT=tcp`; the parts:
 """
 
 import argparse
+import os
 import signal
 import sys
 
@@ -28,6 +29,9 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\ninterrupted; every process has been ended", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # nobody reads any more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 if __name__ == "__main__":

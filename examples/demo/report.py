@@ -42,11 +42,11 @@ def show(screen: Screen, outcome: dict, facts: dict, checks: list[tuple[str, boo
     screen.row("rate", f"{tally['counted'] / seconds:,.0f} chunks/s, {megabytes / seconds:.1f} MB/s of text")
     screen.title("Checks")
     for text, holds in checks:
-        screen.row(screen.paint("held  " if holds else "BROKEN", "green" if holds else "red"), text)
+        screen.check(text, holds)
 
 
 def progress_line(state: dict, chunks: int, rate: float) -> str:
     turn, within = divmod(state["counted"], chunks)
-    bar = "#" * (within * 24 // chunks)
-    held = "  ".join(f"{node} holds {count:>2}" for node, count in state["held"].items())
-    return f"  pass {turn + 1:>3} [{bar:<24}] {state['counted']:>7,} chunks  {rate:>6,.0f}/s  {held}"
+    bar = "#" * (within * 16 // chunks)
+    held = " + ".join(str(count) for _, count in sorted(state["held"].items()))
+    return f"  pass {turn + 1:>2} [{bar:<16}]  {state['counted']:>6,} chunks  {rate:>5,.0f}/s  {held} at the workers"

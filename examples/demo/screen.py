@@ -34,8 +34,11 @@ class Screen:
     def title(self, text: str) -> None:
         self._line("\n" + self.paint(text, "bold"))
 
-    def row(self, label: str, value: str, *styles: str) -> None:
-        self._line(f"  {label:<34} {self.paint(value, *styles)}")
+    def row(self, label: str, value: str) -> None:
+        self._line(f"  {label:<34} {value}")
+
+    def check(self, text: str, holds: bool) -> None:
+        self._line(f"  {self.paint('held  ', 'green') if holds else self.paint('BROKEN', 'red', 'bold')}  {text}")
 
     def progress(self, text: str) -> None:
         """Show how far things are: in place on a terminal, now and then elsewhere."""
