@@ -217,3 +217,26 @@ def test_a_send_that_must_wait_lets_other_threads_run(make_runtime, transport):
         ticker.join()
         assert waited >= 0.3
         assert ticks[0] > 20
+
+
+def test_a_handler_that_waits_for_room_freezes_nobody(make_runtime):
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        addr = "127.0.0.1:%d" % silent.getsockname()[1]
+        rt = make_runtime(send_timeout=1.0)
+        events = []
+        data = bytes(1 << 20)
+
+        def flood(message):
+            try:
+                while True:
+                    rt.send_remote(addr, 1, data)
+            except errors.Busy:
+                events.append("busy")
+
+        ticks = rt.spawn(lambda message: events.append("tick"))
+        rt.send_interval(ticks, 0.01, b"")
+        rt.send(rt.spawn(flood), b"")
+        eventually(lambda: "busy" in events)
+        assert events.index("busy") >= 10

@@ -127,13 +127,20 @@ def test_a_crash_right_before_the_end_is_still_logged():
     assert done.stderr.count("ValueError: last words") == 2  # the reason, and the traceback's last line
 
 
-@pytest.mark.parametrize("call", ["rt.join(pid)", "rt.run()", "rt.join(pid, timeout=1000)"])
+@pytest.mark.parametrize(
+    "call",
+    ["rt.join(pid)", "rt.run()", "rt.join(pid, timeout=1000)", "rt.resolve_remote(silent, 'x')", "loop()"],
+)
 def test_ctrl_c_interrupts_a_blocked_main_thread(call):
     process = subprocess.Popen(
         program(f"""
-            import myrmidon
-            rt = myrmidon.Runtime()
+            import asyncio, socket, myrmidon
+            rt = myrmidon.Runtime(request_timeout=1000.0)
             pid = rt.spawn(lambda message: None)
+            server = socket.create_server(("127.0.0.1", 0))
+            silent = "127.0.0.1:%d" % server.getsockname()[1]
+            def loop():
+                asyncio.run(rt.resolve_remote_py(silent, "x"))
             try:
                 print("ready", flush=True)
                 {call}
