@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Behaviour;
 use super::parked::Parked;
 use super::signal::{Envelope, MonitorRef, Swap, Watcher};
+use super::{Behaviour, discard};
 use crate::mailbox::Chain;
 use crate::pid::Pid;
 
@@ -61,9 +61,18 @@ impl Cell {
     pub(super) fn remember(&mut self, version: u64, behaviour: Box<dyn Behaviour>) {
         let history = &mut self.bonds.tables().history;
         if history.len() == HISTORY {
-            history.remove(0);
+            discard(history.remove(0));
         }
         history.push((version, behaviour));
+    }
+}
+
+impl BondTables {
+    /// Forgets whom to tell; nothing if the monitor is not known.
+    pub(super) fn unwatch(&mut self, monitor: MonitorRef) {
+        if let Some(place) = self.watchers.iter().position(|(known, _)| *known == monitor) {
+            discard(self.watchers.remove(place));
+        }
     }
 }
 

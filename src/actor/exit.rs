@@ -1,6 +1,5 @@
 //! The one way an actor ends.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -8,7 +7,7 @@ use super::cell::{BondTables, Cell};
 use super::signal::{Envelope, ExitSignal, Signal, Watcher};
 use super::signals::tell_watcher;
 use super::slot::{Ready, flag};
-use super::{ExitReason, System};
+use super::{ExitReason, System, discard, shielded};
 use crate::mailbox::{Chain, NodeRun};
 use crate::pid::Pid;
 
@@ -21,11 +20,11 @@ pub struct ExitNotice<'a> {
     pub reason: &'a ExitReason,
     /// Whether the registry holds names of it.
     pub named: bool,
-    /// Whether a supervisor restarts it.
+    /// Whether it has ever been supervised.
     pub supervised: bool,
     /// Whether it owns remote monitors.
     pub owner: bool,
-    /// Whether no link, monitor or supervisor hears of it.
+    /// Whether no link or monitor hears of it.
     pub unnoticed: bool,
 }
 
@@ -50,22 +49,21 @@ pub(super) fn exit(mut ready: Ready, mut cell: Box<Cell>, system: &Arc<System>, 
 
     let mut bonds = cell.bonds.take();
     collect_late(system, pid, rest, &mut bonds, &reason);
-    let supervised = flags & flag::SUPERVISED != 0;
     let watched = bonds.watchers.iter().any(|(_, watcher)| matches!(watcher, Watcher::Actor(_)));
     let notice = ExitNotice {
         pid,
         reason: &reason,
         named: flags & flag::NAMED != 0,
-        supervised,
+        supervised: flags & flag::SUPERVISED != 0,
         owner: flags & flag::OWNER != 0,
-        unnoticed: !supervised && !watched && bonds.links.is_empty(),
+        unnoticed: !watched && bonds.links.is_empty(),
     };
     system.hooks().release(&notice);
-    tell_bonds(system, pid, bonds, &reason);
+    tell_bonds(system, pid, &mut bonds, &reason);
 
-    let behaviour = cell;
-    // The behaviour's own drop may panic; the worker must not die of it.
-    let _ = catch_unwind(AssertUnwindSafe(move || drop(behaviour)));
+    discard(cell);
+    bonds.history.into_iter().for_each(discard);
+    bonds.waiting_swaps.into_iter().for_each(discard);
     system.vacate(ready);
     system.hooks().ended(&notice);
 }
@@ -74,9 +72,9 @@ pub(super) fn exit(mut ready: Ready, mut cell: Box<Cell>, system: &Arc<System>, 
 fn last_call(cell: &mut Cell, reason: &ExitReason) {
     let parked = cell.parked.take();
     let whole = parked.is_none() && !matches!(reason, ExitReason::Killed | ExitReason::Panic(_));
-    let _ = catch_unwind(AssertUnwindSafe(move || drop(parked)));
+    discard(parked);
     if whole && cell.started {
-        let _ = catch_unwind(AssertUnwindSafe(|| cell.behaviour.stopped(reason)));
+        shielded("the last call of an actor", || cell.behaviour.stopped(reason));
     }
 }
 
@@ -96,14 +94,14 @@ fn collect_late(
         match envelope {
             Envelope::Urgent(signal) if target == pid => match *signal {
                 Signal::Watch(monitor, watcher) => bonds.watchers.push((monitor, watcher)),
-                Signal::Unwatch(monitor) => bonds.watchers.retain(|(known, _)| *known != monitor),
+                Signal::Unwatch(monitor) => bonds.unwatch(monitor),
                 Signal::Linked(other) => {
                     bonds.links.insert(other);
                 }
                 Signal::Unlinked(other) => {
                     bonds.links.remove(&other);
                 }
-                _ => {}
+                other => discard(other),
             },
             other => system.undeliverable(target, other, reason),
         }
@@ -111,15 +109,15 @@ fn collect_late(
 }
 
 /// DOWN to who watches, EXIT to who is linked; monitors of this actor are taken back.
-fn tell_bonds(system: &Arc<System>, pid: Pid, bonds: BondTables, reason: &ExitReason) {
-    for (monitor, watcher) in bonds.watchers {
+fn tell_bonds(system: &Arc<System>, pid: Pid, bonds: &mut BondTables, reason: &ExitReason) {
+    for (monitor, watcher) in bonds.watchers.drain(..) {
         tell_watcher(system, monitor, watcher, pid, reason);
     }
-    for other in bonds.links {
+    for other in bonds.links.drain() {
         let exit = ExitSignal { from: Some(pid), reason: reason.clone(), linked: true };
         system.signal(other, Signal::Exit(exit));
     }
-    for (monitor, target) in bonds.monitoring {
+    for (monitor, target) in bonds.monitoring.drain() {
         system.signal(target, Signal::Unwatch(monitor));
     }
 }

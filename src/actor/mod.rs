@@ -10,11 +10,13 @@
 //! | `system` | send, spawn (the one way to start) |
 //! | `slice`, `signals` | one turn of an actor: messages by budget, signals first |
 //! | `exit` | the one way to end |
+//! | `guard` | what holds up panics of code that is not ours |
 
 mod behaviour;
 mod cell;
 mod context;
 mod exit;
+mod guard;
 mod observed;
 mod parked;
 mod reason;
@@ -29,6 +31,7 @@ mod typed;
 pub use behaviour::{Behaviour, Flow};
 pub use context::{Context, current};
 pub use exit::{ExitHook, ExitNotice};
+pub(crate) use guard::{discard, panic_text, shielded};
 pub use observed::{Observed, Observers};
 pub use parked::ParkedFuture;
 pub use reason::ExitReason;

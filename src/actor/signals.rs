@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::signal::{ExitCause, ExitSignal, Signal, Swap, SystemMessage, Watcher};
-use super::slice::{Step, Turn, panic_text};
-use super::{ExitReason, MonitorRef};
+use super::slice::{Step, Turn};
+use super::{Behaviour, ExitReason, MonitorRef, discard, panic_text, shielded};
 use crate::pid::Pid;
 
 impl Turn<'_> {
@@ -21,7 +21,7 @@ impl Turn<'_> {
             Signal::Down { monitor, target, reason } => return self.down(monitor, target, reason),
             Signal::System(message) => return self.tell(message),
             Signal::Watch(monitor, watcher) => self.bonds().watchers.push((monitor, watcher)),
-            Signal::Unwatch(monitor) => self.bonds().watchers.retain(|(known, _)| *known != monitor),
+            Signal::Unwatch(monitor) => self.bonds().unwatch(monitor),
             Signal::Monitoring(monitor, target) => {
                 self.bonds().monitoring.insert(monitor, target);
             }
@@ -100,40 +100,63 @@ impl Turn<'_> {
 
     /// Swaps that had to wait for the message being handled.
     pub(super) fn run_waiting_swaps(&mut self) -> Step {
-        let waiting = match self.cell.bonds.existing() {
-            Some(tables) => std::mem::take(&mut tables.waiting_swaps),
-            None => return Ok(()),
-        };
-        waiting.into_iter().try_for_each(|swap| self.swap(swap))
+        while self.cell.parked.is_none()
+            && let Some(tables) = self.cell.bonds.existing()
+            && !tables.waiting_swaps.is_empty()
+        {
+            let swap = tables.waiting_swaps.remove(0);
+            self.swap(swap)?;
+        }
+        Ok(())
     }
 
     /// Replaces the code; the old stays where the new cannot take over (S40).
     fn swap(&mut self, swap: Swap) -> Step {
         let Swap { mut behaviour, version } = swap;
-        let cell = &mut *self.cell;
-        let taken = if behaviour.message_type() == cell.behaviour.message_type() {
-            let upgrade = || behaviour.upgrade(cell.behaviour.state(), cell.version);
-            catch_unwind(AssertUnwindSafe(upgrade)).unwrap_or_else(|panic| Err(panic_text(&*panic)))
-        } else {
-            Err("the new code takes another type of message".to_owned())
-        };
-        let error = match taken {
+        let error = match self.take_over(&mut behaviour) {
             Ok(()) => {
-                let old = std::mem::replace(&mut cell.behaviour, behaviour);
-                let old_version = std::mem::replace(&mut cell.version, version);
-                cell.remember(old_version, old);
+                let old_version = std::mem::replace(&mut self.cell.version, version);
+                self.cell.remember(old_version, behaviour);
                 None
             }
-            Err(error) => Some(error),
+            Err(error) => {
+                discard(behaviour);
+                Some(error)
+            }
         };
         self.report_swap(error)
     }
 
+    /// Goes back to the newest code of the history. The code that was left is not kept, so that
+    /// the next rollback goes further back; code that cannot take over again stays in the history.
     fn rollback(&mut self, version: u64) -> Step {
-        let Some((_, behaviour)) = self.cell.bonds.existing().and_then(|tables| tables.history.pop()) else {
+        let Some((old_version, mut behaviour)) =
+            self.cell.bonds.existing().and_then(|tables| tables.history.pop())
+        else {
             return self.report_swap(Some("there is no earlier version to go back to".to_owned()));
         };
-        self.swap(Swap { behaviour, version })
+        let error = self.take_over(&mut behaviour).err();
+        if error.is_none() {
+            self.cell.version = version;
+            discard(behaviour);
+        } else {
+            self.cell.remember(old_version, behaviour);
+        }
+        self.report_swap(error)
+    }
+
+    /// Lets `new` take over the state and exchanges it with the running code.
+    fn take_over(&mut self, new: &mut Box<dyn Behaviour>) -> Result<(), String> {
+        let cell = &mut *self.cell;
+        let upgrade = || {
+            if new.message_type() != cell.behaviour.message_type() {
+                return Err("the new code takes another type of message".to_owned());
+            }
+            new.upgrade(cell.behaviour.state(), cell.version)
+        };
+        catch_unwind(AssertUnwindSafe(upgrade)).unwrap_or_else(|panic| Err(panic_text(panic)))?;
+        std::mem::swap(&mut cell.behaviour, new);
+        Ok(())
     }
 
     fn report_swap(&mut self, error: Option<String>) -> Step {
@@ -157,6 +180,6 @@ pub(super) fn tell_watcher(
         Watcher::Actor(pid) => {
             system.signal(pid, Signal::Down { monitor, target, reason: reason.clone() });
         }
-        Watcher::Once(call) => call(reason),
+        Watcher::Once(call) => shielded("a callback for an exit", || call(reason)),
     }
 }

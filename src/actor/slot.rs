@@ -5,7 +5,7 @@ use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::cell::Cell;
-use super::signal::Envelope;
+use super::signal::{Envelope, Signal};
 use crate::mailbox::{Chain, Inbox, Node, Push};
 use crate::pid::{Pid, RESERVED_GENERATION};
 
@@ -92,7 +92,7 @@ impl Slot {
     }
 
     /// User messages in the mailbox. A message that raced with the end of an earlier actor in this
-    /// slot can make the count wrong by one for a moment; it is never negative.
+    /// slot can make the count wrong by one for as long as the later actor lives; it is never negative.
     pub(super) fn queued(&self) -> usize {
         let queued = self.pushed.load(Ordering::Relaxed).wrapping_sub(self.taken.load(Ordering::Relaxed));
         queued.cast_signed().max(0).unsigned_abs() as usize
@@ -177,10 +177,20 @@ impl Ready {
     }
 
     /// Takes what has arrived, split by what overtakes.
-    pub(super) fn take(&self, urgent: &mut Chain<Envelope>, normal: &mut Chain<Envelope>, trapping: bool) {
+    pub(super) fn take(
+        &self,
+        urgent: &mut Chain<Envelope>,
+        normal: &mut Chain<Envelope>,
+        mut trapping: bool,
+    ) {
         self.slot.flags.fetch_and(!flag::URGENT, Ordering::AcqRel);
         self.slot.inbox.take(urgent, normal, |envelope| match envelope {
-            Envelope::Urgent(_) => true,
+            Envelope::Urgent(signal) => {
+                if let Signal::TrapExit(trap) = **signal {
+                    trapping = trap;
+                }
+                true
+            }
             Envelope::Exit(_) => !trapping,
             Envelope::User(_) | Envelope::Ordered(_) => false,
         });

@@ -9,7 +9,7 @@ use super::signal::{Envelope, ExitSignal, MonitorRef, Signal, Swap, Watcher};
 use super::signals::tell_watcher;
 use super::slot::{Ready, Slot, flag};
 use super::table::Table;
-use super::{Behaviour, ExitReason};
+use super::{Behaviour, ExitReason, discard};
 use crate::error::{SendError, SwapError};
 use crate::mailbox::Payload;
 use crate::pid::Pid;
@@ -69,7 +69,6 @@ impl System {
 
     /// The one way to start an actor.
     pub(crate) fn spawn(self: &Arc<Self>, behaviour: Box<dyn Behaviour>, options: SpawnOptions) -> Pid {
-        let slot = self.table.take_free().expect("four thousand million slots do not fit into memory");
         let SpawnOptions { budget, lane, trap_exit, linked, monitored } = options;
         let starts = behaviour.starts();
         let flags = if behaviour.accepts_bytes() { flag::BYTES } else { 0 };
@@ -82,8 +81,13 @@ impl System {
         if let Some((watcher, monitor)) = monitored {
             cell.bonds.tables().watchers.push((monitor, Watcher::Actor(watcher)));
         }
+        // After the calls into the behaviour: one that panics there must not cost a slot.
+        let slot = self.table.take_free().expect("four thousand million slots do not fit into memory");
         let pid = slot.pid();
         let ready = slot.occupy(cell, flags, lane);
+        if let Some((watcher, monitor)) = monitored {
+            self.signal(watcher, Signal::Monitoring(monitor, pid));
+        }
         if let Some(parent) = linked {
             self.link_back(pid, parent);
         }
@@ -133,9 +137,13 @@ impl System {
     /// Completes a link that `pid` already has with `other`; a dead `other` answers with EXIT
     /// `noproc` (S33).
     pub(crate) fn link_back(&self, pid: Pid, other: Pid) {
+        let exit =
+            |from| Signal::Exit(ExitSignal { from: Some(from), reason: ExitReason::NoProcess, linked: true });
         if !self.signal(other, Signal::Linked(pid)) {
-            let exit = ExitSignal { from: Some(other), reason: ExitReason::NoProcess, linked: true };
-            self.signal(pid, Signal::Exit(exit));
+            self.signal(pid, exit(other));
+        } else if !self.is_alive(pid) {
+            // It ended before `other` knew of the link and so took its EXIT for a stranger's.
+            self.signal(other, exit(pid));
         }
     }
 
@@ -233,16 +241,20 @@ impl System {
     /// letters, who wanted to watch or link is told `reason`.
     pub(super) fn undeliverable(&self, target: Pid, envelope: Envelope, reason: &ExitReason) {
         match envelope {
-            Envelope::User(_) => self.count_dead_letters(1),
+            Envelope::User(message) => {
+                self.count_dead_letters(1);
+                discard(message);
+            }
             Envelope::Urgent(signal) => match *signal {
                 Signal::Watch(monitor, watcher) => tell_watcher(self, monitor, watcher, target, reason),
                 Signal::Linked(other) => {
                     let exit = ExitSignal { from: Some(target), reason: reason.clone(), linked: true };
                     self.signal(other, Signal::Exit(exit));
                 }
-                _ => {}
+                other => discard(other),
             },
-            Envelope::Ordered(_) | Envelope::Exit(_) => {}
+            Envelope::Ordered(signal) => discard(signal),
+            Envelope::Exit(_) => {}
         }
     }
 

@@ -132,8 +132,13 @@ impl<T> Inbox<T> {
     }
 
     /// Appends everything that has arrived to `normal`, in order, or to `urgent` where the predicate
-    /// says so. Owner only.
-    pub(crate) fn take(&self, urgent: &mut Chain<T>, normal: &mut Chain<T>, is_urgent: impl Fn(&T) -> bool) {
+    /// says so, which is asked in order of arrival. Owner only.
+    pub(crate) fn take(
+        &self,
+        urgent: &mut Chain<T>,
+        normal: &mut Chain<T>,
+        is_urgent: impl FnMut(&T) -> bool,
+    ) {
         if self.head.load(Ordering::Relaxed).is_null() {
             return;
         }
@@ -220,7 +225,7 @@ impl<T> Chain<T> {
         newest: *mut RawNode<T>,
         urgent: &mut Self,
         normal: &mut Self,
-        is_urgent: impl Fn(&T) -> bool,
+        mut is_urgent: impl FnMut(&T) -> bool,
     ) {
         let (mut node, mut reversed) = (newest, ptr::null_mut::<RawNode<T>>());
         // SAFETY: every node reached belongs to the chain that the caller gave away.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::event::log_events;
+use super::event::{log_events, shield};
 use super::hooks::Hooks;
 use super::local::{Local, NoTransport};
 use super::remote::Claims;
@@ -71,7 +71,7 @@ impl RuntimeBuilder {
     /// If the system refuses threads or random numbers.
     pub fn start(self) -> Result<Runtime, StartError> {
         let Self { config, transport, events } = self;
-        let events = events.unwrap_or_else(log_events);
+        let events = shield(events.unwrap_or_else(log_events));
         let io = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.io_threads.max(1))
             .thread_name("myrmidon-io")

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::actor::ExitReason;
+use crate::actor::{ExitReason, shielded};
 use crate::pid::Pid;
 
 /// Something that nobody in the actor system was told, but somebody should know.
@@ -51,6 +51,11 @@ pub enum Event {
 
 /// Receives every [`Event`]. Called on the runtime's own threads: it must not wait.
 pub type EventSink = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// The same sink, but a panic in it stays there: workers and factories call it.
+pub(super) fn shield(sink: EventSink) -> EventSink {
+    Arc::new(move |event| shielded("the event sink", || sink(event)))
+}
 
 /// The sink where the host gives none: the `tracing` log.
 pub(super) fn log_events() -> EventSink {

@@ -24,13 +24,14 @@ impl ExitHook for Hooks {
     }
 
     fn ended(&self, notice: &ExitNotice<'_>) {
-        if notice.unnoticed && notice.reason.is_crash() {
+        // A PID that was supervised once need not be so any more.
+        let supervised = (notice.supervised || notice.owner)
+            && self
+                .supervisor
+                .upgrade()
+                .is_some_and(|supervisor| supervisor.exited(notice.pid, notice.reason));
+        if notice.unnoticed && !supervised && notice.reason.is_crash() {
             (self.events)(&Event::Crash { pid: notice.pid, reason: notice.reason.clone() });
-        }
-        if (notice.supervised || notice.owner)
-            && let Some(supervisor) = self.supervisor.upgrade()
-        {
-            supervisor.exited(notice.pid, notice.reason);
         }
     }
 }

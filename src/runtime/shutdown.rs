@@ -2,6 +2,7 @@
 //! while; what waits for other nodes is written and the node closes; every actor is killed; the
 //! threads end.
 
+use std::collections::HashSet;
 use std::sync::PoisonError;
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -13,6 +14,9 @@ use crate::actor::Signal;
 /// How long killed actors may take to end; a handler that does not return is left behind.
 const KILL_LIMIT: Duration = Duration::from_secs(1);
 
+/// A drain longer than the clock can count: thirty years.
+const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
 /// How long the node may take to close beyond its drain.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
@@ -20,11 +24,12 @@ impl Inner {
     pub(super) fn shutdown(&self, drain: Duration) -> usize {
         let io = self.io.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(io) = io else { return 0 };
-        let deadline = Instant::now() + drain;
+        let now = Instant::now();
+        let deadline = now.checked_add(drain).unwrap_or(now + FOREVER);
         self.supervisor.stop();
         self.timers.stop();
-        self.scheduler.wait_quiet(deadline);
-        let left: usize = self.system.living().filter_map(|pid| self.system.mailbox_size(pid)).sum();
+        self.drain_mailboxes(deadline);
+        let left = self.waiting();
         let unwritten = self.close_node(&io, deadline.saturating_duration_since(Instant::now()));
         self.kill_all();
         self.scheduler.stop();
@@ -41,15 +46,33 @@ impl Inner {
         io.spawn(async move {
             let _ = tell.send(node.shutdown(drain).await);
         });
-        told.recv_timeout(drain + CLOSE_LIMIT).unwrap_or_default()
+        told.recv_timeout(drain.saturating_add(CLOSE_LIMIT)).unwrap_or_default()
     }
 
+    /// Waits until all messages are handled, those behind a parked handler included.
+    fn drain_mailboxes(&self, deadline: Instant) {
+        while self.scheduler.wait_quiet(deadline) && self.waiting() > 0 && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Messages in mailboxes.
+    fn waiting(&self) -> usize {
+        self.system.living().filter_map(|pid| self.system.mailbox_size(pid)).sum()
+    }
+
+    /// Kills until nobody lives: an actor may start others before its own end.
     fn kill_all(&self) {
         let deadline = Instant::now() + KILL_LIMIT;
-        for pid in self.system.living().collect::<Vec<_>>() {
-            self.system.signal(pid, Signal::Kill);
-        }
-        while self.system.living().next().is_some() && Instant::now() < deadline {
+        let mut killed = HashSet::new();
+        loop {
+            let living: Vec<_> = self.system.living().collect();
+            if living.is_empty() || Instant::now() >= deadline {
+                return;
+            }
+            for pid in living.into_iter().filter(|pid| killed.insert(*pid)) {
+                self.system.signal(pid, Signal::Kill);
+            }
             thread::sleep(Duration::from_micros(200));
         }
     }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::remote::Claims;
 use super::{Event, EventSink};
-use crate::actor::{ExitReason, Signal, System};
+use crate::actor::{ExitReason, Signal, System, panic_text};
 use crate::pid::Pid;
 use crate::supervision::{Action, ChildId, Factory, Plan, Strategy};
 
@@ -70,8 +70,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Counts `pid` among the children until it ends. It has no factory, so it is not restarted
-    /// itself; with [`Strategy::RestartAll`] its end restarts the other `RestartAll` children, and
+    /// Counts `pid` among the children until it ends. Unless it is a child with a factory already, it
+    /// is not restarted itself; with [`Strategy::RestartAll`] its end restarts the other `RestartAll` children, and
     /// their restart ends it.
     ///
     /// # Errors
@@ -102,18 +102,17 @@ impl Supervisor {
         child
     }
 
-    pub(super) fn exited(self: &Arc<Self>, pid: Pid, reason: &ExitReason) {
+    /// Whether the actor that ended was a child.
+    pub(super) fn exited(self: &Arc<Self>, pid: Pid, reason: &ExitReason) -> bool {
         self.claims.release(pid);
         let mut state = self.lock();
-        if state.stopped {
-            return;
-        }
-        let supervised = state.plan.pids().contains(&pid);
+        let child = state.plan.child(pid);
         let actions = state.plan.exited(pid, Instant::now(), jitter());
         self.carry_out(state, actions);
-        if supervised {
+        if child == Some(true) {
             (self.events)(&Event::Restarting { pid, reason: reason.clone() });
         }
+        child.is_some()
     }
 
     /// Ends all supervision: nothing is restarted any more.
@@ -173,7 +172,7 @@ impl Supervisor {
 
     fn run_factory(self: &Arc<Self>, child: ChildId, factory: &Factory) {
         let made = catch_unwind(AssertUnwindSafe(|| factory()))
-            .unwrap_or_else(|_| Err("the factory panicked".to_owned()))
+            .unwrap_or_else(|panic| Err(format!("the factory panicked: {}", panic_text(panic))))
             .and_then(|pid| pid.ok_or_else(|| "the factory returned no PID".to_owned()))
             .and_then(|pid| match self.system.mark_supervised(pid) {
                 true => Ok(pid),

@@ -1,7 +1,6 @@
 //! A lane: actors that run only where someone calls [`Lane::run`], for example on the thread that
 //! holds a language's interpreter (D6).
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -9,7 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_queue::SegQueue;
 
 use super::Job;
-use crate::actor::{After, Ready, SliceLimits, System, run_slice};
+use crate::actor::{After, Ready, SliceLimits, System, run_slice, shielded};
 
 /// The longest slice of one actor of a lane.
 const SLICE: SliceLimits = SliceLimits { time: Duration::from_millis(1) };
@@ -20,27 +19,30 @@ pub struct Lane {
     id: u32,
     name: String,
     system: Weak<System>,
+    /// Futures of actors may use its timers and sockets here too.
+    io: tokio::runtime::Handle,
     ready: SegQueue<Ready>,
     jobs: SegQueue<Job>,
     /// Threads inside [`run`](Self::run).
     running: AtomicUsize,
-    /// Whether a driver sleeps in [`wait`](Self::wait); only then does a push take the lock.
-    asleep: AtomicBool,
+    /// Drivers asleep in [`wait`](Self::wait); a push takes the lock only if there are any.
+    asleep: AtomicUsize,
     woken: Mutex<bool>,
     bell: Condvar,
     closed: AtomicBool,
 }
 
 impl Lane {
-    pub(super) fn new(id: u32, name: &str, system: Weak<System>) -> Self {
+    pub(super) fn new(id: u32, name: &str, system: Weak<System>, io: tokio::runtime::Handle) -> Self {
         Self {
             id,
             name: name.to_owned(),
             system,
+            io,
             ready: SegQueue::new(),
             jobs: SegQueue::new(),
             running: AtomicUsize::new(0),
-            asleep: AtomicBool::new(false),
+            asleep: AtomicUsize::new(0),
             woken: Mutex::new(false),
             bell: Condvar::new(),
             closed: AtomicBool::new(false),
@@ -62,7 +64,7 @@ impl Lane {
     pub fn wait(&self, limit: Option<Duration>) -> bool {
         let deadline = limit.map(|limit| Instant::now() + limit);
         let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
-        self.asleep.store(true, Ordering::SeqCst);
+        self.asleep.fetch_add(1, Ordering::SeqCst);
         while !*woken && !self.has_work() && !self.is_closed() {
             woken = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
                 Some(Duration::ZERO) => break,
@@ -70,7 +72,7 @@ impl Lane {
                 None => self.bell.wait(woken).unwrap_or_else(PoisonError::into_inner),
             };
         }
-        self.asleep.store(false, Ordering::SeqCst);
+        self.asleep.fetch_sub(1, Ordering::SeqCst);
         *woken = false;
         self.has_work()
     }
@@ -79,14 +81,13 @@ impl Lane {
     /// is asked before each slice; a driver that was replaced says `false`. Returns the slices run.
     pub fn run(&self, cap: Duration, keep_going: impl Fn() -> bool) -> usize {
         let Some(system) = self.system.upgrade() else { return 0 };
+        let _context = self.io.enter();
         let began = Instant::now();
         self.running.fetch_add(1, Ordering::SeqCst);
         let mut slices = 0;
         while keep_going() {
             while let Some(job) = self.jobs.pop() {
-                if catch_unwind(AssertUnwindSafe(job)).is_err() {
-                    tracing::error!(target: "myrmidon.scheduler", lane = %self.name, "a job panicked");
-                }
+                shielded("a job", job);
             }
             let Some(ready) = self.ready.pop() else { break };
             if let After::Again(ready) = run_slice(ready, &system, SLICE) {
@@ -139,11 +140,11 @@ impl Lane {
         !self.ready.is_empty() || !self.jobs.is_empty()
     }
 
-    /// Wakes a driver that sleeps. The sleeper sets `asleep` before it looks for work, and the push
+    /// Wakes a driver that sleeps. The sleeper counts itself before it looks for work, and the push
     /// comes before this look, so one of the two sees the other.
     fn wake_sleeper(&self) {
         std::sync::atomic::fence(Ordering::SeqCst);
-        if self.asleep.load(Ordering::SeqCst) {
+        if self.asleep.load(Ordering::SeqCst) > 0 {
             drop(self.woken.lock().unwrap_or_else(PoisonError::into_inner));
             self.bell.notify_one();
         }

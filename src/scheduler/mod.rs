@@ -33,6 +33,7 @@ pub(crate) struct Scheduler {
     stealers: Vec<Stealer<Ready>>,
     idle: Idle,
     lanes: RwLock<Vec<Arc<Lane>>>,
+    io: tokio::runtime::Handle,
 }
 
 impl Scheduler {
@@ -55,6 +56,7 @@ impl Scheduler {
             stealers: queues.iter().map(crossbeam_deque::Worker::stealer).collect(),
             idle: Idle::new(queues.len()),
             lanes: RwLock::default(),
+            io: io.clone(),
         });
         let mut threads = Vec::with_capacity(queues.len());
         for (index, queue) in queues.into_iter().enumerate() {
@@ -79,7 +81,7 @@ impl Scheduler {
     pub(crate) fn open_lane(&self, name: &str, system: &Arc<System>) -> Arc<Lane> {
         let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
         let id = u32::try_from(lanes.len() + 1).expect("a handful of lanes");
-        let lane = Arc::new(Lane::new(id, name, Arc::downgrade(system)));
+        let lane = Arc::new(Lane::new(id, name, Arc::downgrade(system), self.io.clone()));
         lanes.push(lane.clone());
         lane
     }

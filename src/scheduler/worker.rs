@@ -1,14 +1,13 @@
 //! A worker thread: its own queue first, then the injector, then the others' queues, then sleep.
 
 use std::cell::{Cell, OnceCell};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
 use crossbeam_deque::{Steal, Worker as Queue};
 
-use super::Scheduler;
-use crate::actor::{After, Ready, System, run_slice};
+use super::{Job, Scheduler};
+use crate::actor::{After, Ready, System, run_slice, shielded};
 
 /// After so many slices a worker looks at the injector though its own queue is not empty. A prime,
 /// so that it does not fall into step with patterns of the load.
@@ -66,6 +65,21 @@ pub(super) fn spawn(
     })
 }
 
+impl Local {
+    fn has_lifo(&self) -> bool {
+        let lifo = self.lifo.take();
+        let full = lifo.is_some();
+        self.lifo.set(lifo);
+        full
+    }
+}
+
+/// What a worker does next.
+enum Work {
+    Actor(Ready),
+    Job(Job),
+}
+
 struct Worker<'a> {
     scheduler: &'a Arc<Scheduler>,
     system: &'a Arc<System>,
@@ -80,8 +94,21 @@ impl Worker<'_> {
         self.scheduler.idle.enter(self.index);
         while !self.scheduler.idle.is_stopped() {
             match self.next() {
-                Some(ready) => self.turn(ready),
+                Some(work) => self.work(work),
                 None => self.search_or_sleep(),
+            }
+        }
+    }
+
+    fn work(&mut self, work: Work) {
+        match work {
+            Work::Actor(ready) => self.turn(ready),
+            Work::Job(job) => {
+                shielded("a job", job);
+                // All of them, so that a busy worker's jobs do not wait for one turn each.
+                while let Some(job) = self.scheduler.jobs.pop() {
+                    shielded("a job", job);
+                }
             }
         }
     }
@@ -90,36 +117,38 @@ impl Worker<'_> {
         self.tick = self.tick.wrapping_add(1);
         if let After::Again(ready) = run_slice(ready, self.system, self.scheduler.limits) {
             self.local.queue.push(ready);
-            if self.local.queue.len() > 1 {
+            if self.local.queue.len() > 1 || self.local.has_lifo() {
                 self.scheduler.idle.notify();
             }
         }
     }
 
-    /// The next actor of this worker's own sources.
-    fn next(&mut self) -> Option<Ready> {
+    /// The next work of this worker's own sources.
+    fn next(&mut self) -> Option<Work> {
         if self.tick.is_multiple_of(INJECTOR_EVERY) {
             self.tick = self.tick.wrapping_add(1);
-            if let Some(ready) = self.take_from_outside() {
-                return Some(ready);
+            if let Some(work) = self.take_from_outside() {
+                return Some(work);
             }
         }
         if self.lifo_runs < LIFO_RUNS
             && let Some(ready) = self.local.lifo.take()
         {
             self.lifo_runs += 1;
-            return Some(ready);
+            return Some(Work::Actor(ready));
         }
         self.lifo_runs = 0;
-        self.local.queue.pop().or_else(|| self.local.lifo.take()).or_else(|| self.take_from_outside())
+        let own = self.local.queue.pop().or_else(|| self.local.lifo.take());
+        own.map(Work::Actor).or_else(|| self.take_from_outside())
     }
 
-    /// Runs waiting jobs and takes an actor from the injector.
-    fn take_from_outside(&self) -> Option<Ready> {
-        while let Some(job) = self.scheduler.jobs.pop() {
-            if catch_unwind(AssertUnwindSafe(job)).is_err() {
-                tracing::error!(target: "myrmidon.scheduler", "a job panicked");
+    /// Takes a job, or an actor from the injector.
+    fn take_from_outside(&self) -> Option<Work> {
+        if let Some(job) = self.scheduler.jobs.pop() {
+            if self.work_left() {
+                self.scheduler.idle.notify();
             }
+            return Some(Work::Job(job));
         }
         let first = self.scheduler.injector.pop()?;
         // A fair share at once, so that the injector is not fetched from one by one.
@@ -128,18 +157,21 @@ impl Worker<'_> {
             let Some(ready) = self.scheduler.injector.pop() else { break };
             self.local.queue.push(ready);
         }
-        if !self.scheduler.injector.is_empty() || self.local.queue.len() > 1 {
+        if !self.scheduler.injector.is_empty() || !self.local.queue.is_empty() {
             self.scheduler.idle.notify();
         }
-        Some(first)
+        Some(Work::Actor(first))
     }
 
     fn search_or_sleep(&mut self) {
         let mut searching = self.scheduler.idle.start_searching();
         loop {
-            if searching && let Some(ready) = self.steal().or_else(|| self.take_from_outside()) {
+            if searching
+                && let Some(work) = self.steal().map(Work::Actor).or_else(|| self.take_from_outside())
+            {
+                // Before the work, which may take long: others must be woken meanwhile.
                 self.scheduler.idle.found();
-                return self.turn(ready);
+                return self.work(work);
             }
             if self.scheduler.idle.is_stopped() {
                 return;

@@ -74,7 +74,7 @@ struct Group {
 
 impl Plan {
     /// Supervises `pid`; with `run_now` the factory runs at once and its actor becomes the child.
-    /// Registering a child again replaces its factory and strategy.
+    /// Registering a child again replaces its strategy, and its factory if there is a new one.
     pub(crate) fn supervise(
         &mut self,
         pid: Pid,
@@ -103,7 +103,8 @@ impl Plan {
         };
         let child = &mut self.children[index];
         child.strategy = strategy;
-        child.factory = factory;
+        // To watch a child that has a factory does not take the factory from it.
+        child.factory = factory.or(child.factory.take());
         if run_now && child.state == State::Up {
             return child.start().into_iter().collect();
         }
@@ -199,6 +200,12 @@ impl Plan {
     /// The PIDs of the children, in the order of registration.
     pub(crate) fn pids(&self) -> Vec<Pid> {
         self.children.iter().map(|child| child.pid).collect()
+    }
+
+    /// Whether `pid` is a child, and whether it has a factory.
+    pub(crate) fn child(&self, pid: Pid) -> Option<bool> {
+        let child = self.children.iter().find(|child| child.pid == pid)?;
+        Some(child.factory.is_some())
     }
 
     pub(crate) fn len(&self) -> usize {

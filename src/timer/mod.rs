@@ -11,11 +11,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::actor::System;
+use crate::actor::{System, discard};
 use crate::mailbox::Payload;
 use crate::pid::Pid;
 pub use queue::TimerId;
 use queue::{Due, Queue, Shot};
+
+/// Where the clock cannot count as far as a delay asks: thirty years.
+const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
 /// The timers of one runtime. A timer whose actor has ended is dropped when it is due.
 pub struct Timers {
@@ -58,7 +61,9 @@ impl Timers {
 
     /// Takes a timer back; `false` if it had gone off for the last time or was cancelled before.
     pub fn cancel(&self, timer: TimerId) -> bool {
-        self.shared.lock().queue.cancel(timer)
+        // The message is dropped here, after the lock: its drop may use the timers.
+        let cancelled = self.shared.lock().queue.cancel(timer);
+        cancelled.is_some()
     }
 
     /// Timers that wait.
@@ -79,7 +84,8 @@ impl Timers {
     fn add(&self, delay: Duration, pid: Pid, shot: Shot) -> TimerId {
         let mut state = self.shared.lock();
         let first = state.queue.next_due();
-        let at = Instant::now() + delay;
+        let now = Instant::now();
+        let at = now.checked_add(delay).unwrap_or(now + NEVER);
         let timer = state.queue.add(at, pid, shot);
         if !state.running && !state.stopped {
             state.running = self.start();
@@ -135,9 +141,11 @@ impl Shared {
     /// Sends a due message; whether the actor lives.
     fn fire(&self, due: &Due) -> bool {
         let Some(system) = self.system.upgrade() else { return false };
-        let alive = due.take_message().is_some_and(|message| system.send(due.pid(), message).is_ok());
+        let sent = due.take_message().map(|message| system.send(due.pid(), message));
+        let alive = matches!(sent, Some(Ok(())));
         if !alive {
             system.count_dead_letters(1);
+            discard(sent);
         }
         alive
     }

@@ -76,14 +76,13 @@ impl Queue {
         TimerId((u64::from(serial) << 32) | key as u64)
     }
 
-    pub(super) fn cancel(&mut self, timer: TimerId) -> bool {
+    /// Takes a timer out and returns what it would have done; `None` if it is past that.
+    pub(super) fn cancel(&mut self, timer: TimerId) -> Option<Shot> {
         let (key, serial) = ((timer.0 & 0xFFFF_FFFF) as usize, (timer.0 >> 32) as u32);
-        let Some(entry) = self.entries.get(key).filter(|entry| entry.serial == serial) else { return false };
-        let live = entry.shot.is_some();
-        let at = entry.at;
-        self.deadlines.remove(&(at, key));
-        self.entries.remove(key);
-        live
+        self.entries.get(key).filter(|entry| entry.serial == serial)?;
+        let entry = self.entries.remove(key);
+        self.deadlines.remove(&(entry.at, key));
+        entry.shot
     }
 
     pub(super) fn len(&self) -> usize {
@@ -173,15 +172,15 @@ mod tests {
     fn a_cancelled_timer_is_gone_even_while_it_fires() {
         let (mut queue, now) = (Queue::default(), Instant::now());
         let once = queue.add(now, pid(), Shot::Once(Payload::from("x")));
-        assert!(queue.cancel(once));
-        assert!(!queue.cancel(once));
+        assert!(queue.cancel(once).is_some());
+        assert!(queue.cancel(once).is_none());
         let every = queue.add(now, pid(), Shot::Every(ms(1), Bytes::new()));
         let due = queue.pop_due(now).unwrap();
-        assert!(queue.cancel(every));
+        assert!(queue.cancel(every).is_some());
         queue.rearm(due, now, true);
         assert_eq!(queue.next_due(), None);
         let again = queue.add(now, pid(), Shot::Once(Payload::from("y")));
         assert_ne!(again, every);
-        assert!(!queue.cancel(every));
+        assert!(queue.cancel(every).is_none());
     }
 }
