@@ -98,6 +98,17 @@ impl Worker<'_> {
                 None => self.search_or_sleep(),
             }
         }
+        self.finish();
+    }
+
+    /// One more turn for the actors that are left here. One that shut its own runtime down was
+    /// killed in the middle of its slice and has yet to end.
+    fn finish(&mut self) {
+        for _ in 0..=self.local.queue.len() {
+            if let Some(ready) = self.local.queue.pop().or_else(|| self.local.lifo.take()) {
+                self.turn(ready);
+            }
+        }
     }
 
     fn work(&mut self, work: Work) {
