@@ -1,7 +1,7 @@
 //! Who runs actors: worker threads that steal from each other, and lanes driven from outside.
 //!
 //! Fairness: an actor runs at most its budget of messages, or one slice of time, and goes to the
-//! back of its worker's queue; the injector is looked at every [`worker::INJECTOR_EVERY`] slices, so
+//! back of its worker's queue; the injector is looked at every `worker::INJECTOR_EVERY` slices, so
 //! an actor that is ready runs after at most the slices queued before it.
 
 mod idle;
