@@ -2,7 +2,7 @@
 
 use myrmidon::Pid;
 use myrmidon::node::{ListenError as CoreListenError, RemoteSendError, ResolveError};
-use myrmidon::transport::{AddrParseError, NodeAddr};
+use myrmidon::transport::{AddrParseError, NodeAddr, TransportError};
 use pyo3::prelude::*;
 
 use crate::actors::living;
@@ -25,6 +25,9 @@ impl Runtime {
         let bound = block_on(py, core.io(), async move { node.listen(&addr).await })?;
         bound.map(|bound| bound.to_string()).map_err(|error| match error {
             CoreListenError::Closed => RuntimeClosed::new_err(error.to_string()),
+            CoreListenError::Transport(TransportError::Bind { .. }) => {
+                ListenError::new_err(format!("{error}; choose another address, or port 0 for a free port"))
+            }
             _ => ListenError::new_err(error.to_string()),
         })
     }

@@ -53,7 +53,9 @@ where
     task.abort();
     match received? {
         Some(Some(value)) => Ok(value),
-        _ => Err(crate::errors::RuntimeClosed::new_err("the Runtime was shut down during the call")),
+        _ => Err(crate::errors::RuntimeClosed::new_err(
+            "the Runtime was shut down during the call: make a new one",
+        )),
     }
 }
 

@@ -112,3 +112,31 @@ def test_an_async_block_ends_the_runtime():
     rt, inbox = asyncio.run(main())
     assert rt.closed
     assert inbox == [b"x"]
+
+
+def test_shutdown_ends_what_is_awaited(make_runtime):
+    import socket
+
+    rt = make_runtime(request_timeout=1000.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        addr = "127.0.0.1:%d" % silent.getsockname()[1]
+
+        async def main():
+            task = asyncio.create_task(rt.resolve_remote_py(addr, "x"))
+            await asyncio.sleep(0)
+            await asyncio.get_running_loop().run_in_executor(None, rt.shutdown)
+            with pytest.raises((errors.RuntimeClosed, errors.NodeDown)):
+                await task
+
+        asyncio.run(asyncio.wait_for(main(), 20))
+
+
+def test_shutdown_ends_a_blocked_resolve(make_runtime):
+    import socket
+
+    rt = make_runtime(request_timeout=1000.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        addr = "127.0.0.1:%d" % silent.getsockname()[1]
+        threading.Timer(0.05, rt.shutdown).start()
+        with pytest.raises((errors.RuntimeClosed, errors.NodeDown)):
+            rt.resolve_remote(addr, "x")

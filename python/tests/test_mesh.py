@@ -82,7 +82,7 @@ def test_a_text_that_is_no_address_says_what_to_write(rt, addr):
 def test_listening_twice_on_one_address_is_an_os_error(make_runtime, transport):
     rt, other = make_runtime(transport), make_runtime(transport)
     addr = rt.listen("127.0.0.1:0")
-    with pytest.raises(errors.ListenError):
+    with pytest.raises(errors.ListenError, match="port 0"):
         other.listen(addr)
     with pytest.raises(OSError):
         other.listen(addr)
