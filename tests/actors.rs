@@ -340,6 +340,49 @@ fn async_handlers_run_one_after_another_and_a_kill_interrupts_them() {
     assert!(told.recv().is_err(), "the future was dropped, nothing more ran");
 }
 
+struct Tally {
+    sum: u64,
+    step: u64,
+    tell: std::sync::mpsc::SyncSender<u64>,
+}
+
+#[async_trait]
+impl AsyncActor for Tally {
+    type Msg = Bytes;
+
+    async fn handle(&mut self, _: Bytes, _: Pid) -> Flow {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        self.sum += self.step;
+        self.tell.send(self.sum).unwrap();
+        Flow::Continue
+    }
+
+    fn upgrade(&mut self, old: &mut dyn std::any::Any, _: u64) -> Result<(), String> {
+        if self.step == 0 {
+            return Err("a step of zero".to_owned());
+        }
+        self.sum = old.downcast_ref::<Self>().ok_or("other code")?.sum;
+        Ok(())
+    }
+}
+
+#[test]
+fn s40_async_actors_keep_their_state_across_a_swap_also_one_that_comes_while_they_wait() {
+    let rt = runtime();
+    let (tell, told) = sync_channel(10);
+    let code = |step| Tally { sum: 0, step, tell: tell.clone() };
+    let tally = rt.spawn_async(code(1), SpawnOptions::default());
+    tally.send(Bytes::new()).unwrap();
+    tally.hot_swap_async(code(10)).unwrap();
+    tally.send(Bytes::new()).unwrap();
+    tally.hot_swap_async(code(0)).unwrap();
+    tally.send(Bytes::new()).unwrap();
+    assert_eq!([next(&told), next(&told), next(&told)], [1, 11, 21]);
+    rt.rollback(tally.pid()).unwrap();
+    tally.send(Bytes::new()).unwrap();
+    assert_eq!(next(&told), 22, "the state came back with the old code");
+}
+
 #[test]
 fn a_panic_in_an_async_handler_is_an_exit_reason_too() {
     let rt = runtime();

@@ -69,6 +69,12 @@ pub trait AsyncActor: Sized + Send + 'static {
     fn codec() -> Option<Codec<Self::Msg>> {
         None
     }
+
+    /// As [`Actor::upgrade`].
+    fn upgrade(&mut self, old: &mut dyn Any, version: u64) -> Result<(), String> {
+        let _ = (old, version);
+        Ok(())
+    }
 }
 
 /// A typed handle to an actor of this runtime. Cheap to clone; holds nothing alive.
@@ -104,6 +110,14 @@ impl<M: Send + 'static> ActorRef<M> {
     /// If the actor has ended.
     pub fn hot_swap<A: Actor<Msg = M>>(&self, actor: A) -> Result<u64, SwapError> {
         self.system.hot_swap(self.pid, Box::new(SyncAdapter(actor)), false)
+    }
+
+    /// As [`hot_swap`](Self::hot_swap), with an actor whose handler may wait.
+    ///
+    /// # Errors
+    /// If the actor has ended.
+    pub fn hot_swap_async<A: AsyncActor<Msg = M>>(&self, actor: A) -> Result<u64, SwapError> {
+        self.system.hot_swap(self.pid, Box::new(AsyncAdapter::new(actor)), false)
     }
 }
 
@@ -167,6 +181,11 @@ impl<A> AsyncAdapter<A> {
     pub(crate) fn new(actor: A) -> Self {
         Self(Arc::new(Mutex::new(Some(actor))))
     }
+
+    /// The actor, unless a future has it.
+    fn at_home(&mut self) -> Option<&mut A> {
+        Arc::get_mut(&mut self.0)?.get_mut().unwrap_or_else(PoisonError::into_inner).as_mut()
+    }
 }
 
 impl<A: AsyncActor> Behaviour for AsyncAdapter<A> {
@@ -194,6 +213,17 @@ impl<A: AsyncActor> Behaviour for AsyncAdapter<A> {
 
     fn accepts_bytes(&self) -> bool {
         takes_bytes::<A::Msg>(A::codec().is_some())
+    }
+
+    fn state(&mut self) -> Option<&mut dyn Any> {
+        self.at_home().map(|actor| actor as &mut dyn Any)
+    }
+
+    fn upgrade(&mut self, old: Option<&mut dyn Any>, version: u64) -> Result<(), String> {
+        match (self.at_home(), old) {
+            (Some(actor), Some(old)) => actor.upgrade(old, version),
+            _ => Ok(()),
+        }
     }
 }
 
