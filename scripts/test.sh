@@ -9,6 +9,11 @@ export MYRMIDON_TEST_PYTHON=$python
 workspace=(--locked --workspace --exclude myrmidon-python)
 failed=0
 
+# One test is about optimised builds: does a panic of an actor still unwind?
+step release-node "build an optimised node" \
+    cargo build --locked --profile fast --package myrmidon-interop-tests --bin interop_node || failed=1
+export MYRMIDON_TEST_RELEASE_NODE=$root/target/fast/interop_node
+
 if cargo nextest --version >/dev/null 2>&1; then
     step rust "Rust tests and interop scenarios" cargo nextest run "${workspace[@]}" || failed=1
 else

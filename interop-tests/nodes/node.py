@@ -97,6 +97,22 @@ class Node:
         return str(told).lower()
 
 
+    def crash(self) -> str:
+        def fail(message: object) -> None:
+            raise ValueError("as ordered")
+
+        observer = self.rt.spawn_observed_handler()
+        failing = self.rt.spawn(fail)
+        self.rt.monitor(observer, failing)
+        self.rt.send(failing, b"fail")
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            for message in self.rt.get_messages(observer):
+                return " ".join(f"{message.reason}: {message.traceback}".split())
+            time.sleep(0.005)
+        raise TimeoutError("nobody told of the end")
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--transport", required=True)

@@ -69,6 +69,12 @@ impl Setup {
         }
     }
 
+    /// The same with another build of the Rust node.
+    #[must_use]
+    pub fn with_rust_node(self, rust_node: PathBuf) -> Self {
+        Self { rust_node, ..self }
+    }
+
     /// The same with nodes in these languages; `None`, with a line that says so, if Python is needed
     /// and not there.
     #[must_use]
@@ -246,6 +252,14 @@ impl Node {
     pub fn quit(mut self) -> bool {
         self.process.say("quit");
         self.process.exited().success()
+    }
+
+    /// Lets an actor of the node fail; the reason of its end.
+    ///
+    /// # Panics
+    /// If the node does not tell.
+    pub fn crash(&mut self) -> String {
+        self.ask("crash").unwrap_or_else(|error| panic!("no end was reported: {error}"))
     }
 
     fn ask(&mut self, command: &str) -> Result<String, String> {

@@ -26,6 +26,7 @@ macro_rules! between_nodes {
                 messaging: names_resolve_and_messages_flow_both_ways,
                     ten_thousand_messages_arrive_once_and_in_order, an_unknown_name_resolves_to_nothing,
                     heartbeats_are_answered, a_clean_end_loses_nothing, three_nodes_send_around_a_circle;
+                failing: a_failing_actor_ends_alone_and_its_reason_is_told;
                 swapping: a_hot_swap_under_remote_load_loses_nothing;
                 healing: a_killed_node_is_noticed_and_the_factory_reconnects,
                     a_node_that_is_back_at_once_is_found_again, a_pid_from_before_a_restart_reaches_nobody;
@@ -90,4 +91,17 @@ with_legacy_peers! {
 
 fn setup(kind: Kind) -> Setup {
     Setup::new(kind, env!("CARGO_BIN_EXE_interop_node"), env!("CARGO_TARGET_TMPDIR"))
+}
+
+/// S39 holds in an optimised build too, whose profile must unwind. `scripts/test.sh` builds one.
+#[test]
+fn a_release_build_survives_a_panicking_actor() {
+    let Some(node) = std::env::var_os("MYRMIDON_TEST_RELEASE_NODE") else {
+        println!(
+            "skipped: set MYRMIDON_TEST_RELEASE_NODE to an interop_node built with --profile fast or --release"
+        );
+        return;
+    };
+    let setup = setup(Kind::Tcp).with_rust_node(node.into());
+    scenario::failing::a_failing_actor_ends_alone_and_its_reason_is_told(&setup);
 }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::{self, BufRead, Write};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -78,6 +79,7 @@ impl Node {
             ["heal", addr, name] => self.heal(addr.parse()?, name.to_owned()),
             ["proxies"] => Ok(lock(&self.proxies).made.to_string()),
             ["tell", number] => self.tell(number.parse()?),
+            ["crash"] => self.crash(),
             _ => Err("no such command".into()),
         }
     }
@@ -90,6 +92,15 @@ impl Node {
             }
             Ok(String::new())
         })
+    }
+
+    /// Starts an actor that panics and returns the reason of its end.
+    fn crash(&self) -> Outcome<String> {
+        let (tell, told) = sync_channel(1);
+        let failing = self.rt.spawn_fn(|_, _| -> () { panic!("as ordered") });
+        self.rt.on_exit(failing, move |reason| tell.send(reason.to_string()).unwrap_or(()));
+        self.rt.send(failing, "fail")?;
+        Ok(told.recv_timeout(Duration::from_secs(10))?)
     }
 
     /// The factory of the documented example: it finds the name, monitors it and makes a proxy.
