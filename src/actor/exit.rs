@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::cell::{BondTables, Cell};
 use super::signal::{Envelope, ExitSignal, Signal, Watcher};
 use super::signals::tell_watcher;
-use super::slot::{Ready, flag};
+use super::slot::{Ready, Slot, flag};
 use super::{ExitReason, System, discard, shielded};
 use crate::mailbox::{Chain, NodeRun};
 use crate::pid::Pid;
@@ -48,7 +48,7 @@ pub(super) fn exit(mut ready: Ready, mut cell: Box<Cell>, system: &Arc<System>, 
     let flags = ready.slot().flags.load(Ordering::Acquire);
 
     let mut bonds = cell.bonds.take();
-    collect_late(system, pid, rest, &mut bonds, &reason);
+    collect_late(system, pid, ready.slot(), rest, &mut bonds, &reason);
     let watched = bonds.watchers.iter().any(|(_, watcher)| matches!(watcher, Watcher::Actor(_)));
     let notice = ExitNotice {
         pid,
@@ -83,6 +83,7 @@ fn last_call(cell: &mut Cell, reason: &ExitReason) {
 fn collect_late(
     system: &Arc<System>,
     pid: Pid,
+    slot: &Slot,
     mut rest: Chain<Envelope>,
     bonds: &mut BondTables,
     reason: &ExitReason,
@@ -90,6 +91,9 @@ fn collect_late(
     let mut run = NodeRun::new();
     while let Some(node) = rest.pop() {
         let (generation, envelope) = node.open(&mut run);
+        if matches!(envelope, Envelope::User(_)) {
+            slot.count_taken();
+        }
         let target = Pid::new(generation, pid.index()).unwrap_or(pid);
         match envelope {
             Envelope::Urgent(signal) if target == pid => match *signal {

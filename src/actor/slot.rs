@@ -31,9 +31,10 @@ pub(crate) struct Slot {
     /// The generation of the actor that lives here, or of the next one.
     generation: AtomicU32,
     pub(super) flags: AtomicU32,
-    /// User messages pushed so far; wraps.
+    /// User messages pushed so far, for whichever actor; wraps.
     pushed: AtomicU32,
-    /// User messages taken out of the mailbox so far; wraps, written by the owner only.
+    /// User messages taken out so far, handled or not; wraps, written by the owner only. Neither
+    /// count starts anew with an actor, because a push for the last one may still be on its way.
     taken: AtomicU32,
     /// The lane that runs the actor; 0 = the scheduler's workers.
     lane: AtomicU32,
@@ -92,7 +93,7 @@ impl Slot {
     }
 
     /// User messages in the mailbox. A message that raced with the end of an earlier actor in this
-    /// slot can make the count wrong by one for as long as the later actor lives; it is never negative.
+    /// slot can make the count wrong by one for a moment; it is never negative.
     pub(super) fn queued(&self) -> usize {
         let queued = self.pushed.load(Ordering::Relaxed).wrapping_sub(self.taken.load(Ordering::Relaxed));
         queued.cast_signed().max(0).unsigned_abs() as usize
@@ -145,8 +146,6 @@ impl Slot {
         debug_assert!(self.is_free());
         self.flags.store(flags, Ordering::Relaxed);
         self.lane.store(lane, Ordering::Relaxed);
-        self.pushed.store(0, Ordering::Relaxed);
-        self.taken.store(0, Ordering::Relaxed);
         self.version.store(1, Ordering::Relaxed);
         let mut ready = Ready { slot: self };
         *ready.cell_mut() = Some(cell);
