@@ -1,7 +1,7 @@
 //! Myrmidon: a distributed actor runtime with the BEAM's concurrency model.
 //!
 //! The folders mirror the modules; each may use only those before it:
-//! `pid, error, config → wire → transport → mailbox → actor → scheduler →
+//! `sync → pid, error, config → wire → transport → mailbox → actor → scheduler →
 //! (supervision, registry, timer, buffer) → node → runtime`.
 #![deny(unsafe_code)]
 
@@ -16,6 +16,7 @@ pub mod registry;
 pub mod runtime;
 pub mod scheduler;
 pub mod supervision;
+mod sync;
 pub mod timer;
 pub mod transport;
 pub mod wire;

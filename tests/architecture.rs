@@ -37,6 +37,7 @@ const NOT_IN_THE_CORE: &[&str] =
 /// The modules of the core, lowest first. Those of one row are siblings: they may use each other's
 /// row and every row above it.
 const MODULES: &[&[&str]] = &[
+    &["sync"],
     &["pid", "error", "config"],
     &["wire"],
     &["transport"],
@@ -186,13 +187,18 @@ fn without_tests(source: &str) -> &str {
     source.split("#[cfg(test)]\nmod ").next().expect("split yields at least one part")
 }
 
+/// A test module in a file of its own: `tests.rs`, `loom_tests.rs`.
+fn is_test(path: &Path) -> bool {
+    path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("tests"))
+}
+
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a readable folder") {
         let path = entry.expect("a readable entry").path();
         if path.is_dir() && !path.ends_with("tests") {
             found.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !is_test(&path) {
             found.push(path);
         }
     }

@@ -144,7 +144,7 @@ fn has_extension(file: &Path, wanted: &str) -> bool {
 
 fn is_test(file: &Path) -> bool {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-    file.iter().any(|part| part == "tests") || stem == "tests" || stem.starts_with("test_")
+    file.iter().any(|part| part == "tests") || stem.ends_with("tests") || stem.starts_with("test_")
 }
 
 fn allows_unsafe(file: &Path) -> bool {

@@ -17,6 +17,8 @@ mod cell;
 mod context;
 mod exit;
 mod guard;
+#[cfg(all(test, myrmidon_loom))]
+mod loom_tests;
 mod observed;
 mod parked;
 mod reason;

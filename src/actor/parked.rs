@@ -1,12 +1,12 @@
 //! A handler that waits: one future per actor, woken through the actor's own inbox.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 
 use super::{Flow, Signal, System};
 use crate::pid::Pid;
+use crate::sync::{AtomicBool, Ordering};
 
 /// The rest of a message's handling. It resolves to what the actor does next.
 pub type ParkedFuture = Pin<Box<dyn Future<Output = Flow> + Send>>;

@@ -1,13 +1,11 @@
 //! A slot: the fixed place of an actor that senders see, and the token of the one who may run it.
 #![allow(unsafe_code, reason = "the owner token guards an UnsafeCell; every block says why it is sound")]
 
-use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
 use super::cell::Cell;
 use super::signal::{Envelope, Signal};
 use crate::mailbox::{Chain, Inbox, Node, Push};
 use crate::pid::{Pid, RESERVED_GENERATION};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, UnsafeCell};
 
 /// Bits of [`Slot::flags`].
 pub(super) mod flag {

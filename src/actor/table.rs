@@ -1,15 +1,13 @@
 //! The slots of one runtime: chunks that never move, found by index without a lock.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-
-use crossbeam_queue::SegQueue;
 
 use super::slot::Slot;
 use crate::pid::{Pid, RESERVED_GENERATION};
+use crate::sync::{self, AtomicU32, Ordering, SegQueue};
 
-/// Chunk `k` holds `1024 << k` slots.
-const FIRST: u32 = 1024;
+/// Chunk `k` holds `FIRST << k` slots.
+const FIRST: u32 = if sync::MODEL { 1 } else { 1024 };
 const CHUNKS: usize = 22;
 
 type Chunk = &'static [Slot];

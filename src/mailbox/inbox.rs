@@ -12,9 +12,9 @@
 use std::marker::PhantomData;
 use std::mem;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::node_pool::{self, NODE_SIZE, NodeRun};
+use crate::sync::{AtomicPtr, Ordering};
 
 /// One message on its way: the generation it is meant for, and its content.
 ///
@@ -95,7 +95,7 @@ unsafe impl<T: Send> Send for Inbox<T> {}
 
 impl<T> Inbox<T> {
     /// A closed inbox.
-    pub(crate) const fn closed() -> Self {
+    pub(crate) fn closed() -> Self {
         Self { head: AtomicPtr::new(closed()), owns: PhantomData }
     }
 

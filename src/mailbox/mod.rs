@@ -1,6 +1,8 @@
 //! Mailboxes: the payload, the pool of message nodes, and the one-word inbox.
 
 mod inbox;
+#[cfg(all(test, myrmidon_loom))]
+mod loom_tests;
 mod node_pool;
 mod payload;
 

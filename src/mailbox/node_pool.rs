@@ -10,21 +10,24 @@
 //! chunk.
 #![allow(unsafe_code, reason = "the node pool owns raw chunks; every block says why it is sound")]
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::{Layout, handle_alloc_error};
 use std::cell::{Cell, RefCell};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::sync::{self, AtomicU32, Ordering, Witness, alloc, dealloc, thread_local};
 
 /// Size and alignment of a node.
 pub(super) const NODE_SIZE: usize = 64;
-const CHUNK_SIZE: usize = 4096;
+const CHUNK_SIZE: usize = if sync::MODEL { 4 * NODE_SIZE } else { 4096 };
 /// The first node's place holds the header.
 const NODES: u32 = (CHUNK_SIZE / NODE_SIZE - 1) as u32;
 /// Empty chunks that a thread keeps for its next sends.
-const SPARES: usize = 16;
+const SPARES: usize = if sync::MODEL { 1 } else { 16 };
 
 struct Header {
     outstanding: AtomicU32,
+    /// Stands for the memory of the whole chunk.
+    memory: Witness,
 }
 
 type Chunk = NonNull<Header>;
@@ -63,6 +66,8 @@ impl NodeRun {
             self.chunk = chunk;
         }
         self.count += 1;
+        // SAFETY: this node keeps its chunk alive until the flush.
+        unsafe { (*chunk).memory.shared() };
     }
 
     /// Gives the open run back. Called at the latest when a slice ends, so that an idle receiver
@@ -138,7 +143,7 @@ fn new_chunk() -> Chunk {
     let memory = unsafe { alloc(layout()) };
     let Some(chunk) = NonNull::new(memory.cast::<Header>()) else { handle_alloc_error(layout()) };
     // SAFETY: the memory is ours, large enough and aligned.
-    unsafe { chunk.write(Header { outstanding: AtomicU32::new(NODES) }) };
+    unsafe { chunk.write(Header { outstanding: AtomicU32::new(NODES), memory: Witness::new() }) };
     chunk
 }
 
@@ -148,8 +153,12 @@ fn free_chunk(chunk: Chunk) {
 }
 
 fn node_at(chunk: Chunk, index: u32) -> NonNull<u8> {
-    // SAFETY: index is in 1..=NODES, so the node lies inside the chunk.
-    unsafe { chunk.cast::<u8>().add(index as usize * NODE_SIZE) }
+    // SAFETY: the node is counted, so the chunk is alive; index is in 1..=NODES, so the node lies
+    // inside the chunk.
+    unsafe {
+        chunk.as_ref().memory.shared();
+        chunk.cast::<u8>().add(index as usize * NODE_SIZE)
+    }
 }
 
 fn release(chunk: Chunk, count: u32) {
@@ -163,6 +172,8 @@ fn release(chunk: Chunk, count: u32) {
 }
 
 fn recycle(chunk: Chunk) {
+    // SAFETY: the chunk is not freed yet, and nobody else knows of it any more.
+    unsafe { chunk.as_ref() }.memory.exclusive();
     let kept = OPEN.try_with(|open| {
         let mut spares = open.spares.borrow_mut();
         let room = spares.len() < SPARES;
@@ -171,7 +182,7 @@ fn recycle(chunk: Chunk) {
         }
         room
     });
-    if kept != Ok(true) {
+    if !kept.unwrap_or(false) {
         free_chunk(chunk);
     }
 }

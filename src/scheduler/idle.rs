@@ -5,9 +5,9 @@
 //! sleep first says so, then looks once more: with the fences here and in `notify` either the pusher
 //! sees the sleeper or the sleeper sees the push.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::{self, Thread};
+use std::sync::{OnceLock, PoisonError};
+
+use crate::sync::{self, AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, Thread, fence};
 
 pub(super) struct Idle {
     sleepers: Mutex<Vec<usize>>,
@@ -21,6 +21,7 @@ pub(super) struct Idle {
 #[derive(Default)]
 struct Bed {
     thread: OnceLock<Thread>,
+    /// Set by the one who took the worker off the list, cleared by the worker.
     woken: AtomicBool,
 }
 
@@ -37,7 +38,7 @@ impl Idle {
 
     /// Called once by each worker, on its thread, before it first sleeps.
     pub(super) fn enter(&self, worker: usize) {
-        let _ = self.workers[worker].thread.set(thread::current());
+        let _ = self.workers[worker].thread.set(sync::current());
     }
 
     pub(super) fn is_stopped(&self) -> bool {
@@ -90,9 +91,10 @@ impl Idle {
             return false;
         }
         let bed = &self.workers[worker];
-        while !bed.woken.swap(false, Ordering::AcqRel) {
-            thread::park();
+        while !bed.woken.load(Ordering::Acquire) {
+            sync::park();
         }
+        bed.woken.store(false, Ordering::Relaxed);
         true
     }
 

@@ -1,14 +1,12 @@
 //! A lane: actors that run only where someone calls [`Lane::run`], for example on the thread that
 //! holds a language's interpreter (D6).
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError, Weak};
+use std::sync::{PoisonError, Weak};
 use std::time::{Duration, Instant};
-
-use crossbeam_queue::SegQueue;
 
 use super::Job;
 use crate::actor::{After, Ready, SliceLimits, System, run_slice, shielded};
+use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, SegQueue, fence};
 
 /// The longest slice of one actor of a lane.
 const SLICE: SliceLimits = SliceLimits { time: Duration::from_millis(1) };
@@ -65,6 +63,7 @@ impl Lane {
         let deadline = limit.map(|limit| Instant::now() + limit);
         let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
         self.asleep.fetch_add(1, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         while !*woken && !self.has_work() && !self.is_closed() {
             woken = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
                 Some(Duration::ZERO) => break,
@@ -141,10 +140,10 @@ impl Lane {
     }
 
     /// Wakes a driver that sleeps. The sleeper counts itself before it looks for work, and the push
-    /// comes before this look, so one of the two sees the other.
+    /// comes before this look, so with a fence on each side one of the two sees the other.
     fn wake_sleeper(&self) {
-        std::sync::atomic::fence(Ordering::SeqCst);
-        if self.asleep.load(Ordering::SeqCst) > 0 {
+        fence(Ordering::SeqCst);
+        if self.asleep.load(Ordering::Relaxed) > 0 {
             drop(self.woken.lock().unwrap_or_else(PoisonError::into_inner));
             self.bell.notify_one();
         }

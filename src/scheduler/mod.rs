@@ -6,6 +6,8 @@
 
 mod idle;
 mod lane;
+#[cfg(all(test, myrmidon_loom))]
+mod loom_tests;
 mod worker;
 
 use std::sync::{Arc, PoisonError, RwLock};

@@ -1,0 +1,165 @@
+//! Models of the slot and of parked futures, through real turns of real actors: whoever wakes an
+//! actor runs it on its own thread.
+//!
+//! Left out: actors take `Arc`, `OnceLock` and locks on their own books from the standard library.
+#![allow(clippy::unwrap_used, reason = "tests, whose threads loom switches itself")]
+
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use loom::sync::atomic::{AtomicU32, Ordering};
+use loom::thread;
+
+use super::{
+    After, Behaviour, Context, ExitHook, ExitNotice, ExitReason, Flow, Ready, Schedule, SliceLimits,
+    SpawnOptions, System, SystemHooks, run_slice,
+};
+use crate::mailbox::Payload;
+use crate::pid::Pid;
+
+/// Runs an actor where it is woken.
+struct AtOnce(Weak<System>);
+
+impl Schedule for AtOnce {
+    fn schedule(&self, mut ready: Ready) {
+        let system = self.0.upgrade().expect("models keep their system");
+        let limits = SliceLimits { time: Duration::MAX };
+        while let After::Again(again) = run_slice(ready, &system, limits) {
+            ready = again;
+        }
+    }
+}
+
+struct NoHooks;
+
+impl ExitHook for NoHooks {
+    fn release(&self, _: &ExitNotice<'_>) {}
+    fn ended(&self, _: &ExitNotice<'_>) {}
+}
+
+impl SystemHooks for NoHooks {
+    fn swap_failed(&self, _: Pid, _: u64, _: &str) {}
+}
+
+/// A system that is never dropped: its slots would serve the next run of the model, where loom does
+/// not know their atomics.
+fn system() -> &'static Arc<System> {
+    let system = Arc::new(System::new(10).unwrap());
+    system.connect(Box::new(AtOnce(Arc::downgrade(&system))), Box::new(NoHooks));
+    Box::leak(Box::new(system))
+}
+
+/// What an actor was sent.
+type Record = Arc<Mutex<Vec<Payload>>>;
+
+struct Recorder(Record);
+
+impl Behaviour for Recorder {
+    fn handle(&mut self, message: Payload, _: &mut Context<'_>) -> Flow {
+        let parks = matches!(&message, Payload::Bytes(text) if text == "park");
+        self.0.lock().unwrap().push(message);
+        if parks { Flow::Park(Box::pin(std::future::pending())) } else { Flow::Continue }
+    }
+}
+
+fn spawn_recorder(system: &Arc<System>) -> (Pid, Record) {
+    let record = Record::default();
+    (system.spawn(Box::new(Recorder(record.clone())), SpawnOptions::default()), record)
+}
+
+fn texts(record: &Record) -> Vec<String> {
+    let record = record.lock().unwrap();
+    record.iter().map(|payload| format!("{payload:?}")).collect()
+}
+
+#[test]
+fn a_message_for_the_dead_never_reaches_the_next_actor_of_the_slot() {
+    let reused = Arc::new(Mutex::new([0_u32; 3]));
+    let seen = reused.clone();
+    loom::model(move || {
+        let system = system();
+        let (first, old) = spawn_recorder(system);
+        let sender = thread::spawn(move || system.send(first, Payload::from("old")).is_err());
+        system.exit(first, None, ExitReason::Kill);
+        let (second, new) = spawn_recorder(system);
+        system.send(second, Payload::from("new")).unwrap();
+        let returned = sender.join().unwrap();
+
+        assert_eq!(texts(&new), [r#"Bytes(b"new")"#]);
+        let (handled, dead) = (texts(&old).len(), system.dead_letters());
+        assert_eq!(handled as u64 + dead + u64::from(returned), 1);
+        if first.index() == second.index() {
+            let which = if handled == 1 {
+                0
+            } else if returned {
+                1
+            } else {
+                2
+            };
+            seen.lock().unwrap()[which] += 1;
+        }
+        check_count(system, second);
+    });
+    // Handled by the first, handed back, and discarded by the second or at the end of the first.
+    assert!(reused.lock().unwrap().iter().all(|times| *times > 0), "{reused:?}");
+}
+
+/// The mailbox counts right again after messages that raced with the end of another actor.
+fn check_count(system: &Arc<System>, idle: Pid) {
+    for text in ["park", "queued"] {
+        system.send(idle, Payload::from(text)).unwrap();
+    }
+    assert_eq!(system.mailbox_size(idle), Some(1));
+    system.exit(idle, None, ExitReason::Kill);
+}
+
+/// Parks until a step is reached.
+struct Waiter(Arc<Steps>);
+
+#[derive(Default)]
+struct Steps {
+    reached: AtomicU32,
+    waker: loom::sync::Mutex<Option<Waker>>,
+}
+
+impl Steps {
+    /// Goes one step on and wakes who waits.
+    fn step(&self) {
+        self.reached.fetch_add(1, Ordering::Release);
+        let waker = self.waker.lock().unwrap().clone();
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    async fn reach(self: Arc<Self>, step: u32) -> Flow {
+        let mut first = true;
+        std::future::poll_fn(|cx| {
+            // Once only: later polls must see the step by the order that a wake gives, not the lock's.
+            if std::mem::take(&mut first) {
+                *self.waker.lock().unwrap() = Some(cx.waker().clone());
+            }
+            if self.reached.load(Ordering::Acquire) < step { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+        Flow::Stop(ExitReason::Normal)
+    }
+}
+
+impl Behaviour for Waiter {
+    fn handle(&mut self, _: Payload, _: &mut Context<'_>) -> Flow {
+        Flow::Park(Box::pin(self.0.clone().reach(2)))
+    }
+}
+
+#[test]
+fn a_parked_actor_is_polled_after_its_last_wake() {
+    loom::model(|| {
+        let system = system();
+        let steps = Arc::new(Steps::default());
+        let pid = system.spawn(Box::new(Waiter(steps.clone())), SpawnOptions::default());
+        let waker = thread::spawn(move || (0..2).for_each(|_| steps.step()));
+        system.send(pid, Payload::from("park")).unwrap();
+        waker.join().unwrap();
+        assert!(!system.is_alive(pid));
+    });
+}

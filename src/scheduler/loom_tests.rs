@@ -1,0 +1,173 @@
+//! Models of sleeping and waking: if a wake-up is lost, loom finds threads that wait for ever.
+//!
+//! Left out: the queues of the workers, in whose place is a counter that promises no more than they
+//! do, and the order that loom's mutexes give, which is stronger than that of real ones.
+#![allow(clippy::unwrap_used, reason = "tests, whose threads loom switches itself")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use loom::thread;
+use tokio::runtime::Handle;
+
+use super::idle::Idle;
+use super::lane::Lane;
+use crate::actor::System;
+use crate::sync::SegQueue;
+
+/// Two workers that look for work and sleep as real ones do.
+struct Workers {
+    idle: Idle,
+    work: SegQueue<()>,
+    /// Stop when so much is done.
+    jobs: usize,
+    done: AtomicUsize,
+}
+
+impl Workers {
+    fn start(jobs: usize) -> (Arc<Self>, [thread::JoinHandle<()>; 2]) {
+        let (work, done) = (SegQueue::new(), AtomicUsize::new(0));
+        let workers = Arc::new(Self { idle: Idle::new(2), work, jobs, done });
+        let threads = [0, 1].map(|index| {
+            let workers = workers.clone();
+            thread::spawn(move || workers.run(index))
+        });
+        (workers, threads)
+    }
+
+    fn push(&self) {
+        self.work.push(());
+        self.idle.notify();
+    }
+
+    fn run(&self, index: usize) {
+        self.idle.enter(index);
+        while !self.idle.is_stopped() {
+            match self.work.pop() {
+                Some(()) => self.finish_one(),
+                None => self.search_or_sleep(index),
+            }
+        }
+    }
+
+    fn search_or_sleep(&self, index: usize) {
+        let mut searching = self.idle.start_searching();
+        loop {
+            if searching && self.work.pop().is_some() {
+                self.idle.found();
+                return self.finish_one();
+            }
+            if self.idle.is_stopped() || !self.idle.sleep(index, searching, || !self.work.is_empty()) {
+                return;
+            }
+            searching = true;
+        }
+    }
+
+    fn finish_one(&self) {
+        if self.done.fetch_add(1, Ordering::SeqCst) + 1 == self.jobs {
+            self.idle.stop();
+        }
+    }
+}
+
+#[test]
+fn work_pushed_while_workers_go_to_sleep_is_done() {
+    loom::model(|| {
+        let (workers, threads) = Workers::start(1);
+        workers.push();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(workers.done.load(Ordering::SeqCst), 1);
+    });
+}
+
+#[test]
+fn work_pushed_one_after_another_is_done() {
+    let mut small = loom::model::Builder::new();
+    small.preemption_bound = Some(1);
+    small.check(|| {
+        let (workers, threads) = Workers::start(2);
+        workers.push();
+        workers.push();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(workers.done.load(Ordering::SeqCst), 2);
+    });
+}
+
+#[test]
+fn a_stop_wakes_every_worker() {
+    loom::model(|| {
+        let (workers, threads) = Workers::start(1);
+        workers.idle.stop();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+}
+
+/// Runs a model with a context for futures, which is made outside of it.
+fn model_with_io(model: impl Fn(Handle) + Send + Sync + 'static) {
+    let io = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let handle = io.handle().clone();
+    loom::model(move || model(handle.clone()));
+}
+
+#[test]
+fn a_driver_that_goes_to_wait_sees_every_job() {
+    model_with_io(|io| {
+        let system = Arc::new(System::new(1).unwrap());
+        let lane = Arc::new(Lane::new(1, "main", Arc::downgrade(&system), io));
+        let done = Arc::new(AtomicUsize::new(0));
+        let pushers = [(); 2].map(|()| {
+            let (lane, done) = (lane.clone(), done.clone());
+            thread::spawn(move || lane.submit(Box::new(move || _ = done.fetch_add(1, Ordering::SeqCst))))
+        });
+        while done.load(Ordering::SeqCst) < 2 {
+            lane.wait(None);
+            lane.run(Duration::MAX, || true);
+        }
+        pushers.into_iter().for_each(|pusher| pusher.join().unwrap());
+    });
+}
+
+#[test]
+fn a_driver_that_leaves_does_not_hide_another() {
+    model_with_io(|io| {
+        let system = Arc::new(System::new(1).unwrap());
+        let lane = Arc::new(Lane::new(1, "main", Arc::downgrade(&system), io));
+        // Loom runs its threads on one real thread, which can be in the context only once.
+        let seat = Arc::new(loom::sync::Mutex::new(()));
+        let other_seat = seat.clone();
+        let [leaving, staying] = [lane.clone(), lane.clone()];
+        let leaving = thread::spawn(move || {
+            if leaving.wait(None) {
+                let _seat = seat.lock().unwrap();
+                leaving.run(Duration::MAX, || true);
+            }
+        });
+        let staying = thread::spawn(move || {
+            while !staying.is_closed() {
+                staying.wait(None);
+                let _seat = other_seat.lock().unwrap();
+                staying.run(Duration::MAX, || true);
+            }
+        });
+        lane.wake();
+        let closing = lane.clone();
+        lane.submit(Box::new(move || closing.close()));
+        leaving.join().unwrap();
+        staying.join().unwrap();
+    });
+}
+
+#[test]
+fn a_wake_and_a_close_end_the_wait() {
+    for end in [Lane::wake, Lane::close] {
+        model_with_io(move |io| {
+            let lane = Arc::new(Lane::new(1, "main", Weak::new(), io));
+            let other = lane.clone();
+            let waker = thread::spawn(move || end(&other));
+            assert!(!lane.wait(None));
+            waker.join().unwrap();
+        });
+    }
+}
