@@ -15,6 +15,7 @@ const UNSAFE: &[&str] = &[
     "src/actor/slot.rs",
     "src/actor/table.rs",
     "python/src/buffer.rs",
+    "python/src/call.rs",
 ];
 
 const SECRETS: &[&str] = &["pem", "key", "crt", "csr", "p12", "der"];
