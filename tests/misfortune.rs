@@ -180,6 +180,35 @@ fn a_future_that_panics_when_dropped_ends_no_worker() {
     assert_works(&rt);
 }
 
+#[test]
+fn a_handler_may_stop_another_actor_and_wait_for_its_end() {
+    let rt = runtime();
+    let (child, _told) = echo(&rt, "");
+    let (tell, told) = sync_channel(1);
+    let inside = rt.clone();
+    let parent = rt.spawn_fn(move |_, _| {
+        inside.stop(child);
+        tell.send(inside.join(child, Some(DEADLINE))).unwrap();
+    });
+    rt.send(parent, "go").unwrap();
+    assert_eq!(told.recv_timeout(Duration::from_secs(5)).expect("no deadlock"), Ok(ExitReason::Normal));
+}
+
+#[test]
+fn a_handler_that_waits_for_an_answer_does_not_keep_the_question() {
+    let rt = runtime();
+    let (answer, answers) = sync_channel(1);
+    let other = rt.spawn_fn(move |_, _| answer.send(()).unwrap());
+    let (tell, told) = sync_channel(1);
+    let answers = Mutex::new(answers);
+    let asking = rt.spawn_fn(move |_, cx: &mut Context<'_>| {
+        cx.send(other, "question").unwrap();
+        tell.send(answers.lock().unwrap().recv_timeout(DEADLINE).is_ok()).unwrap();
+    });
+    rt.send(asking, "go").unwrap();
+    assert!(told.recv_timeout(Duration::from_secs(5)).expect("no deadlock"));
+}
+
 /// Answers every PONG with a ping of its own to itself.
 struct Restless(Runtime, Arc<AtomicBool>);
 

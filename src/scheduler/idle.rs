@@ -4,10 +4,17 @@
 //! will find it; a searcher that finds work and was the last wakes the next. A worker that goes to
 //! sleep first says so, then looks once more: with the fences here and in `notify` either the pusher
 //! sees the sleeper or the sleeper sees the push.
+//!
+//! While some workers sleep and others do not, one sleeper is the watchman: it gets up every
+//! [`PATROL`] and looks whether a busy worker is held up and keeps something from the others.
 
 use std::sync::{OnceLock, PoisonError};
+use std::time::Duration;
 
 use crate::sync::{self, AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, Thread, fence};
+
+/// The time between two looks at the busy.
+const PATROL: Duration = Duration::from_millis(5);
 
 pub(super) struct Idle {
     sleepers: Mutex<Vec<usize>>,
@@ -15,6 +22,8 @@ pub(super) struct Idle {
     asleep: AtomicUsize,
     searching: AtomicUsize,
     stopped: AtomicBool,
+    /// Whether there is a watchman.
+    watched: AtomicBool,
     workers: Vec<Bed>,
 }
 
@@ -32,6 +41,7 @@ impl Idle {
             asleep: AtomicUsize::new(0),
             searching: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
             workers: (0..workers).map(|_| Bed::default()).collect(),
         }
     }
@@ -76,8 +86,27 @@ impl Idle {
     }
 
     /// Sleeps until woken. `work_left` is asked once more after the worker has been listed as
-    /// asleep. Returns whether the worker wakes as a searcher.
-    pub(super) fn sleep(&self, worker: usize, searching: bool, work_left: impl Fn() -> bool) -> bool {
+    /// asleep; `patrol` from time to time, if this worker is the watchman, whether it has found
+    /// something to do. Returns whether the worker wakes as a searcher.
+    pub(super) fn sleep(
+        &self,
+        worker: usize,
+        searching: bool,
+        work_left: impl Fn() -> bool,
+        patrol: impl FnMut() -> bool,
+    ) -> bool {
+        let woken = self.lie_down(worker, searching, work_left, patrol);
+        self.appoint();
+        woken
+    }
+
+    fn lie_down(
+        &self,
+        worker: usize,
+        searching: bool,
+        work_left: impl Fn() -> bool,
+        mut patrol: impl FnMut() -> bool,
+    ) -> bool {
         if searching {
             self.searching.fetch_sub(1, Ordering::SeqCst);
         }
@@ -92,10 +121,29 @@ impl Idle {
         }
         let bed = &self.workers[worker];
         while !bed.woken.load(Ordering::Acquire) {
-            sync::park();
+            if self.all_asleep() || self.watched.swap(true, Ordering::SeqCst) {
+                sync::park();
+                continue;
+            }
+            sync::park_timeout(PATROL);
+            self.watched.store(false, Ordering::SeqCst);
+            if patrol() && self.rise(worker) {
+                return false;
+            }
         }
         bed.woken.store(false, Ordering::Relaxed);
         true
+    }
+
+    /// Has a sleeper see whether it must be the watchman, now that one has got up.
+    fn appoint(&self) {
+        if self.watched.load(Ordering::SeqCst) {
+            return;
+        }
+        let sleeper = self.lock().first().copied();
+        if let Some(thread) = sleeper.and_then(|sleeper| self.workers[sleeper].thread.get()) {
+            thread.unpark();
+        }
     }
 
     pub(super) fn stop(&self) {

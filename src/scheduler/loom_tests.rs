@@ -58,7 +58,10 @@ impl Workers {
                 self.idle.found();
                 return self.finish_one();
             }
-            if self.idle.is_stopped() || !self.idle.sleep(index, searching, || !self.work.is_empty()) {
+            if self.idle.is_stopped() {
+                return;
+            }
+            if !self.idle.sleep(index, searching, || !self.work.is_empty(), || false) {
                 return;
             }
             searching = true;

@@ -33,6 +33,7 @@ pub(crate) struct Scheduler {
     injector: SegQueue<Ready>,
     jobs: SegQueue<Job>,
     stealers: Vec<Stealer<Ready>>,
+    desks: Vec<Arc<worker::Desk>>,
     idle: Idle,
     lanes: RwLock<Vec<Arc<Lane>>>,
     io: tokio::runtime::Handle,
@@ -56,6 +57,7 @@ impl Scheduler {
             injector: SegQueue::new(),
             jobs: SegQueue::new(),
             stealers: queues.iter().map(crossbeam_deque::Worker::stealer).collect(),
+            desks: queues.iter().map(|_| Arc::new(worker::Desk::new())).collect(),
             idle: Idle::new(queues.len()),
             lanes: RwLock::default(),
             io: io.clone(),
@@ -116,6 +118,13 @@ impl Scheduler {
                 && self.idle.all_asleep()
                 && lanes.iter().all(|lane| lane.is_quiet())
         })
+    }
+
+    /// Whether there is something that any worker may take.
+    fn work_left(&self) -> bool {
+        !self.injector.is_empty()
+            || !self.jobs.is_empty()
+            || self.stealers.iter().any(|queue| !queue.is_empty())
     }
 
     fn lane(&self, id: u32) -> Option<Arc<Lane>> {

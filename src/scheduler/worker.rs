@@ -2,9 +2,11 @@
 
 use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use crossbeam_deque::{Steal, Worker as Queue};
+use crossbeam_queue::ArrayQueue;
 
 use super::{Job, Scheduler};
 use crate::actor::{After, Ready, System, run_slice, shielded};
@@ -20,9 +22,26 @@ struct Local {
     /// Address of the scheduler: a worker of one runtime may send to actors of another.
     scheduler: *const Scheduler,
     queue: Queue<Ready>,
-    /// The actor made ready last: its message is hot in the cache, and no other worker is woken
-    /// for it.
-    lifo: Cell<Option<Ready>>,
+    desk: Arc<Desk>,
+    /// Whether something was put into the LIFO slot and not taken out here.
+    lifo_used: Cell<bool>,
+}
+
+/// What other workers see of one.
+#[repr(align(128))]
+pub(super) struct Desk {
+    /// The actor made ready last: its message is hot in the cache, and no other worker is woken for
+    /// it. Others take it only where the worker is held up in a slice, perhaps by a handler that
+    /// waits for this very actor.
+    lifo: ArrayQueue<Ready>,
+    /// Slices begun.
+    slices: AtomicU32,
+}
+
+impl Desk {
+    pub(super) fn new() -> Self {
+        Self { lifo: ArrayQueue::new(1), slices: AtomicU32::new(0) }
+    }
 }
 
 thread_local! {
@@ -40,7 +59,8 @@ pub(super) fn push_local(scheduler: &Scheduler, ready: Ready) -> Option<Ready> {
         let Some(local) = local.get().filter(|local| std::ptr::eq(local.scheduler, scheduler)) else {
             return;
         };
-        if let Some(older) = local.lifo.replace(ready.take()) {
+        local.lifo_used.set(true);
+        if let Some(older) = ready.take().and_then(|ready| local.desk.lifo.force_push(ready)) {
             local.queue.push(older);
             scheduler.idle.notify();
         }
@@ -57,20 +77,23 @@ pub(super) fn spawn(
 ) -> std::io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name(format!("myrmidon-{index}")).spawn(move || {
         let _context = io.enter();
-        let local = Local { scheduler: Arc::as_ptr(&scheduler), queue, lifo: Cell::new(None) };
+        let desk = scheduler.desks[index].clone();
+        let local = Local { scheduler: Arc::as_ptr(&scheduler), queue, desk, lifo_used: Cell::new(false) };
+        let seen = vec![0; scheduler.desks.len()];
         LOCAL.with(|cell| {
             let local = cell.get_or_init(|| local);
-            Worker { scheduler: &scheduler, system: &system, local, index, tick: 0, lifo_runs: 0 }.run();
+            Worker { scheduler: &scheduler, system: &system, local, index, tick: 0, lifo_runs: 0, seen }
+                .run();
         });
     })
 }
 
 impl Local {
-    fn has_lifo(&self) -> bool {
-        let lifo = self.lifo.take();
-        let full = lifo.is_some();
-        self.lifo.set(lifo);
-        full
+    fn take_lifo(&self) -> Option<Ready> {
+        if !self.lifo_used.replace(false) {
+            return None;
+        }
+        self.desk.lifo.pop()
     }
 }
 
@@ -87,6 +110,8 @@ struct Worker<'a> {
     index: usize,
     tick: u32,
     lifo_runs: u32,
+    /// The slices of the others when this worker last looked after them.
+    seen: Vec<u32>,
 }
 
 impl Worker<'_> {
@@ -105,7 +130,7 @@ impl Worker<'_> {
     /// killed in the middle of its slice and has yet to end.
     fn finish(&mut self) {
         for _ in 0..=self.local.queue.len() {
-            if let Some(ready) = self.local.queue.pop().or_else(|| self.local.lifo.take()) {
+            if let Some(ready) = self.local.queue.pop().or_else(|| self.local.take_lifo()) {
                 self.turn(ready);
             }
         }
@@ -126,9 +151,10 @@ impl Worker<'_> {
 
     fn turn(&mut self, ready: Ready) {
         self.tick = self.tick.wrapping_add(1);
+        self.local.desk.slices.fetch_add(1, Ordering::Relaxed);
         if let After::Again(ready) = run_slice(ready, self.system, self.scheduler.limits) {
             self.local.queue.push(ready);
-            if self.local.queue.len() > 1 || self.local.has_lifo() {
+            if self.local.queue.len() > 1 || self.local.lifo_used.get() {
                 self.scheduler.idle.notify();
             }
         }
@@ -143,20 +169,20 @@ impl Worker<'_> {
             }
         }
         if self.lifo_runs < LIFO_RUNS
-            && let Some(ready) = self.local.lifo.take()
+            && let Some(ready) = self.local.take_lifo()
         {
             self.lifo_runs += 1;
             return Some(Work::Actor(ready));
         }
         self.lifo_runs = 0;
-        let own = self.local.queue.pop().or_else(|| self.local.lifo.take());
+        let own = self.local.queue.pop().or_else(|| self.local.take_lifo());
         own.map(Work::Actor).or_else(|| self.take_from_outside())
     }
 
     /// Takes a job, or an actor from the injector.
     fn take_from_outside(&self) -> Option<Work> {
         if let Some(job) = self.scheduler.jobs.pop() {
-            if self.work_left() {
+            if self.scheduler.work_left() {
                 self.scheduler.idle.notify();
             }
             return Some(Work::Job(job));
@@ -187,7 +213,9 @@ impl Worker<'_> {
             if self.scheduler.idle.is_stopped() {
                 return;
             }
-            let woken = self.scheduler.idle.sleep(self.index, searching, || self.work_left());
+            let (scheduler, index) = (self.scheduler, self.index);
+            let woken =
+                scheduler.idle.sleep(index, searching, || scheduler.work_left(), || self.free_held_up());
             if !woken {
                 return;
             }
@@ -195,10 +223,18 @@ impl Worker<'_> {
         }
     }
 
-    fn work_left(&self) -> bool {
-        !self.scheduler.injector.is_empty()
-            || !self.scheduler.jobs.is_empty()
-            || self.scheduler.stealers.iter().any(|queue| !queue.is_empty())
+    /// Takes the actors from the LIFO slots of workers that have been in one slice since the last
+    /// call; whether there were any.
+    fn free_held_up(&mut self) -> bool {
+        for (desk, seen) in self.scheduler.desks.iter().zip(&mut self.seen) {
+            let slices = desk.slices.load(Ordering::Relaxed);
+            if std::mem::replace(seen, slices) == slices
+                && let Some(ready) = desk.lifo.pop()
+            {
+                self.local.queue.push(ready);
+            }
+        }
+        !self.local.queue.is_empty()
     }
 
     /// Takes half of another worker's queue.

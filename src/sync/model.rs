@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 pub(crate) use loom::alloc::{alloc, dealloc};
 pub(crate) use loom::sync::atomic::{
@@ -9,6 +10,11 @@ pub(crate) use loom::sync::atomic::{
 };
 pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
 pub(crate) use loom::thread::{Thread, current, park};
+
+/// Parks for ever: what must happen may not depend on a time running out.
+pub(crate) fn park_timeout(_: Duration) {
+    park();
+}
 
 pub(crate) struct UnsafeCell<T>(loom::cell::UnsafeCell<T>);
 

@@ -26,7 +26,7 @@ pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
 
 /// An actor that passes on every message as text.
 pub(crate) fn echo(rt: &Runtime, tag: &'static str) -> (Pid, Receiver<String>) {
-    let (tell, told) = sync_channel(100_000);
+    let (tell, told) = sync_channel(10_000);
     (rt.spawn_fn(teller(tag, tell)), told)
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn teller(
 
 /// An actor that is held at its first message until the returned sender is used or dropped.
 pub(crate) fn held(rt: &Runtime, tag: &'static str) -> (Pid, SyncSender<()>, Receiver<String>) {
-    let (tell, told) = sync_channel(100_000);
+    let (tell, told) = sync_channel(10_000);
     let (go, gate) = sync_channel::<()>(1);
     let mut inner = teller(tag, tell.clone());
     let mut gate = Some(gate);
