@@ -63,7 +63,7 @@ pub enum RegisterError {
         owner: Pid,
     },
     /// The actor to be named is not alive.
-    #[error("cannot name actor {0}: it is not alive")]
+    #[error("cannot name actor {0}: it is not alive; register another")]
     NoProcess(Pid),
     /// Empty, longer than 255 bytes, or beginning with NUL.
     #[error("{name:?} cannot be a name: {reason}")]
@@ -74,7 +74,7 @@ pub enum RegisterError {
         reason: &'static str,
     },
     /// The node holds as many names as it may (L18).
-    #[error("the registry is full ({0} names)")]
+    #[error("the registry is full ({0} names): unregister some")]
     Full(usize),
 }
 
@@ -83,12 +83,12 @@ pub enum RegisterError {
 #[non_exhaustive]
 pub enum SwapError {
     /// No such actor.
-    #[error("cannot swap the code of actor {0}: it is not alive")]
+    #[error("cannot swap the code of actor {0}: it is not alive; spawn it anew")]
     NoProcess(Pid),
     /// The new behaviour takes another type of message.
     #[error("cannot swap the code of actor {0}: the new behaviour takes another type of message")]
     MessageType(Pid),
     /// There is no older version to go back to.
-    #[error("actor {0} has no earlier version to go back to")]
+    #[error("actor {0} has no earlier version to go back to: swap its code first")]
     NoHistory(Pid),
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use myrmidon::Pid;
 use myrmidon::buffer::{BufferId, BufferTable};
-use pyo3::exceptions::PyBufferError;
+use pyo3::exceptions::{PyBufferError, PyMemoryError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyMemoryView};
@@ -54,6 +54,9 @@ pub(crate) fn allocate_buffer(
         return Err(Busy::new_err(format!(
             "{MOST} buffers wait to be sent: send some or free_buffer() them"
         )));
+    }
+    if isize::try_from(size).is_err() {
+        return Err(PyMemoryError::new_err(format!("no memory has {size} bytes: ask for less")));
     }
     let bytes = PyBytes::new_with(py, size, |_| Ok(()))?.unbind();
     let capsule = capsule(py, &bytes)?;

@@ -53,7 +53,9 @@ pub(crate) fn swap(error: &SwapError) -> PyErr {
 
 /// For calls that need a living actor and were given another number.
 pub(crate) fn no_process(pid: u64) -> PyErr {
-    NoProcess::new_err(format!(
-        "no actor {pid} here: it has ended, or the PID belongs to another node or runtime"
-    ))
+    let text = match pid {
+        0 => "0 is nobody's PID: give the PID of an actor".to_owned(),
+        _ => format!("no actor {pid} here: it has ended, or is of another runtime; look its name up again"),
+    };
+    NoProcess::new_err(text)
 }

@@ -24,12 +24,13 @@ pub(crate) struct Handler(Py<PyAny>);
 
 impl Handler {
     /// # Errors
-    /// `TypeError` if `handler` cannot be called, or is an `async def`, which nobody would await.
+    /// `TypeError` if `handler` cannot be called, or is an `async def` or a generator, whose
+    /// code would not run when it is called.
     pub(crate) fn new(handler: Bound<'_, PyAny>) -> PyResult<Self> {
         let refused = if !handler.is_callable() {
             format!("not {}", handler.get_type().name()?)
-        } else if is_async(&handler)? {
-            "not an async def: use a plain function".to_owned()
+        } else if is_deferred(&handler)? {
+            "not an async def or a generator: use a plain function".to_owned()
         } else {
             return Ok(Self(handler.unbind()));
         };
@@ -83,10 +84,13 @@ pub(crate) fn take_interrupt() -> bool {
     INTERRUPTED.take()
 }
 
-fn is_async(handler: &Bound<'_, PyAny>) -> PyResult<bool> {
+/// Whether a call only makes an object that somebody else would have to run.
+fn is_deferred(handler: &Bound<'_, PyAny>) -> PyResult<bool> {
+    const CO_GENERATOR: u32 = 0x20;
     const CO_COROUTINE: u32 = 0x80;
+    const CO_ASYNC_GENERATOR: u32 = 0x200;
     let py = handler.py();
     let Some(code) = handler.getattr_opt(intern!(py, "__code__"))? else { return Ok(false) };
     let flags = code.getattr(intern!(py, "co_flags"))?.extract::<u32>()?;
-    Ok(flags & CO_COROUTINE != 0)
+    Ok(flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR) != 0)
 }

@@ -51,7 +51,7 @@ impl Runtime {
     /// `send_timeout` seconds.
     ///
     /// Raises `Busy` if there is still no room, `NodeDown` if the node could not be reached a moment
-    /// ago, `PayloadTooLarge` (`ValueError`), and `AddressError`.
+    /// ago, `PayloadTooLarge` (`ValueError`) above 1 MiB, and `AddressError`.
     fn send_remote(&self, py: Python<'_>, addr: &str, pid: u64, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let core = self.core()?;
         let (addr, pid, message) = (address(addr)?, living(pid)?, payload::remote(data)?);

@@ -10,6 +10,7 @@ use std::time::Duration;
 use myrmidon::actor::current;
 use myrmidon::config::RuntimeConfig;
 use myrmidon::transport::Transport;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::errors::{RuntimeClosed, StartError};
@@ -21,6 +22,8 @@ use crate::{finish, logging};
 
 /// Stands for no limit where the core wants one.
 const FOREVER: Duration = Duration::from_secs(3600 * 24 * 365);
+/// More threads than this are a slip, and would exhaust the machine.
+const MOST_WORKERS: usize = 1024;
 /// How long threads that run Python may take to leave once there is nothing to do for them.
 const LEAVE: Duration = Duration::from_millis(500);
 
@@ -68,13 +71,13 @@ impl Runtime {
     ) -> PyResult<Self> {
         let mut config = RuntimeConfig::default();
         if let Some(workers) = workers {
-            config.workers = workers.max(1);
+            config.workers = threads(workers)?;
         }
         let node = &mut config.node;
-        set("heartbeat", heartbeat, &mut node.heartbeat)?;
-        set("down_after", down_after, &mut node.down_after)?;
-        set("connect_timeout", connect_timeout, &mut node.connect_timeout)?;
-        set("request_timeout", request_timeout, &mut node.request_timeout)?;
+        set_positive("heartbeat", heartbeat, &mut node.heartbeat)?;
+        set_positive("down_after", down_after, &mut node.down_after)?;
+        set_positive("connect_timeout", connect_timeout, &mut node.connect_timeout)?;
+        set_positive("request_timeout", request_timeout, &mut node.request_timeout)?;
         set("send_timeout", send_timeout, &mut node.send_timeout)?;
         let kind = Kind::from_name(transport)?;
         let shared = py.detach(|| {
@@ -212,6 +215,24 @@ impl Shared {
     fn is_unused(&self) -> bool {
         self.core.actors().is_empty() && self.core.node().listening_on().is_empty()
     }
+}
+
+fn threads(workers: usize) -> PyResult<usize> {
+    match workers {
+        1..=MOST_WORKERS => Ok(workers),
+        _ => {
+            Err(PyValueError::new_err(format!("workers is from 1 to {MOST_WORKERS} threads, not {workers}")))
+        }
+    }
+}
+
+/// Sets a clock without which nothing could ever succeed.
+fn set_positive(name: &str, given: Option<f64>, field: &mut Duration) -> PyResult<()> {
+    set(name, given, field)?;
+    if field.is_zero() {
+        return Err(PyValueError::new_err(format!("{name} is longer than 0 seconds")));
+    }
+    Ok(())
 }
 
 fn set(name: &str, given: Option<f64>, field: &mut Duration) -> PyResult<()> {

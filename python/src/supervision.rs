@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use crate::actors::living;
 use crate::call::without_argument;
 use crate::errors::{NoProcess, RuntimeClosed};
-use crate::exit_reason::from_exception;
+use crate::exit_reason::{from_exception, traceback};
 use crate::runtime::Runtime;
 
 #[pymethods]
@@ -40,7 +40,7 @@ impl Runtime {
         Ok(self.core()?.demonitor(living(watcher)?, MonitorRef::from_u64(monitor)))
     }
 
-    /// Runs `factory` again whenever the actor `pid`, or what it monitors on other nodes, ends.
+    /// Runs `factory` again whenever the child ends, or a node that it monitors is lost.
     ///
     /// `factory` takes nothing and returns the PID of the actor that takes the place; monitors made
     /// while it runs belong to that PID. It runs on a thread of its own and may block; if it raises
@@ -99,10 +99,19 @@ fn refused(error: &SuperviseError) -> PyErr {
 fn wrap(factory: Py<PyAny>) -> Factory {
     Arc::new(move || {
         let made = Python::try_attach(|py| {
-            let call = || without_argument(factory.bind(py))?.extract::<Option<u64>>();
-            call().map_err(|error| from_exception(py, &error).to_string())
+            without_argument(factory.bind(py)).and_then(pid_or_none).map_err(|error| {
+                let reason = from_exception(py, &error);
+                format!("{reason}\n{}", traceback(&reason).unwrap_or_default().trim_end())
+            })
         });
         made.unwrap_or_else(|| Err("the interpreter is ending".to_owned()))
             .map(|pid| pid.and_then(Pid::from_u64))
+    })
+}
+
+fn pid_or_none(made: Bound<'_, PyAny>) -> PyResult<Option<u64>> {
+    made.extract().map_err(|_| {
+        let text = format!("a factory returns the PID of a living actor, or None, not {made:?}");
+        PyTypeError::new_err(text)
     })
 }

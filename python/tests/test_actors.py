@@ -54,12 +54,16 @@ def test_a_handler_that_cannot_be_called_is_refused_at_once(rt):
         rt.hot_swap(pid, None)
 
 
-def test_an_async_handler_is_refused_at_once(rt):
+def test_a_handler_whose_code_would_not_run_is_refused_at_once(rt):
     async def handler(message):
         pass
 
-    with pytest.raises(TypeError, match="plain function"):
-        rt.spawn(handler)
+    def generator(message):
+        yield message
+
+    for wrong in (handler, generator):
+        with pytest.raises(TypeError, match="plain function"):
+            rt.spawn(wrong)
 
 
 def test_a_budget_of_zero_is_refused(rt):
@@ -250,6 +254,30 @@ def test_a_runtime_refuses_what_makes_no_sense():
         myrmidon.Runtime(transport="pigeon")
     with pytest.raises(ValueError, match="seconds"):
         myrmidon.Runtime(heartbeat=-1.0)
+
+
+@pytest.mark.parametrize("workers", [0, 1025, 10**9])
+def test_a_number_of_threads_that_no_machine_has_is_refused(workers):
+    with pytest.raises(ValueError, match="from 1 to 1024"):
+        myrmidon.Runtime(workers=workers)
+
+
+@pytest.mark.parametrize("clock", ["heartbeat", "down_after", "connect_timeout", "request_timeout"])
+def test_a_clock_that_would_let_nothing_succeed_is_refused(clock):
+    with pytest.raises(ValueError, match=f"{clock} is longer than 0"):
+        myrmidon.Runtime(**{clock: 0.0})
+
+
+def test_errors_about_actors_say_what_to_do_next(rt):
+    pid = rt.spawn(Inbox())
+    with pytest.raises(errors.NoHistory, match="swap its code first"):
+        rt.rollback(pid)
+    rt.stop(pid)
+    rt.join(pid)
+    with pytest.raises(errors.NoProcess, match="spawn it anew"):
+        rt.hot_swap(pid, Inbox())
+    with pytest.raises(errors.NoProcess, match="nobody's PID"):
+        rt.register("name", 0)
 
 
 @pytest.mark.parametrize("error", [getattr(errors, name) for name in errors.__all__])

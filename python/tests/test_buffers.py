@@ -105,7 +105,7 @@ def test_an_empty_buffer_is_a_buffer(rt):
     eventually(lambda: inbox == [b""])
 
 
-@pytest.mark.parametrize("size", [-1, 2**64])
+@pytest.mark.parametrize("size", [-1, 2**62, 2**63, 2**64 - 1, 2**64])
 def test_a_size_that_is_no_size_is_refused(size):
     with pytest.raises((OverflowError, ValueError, MemoryError)):
         myrmidon.allocate_buffer(size)

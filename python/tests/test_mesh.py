@@ -62,7 +62,7 @@ def test_a_node_that_cannot_be_reached_is_a_connection_error(make_runtime, trans
     addr = other.listen("127.0.0.1:0")
     other.shutdown()
     assert not rt.is_node_up(addr)
-    with pytest.raises((ConnectionError, TimeoutError)):
+    with pytest.raises((ConnectionError, TimeoutError), match="check that the node runs there"):
         rt.resolve_remote(addr, "anything")
 
 
@@ -92,7 +92,12 @@ def test_leaving_loopback_is_refused_with_what_to_do(make_runtime, transport):
     rt = make_runtime(transport)
     with pytest.raises(errors.ListenError) as refused:
         rt.listen("0.0.0.0:0")
-    assert ("allow_insecure_remote" if transport == "tcp" else "myrmidon certs") in str(refused.value)
+    what_to_do = "allow_insecure_remote" if transport == "tcp" else "myrmidon certs issue"
+    assert what_to_do in str(refused.value)
+    with pytest.raises(errors.NodeDown) as refused_too:
+        rt.resolve_remote("192.0.2.1:9000", "anything")
+    assert what_to_do in str(refused_too.value)
+    assert "check that the node runs" not in str(refused_too.value)
 
 
 def test_a_peer_that_is_cut_off_is_logged(make_runtime, caplog):

@@ -95,6 +95,26 @@ def test_exit_from_several_runtimes_with_remote_traffic():
     assert ends_well(done) == ["end"]
 
 
+def test_exit_takes_no_longer_with_many_frozen_runtimes_than_with_one():
+    done = run_program(
+        """
+        import threading, myrmidon
+        begun = threading.Semaphore(0)
+
+        def freeze(message):
+            begun.release()
+            threading.Event().wait()
+
+        for runtime in [myrmidon.Runtime(workers=1) for _ in range(16)]:
+            runtime.send(runtime.spawn(freeze), b"x")
+            begun.acquire()
+        print("end")
+        """,
+        deadline=20.0,  # One after another they would take longer.
+    )
+    assert ends_well(done) == ["end"]
+
+
 def test_a_runtime_that_was_only_made_ends():
     assert ends_well(run_program("import myrmidon; rt = myrmidon.Runtime(); print('end')")) == ["end"]
     assert ends_well(run_program("import myrmidon; myrmidon.Runtime(); print('end')")) == ["end"]

@@ -94,6 +94,14 @@ def test_a_factory_that_raises_is_tried_again_and_reported(rt, caplog):
         eventually(lambda: len(tries) == 3)
         eventually(lambda: len(caplog.records) == 2)
     assert "ConnectionError: not yet" in caplog.text
+    assert "in factory" in caplog.text  # The traceback.
+
+
+@pytest.mark.parametrize("made", ["a name", -1, 1.5])
+def test_a_factory_that_returns_no_pid_is_told_what_to_return(rt, caplog, made):
+    with caplog.at_level(logging.ERROR, logger="myrmidon.supervisor"):
+        rt.supervise_with_factory(rt.spawn(Inbox()), lambda: made)
+        eventually(lambda: f"the PID of a living actor, or None, not {made!r}" in caplog.text)
 
 
 def test_a_factory_may_block_without_holding_up_actors(rt):

@@ -26,11 +26,11 @@ pub enum ListenError {
 pub enum ResolveError {
     /// The peer could not be reached, or the connection broke before the answer. After a failed
     /// attempt further ones fail at once until a pause is over (L28).
-    #[error("no connection to {addr}: {reason}; check that the node runs there, and try again")]
+    #[error("no connection to {addr}: {reason}")]
     NoConnection {
         /// The peer.
         addr: NodeAddr,
-        /// What happened.
+        /// What happened, and what to do.
         reason: String,
     },
     /// The peer is connected and has not answered.
@@ -58,7 +58,7 @@ pub enum ResolveError {
         max: usize,
     },
     /// The node has been shut down.
-    #[error("the node is shut down")]
+    #[error("the node is shut down: make a new runtime")]
     Closed,
 }
 
@@ -67,7 +67,7 @@ pub enum ResolveError {
 #[non_exhaustive]
 pub enum RemoteSendError {
     /// The outbound queue of the peer is full (L10).
-    #[error("the queue to {addr} is full: the peer reads too slowly; slow down, or wait with send")]
+    #[error("the queue to {addr} is full: the peer reads too slowly; slow down, or try again later")]
     Busy {
         /// The peer.
         addr: NodeAddr,
@@ -76,7 +76,7 @@ pub enum RemoteSendError {
     },
     /// The peer could not be reached a moment ago, and the pause before the next attempt is not over
     /// (L28).
-    #[error("no connection to {addr}: {reason}; check that the node runs there, and try again")]
+    #[error("no connection to {addr}: {reason}")]
     NoConnection {
         /// The peer.
         addr: NodeAddr,
@@ -86,7 +86,7 @@ pub enum RemoteSendError {
         message: Bytes,
     },
     /// The payload is larger than what is sent in one frame (L02).
-    #[error("a message of {len} bytes is too large, at most {max} are sent: split it, or raise the limit")]
+    #[error("a message of {len} bytes is too large, at most {max} are sent: split it into several")]
     TooLarge {
         /// Its length in bytes.
         len: usize,
@@ -96,7 +96,7 @@ pub enum RemoteSendError {
         message: Bytes,
     },
     /// The node has been shut down.
-    #[error("the node is shut down")]
+    #[error("the node is shut down: make a new runtime")]
     Closed {
         /// The message.
         message: Bytes,
@@ -151,7 +151,7 @@ pub enum PingError {
         max: usize,
     },
     /// The node has been shut down.
-    #[error("the node is shut down")]
+    #[error("the node is shut down: make a new runtime")]
     Closed,
 }
 

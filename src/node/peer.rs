@@ -252,7 +252,7 @@ impl Peer {
         match data.run(lane).await {
             Ended::Rested => self.outbound().rested(),
             Ended::Broke(reason) => {
-                self.broke(data.abandon(), reason.clone());
+                self.broke(data.abandon(), format!("{reason}; try again, as the node may be back"));
                 // Messages may be lost here, and who monitors is owed the news (G4), though the peer
                 // may be alive.
                 self.watch.lost(&DownReason::Lost(reason));
@@ -300,7 +300,10 @@ impl Peer {
         if self.outbound().is_up() {
             return ResolveError::Timeout { addr, after };
         }
-        ResolveError::NoConnection { addr, reason: format!("no connection within {after:?}") }
+        ResolveError::NoConnection {
+            addr,
+            reason: format!("none within {after:?}; check that the node runs there, and try again"),
+        }
     }
 
     /// Passes the news of room on to the next who waits.

@@ -17,7 +17,7 @@ use crate::supervision::{Action, ChildId, Factory, Plan, Strategy};
 #[non_exhaustive]
 pub enum SuperviseError {
     /// Nobody to watch.
-    #[error("cannot watch actor {0}: it is not alive")]
+    #[error("cannot watch actor {0}: it is not alive; spawn it anew")]
     NoProcess(Pid),
     /// The runtime goes down.
     #[error("the runtime is shutting down: nothing is restarted any more")]
@@ -46,7 +46,7 @@ impl Supervisor {
         Arc::new(Self { system, events, claims, state: Mutex::default(), changed: Condvar::new() })
     }
 
-    /// Runs `factory` again whenever the child ends, or a remote actor that it monitors is lost.
+    /// Runs `factory` again whenever the child ends, or the node of a remote actor that it monitors is lost.
     ///
     /// The child is `pid` if the calling thread has just made remote monitors, which `pid` then
     /// owns; otherwise the factory runs once, on a thread of its own, and the actor it returns

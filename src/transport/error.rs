@@ -25,7 +25,7 @@ pub enum TransportError {
         reason: String,
     },
     /// The peer could not be reached.
-    #[error("cannot connect to {addr}: {reason}")]
+    #[error("cannot connect to {addr}: {reason}; check that the node runs there, and try again")]
     Connect {
         /// The address as given.
         addr: NodeAddr,
