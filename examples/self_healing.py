@@ -40,7 +40,7 @@ def connect() -> int:
         time.sleep(0.05)
 
 
-# Whenever the monitored service or its node ends, `connect` runs again.
+# Whenever the proxy ends or the node of the service is lost, `connect` runs again.
 rt.supervise_with_factory(connect(), connect, "RestartOne")
 
 rt.send_named("proxy", b"first")
