@@ -164,8 +164,9 @@ impl Node {
         peer.send(pid, message).await
     }
 
-    /// Calls `on_down` once when the node of `pid` can no longer be reached, unless
-    /// [`demonitor`](Self::demonitor) comes first. A node that cannot be reached now fires as well.
+    /// Calls `on_down` once when the node of `pid` can no longer be reached, or a connection to it
+    /// broke so that messages may be lost (G4), unless [`demonitor`](Self::demonitor) comes first. A
+    /// node that cannot be reached now fires as well.
     ///
     /// Level 1 tells of nodes, not of actors: the end of `pid` alone is not noticed. The callback
     /// must be short: it runs on an I/O thread, or within this call if the node is shut down or the
