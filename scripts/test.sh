@@ -12,14 +12,14 @@ failed=0
 # One test is about optimised builds: does a panic of an actor still unwind?
 step release-node "build an optimised node" \
     cargo build --locked --profile fast --package myrmidon-interop-tests --bin interop_node || failed=1
-export MYRMIDON_TEST_RELEASE_NODE=$root/target/fast/interop_node
+export MYRMIDON_TEST_RELEASE_NODE=${CARGO_TARGET_DIR:-$root/target}/fast/interop_node
 
 if cargo nextest --version >/dev/null 2>&1; then
     step rust "Rust tests and interop scenarios" cargo nextest run "${workspace[@]}" || failed=1
 else
-    step rust "Rust tests and interop scenarios" cargo test "${workspace[@]}" --all-targets || failed=1
+    step rust "Rust tests and interop scenarios" cargo test "${workspace[@]}" --all-targets --no-fail-fast || failed=1
 fi
-step rust-docs "Rust examples in the documentation" cargo test "${workspace[@]}" --doc || failed=1
+step rust-docs "Rust examples in the documentation" cargo test "${workspace[@]}" --doc --no-fail-fast || failed=1
 step python "Python tests" "$python" -m pytest --timeout 180 python/tests || failed=1
 step docs "the pages and their examples" "$python" -m pytest --timeout 180 docs/tests || failed=1
 step stubs "the stubs against the module" "$python" -m mypy.stubtest myrmidon || failed=1
