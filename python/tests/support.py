@@ -24,9 +24,13 @@ class Inbox(list[object]):
         self.append(message)
 
 
+# A process that was started in the background ignores Ctrl-C, and so do its children until told otherwise.
+CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+
+
 def program(text: str) -> list[str]:
     """The command that runs ``text`` as a Python program of its own."""
-    return [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(text)]
+    return [sys.executable, "-X", "faulthandler", "-c", CTRL_C + textwrap.dedent(text)]
 
 
 def run_program(text: str, deadline: float = 30.0) -> "subprocess.CompletedProcess[str]":
