@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{Context, ExitReason, ParkedFuture, SystemMessage};
 use crate::mailbox::Payload;
+use crate::pid::Pid;
 
 /// What an actor does after a message.
 #[must_use]
@@ -73,6 +74,12 @@ pub trait Behaviour: Send + 'static {
     fn upgrade(&mut self, old: Option<&mut dyn Any>, version: u64) -> Result<(), String> {
         let _ = (old, version);
         Ok(())
+    }
+
+    /// Called on the old code once newer code has taken over, as `version` of the actor `pid`. The
+    /// new code hears of it by [`SystemMessage::HotSwap`].
+    fn replaced(&mut self, pid: Pid, version: u64) {
+        let _ = (pid, version);
     }
 }
 

@@ -67,6 +67,12 @@ impl Behaviour for Observer {
         lock(&self.0).push_back(Observed::System(message));
         Flow::Continue
     }
+
+    /// The last thing observed: from here on the new code receives.
+    fn replaced(&mut self, pid: Pid, version: u64) {
+        let swap = SystemMessage::HotSwap { target: pid, version, error: None };
+        lock(&self.0).push_back(Observed::System(swap));
+    }
 }
 
 fn lock(store: &Store) -> MutexGuard<'_, VecDeque<Observed>> {

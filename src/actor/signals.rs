@@ -113,7 +113,7 @@ impl Turn<'_> {
     /// Replaces the code; the old stays where the new cannot take over (S40).
     fn swap(&mut self, swap: Swap) -> Step {
         let Swap { mut behaviour, version } = swap;
-        let error = match self.take_over(&mut behaviour) {
+        let error = match self.take_over(&mut behaviour, version) {
             Ok(()) => {
                 let old_version = std::mem::replace(&mut self.cell.version, version);
                 self.cell.remember(old_version, behaviour);
@@ -135,7 +135,7 @@ impl Turn<'_> {
         else {
             return self.report_swap(Some("there is no earlier version to go back to".to_owned()));
         };
-        let error = self.take_over(&mut behaviour).err();
+        let error = self.take_over(&mut behaviour, version).err();
         if error.is_none() {
             self.cell.version = version;
             discard(behaviour);
@@ -146,7 +146,7 @@ impl Turn<'_> {
     }
 
     /// Lets `new` take over the state and exchanges it with the running code.
-    fn take_over(&mut self, new: &mut Box<dyn Behaviour>) -> Result<(), String> {
+    fn take_over(&mut self, new: &mut Box<dyn Behaviour>, version: u64) -> Result<(), String> {
         let cell = &mut *self.cell;
         let upgrade = || {
             if new.message_type() != cell.behaviour.message_type() {
@@ -156,6 +156,8 @@ impl Turn<'_> {
         };
         catch_unwind(AssertUnwindSafe(upgrade)).unwrap_or_else(|panic| Err(panic_text(panic)))?;
         std::mem::swap(&mut cell.behaviour, new);
+        let (old, pid) = (new, self.pid);
+        shielded("the code that was replaced", || old.replaced(pid, version));
         Ok(())
     }
 
