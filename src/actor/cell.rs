@@ -1,6 +1,7 @@
 //! What only the running owner of an actor touches.
 
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroU64;
 
 use super::parked::Parked;
 use super::signal::{Envelope, MonitorRef, Swap, Watcher};
@@ -15,19 +16,18 @@ pub(crate) struct Cell {
     pub(super) behaviour: Box<dyn Behaviour>,
     /// Taken from the inbox and not yet handled, in order.
     pub(super) backlog: Chain<Envelope>,
-    pub(super) parked: Option<Parked>,
+    pub(super) parked: Option<Box<Parked>>,
+    pub(super) bonds: Bonds,
     /// Messages per slice.
     pub(super) budget: u32,
-    /// The version of `behaviour`.
-    pub(super) version: u64,
     pub(super) started: bool,
-    pub(super) bonds: Bonds,
+    /// Whether exits of linked actors arrive as messages.
+    pub(super) trap_exit: bool,
 }
 
 /// Links, monitors, and other things that most actors never have; allocated when first used.
 #[derive(Default)]
 pub(crate) struct Bonds {
-    pub(super) trap_exit: bool,
     tables: Option<Box<BondTables>>,
 }
 
@@ -42,6 +42,8 @@ pub(super) struct BondTables {
     pub(super) waiting_swaps: Vec<Swap>,
     /// Earlier versions, oldest first.
     pub(super) history: Vec<(u64, Box<dyn Behaviour>)>,
+    /// The version that runs, if it is not the first.
+    pub(super) version: Option<NonZeroU64>,
 }
 
 impl Cell {
@@ -50,11 +52,20 @@ impl Cell {
             behaviour,
             backlog: Chain::new(),
             parked: None,
-            budget: budget.max(1),
-            version: 1,
-            started: false,
             bonds: Bonds::default(),
+            budget: budget.max(1),
+            started: false,
+            trap_exit: false,
         }
+    }
+
+    /// The version of `behaviour`.
+    pub(super) fn version(&mut self) -> u64 {
+        self.bonds.existing().and_then(|tables| tables.version).map_or(1, NonZeroU64::get)
+    }
+
+    pub(super) fn set_version(&mut self, version: u64) {
+        self.bonds.tables().version = NonZeroU64::new(version);
     }
 
     /// Keeps `behaviour` for a rollback.

@@ -39,6 +39,7 @@ pub struct Context<'a> {
     pub(super) system: &'a Arc<System>,
     pub(super) pid: Pid,
     pub(super) bonds: &'a mut Bonds,
+    pub(super) trap_exit: &'a mut bool,
     /// Reductions spent in this slice.
     pub(super) spent: &'a mut u32,
 }
@@ -74,7 +75,7 @@ impl Context<'_> {
 
     /// Whether exits of linked actors arrive as messages instead of ending this actor.
     pub fn trap_exit(&mut self, trap: bool) {
-        self.bonds.trap_exit = trap;
+        *self.trap_exit = trap;
     }
 
     /// Links this actor to `other`: if one crashes, so does the other. Linking twice is linking

@@ -1,12 +1,11 @@
 //! The one way an actor ends.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::cell::{BondTables, Cell};
 use super::signal::{Envelope, ExitSignal, Signal, Watcher};
 use super::signals::tell_watcher;
-use super::slot::{Ready, Slot, flag};
+use super::slot::{Ready, flag};
 use super::{ExitReason, System, discard, shielded};
 use crate::mailbox::{Chain, NodeRun};
 use crate::pid::Pid;
@@ -38,17 +37,15 @@ pub trait ExitHook: Send + Sync {
 
 /// Ends the actor. The order is part of the contract: last call, PID dead, names free, what was
 /// queued accounted for, DOWN and EXIT, slot free, supervisor.
-pub(super) fn exit(mut ready: Ready, mut cell: Box<Cell>, system: &Arc<System>, reason: ExitReason) {
+pub(super) fn exit(mut ready: Ready, system: &Arc<System>, reason: ExitReason) {
     let pid = ready.pid();
-    last_call(&mut cell, &reason);
+    last_call(ready.open().1, &reason);
 
-    let mut rest = std::mem::replace(&mut cell.backlog, Chain::new());
-    ready.close(&mut rest);
-    // Read after the close: who marks the actor checks afterwards that it is still alive.
-    let flags = ready.slot().flags.load(Ordering::Acquire);
-
+    let (closed, mut cell) = ready.close();
+    let flags = closed.flags();
+    let rest = std::mem::replace(&mut cell.backlog, Chain::new());
     let mut bonds = cell.bonds.take();
-    collect_late(system, pid, ready.slot(), rest, &mut bonds, &reason);
+    collect_late(system, pid, rest, &mut bonds, &reason);
     let watched = bonds.watchers.iter().any(|(_, watcher)| matches!(watcher, Watcher::Actor(_)));
     let notice = ExitNotice {
         pid,
@@ -64,7 +61,7 @@ pub(super) fn exit(mut ready: Ready, mut cell: Box<Cell>, system: &Arc<System>, 
     discard(cell);
     bonds.history.into_iter().for_each(discard);
     bonds.waiting_swaps.into_iter().for_each(discard);
-    system.vacate(ready);
+    system.vacate(closed);
     system.hooks().ended(&notice);
 }
 
@@ -83,7 +80,6 @@ fn last_call(cell: &mut Cell, reason: &ExitReason) {
 fn collect_late(
     system: &Arc<System>,
     pid: Pid,
-    slot: &Slot,
     mut rest: Chain<Envelope>,
     bonds: &mut BondTables,
     reason: &ExitReason,
@@ -91,9 +87,6 @@ fn collect_late(
     let mut run = NodeRun::new();
     while let Some(node) = rest.pop() {
         let (generation, envelope) = node.open(&mut run);
-        if matches!(envelope, Envelope::User(_)) {
-            slot.count_taken();
-        }
         let target = Pid::new(generation, pid.index()).unwrap_or(pid);
         match envelope {
             Envelope::Urgent(signal) if target == pid => match *signal {

@@ -32,7 +32,7 @@ impl Turn<'_> {
             Signal::Unlinked(other) => {
                 self.bonds().links.remove(&other);
             }
-            Signal::TrapExit(trap) => self.cell.bonds.trap_exit = trap,
+            Signal::TrapExit(trap) => self.cell.trap_exit = trap,
         }
         Ok(())
     }
@@ -59,7 +59,7 @@ impl Turn<'_> {
         if linked && !known {
             return Ok(());
         }
-        if self.cell.bonds.trap_exit {
+        if self.cell.trap_exit {
             let target = from.unwrap_or(self.pid);
             return self.tell(SystemMessage::Exit { target, reason, cause: ExitCause::Signal });
         }
@@ -115,7 +115,8 @@ impl Turn<'_> {
         let Swap { mut behaviour, version } = swap;
         let error = match self.take_over(&mut behaviour, version) {
             Ok(()) => {
-                let old_version = std::mem::replace(&mut self.cell.version, version);
+                let old_version = self.cell.version();
+                self.cell.set_version(version);
                 self.cell.remember(old_version, behaviour);
                 None
             }
@@ -137,7 +138,7 @@ impl Turn<'_> {
         };
         let error = self.take_over(&mut behaviour, version).err();
         if error.is_none() {
-            self.cell.version = version;
+            self.cell.set_version(version);
             discard(behaviour);
         } else {
             self.cell.remember(old_version, behaviour);
@@ -148,11 +149,12 @@ impl Turn<'_> {
     /// Lets `new` take over the state and exchanges it with the running code.
     fn take_over(&mut self, new: &mut Box<dyn Behaviour>, version: u64) -> Result<(), String> {
         let cell = &mut *self.cell;
+        let running = cell.version();
         let upgrade = || {
             if new.message_type() != cell.behaviour.message_type() {
                 return Err("the new code takes another type of message".to_owned());
             }
-            new.upgrade(cell.behaviour.state(), cell.version)
+            new.upgrade(cell.behaviour.state(), running)
         };
         catch_unwind(AssertUnwindSafe(upgrade)).unwrap_or_else(|panic| Err(panic_text(panic)))?;
         std::mem::swap(&mut cell.behaviour, new);
@@ -162,7 +164,7 @@ impl Turn<'_> {
     }
 
     fn report_swap(&mut self, error: Option<String>) -> Step {
-        let version = self.cell.version;
+        let version = self.cell.version();
         if let Some(error) = &error {
             self.system.swap_failed(self.pid, version, error);
         }

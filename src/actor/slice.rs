@@ -11,7 +11,7 @@ use super::context::Running;
 use super::exit::exit;
 use super::parked::Parked;
 use super::signal::{Envelope, Signal};
-use super::slot::{Ready, flag};
+use super::slot::{Hold, Ready};
 use super::{Behaviour, Context, ExitReason, Flow, System, discard, panic_text};
 use crate::mailbox::{Chain, NodeRun};
 use crate::pid::Pid;
@@ -27,6 +27,44 @@ pub struct SliceLimits {
     pub time: Duration,
 }
 
+/// The clock of a thread that runs slices. Short slices share one look at the real clock: reading it
+/// would cost more than they do.
+pub(crate) struct SliceClock {
+    limits: SliceLimits,
+    /// The last look; the slice began then or up to [`CLOCK_EVERY`] messages later.
+    looked: Instant,
+    /// Messages since.
+    since: u32,
+}
+
+impl SliceClock {
+    pub(crate) fn new(limits: SliceLimits) -> Self {
+        Self { limits, looked: Instant::now(), since: 0 }
+    }
+
+    fn look(&mut self) {
+        self.looked = Instant::now();
+        self.since = 0;
+    }
+
+    fn begin(&mut self) {
+        if self.since >= CLOCK_EVERY {
+            self.look();
+        }
+    }
+
+    /// Whether the slice has lasted too long. Where the last look was before it began it gets
+    /// another limit's time rather than too little.
+    fn is_over(&mut self, spent: u32) -> bool {
+        let over = self.looked.elapsed() >= self.limits.time;
+        let inherited = self.since > spent;
+        if over {
+            self.look();
+        }
+        over && !inherited
+    }
+}
+
 /// What to do with the actor after its slice.
 pub(crate) enum After {
     /// Nothing: it is idle or has ended.
@@ -35,40 +73,33 @@ pub(crate) enum After {
     Again(Ready),
 }
 
-/// Runs one slice of the actor.
-pub(crate) fn run_slice(mut ready: Ready, system: &Arc<System>, limits: SliceLimits) -> After {
-    let Some(cell) = ready.cell_mut().take() else {
-        debug_assert!(false, "a scheduled actor has a cell");
-        return After::Done;
-    };
+/// Runs one slice of the actor. When its mailbox is empty, `linger` is asked whether to look once
+/// more before the actor goes idle.
+pub(crate) fn run_slice(
+    mut ready: Ready,
+    system: &Arc<System>,
+    clock: &mut SliceClock,
+    mut linger: impl FnMut() -> bool,
+) -> After {
     let pid = ready.pid();
     let running = Running::enter(pid);
-    let mut turn = Turn {
-        pid,
-        ready,
-        cell,
-        system,
-        run: NodeRun::new(),
-        spent: 0,
-        began: Instant::now(),
-        limit: limits.time,
+    clock.begin();
+    let (hold, cell) = ready.open();
+    let mut turn = Turn { pid, hold, cell, system, run: NodeRun::new(), spent: 0, clock };
+    let end = loop {
+        let end = turn.play();
+        if !matches!(end, Ok(Rest::Waiting)) || !turn.awaits_more(&mut linger) {
+            break end;
+        }
     };
-    let end = turn.play();
-    let Turn { mut ready, cell, mut run, .. } = turn;
-    run.flush();
+    drop(turn);
     let after = match end {
         Err(reason) => {
-            exit(ready, cell, system, reason);
+            exit(ready, system, reason);
             After::Done
         }
-        Ok(Rest::Spent) => {
-            *ready.cell_mut() = Some(cell);
-            After::Again(ready)
-        }
-        Ok(Rest::Waiting) => {
-            *ready.cell_mut() = Some(cell);
-            ready.idle().map_or(After::Done, After::Again)
-        }
+        Ok(Rest::Spent) => After::Again(ready),
+        Ok(Rest::Waiting) => ready.idle().map_or(After::Done, After::Again),
     };
     drop(running);
     after
@@ -85,13 +116,13 @@ enum Rest {
 /// A slice in progress.
 pub(super) struct Turn<'a> {
     pub(super) pid: Pid,
-    pub(super) ready: Ready,
-    pub(super) cell: Box<Cell>,
+    hold: Hold<'a>,
+    pub(super) cell: &'a mut Cell,
     pub(super) system: &'a Arc<System>,
+    /// Gives its nodes back when the turn ends, at the latest.
     run: NodeRun,
     spent: u32,
-    began: Instant,
-    limit: Duration,
+    clock: &'a mut SliceClock,
 }
 
 /// One step of a turn; an error is the reason to end.
@@ -102,7 +133,7 @@ impl Turn<'_> {
         self.start()?;
         self.receive()?;
         loop {
-            if self.ready.slot().has(flag::URGENT) {
+            if self.hold.is_urged() {
                 self.receive()?;
             }
             if self.cell.parked.is_some() && !self.poll()? {
@@ -114,8 +145,23 @@ impl Turn<'_> {
             let Some(envelope) = self.next()? else { return Ok(Rest::Waiting) };
             // System messages count too, or actors that tell each other something would never end.
             self.spent = self.spent.saturating_add(1);
+            self.clock.since = self.clock.since.saturating_add(1);
             self.open(envelope)?;
         }
+    }
+
+    /// Waits a moment for what may arrive next; whether something has.
+    fn awaits_more(&mut self, linger: &mut impl FnMut() -> bool) -> bool {
+        if self.cell.parked.is_some() {
+            return false;
+        }
+        self.run.flush();
+        while !self.hold.has_arrivals() {
+            if !linger() {
+                return false;
+            }
+        }
+        true
     }
 
     fn start(&mut self) -> Step {
@@ -126,10 +172,10 @@ impl Turn<'_> {
         self.call(|behaviour, cx| behaviour.started(cx))
     }
 
-    fn is_spent(&self) -> bool {
+    fn is_spent(&mut self) -> bool {
         let look =
             self.spent >= 2 && (self.spent.is_power_of_two() || self.spent.is_multiple_of(CLOCK_EVERY));
-        self.spent >= self.cell.budget || (look && self.began.elapsed() >= self.limit)
+        self.spent >= self.cell.budget || (look && self.clock.is_over(self.spent))
     }
 
     /// The next envelope in order, its generation checked; `None` when the mailbox is empty.
@@ -141,7 +187,7 @@ impl Turn<'_> {
             let Some(node) = self.cell.backlog.pop() else { return Ok(None) };
             let (generation, envelope) = node.open(&mut self.run);
             if matches!(envelope, Envelope::User(_)) {
-                self.ready.slot().count_taken();
+                self.hold.count_taken();
             }
             if generation == self.pid.generation() {
                 return Ok(Some(envelope));
@@ -159,8 +205,8 @@ impl Turn<'_> {
     /// Moves what has arrived into the backlog and runs what overtakes (S41).
     fn receive(&mut self) -> Step {
         let mut urgent = Chain::new();
-        let trapping = self.cell.bonds.trap_exit;
-        self.ready.take(&mut urgent, &mut self.cell.backlog, trapping);
+        let trapping = self.cell.trap_exit;
+        self.hold.take(&mut urgent, &mut self.cell.backlog, trapping);
         while let Some(node) = urgent.pop() {
             let (generation, envelope) = node.open(&mut self.run);
             if generation != self.pid.generation() {
@@ -183,8 +229,8 @@ impl Turn<'_> {
 
     /// Calls into the behaviour; a panic becomes the exit reason (S39).
     pub(super) fn call(&mut self, f: impl FnOnce(&mut dyn Behaviour, &mut Context<'_>) -> Flow) -> Step {
-        let Cell { behaviour, bonds, .. } = &mut *self.cell;
-        let mut cx = Context { system: self.system, pid: self.pid, bonds, spent: &mut self.spent };
+        let Cell { behaviour, bonds, trap_exit, .. } = &mut *self.cell;
+        let mut cx = Context { system: self.system, pid: self.pid, bonds, trap_exit, spent: &mut self.spent };
         match catch_unwind(AssertUnwindSafe(|| f(behaviour.as_mut(), &mut cx))) {
             Ok(flow) => self.follow(flow),
             Err(panic) => Err(ExitReason::Panic(panic_text(panic))),
@@ -196,7 +242,7 @@ impl Turn<'_> {
             Flow::Continue => Ok(()),
             Flow::Stop(reason) => Err(reason),
             Flow::Park(future) => {
-                self.cell.parked = Some(Parked::new(self.system, self.pid, future));
+                self.cell.parked = Some(Box::new(Parked::new(self.system, self.pid, future)));
                 Ok(())
             }
         }

@@ -1,16 +1,22 @@
 //! A slot: the fixed place of an actor that senders see, and the token of the one who may run it.
+//!
+//! Two cache lines: one that senders write, and one for the owner, so that an actor which handles
+//! messages does not wait for the line that its senders fight over.
 #![allow(unsafe_code, reason = "the owner token guards an UnsafeCell; every block says why it is sound")]
+
+use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::ptr;
 
 use super::cell::Cell;
 use super::signal::{Envelope, Signal};
 use crate::mailbox::{Chain, Inbox, Node, Push};
 use crate::pid::{Pid, RESERVED_GENERATION};
-use crate::sync::{AtomicU32, AtomicU64, Ordering, UnsafeCell};
+use crate::sync::{self, AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 
 /// Bits of [`Slot::flags`].
 pub(super) mod flag {
-    /// A signal that overtakes may be in the inbox: look before the next message.
-    pub(crate) const URGENT: u32 = 1;
     /// `send(pid, bytes)` is accepted.
     pub(crate) const BYTES: u32 = 2;
     /// The actor has names in the registry.
@@ -23,25 +29,36 @@ pub(super) mod flag {
 
 /// The place of one actor after another. Slots are never freed, so a stale PID or handle reads a
 /// live slot and finds another generation.
-#[repr(align(128))]
+///
+/// Invariant: all zero bytes are a free slot that was never used; see [`Slot::chunk`].
+#[repr(C, align(128))]
 pub(crate) struct Slot {
     inbox: Inbox<Envelope>,
-    /// The generation of the actor that lives here, or of the next one.
+    /// The generation of the actor that lives here, or of the next one. Zero, which no PID has,
+    /// before the first.
     generation: AtomicU32,
     pub(super) flags: AtomicU32,
-    /// User messages pushed so far, for whichever actor; wraps.
-    pushed: AtomicU32,
-    /// User messages taken out so far, handled or not; wraps, written by the owner only. Neither
-    /// count starts anew with an actor, because a push for the last one may still be on its way.
-    taken: AtomicU32,
     /// The lane that runs the actor; 0 = the scheduler's workers.
     lane: AtomicU32,
+    index: AtomicU32,
     /// The last version given to a hot swap.
     pub(super) version: AtomicU64,
-    index: u32,
-    /// Invariant: touched only through [`Ready`], of which there is at most one per slot.
-    cell: UnsafeCell<Option<Box<Cell>>>,
+    owner: OwnerLine,
 }
+
+/// What the owner writes, and senders seldom.
+#[repr(align(64))]
+struct OwnerLine {
+    /// A signal that overtakes may be in the inbox: look before the next message.
+    urgent: AtomicBool,
+    /// User messages taken from the inbox and not yet handled. Written by the owner only.
+    waiting: AtomicU32,
+    /// Invariant: touched only through [`Ready`], of which there is at most one per slot; holds a
+    /// cell from `occupy` to `close`.
+    cell: UnsafeCell<MaybeUninit<Cell>>,
+}
+
+const _: () = assert!(sync::MODEL || size_of::<Slot>() == 128, "an idle actor is two cache lines");
 
 // SAFETY: `cell` is reached only through the one `Ready` token; `Cell` is `Send`.
 unsafe impl Sync for Slot {}
@@ -52,30 +69,63 @@ pub(crate) struct Ready {
     slot: &'static Slot,
 }
 
+/// A slot whose actor has ended: not yet free.
+pub(super) struct Closed {
+    slot: &'static Slot,
+}
+
+/// What an owner may do with its slot while it has borrowed the cell.
+pub(super) struct Hold<'a> {
+    slot: &'static Slot,
+    owner: PhantomData<&'a mut Ready>,
+}
+
 impl Slot {
-    pub(super) fn new(index: u32) -> Self {
+    /// So many free slots, from memory that is not touched before a slot is used: a table can be
+    /// large and cost only what lives in it.
+    pub(super) fn chunk(slots: u32) -> &'static [Self] {
+        if sync::MODEL {
+            // Loom's atomics are not zero bytes.
+            return Vec::leak((0..slots).map(|_| Self::free()).collect());
+        }
+        let layout = Layout::array::<Self>(slots as usize).expect("a chunk is far smaller than memory");
+        // SAFETY: the layout has a size.
+        let chunk = unsafe { alloc_zeroed(layout) }.cast::<Self>();
+        if chunk.is_null() {
+            handle_alloc_error(layout);
+        }
+        // SAFETY: zero is a valid value of every field: the atomics are numbers, a flag and a null
+        // pointer, and the cell may be uninitialised. The memory is never freed.
+        unsafe { std::slice::from_raw_parts(chunk, slots as usize) }
+    }
+
+    fn free() -> Self {
         Self {
             inbox: Inbox::closed(),
-            generation: AtomicU32::new(1),
+            generation: AtomicU32::new(0),
             flags: AtomicU32::new(0),
-            pushed: AtomicU32::new(0),
-            taken: AtomicU32::new(0),
             lane: AtomicU32::new(0),
+            index: AtomicU32::new(0),
             version: AtomicU64::new(0),
-            index,
-            cell: UnsafeCell::new(None),
+            owner: OwnerLine {
+                urgent: AtomicBool::new(false),
+                waiting: AtomicU32::new(0),
+                cell: UnsafeCell::new(MaybeUninit::uninit()),
+            },
         }
     }
 
-    /// Prepares a free slot for another runtime, whose PIDs begin at `generation`.
-    pub(super) fn adopt(&self, generation: u32) {
+    /// Prepares a free slot that this runtime uses for the first time.
+    pub(super) fn adopt(&self, index: u32, generation: u32) {
+        self.index.store(index, Ordering::Relaxed);
         self.generation.store(generation, Ordering::Release);
     }
 
     /// The PID of the actor that lives here or will live here next.
     pub(super) fn pid(&self) -> Pid {
-        Pid::new(self.generation.load(Ordering::Acquire), self.index)
-            .expect("next_generation never gives a reserved generation")
+        let index = self.index.load(Ordering::Relaxed);
+        Pid::new(self.generation.load(Ordering::Acquire), index)
+            .expect("next_generation never gives a reserved generation, and the slot was adopted")
     }
 
     pub(super) fn is_free(&self) -> bool {
@@ -90,17 +140,10 @@ impl Slot {
         self.lane.load(Ordering::Relaxed)
     }
 
-    /// User messages in the mailbox. A message that raced with the end of an earlier actor in this
-    /// slot can make the count wrong by one for a moment; it is never negative.
+    /// User messages in the mailbox. Those that the owner takes out at this moment may be missing,
+    /// and of more than a million that it has not yet looked at only so many are counted.
     pub(super) fn queued(&self) -> usize {
-        let queued = self.pushed.load(Ordering::Relaxed).wrapping_sub(self.taken.load(Ordering::Relaxed));
-        queued.cast_signed().max(0).unsigned_abs() as usize
-    }
-
-    /// Counts a user message as taken. Owner only, so a plain store is enough.
-    pub(super) fn count_taken(&self) {
-        let taken = self.taken.load(Ordering::Relaxed);
-        self.taken.store(taken.wrapping_add(1), Ordering::Relaxed);
+        (self.owner.waiting.load(Ordering::Relaxed) + self.inbox.len()) as usize
     }
 
     pub(super) fn has(&self, flag: u32) -> bool {
@@ -118,45 +161,34 @@ impl Slot {
         }
         let overtakes = matches!(envelope, Envelope::Urgent(_) | Envelope::Exit(_));
         let counted = matches!(envelope, Envelope::User(_));
-        if counted {
-            self.pushed.fetch_add(1, Ordering::Relaxed);
-        }
-        let pushed = self.inbox.push(Node::new(pid.generation(), envelope));
+        let pushed = self.inbox.push(Node::new(pid.generation(), envelope), counted);
         if overtakes {
             // After the push, so that an owner who sees the flag also finds the signal.
-            self.flags.fetch_or(flag::URGENT, Ordering::Release);
+            self.owner.urgent.store(true, Ordering::Release);
         }
         match pushed {
-            Push::Queued => Ok(None),
+            Push::Queued(_) => Ok(None),
             Push::WasIdle => Ok(Some(Ready { slot: self })),
-            Push::Closed(node) => {
-                if counted {
-                    self.pushed.fetch_sub(1, Ordering::Relaxed);
-                }
-                Err(node.into_value())
-            }
+            Push::Closed(node) => Err(node.into_value()),
         }
     }
 
     /// Puts an actor into a free slot. The caller took the slot from the free list, so it has it
     /// alone.
-    pub(super) fn occupy(&'static self, cell: Box<Cell>, flags: u32, lane: u32) -> Ready {
+    pub(super) fn occupy(&'static self, cell: Cell, flags: u32, lane: u32) -> Ready {
         debug_assert!(self.is_free());
         self.flags.store(flags, Ordering::Relaxed);
         self.lane.store(lane, Ordering::Relaxed);
         self.version.store(1, Ordering::Relaxed);
-        let mut ready = Ready { slot: self };
-        *ready.cell_mut() = Some(cell);
+        self.owner.waiting.store(0, Ordering::Relaxed);
+        // SAFETY: nobody has a `Ready` of a free slot, and the caller has the slot alone.
+        unsafe { (*self.owner.cell.get()).write(cell) };
         self.inbox.open();
-        ready
+        Ready { slot: self }
     }
 }
 
 impl Ready {
-    pub(super) fn slot(&self) -> &'static Slot {
-        self.slot
-    }
-
     pub(super) fn pid(&self) -> Pid {
         self.slot.pid()
     }
@@ -166,11 +198,54 @@ impl Ready {
         self.slot.lane()
     }
 
-    pub(super) fn cell_mut(&mut self) -> &mut Option<Box<Cell>> {
+    /// The cell, and what else an owner may do.
+    pub(super) fn open(&mut self) -> (Hold<'_>, &mut Cell) {
         // SAFETY: there is at most one `Ready` per slot: a push hands one out only when it replaces
-        // IDLE, `idle` and `exit` consume it, and a free slot is occupied by the one who took it
+        // IDLE, `idle` and `close` consume it, and a free slot is occupied by the one who took it
         // from the free list. The AcqRel operations on the inbox word order one owner after another.
-        unsafe { &mut *self.slot.cell.get() }
+        // The slot holds a cell as long as a `Ready` exists.
+        let cell = unsafe { (*self.slot.owner.cell.get()).assume_init_mut() };
+        (Hold { slot: self.slot, owner: PhantomData }, cell)
+    }
+
+    /// Lets go of the actor; gives the right back if something arrived meanwhile.
+    pub(super) fn idle(self) -> Option<Self> {
+        if self.slot.inbox.try_idle() { None } else { Some(self) }
+    }
+
+    /// Makes the PID dead: later sends fail. Returns the cell, with what was queued in its backlog.
+    pub(super) fn close(self) -> (Closed, Cell) {
+        let slot = self.slot;
+        // SAFETY: the token is consumed here, so the cell is moved out once and not used again.
+        let mut cell = unsafe { (*slot.owner.cell.get()).assume_init_read() };
+        let generation = slot.generation.load(Ordering::Relaxed);
+        slot.generation.store(next_generation(generation), Ordering::Release);
+        slot.inbox.close(&mut cell.backlog);
+        (Closed { slot }, cell)
+    }
+}
+
+impl Closed {
+    /// Read after the close: who marks an actor checks afterwards that it is still alive.
+    pub(super) fn flags(&self) -> u32 {
+        self.slot.flags.load(Ordering::Acquire)
+    }
+
+    /// The index for the free list.
+    pub(super) fn vacate(self) -> u32 {
+        self.slot.index.load(Ordering::Relaxed)
+    }
+}
+
+impl Hold<'_> {
+    /// Whether a signal that overtakes may have arrived.
+    pub(super) fn is_urged(&self) -> bool {
+        self.slot.owner.urgent.load(Ordering::Acquire)
+    }
+
+    /// Whether something has arrived.
+    pub(super) fn has_arrivals(&self) -> bool {
+        !self.slot.inbox.is_empty()
     }
 
     /// Takes what has arrived, split by what overtakes.
@@ -180,8 +255,12 @@ impl Ready {
         normal: &mut Chain<Envelope>,
         mut trapping: bool,
     ) {
-        self.slot.flags.fetch_and(!flag::URGENT, Ordering::AcqRel);
-        self.slot.inbox.take(urgent, normal, |envelope| match envelope {
+        let OwnerLine { urgent: urged, waiting, .. } = &self.slot.owner;
+        if urged.load(Ordering::Relaxed) {
+            // Reads what the signal's sender wrote, so that the take below finds the signal.
+            urged.swap(false, Ordering::AcqRel);
+        }
+        let is_urgent = |envelope: &Envelope| match envelope {
             Envelope::Urgent(signal) => {
                 if let Signal::TrapExit(trap) = **signal {
                     trapping = trap;
@@ -190,26 +269,50 @@ impl Ready {
             }
             Envelope::Exit(_) => !trapping,
             Envelope::User(_) | Envelope::Ordered(_) => false,
-        });
+        };
+        let is_user = |envelope: &Envelope| matches!(envelope, Envelope::User(_));
+        let users = self.slot.inbox.take(urgent, normal, is_user, is_urgent);
+        waiting.store(waiting.load(Ordering::Relaxed) + users, Ordering::Relaxed);
     }
 
-    /// Lets go of the actor; gives the right back if something arrived meanwhile.
-    pub(super) fn idle(self) -> Option<Self> {
-        if self.slot.inbox.try_idle() { None } else { Some(self) }
+    /// Counts a user message as no longer waiting.
+    pub(super) fn count_taken(&self) {
+        let waiting = &self.slot.owner.waiting;
+        waiting.store(waiting.load(Ordering::Relaxed).wrapping_sub(1), Ordering::Relaxed);
+    }
+}
+
+/// Room for one actor that is ready, shared between threads.
+#[derive(Default)]
+pub(crate) struct ReadySlot(AtomicPtr<Slot>);
+
+impl ReadySlot {
+    pub(crate) fn new() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
     }
 
-    /// Makes the PID dead: later sends fail, what was queued is appended to `rest`. The slot is not
-    /// yet free: [`vacate`](Self::vacate) ends that.
-    pub(super) fn close(&mut self, rest: &mut Chain<Envelope>) {
-        let generation = self.slot.generation.load(Ordering::Relaxed);
-        self.slot.generation.store(next_generation(generation), Ordering::Release);
-        self.slot.inbox.close(rest);
+    /// Puts an actor in where none can be: only the caller ever puts one in, and the last was taken.
+    pub(crate) fn fill(&self, ready: Ready) {
+        debug_assert!(self.0.load(Ordering::Relaxed).is_null());
+        self.0.store(ptr::from_ref(ready.slot).cast_mut(), Ordering::Release);
     }
 
-    /// Empties the slot and returns its index for the free list.
-    pub(super) fn vacate(mut self) -> (u32, Option<Box<Cell>>) {
-        let cell = self.cell_mut().take();
-        (self.slot.index, cell)
+    /// Puts an actor in and returns the one that was there.
+    pub(crate) fn replace(&self, ready: Ready) -> Option<Ready> {
+        Self::ready(self.0.swap(ptr::from_ref(ready.slot).cast_mut(), Ordering::AcqRel))
+    }
+
+    pub(crate) fn take(&self) -> Option<Ready> {
+        if self.0.load(Ordering::Relaxed).is_null() {
+            return None;
+        }
+        Self::ready(self.0.swap(ptr::null_mut(), Ordering::AcqRel))
+    }
+
+    fn ready(slot: *mut Slot) -> Option<Ready> {
+        // SAFETY: only `replace` stores pointers, each made of a token's slot, which is never freed;
+        // the swap that brought it here took it out, so the token exists once.
+        unsafe { slot.as_ref() }.map(|slot| Ready { slot })
     }
 }
 

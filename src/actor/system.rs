@@ -7,7 +7,7 @@ use super::cell::Cell;
 use super::exit::ExitHook;
 use super::signal::{Envelope, ExitSignal, MonitorRef, Signal, Swap, Watcher};
 use super::signals::tell_watcher;
-use super::slot::{Ready, Slot, flag};
+use super::slot::{Closed, Ready, Slot, flag};
 use super::table::Table;
 use super::{Behaviour, ExitReason, discard};
 use crate::error::{SendError, SwapError};
@@ -72,9 +72,9 @@ impl System {
         let SpawnOptions { budget, lane, trap_exit, linked, monitored } = options;
         let starts = behaviour.starts();
         let flags = if behaviour.accepts_bytes() { flag::BYTES } else { 0 };
-        let mut cell = Box::new(Cell::new(behaviour, budget.unwrap_or(self.default_budget)));
+        let mut cell = Cell::new(behaviour, budget.unwrap_or(self.default_budget));
         cell.started = !starts;
-        cell.bonds.trap_exit = trap_exit;
+        cell.trap_exit = trap_exit;
         if let Some(parent) = linked {
             cell.bonds.tables().links.insert(parent);
         }
@@ -258,10 +258,8 @@ impl System {
         }
     }
 
-    pub(super) fn vacate(&self, ready: Ready) {
-        let (index, cell) = ready.vacate();
-        debug_assert!(cell.is_none(), "the exiting slice took the cell out");
-        self.table.give_back(index);
+    pub(super) fn vacate(&self, closed: Closed) {
+        self.table.give_back(closed.vacate());
     }
 
     pub(super) fn hooks(&self) -> &dyn SystemHooks {

@@ -51,12 +51,15 @@ impl Table {
 
     /// A free slot, the caller's alone.
     pub(super) fn take_free(&self) -> Option<&'static Slot> {
-        let index = match self.free.pop() {
-            Some(index) => index,
-            None => self.fresh.fetch_add(1, Ordering::Relaxed),
-        };
+        if let Some(index) = self.free.pop() {
+            let (chunk, offset) = locate(index)?;
+            return self.chunks[chunk].get().map(|slots| &slots[offset]);
+        }
+        let index = self.fresh.fetch_add(1, Ordering::Relaxed);
         let (chunk, offset) = locate(index)?;
-        Some(&self.chunks[chunk].get_or_init(|| self.adopt_chunk(chunk))[offset])
+        let slot = &self.chunks[chunk].get_or_init(|| take_chunk(chunk))[offset];
+        slot.adopt(index, self.first_generation);
+        Some(slot)
     }
 
     pub(super) fn give_back(&self, index: u32) {
@@ -69,22 +72,15 @@ impl Table {
             .iter()
             .filter_map(OnceLock::get)
             .flat_map(|slots| slots.iter())
+            .take(self.fresh.load(Ordering::Acquire) as usize)
             .filter(|slot| !slot.is_free())
             .map(Slot::pid)
     }
+}
 
-    fn adopt_chunk(&self, chunk: usize) -> Chunk {
-        let pooled = POOL[chunk].lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let slots = pooled.unwrap_or_else(|| {
-            let first = FIRST * ((1 << chunk) - 1);
-            let slots: Vec<Slot> = (0..FIRST << chunk).map(|offset| Slot::new(first + offset)).collect();
-            Vec::leak(slots)
-        });
-        for slot in slots {
-            slot.adopt(self.first_generation);
-        }
-        slots
-    }
+fn take_chunk(chunk: usize) -> Chunk {
+    let pooled = POOL[chunk].lock().unwrap_or_else(PoisonError::into_inner).pop();
+    pooled.unwrap_or_else(|| Slot::chunk(FIRST << chunk))
 }
 
 impl Drop for Table {

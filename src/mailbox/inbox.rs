@@ -1,9 +1,14 @@
 //! The inbox word: an intrusive lock-free stack of message nodes that is also the schedule state.
 //!
 //! The word is EMPTY (the owner runs or is scheduled), IDLE (nobody will look until someone pushes),
-//! CLOSED (the actor has ended), or the newest node. A push is one CAS; the push that replaces IDLE
-//! must schedule the owner. The owner takes the whole chain at once and reverses it, which keeps the
-//! order of every sender. Take-all makes ABA harmless: the owner never compares node addresses.
+//! CLOSED (the actor has ended), or the newest node and how many user messages are in the stack. A
+//! push is one CAS; the push that replaces IDLE must schedule the owner. The owner takes the whole
+//! chain at once and reverses it, which keeps the order of every sender. Take-all makes ABA
+//! harmless: the owner never compares node addresses.
+//!
+//! Nodes are 64 bytes, aligned likewise, below 2^48: an address needs 42 bits, which leaves twenty
+//! for the count, so that counting costs a push no second atomic operation. CLOSED is zero, so that
+//! zeroed memory is a closed inbox.
 //!
 //! The push is AcqRel because the sender that finds IDLE becomes the link between what the last
 //! owner wrote and what the next owner reads.
@@ -74,8 +79,10 @@ impl<T> Drop for Node<T> {
 /// What a push found.
 #[must_use]
 pub(crate) enum Push<T> {
-    /// The owner is running or scheduled and will see the message.
-    Queued,
+    /// The owner is running or scheduled and will see the message. The number of user messages that
+    /// wait before it and were not yet taken, at most [`MOST`].
+    #[expect(dead_code, reason = "not used yet")]
+    Queued(u32),
     /// The owner was idle: who pushed must schedule it.
     WasIdle,
     /// The actor has ended; the message comes back.
@@ -84,7 +91,7 @@ pub(crate) enum Push<T> {
 
 /// See the module.
 pub(crate) struct Inbox<T> {
-    head: AtomicPtr<RawNode<T>>,
+    word: AtomicPtr<RawNode<T>>,
     owns: PhantomData<T>,
 }
 
@@ -96,7 +103,7 @@ unsafe impl<T: Send> Send for Inbox<T> {}
 impl<T> Inbox<T> {
     /// A closed inbox.
     pub(crate) fn closed() -> Self {
-        Self { head: AtomicPtr::new(closed()), owns: PhantomData }
+        Self { word: AtomicPtr::new(Word::CLOSED.0), owns: PhantomData }
     }
 
     /// Reopens a closed inbox in the state "scheduled": the caller is the owner.
@@ -104,71 +111,115 @@ impl<T> Inbox<T> {
     /// Only the one who holds the free slot may call it.
     pub(crate) fn open(&self) {
         debug_assert!(self.is_closed());
-        self.head.store(ptr::null_mut(), Ordering::Release);
+        self.word.store(Word::EMPTY.0, Ordering::Release);
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.head.load(Ordering::Acquire) == closed()
+        Word(self.word.load(Ordering::Acquire)).is(Word::CLOSED)
     }
 
-    pub(crate) fn push(&self, node: Node<T>) -> Push<T> {
+    /// User messages that have arrived and were not taken yet, at most [`MOST`].
+    pub(crate) fn len(&self) -> u32 {
+        Word(self.word.load(Ordering::Relaxed)).count()
+    }
+
+    /// Pushes; `counted` says whether it is a user message.
+    pub(crate) fn push(&self, node: Node<T>, counted: bool) -> Push<T> {
         let raw = node.raw;
-        let mut head = self.head.load(Ordering::Relaxed);
+        let mut word = Word(self.word.load(Ordering::Relaxed));
         loop {
-            if head == closed() {
+            if word.is(Word::CLOSED) {
                 return Push::Closed(node);
             }
-            let next = if head == idle() { ptr::null_mut() } else { head };
             // SAFETY: until the CAS succeeds the node is ours alone.
-            unsafe { (*raw.as_ptr()).next = next };
-            match self.head.compare_exchange_weak(head, raw.as_ptr(), Ordering::AcqRel, Ordering::Relaxed) {
+            unsafe { (*raw.as_ptr()).next = word.node() };
+            let before = word.count();
+            let new = Word::of(raw, (before + u32::from(counted)).min(MOST));
+            match self.word.compare_exchange_weak(word.0, new.0, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => {
                     mem::forget(node);
-                    return if head == idle() { Push::WasIdle } else { Push::Queued };
+                    return if word.is(Word::IDLE) { Push::WasIdle } else { Push::Queued(before) };
                 }
-                Err(now) => head = now,
+                Err(now) => word = Word(now),
             }
         }
     }
 
     /// Appends everything that has arrived to `normal`, in order, or to `urgent` where the predicate
-    /// says so, which is asked in order of arrival. Owner only.
+    /// says so, which is asked in order of arrival about all that `is_user` does not know as a user
+    /// message. Returns the number of user messages. Owner only.
     pub(crate) fn take(
         &self,
         urgent: &mut Chain<T>,
         normal: &mut Chain<T>,
+        is_user: impl Fn(&T) -> bool,
         is_urgent: impl FnMut(&T) -> bool,
-    ) {
-        if self.head.load(Ordering::Relaxed).is_null() {
-            return;
+    ) -> u32 {
+        if Word(self.word.load(Ordering::Relaxed)).is(Word::EMPTY) {
+            return 0;
         }
-        let head = self.head.swap(ptr::null_mut(), Ordering::AcqRel);
-        debug_assert!(head != idle() && head != closed(), "only the owner of a running actor takes");
+        let word = Word(self.word.swap(Word::EMPTY.0, Ordering::AcqRel));
+        debug_assert!(!word.is(Word::IDLE) && !word.is(Word::CLOSED), "only a running owner takes");
         // SAFETY: the swap made the whole chain ours.
-        unsafe { Chain::append_reversed(head, urgent, normal, is_urgent) };
+        unsafe { Chain::append_reversed(word.node(), urgent, normal, is_user, is_urgent) }
+    }
+
+    /// Whether nothing has arrived since the last take. Owner only; others may push at any time.
+    pub(crate) fn is_empty(&self) -> bool {
+        Word(self.word.load(Ordering::Relaxed)).is(Word::EMPTY)
     }
 
     /// Says that the owner has nothing to do. `false` if something arrived meanwhile: the owner
     /// stays the owner. Owner only.
     pub(crate) fn try_idle(&self) -> bool {
-        self.head.compare_exchange(ptr::null_mut(), idle(), Ordering::AcqRel, Ordering::Acquire).is_ok()
+        let (empty, idle) = (Word::EMPTY.0, Word::IDLE.0);
+        self.word.compare_exchange(empty, idle, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Ends the inbox and appends what had arrived to `rest`. Owner only.
     pub(crate) fn close(&self, rest: &mut Chain<T>) {
-        let head = self.head.swap(closed(), Ordering::AcqRel);
-        debug_assert!(head != idle() && head != closed(), "only the owner of a running actor closes");
+        let word = Word(self.word.swap(Word::CLOSED.0, Ordering::AcqRel));
+        debug_assert!(!word.is(Word::IDLE) && !word.is(Word::CLOSED), "only a running owner closes");
         // SAFETY: the swap made the whole chain ours.
-        unsafe { Chain::append_reversed(head, &mut Chain::new(), rest, |_| false) };
+        unsafe { Chain::append_reversed(word.node(), &mut Chain::new(), rest, |_| false, |_| false) };
     }
 }
 
-const fn idle<T>() -> *mut RawNode<T> {
-    ptr::without_provenance_mut(1)
-}
+/// The most user messages that an inbox counts.
+pub(crate) const MOST: u32 = (1 << COUNT_BITS) - 1;
 
-const fn closed<T>() -> *mut RawNode<T> {
-    ptr::without_provenance_mut(3)
+/// A node's address without the bits that alignment keeps zero.
+const NODE_BITS: u32 = super::node_pool::ADDRESS_BITS - NODE_SIZE.ilog2();
+const COUNT_BITS: u32 = 20;
+/// `NODE_BITS` of the newest node, two bits of state, the count.
+const COUNT_SHIFT: u32 = usize::BITS - COUNT_BITS;
+const _: () = assert!(NODE_BITS + 2 + COUNT_BITS <= usize::BITS, "the word holds node, state and count");
+
+/// The inbox word; a pointer, so that it carries the provenance of the node.
+struct Word<T>(*mut RawNode<T>);
+
+impl<T> Word<T> {
+    const CLOSED: Self = Self(ptr::null_mut());
+    const EMPTY: Self = Self(ptr::without_provenance_mut(1 << NODE_BITS));
+    const IDLE: Self = Self(ptr::without_provenance_mut(2 << NODE_BITS));
+
+    fn of(node: NonNull<RawNode<T>>, count: u32) -> Self {
+        let pack = |addr: usize| (addr >> NODE_SIZE.ilog2()) | ((count as usize) << COUNT_SHIFT);
+        Self(node.as_ptr().map_addr(pack))
+    }
+
+    fn is(&self, state: Self) -> bool {
+        ptr::eq(self.0, state.0)
+    }
+
+    /// The newest node, or null.
+    fn node(&self) -> *mut RawNode<T> {
+        self.0.map_addr(|addr| (addr & ((1 << NODE_BITS) - 1)) << NODE_SIZE.ilog2())
+    }
+
+    fn count(&self) -> u32 {
+        (self.0.addr() >> COUNT_SHIFT) as u32
+    }
 }
 
 /// A first-in first-out list of nodes with one owner.
@@ -199,11 +250,10 @@ impl<T> Chain<T> {
     }
 
     /// Puts `other` behind this chain.
-    pub(crate) fn append(&mut self, mut other: Self) {
-        while let Some(node) = other.pop() {
-            let raw = mem::ManuallyDrop::new(node).raw;
-            self.push_back(raw);
-        }
+    pub(crate) fn append(&mut self, other: Self) {
+        let other = mem::ManuallyDrop::new(other);
+        // SAFETY: a chain owns its nodes, its tail is the last of them, and `other` is forgotten.
+        unsafe { self.splice(other.head, other.tail) };
     }
 
     fn push_back(&mut self, node: NonNull<RawNode<T>>) {
@@ -219,30 +269,59 @@ impl<T> Chain<T> {
         self.tail = node.as_ptr();
     }
 
+    /// Returns the number of user messages.
+    ///
     /// # Safety
     /// `newest` is null or the head of a chain of nodes that the caller owns.
     unsafe fn append_reversed(
         newest: *mut RawNode<T>,
         urgent: &mut Self,
         normal: &mut Self,
+        is_user: impl Fn(&T) -> bool,
         mut is_urgent: impl FnMut(&T) -> bool,
-    ) {
+    ) -> u32 {
         let (mut node, mut reversed) = (newest, ptr::null_mut::<RawNode<T>>());
+        let (mut users, mut others) = (0, false);
         // SAFETY: every node reached belongs to the chain that the caller gave away.
         unsafe {
             while !node.is_null() {
+                if is_user((*node).value.assume_init_ref()) {
+                    users += 1;
+                } else {
+                    others = true;
+                }
                 node = mem::replace(&mut (*node).next, mem::replace(&mut reversed, node));
+            }
+            if !others {
+                normal.splice(reversed, newest);
+                return users;
             }
             while let Some(oldest) = NonNull::new(reversed) {
                 reversed = oldest.as_ref().next;
-                let target = if is_urgent(oldest.as_ref().value.assume_init_ref()) {
-                    &mut *urgent
-                } else {
-                    &mut *normal
-                };
+                let value = oldest.as_ref().value.assume_init_ref();
+                let target = if !is_user(value) && is_urgent(value) { &mut *urgent } else { &mut *normal };
                 target.push_back(oldest);
             }
         }
+        users
+    }
+
+    /// Appends a list of nodes.
+    ///
+    /// # Safety
+    /// The caller owns the list that leads from `head` to `tail`, whose `next` is null; both may be
+    /// null.
+    unsafe fn splice(&mut self, head: *mut RawNode<T>, tail: *mut RawNode<T>) {
+        if head.is_null() {
+            return;
+        }
+        if self.head.is_null() {
+            self.head = head;
+        } else {
+            // SAFETY: the tail of a chain that is not empty is a node of it.
+            unsafe { (*self.tail).next = head };
+        }
+        self.tail = tail;
     }
 }
 
@@ -271,12 +350,14 @@ mod tests {
         let inbox = Inbox::closed();
         inbox.open();
         assert!(inbox.try_idle());
-        assert!(matches!(inbox.push(Node::new(1, 0)), Push::WasIdle));
+        assert!(matches!(inbox.push(Node::new(1, 0), true), Push::WasIdle));
         for n in 1..100 {
-            assert!(matches!(inbox.push(Node::new(1, n)), Push::Queued));
+            assert!(matches!(inbox.push(Node::new(1, n), true), Push::Queued(_)));
         }
         let (mut urgent, mut normal) = (Chain::new(), Chain::new());
-        inbox.take(&mut urgent, &mut normal, |n| n % 10 == 0);
+        assert_eq!(inbox.len(), 100);
+        let users = inbox.take(&mut urgent, &mut normal, |n| n % 10 != 0, |_| true);
+        assert_eq!((users, inbox.len()), (90, 0));
         assert_eq!(drain(&mut urgent), (0..100).step_by(10).collect::<Vec<_>>());
         assert_eq!(drain(&mut normal), (0..100).filter(|n| n % 10 != 0).collect::<Vec<_>>());
     }
@@ -285,11 +366,11 @@ mod tests {
     fn a_closed_inbox_hands_messages_back_and_gives_up_what_it_held() {
         let inbox = Inbox::closed();
         inbox.open();
-        let _ = inbox.push(Node::new(1, 5));
+        let _ = inbox.push(Node::new(1, 5), true);
         let mut rest = Chain::new();
         inbox.close(&mut rest);
         assert_eq!(drain(&mut rest), [5]);
-        let Push::Closed(node) = inbox.push(Node::new(1, 6)) else { panic!("the inbox is closed") };
+        let Push::Closed(node) = inbox.push(Node::new(1, 6), true) else { panic!("the inbox is closed") };
         assert_eq!(node.into_value(), 6);
     }
 
@@ -305,7 +386,7 @@ mod tests {
                 let (inbox, wakes) = (inbox.clone(), wakes.clone());
                 std::thread::spawn(move || {
                     for n in 0..EACH {
-                        if matches!(inbox.push(Node::new(1, (sender, n))), Push::WasIdle) {
+                        if matches!(inbox.push(Node::new(1, (sender, n)), true), Push::WasIdle) {
                             wakes.fetch_add(1, Ordering::Release);
                         }
                     }
@@ -320,7 +401,7 @@ mod tests {
                 continue;
             }
             let (mut urgent, mut normal) = (Chain::new(), Chain::new());
-            inbox.take(&mut urgent, &mut normal, |_| false);
+            inbox.take(&mut urgent, &mut normal, |_| true, |_| false);
             while let Some(node) = normal.pop() {
                 let (_, (sender, n)) = node.open(&mut run);
                 assert_eq!(next[sender as usize], n);

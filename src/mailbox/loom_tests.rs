@@ -48,8 +48,8 @@ impl Mailbox {
 
     /// Sends and, if the owner was idle, becomes the owner until it is idle again.
     fn send(&self, sender: u8, number: u8) {
-        match self.inbox.push(letter(sender, number)) {
-            Push::Queued => {}
+        match self.inbox.push(letter(sender, number), true) {
+            Push::Queued(_) => {}
             Push::WasIdle => self.own(),
             Push::Closed(_) => panic!("nobody closes this inbox"),
         }
@@ -59,7 +59,7 @@ impl Mailbox {
         loop {
             self.cell.exclusive();
             let mut arrived = Chain::new();
-            self.inbox.take(&mut Chain::new(), &mut arrived, |_| false);
+            self.inbox.take(&mut Chain::new(), &mut arrived, |_| true, |_| false);
             self.read(arrived);
             self.cell.exclusive();
             if self.inbox.try_idle() {
@@ -105,8 +105,8 @@ fn a_closing_inbox_takes_each_message_or_hands_it_back() {
         let mailbox = Mailbox::open();
         let senders = [1, 2].map(|sender| {
             let mailbox = mailbox.clone();
-            thread::spawn(move || match mailbox.inbox.push(letter(sender, 0)) {
-                Push::Queued => 0,
+            thread::spawn(move || match mailbox.inbox.push(letter(sender, 0), true) {
+                Push::Queued(_) => 0,
                 Push::WasIdle => panic!("the owner never goes idle"),
                 Push::Closed(node) => {
                     let back = node.into_value();
@@ -117,7 +117,7 @@ fn a_closing_inbox_takes_each_message_or_hands_it_back() {
             })
         });
         let mut rest = Chain::new();
-        mailbox.inbox.take(&mut Chain::new(), &mut rest, |_| false);
+        mailbox.inbox.take(&mut Chain::new(), &mut rest, |_| true, |_| false);
         mailbox.inbox.close(&mut rest);
         mailbox.read(rest);
         let back: usize = senders.into_iter().map(|sender| sender.join().unwrap()).sum();

@@ -13,6 +13,9 @@
 use std::alloc::{Layout, handle_alloc_error};
 use std::cell::{Cell, RefCell};
 use std::ptr::{self, NonNull};
+use std::sync::LazyLock;
+
+use crossbeam_queue::ArrayQueue;
 
 use crate::sync::{self, AtomicU32, Ordering, Witness, alloc, dealloc, thread_local};
 
@@ -23,6 +26,11 @@ const CHUNK_SIZE: usize = if sync::MODEL { 4 * NODE_SIZE } else { 4096 };
 const NODES: u32 = (CHUNK_SIZE / NODE_SIZE - 1) as u32;
 /// Empty chunks that a thread keeps for its next sends.
 const SPARES: usize = if sync::MODEL { 1 } else { 16 };
+/// Empty chunks that threads hand to each other: those who receive more than they send to those who
+/// send more. 2 MiB in the whole process.
+const EXCHANGED: usize = 512;
+/// No address has more bits: no system hands out higher ones unless asked to.
+pub(super) const ADDRESS_BITS: u32 = 48;
 
 struct Header {
     outstanding: AtomicU32,
@@ -31,6 +39,15 @@ struct Header {
 }
 
 type Chunk = NonNull<Header>;
+
+/// An empty chunk between two threads.
+struct Spare(Chunk);
+
+// SAFETY: nobody else knows of an empty chunk, and its memory belongs to no thread.
+unsafe impl Send for Spare {}
+
+/// See [`EXCHANGED`]. Unused in models, each of which must end with every chunk freed.
+static EXCHANGE: LazyLock<ArrayQueue<Spare>> = LazyLock::new(|| ArrayQueue::new(EXCHANGED));
 
 /// Room for one node, [`NODE_SIZE`] bytes, aligned likewise, uninitialised.
 pub(super) fn allocate() -> NonNull<u8> {
@@ -114,7 +131,8 @@ impl OpenChunk {
     }
 
     fn open(&self) -> Chunk {
-        let chunk = self.spares.borrow_mut().pop().unwrap_or_else(new_chunk);
+        let spare = self.spares.borrow_mut().pop();
+        let chunk = spare.or_else(from_exchange).unwrap_or_else(new_chunk);
         // SAFETY: a spare or new chunk is owned by this thread alone.
         unsafe { chunk.as_ref() }.outstanding.store(NODES, Ordering::Relaxed);
         self.chunk.set(Some(chunk));
@@ -142,6 +160,7 @@ fn new_chunk() -> Chunk {
     // SAFETY: the layout has a size.
     let memory = unsafe { alloc(layout()) };
     let Some(chunk) = NonNull::new(memory.cast::<Header>()) else { handle_alloc_error(layout()) };
+    assert_eq!(chunk.addr().get() >> ADDRESS_BITS, 0, "the inbox word holds addresses of 48 bits");
     // SAFETY: the memory is ours, large enough and aligned.
     unsafe { chunk.write(Header { outstanding: AtomicU32::new(NODES), memory: Witness::new() }) };
     chunk
@@ -182,9 +201,20 @@ fn recycle(chunk: Chunk) {
         }
         room
     });
-    if !kept.unwrap_or(false) {
+    if !kept.unwrap_or(false)
+        && let Some(chunk) = to_exchange(chunk)
+    {
         free_chunk(chunk);
     }
+}
+
+fn from_exchange() -> Option<Chunk> {
+    if sync::MODEL { None } else { EXCHANGE.pop().map(|Spare(chunk)| chunk) }
+}
+
+/// Hands the chunk to whoever needs one; gives it back if there are enough.
+fn to_exchange(chunk: Chunk) -> Option<Chunk> {
+    if sync::MODEL { Some(chunk) } else { EXCHANGE.push(Spare(chunk)).err().map(|Spare(chunk)| chunk) }
 }
 
 #[cfg(test)]

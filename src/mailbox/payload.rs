@@ -35,6 +35,10 @@ impl Payload {
     /// Wraps `message`: bytes stay bytes, anything else becomes a [`Value`].
     pub(crate) fn of<M: Send + 'static>(message: M) -> Self {
         let value = Value::new(message);
+        // Compared at compile time, so that the common case costs nothing.
+        if TypeId::of::<M>() != TypeId::of::<Bytes>() {
+            return Self::Value(value);
+        }
         match value.downcast::<Bytes>() {
             Ok(bytes) => Self::Bytes(bytes),
             Err(value) => Self::Value(value),
@@ -96,6 +100,13 @@ impl Value {
 
     /// The value, or `self` back if it is of another type.
     pub fn downcast<T: Send + 'static>(self) -> Result<T, Self> {
+        // One type may have several tables, so equal addresses are the quick answer, not the only one.
+        let plain: &'static Table = &Erased::<T>::PLAIN;
+        if ptr::eq(self.table, plain) {
+            let mut this = mem::ManuallyDrop::new(self);
+            // SAFETY: the table is that of `T`, and `this` is never used or dropped again.
+            return Ok(unsafe { load(&mut this.space) });
+        }
         if !self.is::<T>() {
             return Err(self);
         }

@@ -6,14 +6,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use crossbeam_deque::{Steal, Worker as Queue};
-use crossbeam_queue::ArrayQueue;
 
 use super::{Job, Scheduler};
-use crate::actor::{After, Ready, System, run_slice, shielded};
+use crate::actor::{After, Ready, ReadySlot, SliceClock, System, run_slice, shielded};
 
 /// After so many slices a worker looks at the injector though its own queue is not empty. A prime,
 /// so that it does not fall into step with patterns of the load.
 pub(super) const INJECTOR_EVERY: u32 = 61;
+/// How often a worker that has nothing else to do looks for another message of the actor it ran.
+const LINGER: u32 = 16;
 /// How often in a row an actor may come from the LIFO slot before the queue gets its turn.
 const LIFO_RUNS: u32 = 3;
 
@@ -33,14 +34,14 @@ pub(super) struct Desk {
     /// The actor made ready last: its message is hot in the cache, and no other worker is woken for
     /// it. Others take it only where the worker is held up in a slice, perhaps by a handler that
     /// waits for this very actor.
-    lifo: ArrayQueue<Ready>,
+    lifo: ReadySlot,
     /// Slices begun.
     slices: AtomicU32,
 }
 
 impl Desk {
     pub(super) fn new() -> Self {
-        Self { lifo: ArrayQueue::new(1), slices: AtomicU32::new(0) }
+        Self { lifo: ReadySlot::new(), slices: AtomicU32::new(0) }
     }
 }
 
@@ -59,8 +60,11 @@ pub(super) fn push_local(scheduler: &Scheduler, ready: Ready) -> Option<Ready> {
         let Some(local) = local.get().filter(|local| std::ptr::eq(local.scheduler, scheduler)) else {
             return;
         };
-        local.lifo_used.set(true);
-        if let Some(older) = ready.take().and_then(|ready| local.desk.lifo.force_push(ready)) {
+        let Some(ready) = ready.take() else { return };
+        if !local.lifo_used.replace(true) {
+            return local.desk.lifo.fill(ready);
+        }
+        if let Some(older) = local.desk.lifo.replace(ready) {
             local.queue.push(older);
             scheduler.idle.notify();
         }
@@ -82,18 +86,32 @@ pub(super) fn spawn(
         let seen = vec![0; scheduler.desks.len()];
         LOCAL.with(|cell| {
             let local = cell.get_or_init(|| local);
-            Worker { scheduler: &scheduler, system: &system, local, index, tick: 0, lifo_runs: 0, seen }
-                .run();
+            let clock = SliceClock::new(scheduler.limits);
+            Worker {
+                scheduler: &scheduler,
+                system: &system,
+                local,
+                index,
+                tick: 0,
+                lifo_runs: 0,
+                clock,
+                seen,
+            }
+            .run();
         });
     })
 }
 
 impl Local {
+    fn is_empty(&self) -> bool {
+        !self.lifo_used.get() && self.queue.is_empty()
+    }
+
     fn take_lifo(&self) -> Option<Ready> {
         if !self.lifo_used.replace(false) {
             return None;
         }
-        self.desk.lifo.pop()
+        self.desk.lifo.take()
     }
 }
 
@@ -110,6 +128,7 @@ struct Worker<'a> {
     index: usize,
     tick: u32,
     lifo_runs: u32,
+    clock: SliceClock,
     /// The slices of the others when this worker last looked after them.
     seen: Vec<u32>,
 }
@@ -151,8 +170,23 @@ impl Worker<'_> {
 
     fn turn(&mut self, ready: Ready) {
         self.tick = self.tick.wrapping_add(1);
-        self.local.desk.slices.fetch_add(1, Ordering::Relaxed);
-        if let After::Again(ready) = run_slice(ready, self.system, self.scheduler.limits) {
+        let slices = &self.local.desk.slices;
+        slices.store(slices.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        let (scheduler, local) = (self.scheduler, self.local);
+        let mut looks = 0;
+        // With nothing else to do, an actor that is fed from another core is kept a moment longer:
+        // waking it for each message would cost the sender more than the message.
+        let linger = || {
+            looks += 1;
+            let lingers = looks <= LINGER && local.is_empty() && scheduler.injector.is_empty();
+            (0..8).for_each(|_| {
+                if lingers {
+                    std::hint::spin_loop()
+                }
+            });
+            lingers
+        };
+        if let After::Again(ready) = run_slice(ready, self.system, &mut self.clock, linger) {
             self.local.queue.push(ready);
             if self.local.queue.len() > 1 || self.local.lifo_used.get() {
                 self.scheduler.idle.notify();
@@ -229,7 +263,7 @@ impl Worker<'_> {
         for (desk, seen) in self.scheduler.desks.iter().zip(&mut self.seen) {
             let slices = desk.slices.load(Ordering::Relaxed);
             if std::mem::replace(seen, slices) == slices
-                && let Some(ready) = desk.lifo.pop()
+                && let Some(ready) = desk.lifo.take()
             {
                 self.local.queue.push(ready);
             }
