@@ -12,8 +12,8 @@ use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::thread;
 
 use super::{
-    After, Behaviour, Context, ExitHook, ExitNotice, ExitReason, Flow, Ready, Schedule, SliceClock,
-    SliceLimits, SpawnOptions, System, SystemHooks, run_slice,
+    After, Behaviour, Context, ExitHook, ExitNotice, ExitReason, Flow, Ready, Runner, Schedule, SliceLimits,
+    SpawnOptions, System, SystemHooks, run_slice,
 };
 use crate::mailbox::Payload;
 use crate::pid::Pid;
@@ -24,8 +24,8 @@ struct AtOnce(Weak<System>);
 impl Schedule for AtOnce {
     fn schedule(&self, mut ready: Ready) {
         let system = self.0.upgrade().expect("models keep their system");
-        let mut clock = SliceClock::new(SliceLimits { time: Duration::MAX });
-        while let After::Again(again) = run_slice(ready, &system, &mut clock, || false) {
+        let mut runner = Runner::new(SliceLimits { time: Duration::MAX });
+        while let After::Again(again) = run_slice(ready, &system, &mut runner, || false) {
             ready = again;
         }
     }

@@ -40,7 +40,7 @@ pub use reason::ExitReason;
 pub use signal::{ExitCause, MonitorRef, SystemMessage};
 pub(crate) use signal::{Signal, Watcher};
 pub use slice::SliceLimits;
-pub(crate) use slice::{After, SliceClock, run_slice};
+pub(crate) use slice::{After, Runner, run_slice};
 pub(crate) use slot::{Ready, ReadySlot};
 pub use system::SpawnOptions;
 pub(crate) use system::{Schedule, System, SystemHooks};

@@ -99,6 +99,20 @@ pub(crate) enum Envelope {
     Exit(Box<ExitSignal>),
 }
 
+impl Envelope {
+    #[inline(always)]
+    pub(super) fn is_user(&self) -> bool {
+        matches!(self, Self::User(_))
+    }
+
+    /// What a user message carries.
+    #[inline(always)]
+    pub(super) fn payload(&self) -> &Payload {
+        let Self::User(payload) = self else { unreachable!("asked of user messages only") };
+        payload
+    }
+}
+
 pub(crate) struct ExitSignal {
     pub(crate) from: Option<Pid>,
     pub(crate) reason: ExitReason,

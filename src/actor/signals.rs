@@ -10,8 +10,8 @@ use crate::pid::Pid;
 impl Turn<'_> {
     pub(super) fn signal(&mut self, signal: Signal) -> Step {
         match signal {
-            Signal::Stop(reason) => return Err(reason),
-            Signal::Kill => return Err(ExitReason::Killed),
+            Signal::Stop(reason) => return Err(Box::new(reason)),
+            Signal::Kill => return Err(Box::new(ExitReason::Killed)),
             Signal::Exit(exit) => return self.exit_signal(exit),
             Signal::Swap(swap) => return self.swap(swap),
             Signal::SwapNow(swap) => return self.swap_now(swap),
@@ -66,7 +66,7 @@ impl Turn<'_> {
         if reason == ExitReason::Normal && from != Some(self.pid) {
             return Ok(());
         }
-        Err(reason)
+        Err(Box::new(reason))
     }
 
     fn ping(&mut self, from: Pid) -> Step {

@@ -13,7 +13,7 @@ use super::parked::Parked;
 use super::signal::{Envelope, Signal};
 use super::slot::{Hold, Ready};
 use super::{Behaviour, Context, ExitReason, Flow, System, discard, panic_text};
-use crate::mailbox::{Chain, NodeRun};
+use crate::mailbox::{Chain, Node, NodeRun};
 use crate::pid::Pid;
 
 /// Messages between two looks at the clock, which costs as much as a short message. The first looks
@@ -27,19 +27,26 @@ pub struct SliceLimits {
     pub time: Duration,
 }
 
-/// The clock of a thread that runs slices. Short slices share one look at the real clock: reading it
-/// would cost more than they do.
-pub(crate) struct SliceClock {
+/// What a thread that runs slices keeps from one to the next. Short slices share one look at the
+/// clock and one return of message nodes: either would cost more than they do.
+pub(crate) struct Runner {
     limits: SliceLimits,
+    /// Message nodes to be given back.
+    nodes: NodeRun,
     /// The last look; the slice began then or up to [`CLOCK_EVERY`] messages later.
     looked: Instant,
     /// Messages since.
     since: u32,
 }
 
-impl SliceClock {
+impl Runner {
     pub(crate) fn new(limits: SliceLimits) -> Self {
-        Self { limits, looked: Instant::now(), since: 0 }
+        Self { limits, nodes: NodeRun::new(), looked: Instant::now(), since: 0 }
+    }
+
+    /// Gives back what others may need. Call before the thread waits.
+    pub(crate) fn rest(&mut self) {
+        self.nodes.flush();
     }
 
     fn look(&mut self) {
@@ -78,24 +85,23 @@ pub(crate) enum After {
 pub(crate) fn run_slice(
     mut ready: Ready,
     system: &Arc<System>,
-    clock: &mut SliceClock,
+    runner: &mut Runner,
     mut linger: impl FnMut() -> bool,
 ) -> After {
     let pid = ready.pid();
     let running = Running::enter(pid);
-    clock.begin();
+    runner.begin();
     let (hold, cell) = ready.open();
-    let mut turn = Turn { pid, hold, cell, system, run: NodeRun::new(), spent: 0, clock };
+    let mut turn = Turn { pid, hold, cell, system, spent: 0, runner };
     let end = loop {
         let end = turn.play();
         if !matches!(end, Ok(Rest::Waiting)) || !turn.awaits_more(&mut linger) {
             break end;
         }
     };
-    drop(turn);
     let after = match end {
         Err(reason) => {
-            exit(ready, system, reason);
+            exit(ready, system, *reason);
             After::Done
         }
         Ok(Rest::Spent) => After::Again(ready),
@@ -119,17 +125,23 @@ pub(super) struct Turn<'a> {
     hold: Hold<'a>,
     pub(super) cell: &'a mut Cell,
     pub(super) system: &'a Arc<System>,
-    /// Gives its nodes back when the turn ends, at the latest.
-    run: NodeRun,
     spent: u32,
-    clock: &'a mut SliceClock,
+    runner: &'a mut Runner,
 }
 
 /// One step of a turn; an error is the reason to end.
-pub(super) type Step = Result<(), ExitReason>;
+///
+/// Boxed, as the way without one is taken a million times more often and has little to return.
+pub(super) type Step = Result<(), Box<ExitReason>>;
 
 impl Turn<'_> {
-    fn play(&mut self) -> Result<Rest, ExitReason> {
+    /// Runs until the mailbox is empty or the slice is over. A panic of the actor's code, wherever it
+    /// came from, is the reason to end (S39); catching it here, once, leaves the loop free of it.
+    fn play(&mut self) -> Result<Rest, Box<ExitReason>> {
+        caught(|| self.work())
+    }
+
+    fn work(&mut self) -> Result<Rest, Box<ExitReason>> {
         self.start()?;
         self.receive()?;
         loop {
@@ -142,12 +154,38 @@ impl Turn<'_> {
             if self.is_spent() {
                 return Ok(Rest::Spent);
             }
-            let Some(envelope) = self.next()? else { return Ok(Rest::Waiting) };
+            let Some(node) = self.next()? else { return Ok(Rest::Waiting) };
             // System messages count too, or actors that tell each other something would never end.
             self.spent = self.spent.saturating_add(1);
-            self.clock.since = self.clock.since.saturating_add(1);
-            self.open(envelope)?;
+            self.runner.since = self.runner.since.saturating_add(1);
+            if node.content().is_user() && node.generation() == self.pid.generation() {
+                self.hold.count_taken();
+                let payload = node.open_part(&mut self.runner.nodes, Envelope::payload);
+                let Cell { behaviour, bonds, trap_exit, .. } = &mut *self.cell;
+                let (system, pid, spent) = (self.system, self.pid, &mut self.spent);
+                let mut cx = Context { system, pid, bonds, trap_exit, spent };
+                match behaviour.handle(payload, &mut cx) {
+                    Flow::Continue => {}
+                    flow => self.follow(flow)?,
+                }
+            } else {
+                self.open(node)?;
+            }
         }
+    }
+
+    /// Opens what is no user message for this actor.
+    #[inline(never)]
+    fn open(&mut self, node: Node<Envelope>) -> Step {
+        let (generation, envelope) = node.open(&mut self.runner.nodes);
+        if generation == self.pid.generation() {
+            return self.obey(envelope);
+        }
+        if matches!(envelope, Envelope::User(_)) {
+            self.hold.count_taken();
+        }
+        self.return_stale(generation, envelope);
+        Ok(())
     }
 
     /// Waits a moment for what may arrive next; whether something has.
@@ -155,7 +193,6 @@ impl Turn<'_> {
         if self.cell.parked.is_some() {
             return false;
         }
-        self.run.flush();
         while !self.hold.has_arrivals() {
             if !linger() {
                 return false;
@@ -175,28 +212,20 @@ impl Turn<'_> {
     fn is_spent(&mut self) -> bool {
         let look =
             self.spent >= 2 && (self.spent.is_power_of_two() || self.spent.is_multiple_of(CLOCK_EVERY));
-        self.spent >= self.cell.budget || (look && self.clock.is_over(self.spent))
+        self.spent >= self.cell.budget || (look && self.runner.is_over(self.spent))
     }
 
-    /// The next envelope in order, its generation checked; `None` when the mailbox is empty.
-    fn next(&mut self) -> Result<Option<Envelope>, ExitReason> {
-        loop {
-            if self.cell.backlog.is_empty() {
-                self.receive()?;
-            }
-            let Some(node) = self.cell.backlog.pop() else { return Ok(None) };
-            let (generation, envelope) = node.open(&mut self.run);
-            if matches!(envelope, Envelope::User(_)) {
-                self.hold.count_taken();
-            }
-            if generation == self.pid.generation() {
-                return Ok(Some(envelope));
-            }
-            self.return_stale(generation, envelope);
+    /// The next message in order; `None` when the mailbox is empty.
+    #[inline(always)]
+    fn next(&mut self) -> Result<Option<Node<Envelope>>, Box<ExitReason>> {
+        if self.cell.backlog.is_empty() && self.hold.has_arrivals() {
+            self.receive()?;
         }
+        Ok(self.cell.backlog.pop())
     }
 
     /// Accounts for something meant for an earlier actor of this slot.
+    #[cold]
     fn return_stale(&self, generation: u32, envelope: Envelope) {
         let target = Pid::new(generation, self.pid.index()).unwrap_or(self.pid);
         self.system.undeliverable(target, envelope, &ExitReason::NoProcess);
@@ -208,10 +237,10 @@ impl Turn<'_> {
         let trapping = self.cell.trap_exit;
         self.hold.take(&mut urgent, &mut self.cell.backlog, trapping);
         while let Some(node) = urgent.pop() {
-            let (generation, envelope) = node.open(&mut self.run);
+            let (generation, envelope) = node.open(&mut self.runner.nodes);
             if generation != self.pid.generation() {
                 self.return_stale(generation, envelope);
-            } else if let Err(reason) = self.open(envelope) {
+            } else if let Err(reason) = self.obey(envelope) {
                 self.cell.backlog.append(urgent);
                 return Err(reason);
             }
@@ -219,28 +248,32 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn open(&mut self, envelope: Envelope) -> Step {
-        match envelope {
+    /// Carries out a signal. Catches a panic itself, so that the signals behind it are not lost.
+    #[inline(never)]
+    fn obey(&mut self, envelope: Envelope) -> Step {
+        let obey = || match envelope {
             Envelope::User(payload) => self.call(|behaviour, cx| behaviour.handle(payload, cx)),
             Envelope::Ordered(signal) | Envelope::Urgent(signal) => self.signal(*signal),
             Envelope::Exit(exit) => self.signal(Signal::Exit(*exit)),
-        }
+        };
+        caught(obey)
     }
 
-    /// Calls into the behaviour; a panic becomes the exit reason (S39).
+    /// Calls into the behaviour.
     pub(super) fn call(&mut self, f: impl FnOnce(&mut dyn Behaviour, &mut Context<'_>) -> Flow) -> Step {
         let Cell { behaviour, bonds, trap_exit, .. } = &mut *self.cell;
         let mut cx = Context { system: self.system, pid: self.pid, bonds, trap_exit, spent: &mut self.spent };
-        match catch_unwind(AssertUnwindSafe(|| f(behaviour.as_mut(), &mut cx))) {
-            Ok(flow) => self.follow(flow),
-            Err(panic) => Err(ExitReason::Panic(panic_text(panic))),
+        match f(behaviour.as_mut(), &mut cx) {
+            Flow::Continue => Ok(()),
+            flow => self.follow(flow),
         }
     }
 
+    #[inline(never)]
     fn follow(&mut self, flow: Flow) -> Step {
         match flow {
             Flow::Continue => Ok(()),
-            Flow::Stop(reason) => Err(reason),
+            Flow::Stop(reason) => Err(Box::new(reason)),
             Flow::Park(future) => {
                 self.cell.parked = Some(Box::new(Parked::new(self.system, self.pid, future)));
                 Ok(())
@@ -249,21 +282,23 @@ impl Turn<'_> {
     }
 
     /// Polls the parked future if it was woken; whether it is finished.
-    fn poll(&mut self) -> Result<bool, ExitReason> {
+    fn poll(&mut self) -> Result<bool, Box<ExitReason>> {
         let Some(parked) = &mut self.cell.parked else { return Ok(true) };
         if !parked.take_due() {
             return Ok(false);
         }
         let mut cx = task::Context::from_waker(&parked.waker);
-        let polled = catch_unwind(AssertUnwindSafe(|| parked.future.as_mut().poll(&mut cx)));
-        let flow = match polled {
-            Ok(task::Poll::Pending) => return Ok(false),
-            Ok(task::Poll::Ready(flow)) => flow,
-            Err(panic) => return Err(ExitReason::Panic(panic_text(panic))),
-        };
+        let task::Poll::Ready(flow) = parked.future.as_mut().poll(&mut cx) else { return Ok(false) };
         discard(self.cell.parked.take());
         self.follow(flow)?;
         self.run_waiting_swaps()?;
         Ok(self.cell.parked.is_none())
     }
+}
+
+/// Calls `f`; a panic becomes the reason to end.
+#[inline(always)]
+fn caught<T>(f: impl FnOnce() -> Result<T, Box<ExitReason>>) -> Result<T, Box<ExitReason>> {
+    catch_unwind(AssertUnwindSafe(f))
+        .unwrap_or_else(|panic| Err(Box::new(ExitReason::Panic(panic_text(panic)))))
 }

@@ -155,12 +155,13 @@ impl Slot {
     ///
     /// A slot that changes hands between the check and the push is caught by the generation in the
     /// node: the next owner discards it.
+    #[inline(always)]
     pub(super) fn push(&'static self, pid: Pid, envelope: Envelope) -> Result<Option<Ready>, Envelope> {
         if self.generation.load(Ordering::Acquire) != pid.generation() {
             return Err(envelope);
         }
         let overtakes = matches!(envelope, Envelope::Urgent(_) | Envelope::Exit(_));
-        let counted = matches!(envelope, Envelope::User(_));
+        let counted = envelope.is_user();
         let pushed = self.inbox.push(Node::new(pid.generation(), envelope), counted);
         if overtakes {
             // After the push, so that an owner who sees the flag also finds the signal.

@@ -101,10 +101,23 @@ impl System {
         let Some(slot) = self.table.slot(pid) else {
             return Err(SendError::NoProcess { pid, message });
         };
+        self.send_to(slot, pid, message)
+    }
+
+    /// Delivers a user message to the actor `pid` in its slot. Inlined into the typed sender, so that
+    /// a message is written where it is to lie and not copied there.
+    #[inline(always)]
+    pub(super) fn send_to(
+        &self,
+        slot: &'static Slot,
+        pid: Pid,
+        message: Payload,
+    ) -> Result<(), SendError<Payload>> {
         if matches!(message, Payload::Bytes(_)) && !slot.has(flag::BYTES) && slot.is_alive(pid) {
             return Err(SendError::NotBytes { pid, message });
         }
         match slot.push(pid, Envelope::User(message)) {
+            Ok(None) => Ok(()),
             Ok(ready) => {
                 self.schedule(ready);
                 Ok(())
@@ -114,7 +127,13 @@ impl System {
         }
     }
 
+    /// The slot at which `pid` points, whether it lives there or not.
+    pub(super) fn slot(&self, pid: Pid) -> Option<&'static Slot> {
+        self.table.slot(pid)
+    }
+
     /// Sends a system signal; whether the actor was alive to take it.
+    #[inline(never)]
     pub(crate) fn signal(&self, pid: Pid, signal: Signal) -> bool {
         let Some(slot) = self.table.slot(pid) else { return false };
         match slot.push(pid, signal.seal()) {
@@ -270,6 +289,7 @@ impl System {
         self.hooks().swap_failed(pid, version, error);
     }
 
+    #[inline(never)]
     fn schedule(&self, ready: Option<Ready>) {
         if let Some(ready) = ready {
             self.scheduler.get().expect("a system is connected before its first spawn").schedule(ready);

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::slot::Slot;
 use super::{Behaviour, Context, ExitReason, Flow, System, SystemMessage};
 use crate::error::{SendError, SwapError};
 use crate::mailbox::Payload;
@@ -80,13 +81,17 @@ pub trait AsyncActor: Sized + Send + 'static {
 /// A typed handle to an actor of this runtime. Cheap to clone; holds nothing alive.
 pub struct ActorRef<M> {
     pid: Pid,
+    /// Where `pid` lives, so that sending need not look it up.
+    slot: &'static Slot,
     system: Arc<System>,
     message: PhantomData<fn(M)>,
 }
 
 impl<M: Send + 'static> ActorRef<M> {
+    /// A reference to an actor that this system has started.
     pub(crate) fn new(pid: Pid, system: Arc<System>) -> Self {
-        Self { pid, system, message: PhantomData }
+        let slot = system.slot(pid).expect("an actor that was started has a slot");
+        Self { pid, slot, system, message: PhantomData }
     }
 
     /// The PID.
@@ -98,8 +103,9 @@ impl<M: Send + 'static> ActorRef<M> {
     ///
     /// # Errors
     /// Hands the message back if the actor has ended.
+    #[inline(always)]
     pub fn send(&self, message: M) -> Result<(), SendError<M>> {
-        self.system.send(self.pid, Payload::of(message)).map_err(|error| {
+        self.system.send_to(self.slot, self.pid, Payload::of(message)).map_err(|error| {
             error.map(|payload| payload.take().expect("the payload was made of this message"))
         })
     }
@@ -123,7 +129,7 @@ impl<M: Send + 'static> ActorRef<M> {
 
 impl<M> Clone for ActorRef<M> {
     fn clone(&self) -> Self {
-        Self { pid: self.pid, system: self.system.clone(), message: PhantomData }
+        Self { pid: self.pid, slot: self.slot, system: self.system.clone(), message: PhantomData }
     }
 }
 
@@ -260,6 +266,7 @@ fn takes_bytes<M: 'static>(codec: bool) -> bool {
     codec || TypeId::of::<M>() == TypeId::of::<Bytes>()
 }
 
+#[inline(always)]
 fn read<M: Send + 'static>(payload: Payload, codec: Option<Codec<M>>) -> Option<M> {
     let payload = match payload.take::<M>() {
         Ok(message) => return Some(message),
@@ -271,6 +278,7 @@ fn read<M: Send + 'static>(payload: Payload, codec: Option<Codec<M>>) -> Option<
         .ok()
 }
 
+#[cold]
 fn unreadable(cx: &mut Context<'_>) -> Flow {
     cx.system.count_dead_letters(1);
     Flow::Continue

@@ -39,6 +39,7 @@ struct RawNode<T> {
 unsafe impl<T: Send> Send for Node<T> {}
 
 impl<T> Node<T> {
+    #[inline(always)]
     pub(crate) fn new(generation: u32, value: T) -> Self {
         const { assert!(size_of::<RawNode<T>>() <= NODE_SIZE, "a message must fit into a node") };
         let raw = node_pool::allocate().cast::<RawNode<T>>();
@@ -49,6 +50,7 @@ impl<T> Node<T> {
     }
 
     /// Takes the content; the node goes back to its chunk through `run`.
+    #[inline(always)]
     pub(crate) fn open(self, run: &mut NodeRun) -> (u32, T) {
         let raw = mem::ManuallyDrop::new(self).raw;
         // SAFETY: this handle owned the node; the value is read once and the node given back once.
@@ -57,6 +59,33 @@ impl<T> Node<T> {
             let content = (node.generation, node.value.assume_init_read());
             run.give_back(raw.cast());
             content
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn generation(&self) -> u32 {
+        // SAFETY: this handle owns the node, which was written whole.
+        unsafe { self.raw.as_ref() }.generation
+    }
+
+    #[inline(always)]
+    pub(crate) fn content(&self) -> &T {
+        // SAFETY: this handle owns the node, which was written whole.
+        unsafe { self.raw.as_ref().value.assume_init_ref() }
+    }
+
+    /// Takes a part out of the content and forgets the rest. It is moved straight from the node to
+    /// where it is needed: copies cost more than all else.
+    #[inline(always)]
+    pub(crate) fn open_part<P>(self, run: &mut NodeRun, part: impl FnOnce(&T) -> &P) -> P {
+        let part = NonNull::from(part(self.content()));
+        let raw = mem::ManuallyDrop::new(self).raw;
+        // SAFETY: the part is read once, the rest of the content never, and the node is given back
+        // once.
+        unsafe {
+            let part = part.read();
+            run.give_back(raw.cast());
+            part
         }
     }
 
@@ -124,6 +153,7 @@ impl<T> Inbox<T> {
     }
 
     /// Pushes; `counted` says whether it is a user message.
+    #[inline(always)]
     pub(crate) fn push(&self, node: Node<T>, counted: bool) -> Push<T> {
         let raw = node.raw;
         let mut word = Word(self.word.load(Ordering::Relaxed));
@@ -148,6 +178,7 @@ impl<T> Inbox<T> {
     /// Appends everything that has arrived to `normal`, in order, or to `urgent` where the predicate
     /// says so, which is asked in order of arrival about all that `is_user` does not know as a user
     /// message. Returns the number of user messages. Owner only.
+    #[inline(always)]
     pub(crate) fn take(
         &self,
         urgent: &mut Chain<T>,
@@ -242,6 +273,7 @@ impl<T> Chain<T> {
         self.head.is_null()
     }
 
+    #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<Node<T>> {
         let raw = NonNull::new(self.head)?;
         // SAFETY: nodes of a chain are owned by it and linked to each other or to null.

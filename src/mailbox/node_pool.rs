@@ -50,6 +50,7 @@ unsafe impl Send for Spare {}
 static EXCHANGE: LazyLock<ArrayQueue<Spare>> = LazyLock::new(|| ArrayQueue::new(EXCHANGED));
 
 /// Room for one node, [`NODE_SIZE`] bytes, aligned likewise, uninitialised.
+#[inline]
 pub(super) fn allocate() -> NonNull<u8> {
     OPEN.try_with(OpenChunk::next).unwrap_or_else(|_| {
         // The thread is ending and its pool is gone: a chunk for this one node.
@@ -76,6 +77,7 @@ impl NodeRun {
     ///
     /// # Safety
     /// `node` came from [`allocate`], is not used any more, and was not given back before.
+    #[inline(always)]
     pub(super) unsafe fn give_back(&mut self, node: NonNull<u8>) {
         let chunk = node.as_ptr().map_addr(|addr| addr & !(CHUNK_SIZE - 1)).cast::<Header>();
         if chunk != self.chunk {

@@ -33,6 +33,7 @@ impl Payload {
     }
 
     /// Wraps `message`: bytes stay bytes, anything else becomes a [`Value`].
+    #[inline(always)]
     pub(crate) fn of<M: Send + 'static>(message: M) -> Self {
         let value = Value::new(message);
         // Compared at compile time, so that the common case costs nothing.
@@ -46,12 +47,28 @@ impl Payload {
     }
 
     /// The message of type `M`, or the payload back if it holds something else.
+    #[inline(always)]
     pub(crate) fn take<M: Send + 'static>(self) -> Result<M, Self> {
+        if let Self::Value(value) = &self
+            && value.is::<M>()
+        {
+            // Straight from where the payload lies: copies of it would cost more than all else here.
+            // SAFETY: the type was just checked, and the payload is forgotten at once, so the value
+            // is moved out exactly once.
+            let message = unsafe { load(&value.space) };
+            mem::forget(self);
+            return Ok(message);
+        }
+        self.take_bytes()
+    }
+
+    #[inline(never)]
+    fn take_bytes<M: Send + 'static>(self) -> Result<M, Self> {
         match self {
             Self::Bytes(bytes) => Value::new(bytes).downcast().map_err(|value| {
                 Self::Bytes(value.downcast().expect("the value was made from bytes a line above"))
             }),
-            Self::Value(value) => value.downcast().map_err(Self::Value),
+            value @ Self::Value(_) => Err(value),
         }
     }
 }
@@ -74,16 +91,15 @@ pub struct Value {
 
 /// What is known of the erased type.
 struct Table {
-    type_id: fn() -> TypeId,
+    type_id: TypeId,
     name: fn() -> &'static str,
-    /// Moves the value out of the space to `target`, which must be valid for writes of the type.
-    take: unsafe fn(&mut Space, target: *mut u8),
     drop: unsafe fn(&mut Space),
     into_bytes: Option<unsafe fn(&mut Space) -> Bytes>,
 }
 
 impl Value {
     /// Erases the type of `value`.
+    #[inline(always)]
     pub fn new<T: Send + 'static>(value: T) -> Self {
         Self { space: store(value), table: &Erased::<T>::PLAIN }
     }
@@ -94,30 +110,22 @@ impl Value {
     }
 
     /// Whether the value is a `T`.
+    #[inline]
     pub fn is<T: 'static>(&self) -> bool {
-        (self.table.type_id)() == TypeId::of::<T>()
+        self.table.type_id == TypeId::of::<T>()
     }
 
     /// The value, or `self` back if it is of another type.
+    #[inline]
     pub fn downcast<T: Send + 'static>(self) -> Result<T, Self> {
-        // One type may have several tables, so equal addresses are the quick answer, not the only one.
-        let plain: &'static Table = &Erased::<T>::PLAIN;
-        if ptr::eq(self.table, plain) {
-            let mut this = mem::ManuallyDrop::new(self);
-            // SAFETY: the table is that of `T`, and `this` is never used or dropped again.
-            return Ok(unsafe { load(&mut this.space) });
-        }
         if !self.is::<T>() {
             return Err(self);
         }
-        let mut this = mem::ManuallyDrop::new(self);
-        let mut out = MaybeUninit::<T>::uninit();
-        // SAFETY: the type was just checked, `out` is valid for writes of it, and `this` is never
-        // used or dropped again, so the value is moved out exactly once.
-        unsafe {
-            (this.table.take)(&mut this.space, out.as_mut_ptr().cast());
-            Ok(out.assume_init())
-        }
+        // SAFETY: the type was just checked, and the value is forgotten at once, so what it holds is
+        // moved out exactly once.
+        let value = unsafe { load(&self.space) };
+        mem::forget(self);
+        Ok(value)
     }
 
     /// The bytes of the value, or `self` back if it has no byte form.
@@ -146,10 +154,12 @@ impl fmt::Debug for Value {
     }
 }
 
+#[inline(always)]
 const fn fits<T>() -> bool {
     size_of::<T>() <= size_of::<Space>() && align_of::<T>() <= align_of::<Space>()
 }
 
+#[inline(always)]
 fn store<T>(value: T) -> Space {
     let mut space: Space = [MaybeUninit::uninit(); 4];
     let target = space.as_mut_ptr();
@@ -168,7 +178,8 @@ fn store<T>(value: T) -> Space {
 ///
 /// # Safety
 /// `space` must hold a `T` made by [`store`], and must not be used afterwards.
-unsafe fn load<T>(space: &mut Space) -> T {
+#[inline(always)]
+unsafe fn load<T>(space: &Space) -> T {
     // SAFETY: by the contract; the same `fits` decided where the value lies.
     unsafe {
         if fits::<T>() {
@@ -183,17 +194,11 @@ struct Erased<T>(T);
 
 impl<T: Send + 'static> Erased<T> {
     const PLAIN: Table = Table {
-        type_id: TypeId::of::<T>,
+        type_id: TypeId::of::<T>(),
         name: std::any::type_name::<T>,
-        take: Self::take,
         drop: Self::drop,
         into_bytes: None,
     };
-
-    unsafe fn take(space: &mut Space, target: *mut u8) {
-        // SAFETY: the caller checked the type and gives a target valid for a `T`.
-        unsafe { ptr::write(target.cast::<T>(), load(space)) }
-    }
 
     unsafe fn drop(space: &mut Space) {
         // SAFETY: the caller owns the stored `T` and does not use it again.

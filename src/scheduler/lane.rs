@@ -5,7 +5,7 @@ use std::sync::{PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::Job;
-use crate::actor::{After, Ready, SliceClock, SliceLimits, System, run_slice, shielded};
+use crate::actor::{After, Ready, Runner, SliceLimits, System, run_slice, shielded};
 use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, SegQueue, fence};
 
 /// The longest slice of one actor of a lane.
@@ -82,7 +82,7 @@ impl Lane {
         let Some(system) = self.system.upgrade() else { return 0 };
         let _context = self.io.enter();
         let began = Instant::now();
-        let mut clock = SliceClock::new(SLICE);
+        let mut runner = Runner::new(SLICE);
         self.running.fetch_add(1, Ordering::SeqCst);
         let mut slices = 0;
         while keep_going() {
@@ -90,7 +90,7 @@ impl Lane {
                 shielded("a job", job);
             }
             let Some(ready) = self.ready.pop() else { break };
-            if let After::Again(ready) = run_slice(ready, &system, &mut clock, || false) {
+            if let After::Again(ready) = run_slice(ready, &system, &mut runner, || false) {
                 // Not only for this thread: if it was replaced in that slice, its successor may sleep.
                 self.push(ready);
             }

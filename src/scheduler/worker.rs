@@ -8,7 +8,7 @@ use std::thread;
 use crossbeam_deque::{Steal, Worker as Queue};
 
 use super::{Job, Scheduler};
-use crate::actor::{After, Ready, ReadySlot, SliceClock, System, run_slice, shielded};
+use crate::actor::{After, Ready, ReadySlot, Runner, System, run_slice, shielded};
 
 /// After so many slices a worker looks at the injector though its own queue is not empty. A prime,
 /// so that it does not fall into step with patterns of the load.
@@ -86,7 +86,7 @@ pub(super) fn spawn(
         let seen = vec![0; scheduler.desks.len()];
         LOCAL.with(|cell| {
             let local = cell.get_or_init(|| local);
-            let clock = SliceClock::new(scheduler.limits);
+            let runner = Runner::new(scheduler.limits);
             Worker {
                 scheduler: &scheduler,
                 system: &system,
@@ -94,7 +94,7 @@ pub(super) fn spawn(
                 index,
                 tick: 0,
                 lifo_runs: 0,
-                clock,
+                runner,
                 seen,
             }
             .run();
@@ -128,7 +128,7 @@ struct Worker<'a> {
     index: usize,
     tick: u32,
     lifo_runs: u32,
-    clock: SliceClock,
+    runner: Runner,
     /// The slices of the others when this worker last looked after them.
     seen: Vec<u32>,
 }
@@ -186,7 +186,7 @@ impl Worker<'_> {
             });
             lingers
         };
-        if let After::Again(ready) = run_slice(ready, self.system, &mut self.clock, linger) {
+        if let After::Again(ready) = run_slice(ready, self.system, &mut self.runner, linger) {
             self.local.queue.push(ready);
             if self.local.queue.len() > 1 || self.local.lifo_used.get() {
                 self.scheduler.idle.notify();
@@ -235,6 +235,7 @@ impl Worker<'_> {
     }
 
     fn search_or_sleep(&mut self) {
+        self.runner.rest();
         let mut searching = self.scheduler.idle.start_searching();
         loop {
             if searching
