@@ -11,7 +11,7 @@ use std::ptr;
 
 use super::cell::Cell;
 use super::signal::{Envelope, Signal};
-use crate::mailbox::{Chain, Inbox, Node, Push};
+use crate::mailbox::{Chain, Inbox, Node, Payload, Push};
 use crate::pid::{Pid, RESERVED_GENERATION};
 use crate::sync::{self, AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 
@@ -155,7 +155,6 @@ impl Slot {
     ///
     /// A slot that changes hands between the check and the push is caught by the generation in the
     /// node: the next owner discards it.
-    #[inline(always)]
     pub(super) fn push(&'static self, pid: Pid, envelope: Envelope) -> Result<Option<Ready>, Envelope> {
         if self.generation.load(Ordering::Acquire) != pid.generation() {
             return Err(envelope);
@@ -171,6 +170,28 @@ impl Slot {
             Push::Queued(_) => Ok(None),
             Push::WasIdle => Ok(Some(Ready { slot: self })),
             Push::Closed(node) => Err(node.into_value()),
+        }
+    }
+
+    /// As [`push`](Self::push), for a user message that `wrap` makes of `message`.
+    #[inline(always)]
+    pub(super) fn push_user<M>(
+        &'static self,
+        pid: Pid,
+        message: M,
+        wrap: impl FnOnce(M) -> Payload,
+    ) -> Result<Option<Ready>, Payload> {
+        if self.generation.load(Ordering::Acquire) != pid.generation() {
+            return Err(wrap(message));
+        }
+        let node = Node::made(pid.generation(), || Envelope::User(wrap(message)));
+        match self.inbox.push(node, true) {
+            Push::Queued(_) => Ok(None),
+            Push::WasIdle => Ok(Some(Ready { slot: self })),
+            Push::Closed(node) => match node.into_value() {
+                Envelope::User(payload) => Err(payload),
+                _ => unreachable!("a push hands back what it was given"),
+            },
         }
     }
 

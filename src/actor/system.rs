@@ -101,29 +101,29 @@ impl System {
         let Some(slot) = self.table.slot(pid) else {
             return Err(SendError::NoProcess { pid, message });
         };
-        self.send_to(slot, pid, message)
-    }
-
-    /// Delivers a user message to the actor `pid` in its slot. Inlined into the typed sender, so that
-    /// a message is written where it is to lie and not copied there.
-    #[inline(always)]
-    pub(super) fn send_to(
-        &self,
-        slot: &'static Slot,
-        pid: Pid,
-        message: Payload,
-    ) -> Result<(), SendError<Payload>> {
         if matches!(message, Payload::Bytes(_)) && !slot.has(flag::BYTES) && slot.is_alive(pid) {
             return Err(SendError::NotBytes { pid, message });
         }
-        match slot.push(pid, Envelope::User(message)) {
+        self.send_to(slot, pid, message, |payload| payload)
+    }
+
+    /// Delivers `message` to the actor `pid` in its slot, which takes what `wrap` makes of it. Inlined
+    /// into the typed sender, so that a message is written where it is to lie and not copied there.
+    #[inline(always)]
+    pub(super) fn send_to<M>(
+        &self,
+        slot: &'static Slot,
+        pid: Pid,
+        message: M,
+        wrap: impl FnOnce(M) -> Payload,
+    ) -> Result<(), SendError<Payload>> {
+        match slot.push_user(pid, message, wrap) {
             Ok(None) => Ok(()),
             Ok(ready) => {
                 self.schedule(ready);
                 Ok(())
             }
-            Err(Envelope::User(message)) => Err(SendError::NoProcess { pid, message }),
-            Err(_) => unreachable!("a push hands back what it was given"),
+            Err(message) => Err(SendError::NoProcess { pid, message }),
         }
     }
 

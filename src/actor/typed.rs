@@ -105,7 +105,7 @@ impl<M: Send + 'static> ActorRef<M> {
     /// Hands the message back if the actor has ended.
     #[inline(always)]
     pub fn send(&self, message: M) -> Result<(), SendError<M>> {
-        self.system.send_to(self.slot, self.pid, Payload::of(message)).map_err(|error| {
+        self.system.send_to(self.slot, self.pid, message, Payload::of).map_err(|error| {
             error.map(|payload| payload.take().expect("the payload was made of this message"))
         })
     }
@@ -148,9 +148,12 @@ impl<A: Actor> Behaviour for SyncAdapter<A> {
     }
 
     fn handle(&mut self, message: Payload, cx: &mut Context<'_>) -> Flow {
-        match read(message, A::codec()) {
-            Some(message) => self.0.handle(message, cx),
-            None => unreadable(cx),
+        match message.take::<A::Msg>() {
+            Ok(message) => self.0.handle(message, cx),
+            Err(payload) => match decode(payload, A::codec()) {
+                Some(message) => self.0.handle(message, cx),
+                None => unreadable(cx),
+            },
         }
     }
 
@@ -266,14 +269,15 @@ fn takes_bytes<M: 'static>(codec: bool) -> bool {
     codec || TypeId::of::<M>() == TypeId::of::<Bytes>()
 }
 
-#[inline(always)]
 fn read<M: Send + 'static>(payload: Payload, codec: Option<Codec<M>>) -> Option<M> {
-    let payload = match payload.take::<M>() {
-        Ok(message) => return Some(message),
-        Err(payload) => payload.into_bytes().ok()?,
-    };
-    let Some(codec) = codec else { return Payload::Bytes(payload).take().ok() };
-    codec(payload)
+    payload.take::<M>().map_or_else(|payload| decode(payload, codec), Some)
+}
+
+/// Reads a message that came as bytes.
+#[inline(never)]
+fn decode<M: Send + 'static>(payload: Payload, codec: Option<Codec<M>>) -> Option<M> {
+    let (bytes, codec) = (payload.into_bytes().ok()?, codec?);
+    codec(bytes)
         .inspect_err(|error| tracing::warn!(target: "myrmidon.actor", %error, "a message could not be read"))
         .ok()
 }

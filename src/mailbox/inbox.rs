@@ -41,11 +41,21 @@ unsafe impl<T: Send> Send for Node<T> {}
 impl<T> Node<T> {
     #[inline(always)]
     pub(crate) fn new(generation: u32, value: T) -> Self {
+        Self::made(generation, move || value)
+    }
+
+    /// A node whose content is made by `value` after its place is known, so that the compiler can
+    /// write it there at once. A panic in `value` leaks the place.
+    #[inline(always)]
+    pub(crate) fn made(generation: u32, value: impl FnOnce() -> T) -> Self {
         const { assert!(size_of::<RawNode<T>>() <= NODE_SIZE, "a message must fit into a node") };
         let raw = node_pool::allocate().cast::<RawNode<T>>();
-        let node = RawNode { next: ptr::null_mut(), generation, value: mem::MaybeUninit::new(value) };
         // SAFETY: the pool gives 64 bytes aligned to 64, and the assertion checked the size.
-        unsafe { raw.write(node) };
+        unsafe {
+            (&raw mut (*raw.as_ptr()).value).write(mem::MaybeUninit::new(value()));
+            (&raw mut (*raw.as_ptr()).next).write(ptr::null_mut());
+            (&raw mut (*raw.as_ptr()).generation).write(generation);
+        }
         Self { raw }
     }
 

@@ -83,6 +83,9 @@ type Space = [MaybeUninit<usize>; 4];
 
 /// A `Box<dyn Any + Send>` that keeps values of up to four words inline, so that a message node
 /// needs no second allocation.
+///
+/// The space comes first, so that a copy of the whole and a read of its begin use the same words.
+#[repr(C)]
 pub struct Value {
     /// Holds a `T` where it fits, else a `Box<T>`; the table knows which.
     space: Space,
