@@ -18,13 +18,14 @@ pub(crate) struct Workload {
 /// What the runs of one workload gave.
 pub(crate) struct Outcome {
     workload: &'static Workload,
+    peer: &'static str,
     samples: Vec<f64>,
     failure: Option<String>,
 }
 
 impl Outcome {
-    pub(crate) fn new(workload: &'static Workload) -> Self {
-        Self { workload, samples: Vec::new(), failure: None }
+    pub(crate) fn new(workload: &'static Workload, peer: &'static str) -> Self {
+        Self { workload, peer, samples: Vec::new(), failure: None }
     }
 
     pub(crate) fn add(&mut self, run: Result<f64, String>) {
@@ -56,14 +57,19 @@ impl Report {
     }
 
     pub(crate) fn table(&self) -> String {
-        let mut out = format!("{:<12} {:>10} {:>10} {:>10}  unit\n", "work", "median", "min", "max");
+        let mut out =
+            format!("{:<10} {:<10} {:>10} {:>10} {:>10}  unit\n", "work", "runtime", "median", "min", "max");
         for outcome in &self.0 {
             let Workload { name, metric, unit, .. } = outcome.workload;
             let _ = match outcome.figures() {
                 Ok([median, min, max]) => {
-                    writeln!(out, "{name:<12} {median:>10.1} {min:>10.1} {max:>10.1}  {unit}, {metric}")
+                    let peer = outcome.peer;
+                    writeln!(
+                        out,
+                        "{name:<10} {peer:<10} {median:>10.2} {min:>10.2} {max:>10.2}  {unit}, {metric}"
+                    )
                 }
-                Err(failure) => writeln!(out, "{name:<12} FAILED: {failure}"),
+                Err(failure) => writeln!(out, "{name:<10} {:<10} FAILED: {failure}", outcome.peer),
             };
         }
         out
@@ -75,11 +81,11 @@ impl Report {
             let Workload { name, metric, unit, .. } = outcome.workload;
             let line = match outcome.figures() {
                 Ok([median, min, max]) => json!({
-                    "work": name, "peer": "myrmidon", "metric": metric, "unit": unit,
+                    "work": name, "peer": outcome.peer, "metric": metric, "unit": unit,
                     "value": median, "min": min, "max": max,
                 }),
                 Err(failure) => {
-                    json!({ "work": name, "peer": "myrmidon", "metric": metric, "failed": failure })
+                    json!({ "work": name, "peer": outcome.peer, "metric": metric, "failed": failure })
                 }
             };
             let _ = writeln!(out, "{line}");

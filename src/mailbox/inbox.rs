@@ -288,6 +288,7 @@ impl<T> Chain<T> {
         let raw = NonNull::new(self.head)?;
         // SAFETY: nodes of a chain are owned by it and linked to each other or to null.
         self.head = unsafe { raw.as_ref() }.next;
+        node_pool::prefetch(self.head.cast(), raw.as_ptr().cast());
         Some(Node { raw })
     }
 
@@ -333,6 +334,7 @@ impl<T> Chain<T> {
                     others = true;
                 }
                 node = mem::replace(&mut (*node).next, mem::replace(&mut reversed, node));
+                node_pool::prefetch(node.cast(), reversed.cast());
             }
             if !others {
                 normal.splice(reversed, newest);

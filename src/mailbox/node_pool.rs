@@ -60,6 +60,26 @@ pub(super) fn allocate() -> NonNull<u8> {
     })
 }
 
+/// How many nodes ahead of a reader memory is asked for.
+const AHEAD: usize = 4;
+
+/// Asks for the memory of the nodes to come, given the next one and the one before it. Who sends in
+/// turn to many actors puts the messages of one at equal distances, and a list of them is otherwise
+/// read one cache miss after another.
+#[inline(always)]
+pub(super) fn prefetch(next: *const u8, before: *const u8) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let distance = next.addr().wrapping_sub(before.addr());
+        let ahead = next.wrapping_add(distance.wrapping_mul(AHEAD));
+        // SAFETY: a prefetch reads nothing that the program sees and faults at no address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead.cast()) };
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = (next, before, AHEAD);
+}
+
 /// Nodes of one chunk that a receiver has finished with but not yet given back.
 ///
 /// Dropping it gives them back.

@@ -7,19 +7,26 @@ use myrmidon::actor::{Actor, Context, Flow};
 
 use super::{Finish, rate, runtime};
 
-/// Counts until it has seen the last message.
+/// Counts until it has seen all messages.
 pub(super) struct Counter {
-    pub(super) seen: u64,
-    pub(super) last: u64,
-    pub(super) done: SyncSender<u64>,
+    seen: u64,
+    all: u64,
+    done: SyncSender<u64>,
+}
+
+impl Counter {
+    /// Tells the count when it has reached `all`.
+    pub(super) fn after(all: u64, done: SyncSender<u64>) -> Self {
+        Self { seen: 0, all, done }
+    }
 }
 
 impl Actor for Counter {
     type Msg = u64;
 
-    fn handle(&mut self, number: u64, _: &mut Context<'_>) -> Flow {
+    fn handle(&mut self, _: u64, _: &mut Context<'_>) -> Flow {
         self.seen += 1;
-        if number == self.last {
+        if self.seen == self.all {
             let _ = self.done.send(self.seen);
         }
         Flow::Continue
@@ -29,7 +36,7 @@ impl Actor for Counter {
 pub(super) fn run(messages: u64) -> Result<f64, String> {
     let rt = runtime()?;
     let finish = Finish::new(1);
-    let counter = rt.spawn(Counter { seen: 0, last: messages - 1, done: finish.tell.clone() });
+    let counter = rt.spawn(Counter::after(messages, finish.tell.clone()));
     let begun = Instant::now();
     for number in 0..messages {
         counter.send(number).map_err(|error| error.to_string())?;

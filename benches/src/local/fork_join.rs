@@ -1,9 +1,13 @@
-//! One producer thread, sixty actors in turn.
+//! One producer thread and many actors (Savina's fork-join, throughput and creation).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use myrmidon::actor::{Actor, Context, ExitReason, Flow};
+
 use super::count::Counter;
-use super::{Finish, rate, runtime};
+use super::{Finish, LIMIT, each, rate, runtime, wait_until};
 
 const ACTORS: usize = 60;
 
@@ -11,9 +15,8 @@ pub(super) fn run(messages: u64) -> Result<f64, String> {
     let rt = runtime()?;
     let finish = Finish::new(ACTORS);
     let turns = messages / ACTORS as u64;
-    let counters: Vec<_> = (0..ACTORS)
-        .map(|_| rt.spawn(Counter { seen: 0, last: turns - 1, done: finish.tell.clone() }))
-        .collect();
+    let counters: Vec<_> =
+        (0..ACTORS).map(|_| rt.spawn(Counter::after(turns, finish.tell.clone()))).collect();
     let begun = Instant::now();
     for number in 0..turns {
         for counter in &counters {
@@ -22,4 +25,34 @@ pub(super) fn run(messages: u64) -> Result<f64, String> {
     }
     finish.expect(ACTORS, turns * ACTORS as u64)?;
     Ok(rate(turns * ACTORS as u64, begun))
+}
+
+/// Starts actors, each of which ends after its one message.
+pub(super) fn create(actors: u64) -> Result<f64, String> {
+    let rt = runtime()?;
+    let ended = Arc::new(AtomicU64::new(0));
+    let begun = Instant::now();
+    for _ in 0..actors {
+        let ended = ended.clone();
+        let leaf = rt.spawn(Leaf(ended));
+        leaf.send(()).map_err(|error| error.to_string())?;
+    }
+    wait_until(LIMIT, || ended.load(Ordering::Relaxed) == actors)
+        .then(|| each(actors, begun))
+        .ok_or_else(|| format!("{} actors ended of {actors}", ended.load(Ordering::Relaxed)))
+}
+
+/// Ends after one message.
+struct Leaf(Arc<AtomicU64>);
+
+impl Actor for Leaf {
+    type Msg = ();
+
+    fn handle(&mut self, (): (), _: &mut Context<'_>) -> Flow {
+        Flow::Stop(ExitReason::Normal)
+    }
+
+    fn stopped(&mut self, _: &ExitReason) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }
