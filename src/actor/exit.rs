@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::ask::Ending;
 use super::cell::{BondTables, Cell};
 use super::signal::{Envelope, ExitSignal, Signal, Watcher};
 use super::signals::tell_watcher;
@@ -41,6 +42,7 @@ pub(super) fn exit(mut ready: Ready, system: &Arc<System>, reason: ExitReason) {
     let pid = ready.pid();
     last_call(ready.open().1, &reason);
 
+    let ending = Ending::because(&reason);
     let (closed, mut cell) = ready.close();
     let flags = closed.flags();
     let rest = std::mem::replace(&mut cell.backlog, Chain::new());
@@ -61,6 +63,7 @@ pub(super) fn exit(mut ready: Ready, system: &Arc<System>, reason: ExitReason) {
     discard(cell);
     bonds.history.into_iter().for_each(discard);
     bonds.waiting_swaps.into_iter().for_each(discard);
+    drop(ending);
     system.vacate(closed);
     system.hooks().ended(&notice);
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `behaviour` | the trait under every kind of actor, typed or bytes, sync or async |
 //! | `typed` | `Actor`, `AsyncActor`, `ActorRef` for Rust users |
+//! | `ask` | questions: messages that carry the way back for an answer |
 //! | `slot`, `table` | where actors live; a PID is an index and a generation |
 //! | `cell` | what only the running owner touches |
 //! | `signal` | system signals and which of them overtake (S41) |
@@ -12,6 +13,7 @@
 //! | `exit` | the one way to end |
 //! | `guard` | what holds up panics of code that is not ours |
 
+mod ask;
 mod behaviour;
 mod cell;
 mod context;
@@ -30,6 +32,7 @@ mod system;
 mod table;
 mod typed;
 
+pub use ask::{AskError, Reply};
 pub use behaviour::{Behaviour, Flow};
 pub use context::{Context, current};
 pub use exit::{ExitHook, ExitNotice};

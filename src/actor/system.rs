@@ -46,6 +46,9 @@ pub(crate) struct System {
     hooks: OnceLock<Box<dyn SystemHooks>>,
     default_budget: u32,
     dead_letters: AtomicU64,
+    late_replies: AtomicU64,
+    /// Keeps the deadlines of asks.
+    io: OnceLock<tokio::runtime::Handle>,
 }
 
 impl System {
@@ -58,6 +61,8 @@ impl System {
             hooks: OnceLock::new(),
             default_budget,
             dead_letters: AtomicU64::new(0),
+            late_replies: AtomicU64::new(0),
+            io: OnceLock::new(),
         })
     }
 
@@ -65,6 +70,15 @@ impl System {
     pub(crate) fn connect(&self, scheduler: Box<dyn Schedule>, hooks: Box<dyn SystemHooks>) {
         let connected = self.scheduler.set(scheduler).is_ok() && self.hooks.set(hooks).is_ok();
         assert!(connected, "a system is connected once");
+    }
+
+    /// Gives the system the tokio runtime whose timers it may use.
+    pub(crate) fn connect_io(&self, io: tokio::runtime::Handle) {
+        let _ = self.io.set(io);
+    }
+
+    pub(super) fn io(&self) -> Option<&tokio::runtime::Handle> {
+        self.io.get()
     }
 
     /// The one way to start an actor.
@@ -249,6 +263,15 @@ impl System {
 
     pub(crate) fn count_dead_letters(&self, count: u64) {
         self.dead_letters.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Answers that came when nobody waited any more.
+    pub(crate) fn late_replies(&self) -> u64 {
+        self.late_replies.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_late_reply(&self) {
+        self.late_replies.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The PIDs that live now.

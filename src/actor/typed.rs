@@ -99,6 +99,10 @@ impl<M: Send + 'static> ActorRef<M> {
         self.pid
     }
 
+    pub(super) fn system(&self) -> &Arc<System> {
+        &self.system
+    }
+
     /// Sends a message.
     ///
     /// # Errors

@@ -79,6 +79,7 @@ impl RuntimeBuilder {
             .build()?;
         let system =
             Arc::new(System::new(config.budget).map_err(|error| StartError::Random(error.to_string()))?);
+        system.connect_io(io.handle().clone());
         let limits = SliceLimits { time: config.slice };
         let (scheduler, workers) = Scheduler::start(&system, config.workers, limits, io.handle())?;
         let registry = Arc::new(Registry::new(system.clone()));

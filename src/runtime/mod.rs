@@ -142,6 +142,11 @@ impl Runtime {
         self.inner.system.dead_letters()
     }
 
+    /// Answers to asks that came when nobody waited for them any more.
+    pub fn late_replies(&self) -> u64 {
+        self.inner.system.late_replies()
+    }
+
     /// Goes down in good order: supervision and timers end, mailboxes and outbound lanes drain for
     /// at most `drain`, then every actor is killed and the threads end. Returns how many messages
     /// were left. Later calls do nothing and return 0. A parked handler is waited for only while

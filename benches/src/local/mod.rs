@@ -1,5 +1,6 @@
 //! Workloads inside one runtime.
 
+mod ask;
 mod bang;
 mod count;
 mod fork_join;
@@ -18,7 +19,7 @@ use myrmidon::Runtime;
 
 use crate::measure::Workload;
 
-pub(crate) static WORKLOADS: [Workload; 11] = [
+pub(crate) static WORKLOADS: [Workload; 12] = [
     Workload {
         name: "count",
         metric: "one thread sends, one actor counts",
@@ -75,6 +76,13 @@ pub(crate) static WORKLOADS: [Workload; 11] = [
         unit: "M msg/s",
         work: 5_000_000,
         run: bang::run,
+    },
+    Workload {
+        name: "ask",
+        metric: "one actor asks another and awaits the answer",
+        unit: "ns",
+        work: 1_000_000,
+        run: ask::run,
     },
     Workload { name: "hot-swap", metric: "one swap", unit: "ns", work: 500_000, run: swap::run },
     Workload {

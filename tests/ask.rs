@@ -1,0 +1,154 @@
+//! Asks: exactly one outcome each.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use common::eventually;
+use myrmidon::actor::{
+    Actor, ActorRef, AskError, AsyncActor, Context, ExitReason, Flow, Reply, SpawnOptions,
+};
+use myrmidon::{Pid, Runtime};
+
+const LONG: Duration = Duration::from_secs(20);
+const SHORT: Duration = Duration::from_millis(20);
+
+enum Msg {
+    Double(u64, Reply<u64>),
+    Keep(Reply<u64>),
+    AnswerKept,
+    Forget(Reply<u64>),
+    Panic(Reply<u64>),
+    Block(Receiver<()>),
+    Stop,
+    AskYourself(ActorRef<Self>, SyncSender<AskError>),
+}
+
+#[derive(Default)]
+struct Clerk(Vec<Reply<u64>>);
+
+impl Actor for Clerk {
+    type Msg = Msg;
+
+    fn handle(&mut self, message: Msg, _: &mut Context<'_>) -> Flow {
+        match message {
+            Msg::Double(number, reply) => _ = reply.send(number * 2),
+            Msg::Keep(reply) => self.0.push(reply),
+            Msg::AnswerKept => self.0.drain(..).for_each(|reply| _ = reply.send(1)),
+            Msg::Forget(reply) => drop(reply),
+            Msg::Panic(_reply) => panic!("while somebody waits"),
+            Msg::Block(until) => _ = until.recv(),
+            Msg::Stop => return Flow::Stop(ExitReason::Other("closing time".to_owned())),
+            Msg::AskYourself(me, tell) => {
+                _ = tell.send(me.ask_blocking(Msg::Keep, LONG).unwrap_err());
+            }
+        }
+        Flow::Continue
+    }
+}
+
+fn clerk() -> (Runtime, ActorRef<Msg>) {
+    let rt = Runtime::new().unwrap();
+    let clerk = rt.spawn(Clerk::default());
+    (rt, clerk)
+}
+
+/// Waits for a future outside of tokio.
+fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+#[test]
+fn an_answer_comes_back_from_threads_and_futures() {
+    let (_rt, clerk) = clerk();
+    for number in 0..100 {
+        let ask = |reply| Msg::Double(number, reply);
+        assert_eq!(clerk.ask_blocking(ask, LONG), Ok(number * 2));
+        // A runtime without a clock: the deadline is the actor's runtime's business.
+        assert_eq!(block_on(clerk.ask(ask, LONG)), Ok(number * 2));
+    }
+}
+
+#[test]
+fn s38_a_late_answer_is_dropped_and_counted() {
+    let (rt, clerk) = clerk();
+    let pid = clerk.pid();
+    assert_eq!(clerk.ask_blocking(Msg::Keep, SHORT), Err(AskError::Timeout(pid)));
+    assert_eq!(block_on(clerk.ask(Msg::Keep, SHORT)), Err(AskError::Timeout(pid)));
+    assert_eq!(rt.late_replies(), 0);
+    clerk.send(Msg::AnswerKept).unwrap();
+    eventually("both late answers are counted", || rt.late_replies() == 2);
+    assert_eq!(clerk.ask_blocking(|reply| Msg::Double(4, reply), LONG), Ok(8));
+}
+
+#[test]
+fn s38_the_end_of_the_actor_is_told_at_once_with_its_reason() {
+    let began = Instant::now();
+    let closing = ExitReason::Other("closing time".to_owned());
+    let (rt, clerk) = clerk();
+    let pid = clerk.pid();
+    let (go, until) = sync_channel(1);
+    clerk.send(Msg::Block(until)).unwrap();
+    let (kept, asked) = (clerk.clone(), clerk.clone());
+    // One answer that the actor keeps in its state, one question that still waits in its mailbox.
+    let kept = std::thread::spawn(move || kept.ask_blocking(Msg::Keep, LONG));
+    eventually("the first question waits", || rt.mailbox_size(pid) == Some(1));
+    clerk.send(Msg::Stop).unwrap();
+    let asked = std::thread::spawn(move || asked.ask_blocking(|reply| Msg::Double(1, reply), LONG));
+    eventually("the second question waits", || rt.mailbox_size(pid) == Some(3));
+    go.send(()).unwrap();
+    let ended = Err(AskError::Ended { pid, reason: closing });
+    assert_eq!(kept.join().unwrap(), ended);
+    assert_eq!(asked.join().unwrap(), ended);
+    assert!(began.elapsed() < LONG, "told before the deadline");
+    eventually("the actor is dead", || !rt.is_alive(pid));
+    assert_eq!(clerk.ask_blocking(Msg::Keep, LONG), Err(AskError::NoProcess(pid)));
+}
+
+#[test]
+fn s39_a_panic_while_somebody_waits_is_told() {
+    let (_rt, clerk) = clerk();
+    let outcome = clerk.ask_blocking(Msg::Panic, LONG);
+    assert!(matches!(outcome, Err(AskError::Ended { reason: ExitReason::Panic(_), .. })), "{outcome:?}");
+}
+
+#[test]
+fn a_reply_that_is_dropped_is_no_answer_and_no_end() {
+    let (rt, clerk) = clerk();
+    assert_eq!(clerk.ask_blocking(Msg::Forget, LONG), Err(AskError::NoReply(clerk.pid())));
+    assert!(rt.is_alive(clerk.pid()));
+}
+
+#[test]
+fn an_actor_that_asks_itself_gets_an_error_and_no_deadlock() {
+    let (_rt, clerk) = clerk();
+    let (tell, told) = sync_channel(1);
+    clerk.send(Msg::AskYourself(clerk.clone(), tell)).unwrap();
+    assert_eq!(told.recv_timeout(LONG), Ok(AskError::OwnActor(clerk.pid())));
+}
+
+/// Asks a clerk and passes the answer on.
+struct Customer(ActorRef<Msg>);
+
+#[async_trait]
+impl AsyncActor for Customer {
+    type Msg = (u64, Reply<Result<u64, AskError>>);
+
+    async fn handle(&mut self, (number, reply): Self::Msg, _: Pid) -> Flow {
+        reply.send(self.0.ask(|reply| Msg::Double(number, reply), LONG).await);
+        Flow::Continue
+    }
+}
+
+#[test]
+fn async_actors_ask_each_other() {
+    let (rt, clerk) = clerk();
+    let customers: Vec<_> =
+        (0..50).map(|_| rt.spawn_async(Customer(clerk.clone()), SpawnOptions::default())).collect();
+    for (number, customer) in (0..).zip(&customers) {
+        assert_eq!(customer.ask_blocking(|reply| (number, reply), LONG), Ok(Ok(number * 2)));
+    }
+}
