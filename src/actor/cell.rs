@@ -16,6 +16,7 @@ pub(crate) struct Cell {
     pub(super) behaviour: Box<dyn Behaviour>,
     /// Taken from the inbox and not yet handled, in order.
     pub(super) backlog: Chain<Envelope>,
+    /// Since the actor first parked; see [`is_parked`](Self::is_parked).
     pub(super) parked: Option<Box<Parked>>,
     pub(super) bonds: Bonds,
     /// Messages per slice.
@@ -57,6 +58,11 @@ impl Cell {
             started: false,
             trap_exit: false,
         }
+    }
+
+    /// Whether a handler waits.
+    pub(super) fn is_parked(&self) -> bool {
+        self.parked.as_ref().is_some_and(|parked| parked.future.is_some())
     }
 
     /// The version of `behaviour`.

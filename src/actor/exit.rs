@@ -70,9 +70,8 @@ pub(super) fn exit(mut ready: Ready, system: &Arc<System>, reason: ExitReason) {
 
 /// Gives the behaviour its last call where it is still whole.
 fn last_call(cell: &mut Cell, reason: &ExitReason) {
-    let parked = cell.parked.take();
-    let whole = parked.is_none() && !matches!(reason, ExitReason::Killed | ExitReason::Panic(_));
-    discard(parked);
+    let whole = !cell.is_parked() && !matches!(reason, ExitReason::Killed | ExitReason::Panic(_));
+    discard(cell.parked.take());
     if whole && cell.started {
         shielded("the last call of an actor", || cell.behaviour.stopped(reason));
     }

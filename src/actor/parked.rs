@@ -4,16 +4,18 @@ use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 
-use super::{Flow, Signal, System};
+use super::{Flow, System};
 use crate::pid::Pid;
 use crate::sync::{AtomicBool, Ordering};
 
 /// The rest of a message's handling. It resolves to what the actor does next.
 pub type ParkedFuture = Pin<Box<dyn Future<Output = Flow> + Send>>;
 
-/// A parked future and the waker that schedules its actor.
+/// A parked future and the waker that schedules its actor. Made when an actor first parks and used
+/// again each time it does.
 pub(super) struct Parked {
-    pub(super) future: ParkedFuture,
+    /// `None` while the actor is not parked.
+    pub(super) future: Option<ParkedFuture>,
     pub(super) waker: Waker,
     woken: Arc<ActorWaker>,
 }
@@ -36,20 +38,23 @@ impl Wake for ActorWaker {
             return;
         }
         if let Some(system) = self.system.upgrade() {
-            system.signal(self.pid, Signal::Wake);
+            system.wake(self.pid);
         }
     }
 }
 
 impl Parked {
-    pub(super) fn new(system: &Arc<System>, pid: Pid, future: ParkedFuture) -> Self {
-        let woken = Arc::new(ActorWaker {
-            system: Arc::downgrade(system),
-            pid,
-            // A fresh future is due to be polled.
-            pending: AtomicBool::new(true),
-        });
-        Self { future, waker: Waker::from(woken.clone()), woken }
+    pub(super) fn new(system: &Arc<System>, pid: Pid) -> Self {
+        let pending = AtomicBool::new(false);
+        let woken = Arc::new(ActorWaker { system: Arc::downgrade(system), pid, pending });
+        Self { future: None, waker: Waker::from(woken.clone()), woken }
+    }
+
+    /// Parks a fresh future, which is due to be polled. A wake that was meant for an earlier one at
+    /// most polls it once too often.
+    pub(super) fn park(&mut self, future: ParkedFuture) {
+        self.future = Some(future);
+        self.woken.pending.store(true, Ordering::Release);
     }
 
     /// Whether a wake came since the last call. Clears it, so a wake during the poll counts again.

@@ -97,6 +97,8 @@ pub(crate) enum Envelope {
     Urgent(Box<Signal>),
     /// An exit signal: urgent, unless the receiver traps exits.
     Exit(Box<ExitSignal>),
+    /// Urgent: the parked future is due. Nothing but the turn that it causes.
+    Wake,
 }
 
 impl Envelope {
@@ -127,7 +129,6 @@ pub(crate) enum Signal {
     Swap(Swap),
     SwapNow(Swap),
     Rollback(u64),
-    Wake,
     Ping(Pid),
     Down {
         monitor: MonitorRef,

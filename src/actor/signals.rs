@@ -16,7 +16,6 @@ impl Turn<'_> {
             Signal::Swap(swap) => return self.swap(swap),
             Signal::SwapNow(swap) => return self.swap_now(swap),
             Signal::Rollback(version) => return self.rollback(version),
-            Signal::Wake => {}
             Signal::Ping(from) => return self.ping(from),
             Signal::Down { monitor, target, reason } => return self.down(monitor, target, reason),
             Signal::System(message) => return self.tell(message),
@@ -44,7 +43,7 @@ impl Turn<'_> {
     /// Tells the behaviour. While a future is parked it has the behaviour's state, so what overtakes
     /// (a PING) is not shown to it; ordered messages wait for the future anyway.
     fn tell(&mut self, message: SystemMessage) -> Step {
-        if self.cell.parked.is_some() {
+        if self.cell.is_parked() {
             return Ok(());
         }
         self.call(|behaviour, cx| behaviour.system(message, cx))
@@ -91,7 +90,7 @@ impl Turn<'_> {
     }
 
     fn swap_now(&mut self, swap: Swap) -> Step {
-        if self.cell.parked.is_none() {
+        if !self.cell.is_parked() {
             return self.swap(swap);
         }
         self.bonds().waiting_swaps.push(swap);
@@ -100,7 +99,7 @@ impl Turn<'_> {
 
     /// Swaps that had to wait for the message being handled.
     pub(super) fn run_waiting_swaps(&mut self) -> Step {
-        while self.cell.parked.is_none()
+        while !self.cell.is_parked()
             && let Some(tables) = self.cell.bonds.existing()
             && !tables.waiting_swaps.is_empty()
         {

@@ -148,7 +148,7 @@ impl Turn<'_> {
             if self.hold.is_urged() {
                 self.receive()?;
             }
-            if self.cell.parked.is_some() && !self.poll()? {
+            if self.cell.is_parked() && !self.poll()? {
                 return Ok(Rest::Waiting);
             }
             if self.is_spent() {
@@ -190,7 +190,7 @@ impl Turn<'_> {
 
     /// Waits a moment for what may arrive next; whether something has.
     fn awaits_more(&mut self, linger: &mut impl FnMut() -> bool) -> bool {
-        if self.cell.parked.is_some() {
+        if self.cell.is_parked() {
             return false;
         }
         while !self.hold.has_arrivals() {
@@ -255,6 +255,7 @@ impl Turn<'_> {
             Envelope::User(payload) => self.call(|behaviour, cx| behaviour.handle(payload, cx)),
             Envelope::Ordered(signal) | Envelope::Urgent(signal) => self.signal(*signal),
             Envelope::Exit(exit) => self.signal(Signal::Exit(*exit)),
+            Envelope::Wake => Ok(()),
         };
         caught(obey)
     }
@@ -275,7 +276,8 @@ impl Turn<'_> {
             Flow::Continue => Ok(()),
             Flow::Stop(reason) => Err(Box::new(reason)),
             Flow::Park(future) => {
-                self.cell.parked = Some(Box::new(Parked::new(self.system, self.pid, future)));
+                let parked = || Box::new(Parked::new(self.system, self.pid));
+                self.cell.parked.get_or_insert_with(parked).park(future);
                 Ok(())
             }
         }
@@ -287,12 +289,13 @@ impl Turn<'_> {
         if !parked.take_due() {
             return Ok(false);
         }
+        let Some(future) = &mut parked.future else { return Ok(true) };
         let mut cx = task::Context::from_waker(&parked.waker);
-        let task::Poll::Ready(flow) = parked.future.as_mut().poll(&mut cx) else { return Ok(false) };
-        discard(self.cell.parked.take());
+        let task::Poll::Ready(flow) = future.as_mut().poll(&mut cx) else { return Ok(false) };
+        discard(parked.future.take());
         self.follow(flow)?;
         self.run_waiting_swaps()?;
-        Ok(self.cell.parked.is_none())
+        Ok(!self.cell.is_parked())
     }
 }
 

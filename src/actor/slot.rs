@@ -159,7 +159,7 @@ impl Slot {
         if self.generation.load(Ordering::Acquire) != pid.generation() {
             return Err(envelope);
         }
-        let overtakes = matches!(envelope, Envelope::Urgent(_) | Envelope::Exit(_));
+        let overtakes = matches!(envelope, Envelope::Urgent(_) | Envelope::Exit(_) | Envelope::Wake);
         let counted = envelope.is_user();
         let pushed = self.inbox.push(Node::new(pid.generation(), envelope), counted);
         if overtakes {
@@ -290,6 +290,7 @@ impl Hold<'_> {
                 true
             }
             Envelope::Exit(_) => !trapping,
+            Envelope::Wake => true,
             Envelope::User(_) | Envelope::Ordered(_) => false,
         };
         let is_user = |envelope: &Envelope| matches!(envelope, Envelope::User(_));

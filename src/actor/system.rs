@@ -159,6 +159,15 @@ impl System {
         }
     }
 
+    /// Has the actor look at its parked future.
+    pub(super) fn wake(&self, pid: Pid) {
+        if let Some(slot) = self.table.slot(pid)
+            && let Ok(ready) = slot.push(pid, Envelope::Wake)
+        {
+            self.schedule(ready);
+        }
+    }
+
     /// Sends an exit signal from `from` (S34); `Kill` cannot be trapped.
     pub(crate) fn exit(&self, pid: Pid, from: Option<Pid>, reason: ExitReason) -> bool {
         match reason {
@@ -296,7 +305,7 @@ impl System {
                 other => discard(other),
             },
             Envelope::Ordered(signal) => discard(signal),
-            Envelope::Exit(_) => {}
+            Envelope::Exit(_) | Envelope::Wake => {}
         }
     }
 
