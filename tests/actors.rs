@@ -510,14 +510,29 @@ fn a_driver_that_was_replaced_leaves_no_actor_behind() {
     std::thread::spawn(move || driven.run(DEADLINE, || first.replace(false)));
     next(&told);
     let driven = lane.clone();
+    let (tell_id, successor_id) = sync_channel(1);
     let successor = std::thread::spawn(move || {
+        tell_id.send(thread_number()).unwrap();
         driven.wait(None);
         driven.run(DEADLINE, || true);
     });
-    // Time for the successor to fall asleep; the test holds without it, but then proves less.
-    std::thread::sleep(Duration::from_millis(50));
+    let successor_id = next(&successor_id);
+    eventually("the successor sleeps", || is_asleep(&successor_id));
     go.send(()).unwrap();
     assert_eq!(next(&told), successor.thread().id());
     drop(go);
     successor.join().unwrap();
+}
+
+/// The number of this thread for [`is_asleep`], where the system gives one.
+fn thread_number() -> Option<String> {
+    let link = std::fs::read_link("/proc/thread-self").ok()?;
+    Some(link.file_name()?.to_string_lossy().into_owned())
+}
+
+/// Whether that thread sleeps. Where the system does not tell: yes.
+fn is_asleep(thread: &Option<String>) -> bool {
+    let Some(thread) = thread else { return true };
+    let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_none_or(|rest| rest.starts_with('S'))
 }

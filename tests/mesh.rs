@@ -4,11 +4,12 @@
 mod common;
 
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use bytes::Bytes;
 use common::{DEADLINE, echo, eventually, next};
-use myrmidon::actor::{ExitCause, ExitReason, Observed, SpawnOptions, SystemMessage};
+use myrmidon::actor::{Actor, Context, ExitCause, ExitReason, Flow, Observed, SpawnOptions, SystemMessage};
 use myrmidon::config::{NodeConfig, RuntimeConfig};
 use myrmidon::supervision::{Factory, Strategy};
 use myrmidon::transport::NodeAddr;
@@ -108,9 +109,6 @@ fn s28_the_owner_of_a_remote_monitor_hears_of_the_loss_once() {
     let addr = listen(&server, "server:8");
     let (target, _told) = echo(&server, "");
     let observer = client.spawn_observed(SpawnOptions::default());
-    let (rt, to) = (client.clone(), addr.clone());
-    let asker = client.spawn_fn(move |_, _| rt.monitor_remote(&to, target));
-    client.link(asker, observer);
     client.monitor_remote(&addr, target);
     let factory: Factory = Arc::new(|| Ok(None));
     client.supervisor().supervise_with_factory(observer, factory, Strategy::RestartOne).unwrap();
@@ -130,6 +128,49 @@ fn s28_the_owner_of_a_remote_monitor_hears_of_the_loss_once() {
         ),
         "{messages:?}"
     );
+}
+
+/// Monitors a remote actor in its handler and passes on what it is told of it.
+struct Watchful {
+    rt: Runtime,
+    addr: NodeAddr,
+    target: Pid,
+    tell: SyncSender<SystemMessage>,
+}
+
+impl Actor for Watchful {
+    type Msg = ();
+
+    fn handle(&mut self, (): (), _: &mut Context<'_>) -> Flow {
+        self.rt.monitor_remote(&self.addr, self.target);
+        Flow::Continue
+    }
+
+    fn system(&mut self, message: SystemMessage, _: &mut Context<'_>) -> Flow {
+        let _ = self.tell.send(message);
+        Flow::Continue
+    }
+}
+
+#[test]
+fn s28_a_remote_monitor_made_in_a_handler_belongs_to_that_actor() {
+    let network = MemoryNetwork::new();
+    let (client, server) = (node(&network), node(&network));
+    let addr = listen(&server, "server:9");
+    let (target, _told) = echo(&server, "");
+    let (tell, told) = sync_channel(10);
+    let watchful = Watchful { rt: client.clone(), addr: addr.clone(), target, tell };
+    let watchful = client.spawn(watchful);
+    watchful.send(()).unwrap();
+    eventually("the heartbeat runs", || client.node().peers().iter().any(|peer| peer.round_trip.is_some()));
+    network.cut(&addr);
+    drop(server);
+    let message = next(&told);
+    let SystemMessage::Exit { target: gone, cause: ExitCause::RemoteMonitor(_), .. } = message else {
+        panic!("{message:?}");
+    };
+    assert_eq!(gone, target);
+    assert!(client.is_alive(watchful.pid()), "told, and not supervised: it lives on");
 }
 
 #[test]

@@ -15,13 +15,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use common::{DEADLINE, echo, eventually, held, next, runtime, watch};
+use common::{DEADLINE, crash_recorder, echo, eventually, held, next, runtime, watch};
 use myrmidon::actor::{
     Actor, AsyncActor, Behaviour, Context, ExitCause, ExitReason, Flow, MonitorRef, Observed, SpawnOptions,
     SystemMessage, bytes_fn,
 };
 use myrmidon::mailbox::{Payload, Value};
-use myrmidon::runtime::Event;
 use myrmidon::supervision::{Factory, Strategy};
 use myrmidon::{Pid, Runtime};
 
@@ -312,16 +311,7 @@ fn watching_a_supervised_actor_keeps_its_factory() {
 
 #[test]
 fn the_crash_of_an_actor_that_a_factory_replaced_is_reported() {
-    let crashes = Arc::new(Mutex::new(Vec::new()));
-    let heard = crashes.clone();
-    let rt = Runtime::builder()
-        .on_event(Arc::new(move |event| {
-            if let Event::Crash { pid, .. } = event {
-                heard.lock().unwrap().push(*pid);
-            }
-        }))
-        .start()
-        .unwrap();
+    let (rt, crashes) = crash_recorder(2);
     let (pid, _told) = echo(&rt, "");
     let spawner = rt.clone();
     let factory: Factory = Arc::new(move || Ok(Some(spawner.spawn_fn(|_, _| {}))));

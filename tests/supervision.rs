@@ -6,7 +6,7 @@ mod common;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use common::{echo, eventually, runtime};
+use common::{crash_recorder, echo, eventually, runtime};
 use myrmidon::runtime::{Event, SuperviseError};
 use myrmidon::supervision::{Factory, Strategy};
 use myrmidon::{Pid, Runtime};
@@ -121,25 +121,16 @@ fn a_watched_actor_is_a_child_until_it_ends() {
 
 #[test]
 fn a_crash_that_nobody_hears_of_is_reported_once() {
-    let crashes = Arc::new(Mutex::new(Vec::new()));
-    let heard = crashes.clone();
-    let rt = Runtime::builder()
-        .on_event(Arc::new(move |event| {
-            if let Event::Crash { pid, .. } = event {
-                heard.lock().unwrap().push(*pid);
-            }
-        }))
-        .start()
-        .unwrap();
+    // One worker, so that the crash of the monitored actor is over when the other's is reported.
+    let (rt, crashes) = crash_recorder(1);
     let (alone, _told) = echo(&rt, "");
     let (monitored, _told) = echo(&rt, "");
     let watcher = rt.spawn_observed(myrmidon::actor::SpawnOptions::default());
     rt.monitor(watcher, monitored);
-    eventually("the monitor is there", || rt.mailbox_size(watcher) == Some(0));
-    for pid in [monitored, alone] {
-        rt.send(pid, "panic").unwrap();
-    }
-    eventually("both have ended", || !rt.is_alive(alone) && !rt.is_alive(monitored));
+    rt.send(monitored, "panic").unwrap();
+    eventually("the monitor hears of it", || rt.take_messages(watcher).is_some_and(|told| !told.is_empty()));
+    rt.send(alone, "panic").unwrap();
     eventually("the report is in", || !crashes.lock().unwrap().is_empty());
-    assert!(crashes.lock().unwrap().contains(&alone));
+    rt.shutdown(common::DEADLINE);
+    assert_eq!(*crashes.lock().unwrap(), [alone]);
 }

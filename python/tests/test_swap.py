@@ -62,7 +62,19 @@ def test_a_swap_of_the_dead_is_an_error(rt):
     assert rt.version(pid) is None
 
 
-def test_an_observed_actor_is_told_of_its_swap(rt):
+def test_an_observed_actor_records_its_swap_and_then_the_new_code_receives(rt):
+    pid = rt.spawn_observed_handler()
+    rt.send(pid, b"before")
+    inbox = Inbox()
+    assert rt.hot_swap(pid, inbox) == 2
+    rt.send(pid, b"after")
+    eventually(lambda: list(inbox) == [b"after"])
+    before, swap = rt.get_messages(pid)
+    assert before == b"before"
+    assert (swap.type_name, swap.target_pid, swap.version) == ("HOT_SWAP", pid, 2)
+
+
+def test_observed_actors_record_ping_and_pong(rt):
     pid = rt.spawn_observed_handler()
     other = rt.spawn_observed_handler()
     rt.ping(pid, other)

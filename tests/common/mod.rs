@@ -2,10 +2,12 @@
 #![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses some of them, and a test may panic")]
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use myrmidon::actor::{Context, ExitReason, Flow, SpawnOptions, bytes_fn};
+use myrmidon::runtime::Event;
 use myrmidon::{Pid, Runtime};
 
 /// How long a condition may take before a test fails.
@@ -13,6 +15,18 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) fn runtime() -> Runtime {
     Runtime::builder().workers(2).start().unwrap()
+}
+
+/// A runtime that keeps the PIDs of the crashes that nobody heard of.
+pub(crate) fn crash_recorder(workers: usize) -> (Runtime, Arc<Mutex<Vec<Pid>>>) {
+    let crashes = Arc::new(Mutex::new(Vec::new()));
+    let heard = crashes.clone();
+    let record = move |event: &Event| {
+        if let Event::Crash { pid, .. } = event {
+            heard.lock().unwrap().push(*pid);
+        }
+    };
+    (Runtime::builder().workers(workers).on_event(Arc::new(record)).start().unwrap(), crashes)
 }
 
 /// Waits until the condition holds.
