@@ -3,7 +3,9 @@
 mod ask;
 mod bang;
 mod count;
+mod fairness;
 mod fork_join;
+mod idle;
 pub(crate) mod memory;
 mod ping_pong;
 mod ring;
@@ -19,7 +21,7 @@ use myrmidon::Runtime;
 
 use crate::measure::Workload;
 
-pub(crate) static WORKLOADS: [Workload; 12] = [
+pub(crate) static WORKLOADS: [Workload; 14] = [
     Workload {
         name: "count",
         metric: "one thread sends, one actor counts",
@@ -83,6 +85,20 @@ pub(crate) static WORKLOADS: [Workload; 12] = [
         unit: "ns",
         work: 1_000_000,
         run: ask::run,
+    },
+    Workload {
+        name: "fairness",
+        metric: "wait of 99 % of a thousand actors' messages beside one that is fed without pause",
+        unit: "us",
+        work: 1000,
+        run: fairness::run,
+    },
+    Workload {
+        name: "idle",
+        metric: "processor time of a runtime with a million idle actors",
+        unit: "% of a core",
+        work: 1_000_000,
+        run: idle::run,
     },
     Workload { name: "hot-swap", metric: "one swap", unit: "ns", work: 500_000, run: swap::run },
     Workload {
