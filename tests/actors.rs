@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use common::{DEADLINE, echo, eventually, held, next, runtime, teller, watch};
 use myrmidon::actor::{
@@ -299,7 +298,6 @@ fn the_budget_bounds_the_messages_of_a_slice() {
 
 struct Sleeper(std::sync::mpsc::SyncSender<String>);
 
-#[async_trait]
 impl AsyncActor for Sleeper {
     type Msg = Bytes;
 
@@ -346,7 +344,6 @@ struct Tally {
     tell: std::sync::mpsc::SyncSender<u64>,
 }
 
-#[async_trait]
 impl AsyncActor for Tally {
     type Msg = Bytes;
 

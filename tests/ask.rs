@@ -6,7 +6,6 @@ mod common;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use common::eventually;
 use myrmidon::actor::{
     Actor, ActorRef, AskError, AsyncActor, Context, ExitReason, Flow, Reply, SpawnOptions,
@@ -133,7 +132,6 @@ fn an_actor_that_asks_itself_gets_an_error_and_no_deadlock() {
 /// Asks a clerk and passes the answer on.
 struct Customer(ActorRef<Msg>);
 
-#[async_trait]
 impl AsyncActor for Customer {
     type Msg = (u64, Reply<Result<u64, AskError>>);
 

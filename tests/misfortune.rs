@@ -13,7 +13,6 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use common::{DEADLINE, crash_recorder, echo, eventually, held, next, runtime, watch};
 use myrmidon::actor::{
@@ -323,7 +322,6 @@ fn the_crash_of_an_actor_that_a_factory_replaced_is_reported() {
 
 struct Slow(Arc<AtomicUsize>);
 
-#[async_trait]
 impl AsyncActor for Slow {
     type Msg = Bytes;
 

@@ -1,12 +1,16 @@
 //! The trait under every kind of actor.
 
 use std::any::{Any, TypeId};
+use std::pin::Pin;
 
 use bytes::Bytes;
 
-use super::{Context, ExitReason, ParkedFuture, SystemMessage};
+use super::{Context, ExitReason, SystemMessage};
 use crate::mailbox::Payload;
 use crate::pid::Pid;
+
+/// The rest of a message's handling. It resolves to what the actor does next.
+pub type ParkedFuture = Pin<Box<dyn Future<Output = Flow> + Send>>;
 
 /// What an actor does after a message.
 #[must_use]
@@ -18,6 +22,9 @@ pub enum Flow {
     /// The message is not finished: poll this future, and take no further message until it is
     /// done. Urgent signals still run meanwhile (S41).
     Park(ParkedFuture),
+    /// As `Park`, with what is waited for inside the behaviour: call [`Behaviour::resume`] when
+    /// [`Context::waker`] was woken.
+    Waiting,
 }
 
 /// The code and state of an actor, as the runtime sees it.
@@ -34,6 +41,17 @@ pub trait Behaviour: Send + 'static {
 
     /// Handles one user message.
     fn handle(&mut self, message: Payload, cx: &mut Context<'_>) -> Flow;
+
+    /// Goes on with the message for which a call returned [`Flow::Waiting`]. Also called when nobody
+    /// woke the actor, so it must look for itself whether there is something to do.
+    fn resume(&mut self, cx: &mut Context<'_>) -> Flow {
+        let _ = cx;
+        Flow::Continue
+    }
+
+    /// The message for which a call returned [`Flow::Waiting`] will not be finished, because the actor
+    /// ends: drop what was waited for. The last call.
+    fn cancel(&mut self) {}
 
     /// Handles a system message: a DOWN of a monitored actor, a trapped EXIT, news of a hot swap, a
     /// PING or PONG. Ignored by default.

@@ -3,9 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU64;
 
-use super::parked::Parked;
 use super::signal::{Envelope, MonitorRef, Swap, Watcher};
-use super::{Behaviour, discard};
+use super::{Behaviour, ParkedFuture, discard};
 use crate::mailbox::Chain;
 use crate::pid::Pid;
 
@@ -16,12 +15,15 @@ pub(crate) struct Cell {
     pub(super) behaviour: Box<dyn Behaviour>,
     /// Taken from the inbox and not yet handled, in order.
     pub(super) backlog: Chain<Envelope>,
-    /// Since the actor first parked; see [`is_parked`](Self::is_parked).
-    pub(super) parked: Option<Box<Parked>>,
+    /// What [`Flow::Park`](super::Flow::Park) gave; only while `parked`.
+    pub(super) future: Option<Box<ParkedFuture>>,
     pub(super) bonds: Bonds,
     /// Messages per slice.
     pub(super) budget: u32,
     pub(super) started: bool,
+    /// A message is not finished: `future` is polled, or without one the behaviour resumed, when the
+    /// actor is woken.
+    pub(super) parked: bool,
     /// Whether exits of linked actors arrive as messages.
     pub(super) trap_exit: bool,
 }
@@ -52,17 +54,13 @@ impl Cell {
         Self {
             behaviour,
             backlog: Chain::new(),
-            parked: None,
+            future: None,
             bonds: Bonds::default(),
             budget: budget.max(1),
             started: false,
+            parked: false,
             trap_exit: false,
         }
-    }
-
-    /// Whether a handler waits.
-    pub(super) fn is_parked(&self) -> bool {
-        self.parked.as_ref().is_some_and(|parked| parked.future.is_some())
     }
 
     /// The version of `behaviour`.

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::task::Waker;
 
 use super::cell::Bonds;
 use super::signal::{MonitorRef, Signal};
@@ -48,6 +49,12 @@ impl Context<'_> {
     /// The PID of this actor.
     pub fn pid(&self) -> Pid {
         self.pid
+    }
+
+    /// Wakes this actor while it waits ([`Flow::Waiting`](super::Flow::Waiting)). It costs no
+    /// allocation, and keeps neither the actor nor its runtime; after their end it does nothing.
+    pub fn waker(&self) -> Waker {
+        self.system.waker(self.pid)
     }
 
     /// Whether a supervisor restarts this actor, and so stops it when what it depends on is lost.

@@ -70,8 +70,12 @@ pub(super) fn exit(mut ready: Ready, system: &Arc<System>, reason: ExitReason) {
 
 /// Gives the behaviour its last call where it is still whole.
 fn last_call(cell: &mut Cell, reason: &ExitReason) {
-    let whole = !cell.is_parked() && !matches!(reason, ExitReason::Killed | ExitReason::Panic(_));
-    discard(cell.parked.take());
+    let parked = std::mem::take(&mut cell.parked);
+    let whole = !parked && !matches!(reason, ExitReason::Killed | ExitReason::Panic(_));
+    discard(cell.future.take());
+    if parked {
+        shielded("the cancelling of a handler", || cell.behaviour.cancel());
+    }
     if whole && cell.started {
         shielded("the last call of an actor", || cell.behaviour.stopped(reason));
     }

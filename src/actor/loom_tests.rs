@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, Weak};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
 use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::thread;
 
 use super::{
-    After, Behaviour, Context, ExitHook, ExitNotice, ExitReason, Flow, Ready, Runner, Schedule, SliceLimits,
-    SpawnOptions, System, SystemHooks, run_slice,
+    After, AsyncActor, AsyncAdapter, Behaviour, Context, ExitHook, ExitNotice, ExitReason, Flow, Ready,
+    Runner, Schedule, SliceLimits, SpawnOptions, System, SystemHooks, run_slice,
 };
 use crate::mailbox::Payload;
 use crate::pid::Pid;
@@ -162,4 +163,65 @@ fn a_parked_actor_is_polled_after_its_last_wake() {
         waker.join().unwrap();
         assert!(!system.is_alive(pid));
     });
+}
+
+/// Parks twice: it waits for a step in each of two messages.
+struct Twice(Arc<Steps>, u32);
+
+impl AsyncActor for Twice {
+    type Msg = Bytes;
+
+    async fn handle(&mut self, _: Bytes, _: Pid) -> Flow {
+        self.1 += 1;
+        let flow = self.0.clone().reach(self.1).await;
+        if self.1 == 2 { flow } else { Flow::Continue }
+    }
+}
+
+#[test]
+fn an_async_actor_goes_on_with_each_message_after_its_last_wake() {
+    loom::model(|| {
+        let system = system();
+        let steps = Arc::new(Steps::default());
+        let actor = AsyncAdapter::new(Twice(steps.clone(), 0));
+        let pid = system.spawn(Box::new(actor), SpawnOptions::default());
+        let waker = thread::spawn(move || (0..2).for_each(|_| steps.step()));
+        (0..2).for_each(|_| system.send(pid, Payload::from("park")).unwrap());
+        waker.join().unwrap();
+        assert!(!system.is_alive(pid));
+    });
+}
+
+/// Parks for ever and shows its waker.
+struct Shown(Arc<Mutex<Option<Waker>>>);
+
+impl Behaviour for Shown {
+    fn handle(&mut self, _: Payload, cx: &mut Context<'_>) -> Flow {
+        *self.0.lock().unwrap() = Some(cx.waker());
+        Flow::Waiting
+    }
+}
+
+#[test]
+fn a_waker_of_the_dead_takes_no_wake_from_the_next_actor_of_the_slot() {
+    let reused = Arc::new(Mutex::new(0_u32));
+    let seen = reused.clone();
+    loom::model(move || {
+        let system = system();
+        let shown = Arc::new(Mutex::new(None));
+        let first = system.spawn(Box::new(Shown(shown.clone())), SpawnOptions::default());
+        system.send(first, Payload::from("park")).unwrap();
+        let stale: Waker = shown.lock().unwrap().take().unwrap();
+        let stale = thread::spawn(move || stale.wake());
+        system.exit(first, None, ExitReason::Kill);
+        let steps = Arc::new(Steps::default());
+        let second = system.spawn(Box::new(Waiter(steps.clone())), SpawnOptions::default());
+        let waker = thread::spawn(move || (0..2).for_each(|_| steps.step()));
+        system.send(second, Payload::from("park")).unwrap();
+        waker.join().unwrap();
+        stale.join().unwrap();
+        assert!(!system.is_alive(first) && !system.is_alive(second));
+        *seen.lock().unwrap() += u32::from(first.index() == second.index());
+    });
+    assert!(*reused.lock().unwrap() > 0, "the second actor never got the slot of the first");
 }

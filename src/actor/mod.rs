@@ -3,7 +3,9 @@
 //! | file | holds |
 //! |---|---|
 //! | `behaviour` | the trait under every kind of actor, typed or bytes, sync or async |
-//! | `typed` | `Actor`, `AsyncActor`, `ActorRef` for Rust users |
+//! | `typed` | `Actor`, `ActorRef` for Rust users |
+//! | `async_actor` | `AsyncActor`: one future for all messages of an actor |
+//! | `waker` | wakes an actor that waits for a future |
 //! | `ask` | questions: messages that carry the way back for an answer |
 //! | `slot`, `table` | where actors live; a PID is an index and a generation |
 //! | `cell` | what only the running owner touches |
@@ -14,6 +16,7 @@
 //! | `guard` | what holds up panics of code that is not ours |
 
 mod ask;
+mod async_actor;
 mod behaviour;
 mod cell;
 mod context;
@@ -22,7 +25,6 @@ mod guard;
 #[cfg(all(test, myrmidon_loom))]
 mod loom_tests;
 mod observed;
-mod parked;
 mod reason;
 mod signal;
 mod signals;
@@ -31,14 +33,16 @@ mod slot;
 mod system;
 mod table;
 mod typed;
+mod waker;
 
 pub use ask::{AskError, Reply};
-pub use behaviour::{Behaviour, Flow};
+pub use async_actor::AsyncActor;
+pub(crate) use async_actor::AsyncAdapter;
+pub use behaviour::{Behaviour, Flow, ParkedFuture};
 pub use context::{Context, current};
 pub use exit::{ExitHook, ExitNotice};
 pub(crate) use guard::{discard, panic_text, shielded};
 pub use observed::{Observed, Observers};
-pub use parked::ParkedFuture;
 pub use reason::ExitReason;
 pub use signal::{ExitCause, MonitorRef, SystemMessage};
 pub(crate) use signal::{Signal, Watcher};
@@ -47,5 +51,5 @@ pub(crate) use slice::{After, Runner, run_slice};
 pub(crate) use slot::{Ready, ReadySlot};
 pub use system::SpawnOptions;
 pub(crate) use system::{Schedule, System, SystemHooks};
-pub use typed::{Actor, ActorRef, AsyncActor, BytesFn, Codec, bytes_fn};
-pub(crate) use typed::{AsyncAdapter, SyncAdapter};
+pub(crate) use typed::SyncAdapter;
+pub use typed::{Actor, ActorRef, BytesFn, Codec, bytes_fn};

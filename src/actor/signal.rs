@@ -97,8 +97,6 @@ pub(crate) enum Envelope {
     Urgent(Box<Signal>),
     /// An exit signal: urgent, unless the receiver traps exits.
     Exit(Box<ExitSignal>),
-    /// Urgent: the parked future is due. Nothing but the turn that it causes.
-    Wake,
 }
 
 impl Envelope {

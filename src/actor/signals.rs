@@ -43,7 +43,7 @@ impl Turn<'_> {
     /// Tells the behaviour. While a future is parked it has the behaviour's state, so what overtakes
     /// (a PING) is not shown to it; ordered messages wait for the future anyway.
     fn tell(&mut self, message: SystemMessage) -> Step {
-        if self.cell.is_parked() {
+        if self.cell.parked {
             return Ok(());
         }
         self.call(|behaviour, cx| behaviour.system(message, cx))
@@ -90,7 +90,7 @@ impl Turn<'_> {
     }
 
     fn swap_now(&mut self, swap: Swap) -> Step {
-        if !self.cell.is_parked() {
+        if !self.cell.parked {
             return self.swap(swap);
         }
         self.bonds().waiting_swaps.push(swap);
@@ -99,7 +99,7 @@ impl Turn<'_> {
 
     /// Swaps that had to wait for the message being handled.
     pub(super) fn run_waiting_swaps(&mut self) -> Step {
-        while !self.cell.is_parked()
+        while !self.cell.parked
             && let Some(tables) = self.cell.bonds.existing()
             && !tables.waiting_swaps.is_empty()
         {

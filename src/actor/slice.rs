@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use super::cell::Cell;
 use super::context::Running;
 use super::exit::exit;
-use super::parked::Parked;
 use super::signal::{Envelope, Signal};
 use super::slot::{Hold, Ready};
 use super::{Behaviour, Context, ExitReason, Flow, System, discard, panic_text};
@@ -106,6 +105,10 @@ pub(crate) fn run_slice(
         }
         Ok(Rest::Spent) => After::Again(ready),
         Ok(Rest::Waiting) => ready.idle().map_or(After::Done, After::Again),
+        Ok(Rest::Parked) => {
+            system.schedule(ready.park());
+            After::Done
+        }
     };
     drop(running);
     after
@@ -115,6 +118,8 @@ pub(crate) fn run_slice(
 enum Rest {
     /// Nothing to do until something arrives.
     Waiting,
+    /// As `Waiting`, in the middle of a message.
+    Parked,
     /// Budget or time is up.
     Spent,
 }
@@ -148,16 +153,16 @@ impl Turn<'_> {
             if self.hold.is_urged() {
                 self.receive()?;
             }
-            if self.cell.is_parked() && !self.poll()? {
-                return Ok(Rest::Waiting);
+            if self.cell.parked && !self.poll()? {
+                // A future that wakes itself goes behind the others after each poll.
+                return Ok(if self.hold.is_woken() { Rest::Spent } else { Rest::Parked });
             }
             if self.is_spent() {
                 return Ok(Rest::Spent);
             }
             let Some(node) = self.next()? else { return Ok(Rest::Waiting) };
             // System messages count too, or actors that tell each other something would never end.
-            self.spent = self.spent.saturating_add(1);
-            self.runner.since = self.runner.since.saturating_add(1);
+            self.count_reduction();
             if node.content().is_user() && node.generation() == self.pid.generation() {
                 self.hold.count_taken();
                 let payload = node.open_part(&mut self.runner.nodes, Envelope::payload);
@@ -190,9 +195,6 @@ impl Turn<'_> {
 
     /// Waits a moment for what may arrive next; whether something has.
     fn awaits_more(&mut self, linger: &mut impl FnMut() -> bool) -> bool {
-        if self.cell.is_parked() {
-            return false;
-        }
         while !self.hold.has_arrivals() {
             if !linger() {
                 return false;
@@ -255,7 +257,6 @@ impl Turn<'_> {
             Envelope::User(payload) => self.call(|behaviour, cx| behaviour.handle(payload, cx)),
             Envelope::Ordered(signal) | Envelope::Urgent(signal) => self.signal(*signal),
             Envelope::Exit(exit) => self.signal(Signal::Exit(*exit)),
-            Envelope::Wake => Ok(()),
         };
         caught(obey)
     }
@@ -276,26 +277,44 @@ impl Turn<'_> {
             Flow::Continue => Ok(()),
             Flow::Stop(reason) => Err(Box::new(reason)),
             Flow::Park(future) => {
-                let parked = || Box::new(Parked::new(self.system, self.pid));
-                self.cell.parked.get_or_insert_with(parked).park(future);
+                self.cell.future = Some(Box::new(future));
+                self.cell.parked = true;
+                // A fresh future is due to be polled.
+                self.hold.wake();
+                Ok(())
+            }
+            Flow::Waiting => {
+                self.cell.parked = true;
                 Ok(())
             }
         }
     }
 
-    /// Polls the parked future if it was woken; whether it is finished.
+    /// Goes on with the message that is not finished, if woken; whether it is finished now.
+    #[inline(never)]
     fn poll(&mut self) -> Result<bool, Box<ExitReason>> {
-        let Some(parked) = &mut self.cell.parked else { return Ok(true) };
-        if !parked.take_due() {
+        if !self.hold.take_wake() {
             return Ok(false);
         }
-        let Some(future) = &mut parked.future else { return Ok(true) };
-        let mut cx = task::Context::from_waker(&parked.waker);
-        let task::Poll::Ready(flow) = future.as_mut().poll(&mut cx) else { return Ok(false) };
-        discard(parked.future.take());
-        self.follow(flow)?;
+        self.count_reduction();
+        if let Some(future) = &mut self.cell.future {
+            let waker = self.hold.waker();
+            let polled = future.as_mut().as_mut().poll(&mut task::Context::from_waker(&waker));
+            let task::Poll::Ready(flow) = polled else { return Ok(false) };
+            self.cell.parked = false;
+            discard(self.cell.future.take());
+            self.follow(flow)?;
+        } else {
+            self.cell.parked = false;
+            self.call(|behaviour, cx| behaviour.resume(cx))?;
+        }
         self.run_waiting_swaps()?;
-        Ok(!self.cell.is_parked())
+        Ok(!self.cell.parked)
+    }
+
+    fn count_reduction(&mut self) {
+        self.spent = self.spent.saturating_add(1);
+        self.runner.since = self.runner.since.saturating_add(1);
     }
 }
 

@@ -4,16 +4,21 @@
 //! messages does not wait for the line that its senders fight over.
 #![allow(unsafe_code, reason = "the owner token guards an UnsafeCell; every block says why it is sound")]
 
+mod ready_slot;
+
 use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::ptr;
+use std::task::Waker;
+
+pub(crate) use ready_slot::ReadySlot;
 
 use super::cell::Cell;
 use super::signal::{Envelope, Signal};
+use super::waker;
 use crate::mailbox::{Chain, Inbox, Node, Payload, Push};
 use crate::pid::{Pid, RESERVED_GENERATION};
-use crate::sync::{self, AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, UnsafeCell};
+use crate::sync::{self, AtomicBool, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 
 /// Bits of [`Slot::flags`].
 pub(super) mod flag {
@@ -43,6 +48,8 @@ pub(crate) struct Slot {
     index: AtomicU32,
     /// The last version given to a hot swap.
     pub(super) version: AtomicU64,
+    /// The number of the runtime that uses the slot; see [`waker`](super::waker).
+    runtime: AtomicU32,
     owner: OwnerLine,
 }
 
@@ -51,6 +58,8 @@ pub(crate) struct Slot {
 struct OwnerLine {
     /// A signal that overtakes may be in the inbox: look before the next message.
     urgent: AtomicBool,
+    /// The future that the actor waits for was woken, perhaps. Whoever sets it rouses the owner.
+    woken: AtomicBool,
     /// User messages taken from the inbox and not yet handled. Written by the owner only.
     waiting: AtomicU32,
     /// Invariant: touched only through [`Ready`], of which there is at most one per slot; holds a
@@ -107,8 +116,10 @@ impl Slot {
             lane: AtomicU32::new(0),
             index: AtomicU32::new(0),
             version: AtomicU64::new(0),
+            runtime: AtomicU32::new(0),
             owner: OwnerLine {
                 urgent: AtomicBool::new(false),
+                woken: AtomicBool::new(false),
                 waiting: AtomicU32::new(0),
                 cell: UnsafeCell::new(MaybeUninit::uninit()),
             },
@@ -116,7 +127,8 @@ impl Slot {
     }
 
     /// Prepares a free slot that this runtime uses for the first time.
-    pub(super) fn adopt(&self, index: u32, generation: u32) {
+    pub(super) fn adopt(&self, runtime: u32, index: u32, generation: u32) {
+        self.runtime.store(runtime, Ordering::Relaxed);
         self.index.store(index, Ordering::Relaxed);
         self.generation.store(generation, Ordering::Release);
     }
@@ -134,6 +146,11 @@ impl Slot {
 
     pub(super) fn is_alive(&self, pid: Pid) -> bool {
         self.generation.load(Ordering::Acquire) == pid.generation() && !self.inbox.is_closed()
+    }
+
+    /// The number of the runtime whose actors live here.
+    pub(super) fn runtime(&self) -> u32 {
+        self.runtime.load(Ordering::Relaxed)
     }
 
     pub(super) fn lane(&self) -> u32 {
@@ -159,7 +176,7 @@ impl Slot {
         if self.generation.load(Ordering::Acquire) != pid.generation() {
             return Err(envelope);
         }
-        let overtakes = matches!(envelope, Envelope::Urgent(_) | Envelope::Exit(_) | Envelope::Wake);
+        let overtakes = matches!(envelope, Envelope::Urgent(_) | Envelope::Exit(_));
         let counted = envelope.is_user();
         let pushed = self.inbox.push(Node::new(pid.generation(), envelope), counted);
         if overtakes {
@@ -193,6 +210,22 @@ impl Slot {
                 _ => unreachable!("a push hands back what it was given"),
             },
         }
+    }
+
+    /// Says that the future that the actor waits for should be polled; whether the caller must
+    /// [`rouse`](Self::rouse) the actor, because nobody else will.
+    pub(super) fn wake(&self) -> bool {
+        !self.owner.woken.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether a wake has not been answered yet. Also read without the token.
+    fn is_woken(&self) -> bool {
+        self.owner.woken.load(Ordering::Acquire)
+    }
+
+    /// The right to run the actor, which must be scheduled, if it is idle.
+    pub(super) fn rouse(&'static self) -> Option<Ready> {
+        self.inbox.rouse().then_some(Ready { slot: self })
     }
 
     /// Puts an actor into a free slot. The caller took the slot from the free list, so it has it
@@ -235,6 +268,16 @@ impl Ready {
         if self.slot.inbox.try_idle() { None } else { Some(self) }
     }
 
+    /// As [`idle`](Self::idle), for an actor that waits for a future: it is also woken by what wakes the
+    /// future. The right that comes back may be another actor's, which has the slot by now, so it is
+    /// to be scheduled and not used.
+    pub(super) fn park(self) -> Option<Self> {
+        let slot = self.slot;
+        let busy = self.idle();
+        // A wake before this found the actor busy, and has not scheduled it.
+        if busy.is_none() && slot.is_woken() { slot.rouse() } else { busy }
+    }
+
     /// Makes the PID dead: later sends fail. Returns the cell, with what was queued in its backlog.
     pub(super) fn close(self) -> (Closed, Cell) {
         let slot = self.slot;
@@ -265,6 +308,30 @@ impl Hold<'_> {
         self.slot.owner.urgent.load(Ordering::Acquire)
     }
 
+    /// Whether the future that the actor waits for was woken since the last call. Clears it, so that a
+    /// wake during the poll counts again.
+    ///
+    /// A swap in either case: a wake that follows it sees what this owner saw, and one that does not
+    /// is seen here, so no actor waits behind a flag that was left by a waker of an earlier one.
+    pub(super) fn take_wake(&self) -> bool {
+        self.slot.owner.woken.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether the next [`take_wake`](Self::take_wake) will say so.
+    pub(super) fn is_woken(&self) -> bool {
+        self.slot.is_woken()
+    }
+
+    /// Lets the actor be polled once more.
+    pub(super) fn wake(&self) {
+        self.slot.wake();
+    }
+
+    /// The waker of the actor's futures.
+    pub(super) fn waker(&self) -> Waker {
+        waker::of(self.slot)
+    }
+
     /// Whether something has arrived.
     pub(super) fn has_arrivals(&self) -> bool {
         !self.slot.inbox.is_empty()
@@ -290,7 +357,6 @@ impl Hold<'_> {
                 true
             }
             Envelope::Exit(_) => !trapping,
-            Envelope::Wake => true,
             Envelope::User(_) | Envelope::Ordered(_) => false,
         };
         let is_user = |envelope: &Envelope| matches!(envelope, Envelope::User(_));
@@ -302,40 +368,6 @@ impl Hold<'_> {
     pub(super) fn count_taken(&self) {
         let waiting = &self.slot.owner.waiting;
         waiting.store(waiting.load(Ordering::Relaxed).wrapping_sub(1), Ordering::Relaxed);
-    }
-}
-
-/// Room for one actor that is ready, shared between threads.
-#[derive(Default)]
-pub(crate) struct ReadySlot(AtomicPtr<Slot>);
-
-impl ReadySlot {
-    pub(crate) fn new() -> Self {
-        Self(AtomicPtr::new(ptr::null_mut()))
-    }
-
-    /// Puts an actor in where none can be: only the caller ever puts one in, and the last was taken.
-    pub(crate) fn fill(&self, ready: Ready) {
-        debug_assert!(self.0.load(Ordering::Relaxed).is_null());
-        self.0.store(ptr::from_ref(ready.slot).cast_mut(), Ordering::Release);
-    }
-
-    /// Puts an actor in and returns the one that was there.
-    pub(crate) fn replace(&self, ready: Ready) -> Option<Ready> {
-        Self::ready(self.0.swap(ptr::from_ref(ready.slot).cast_mut(), Ordering::AcqRel))
-    }
-
-    pub(crate) fn take(&self) -> Option<Ready> {
-        if self.0.load(Ordering::Relaxed).is_null() {
-            return None;
-        }
-        Self::ready(self.0.swap(ptr::null_mut(), Ordering::AcqRel))
-    }
-
-    fn ready(slot: *mut Slot) -> Option<Ready> {
-        // SAFETY: only `replace` stores pointers, each made of a token's slot, which is never freed;
-        // the swap that brought it here took it out, so the token exists once.
-        unsafe { slot.as_ref() }.map(|slot| Ready { slot })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::Waker;
 
 use super::cell::Cell;
 use super::exit::ExitHook;
@@ -9,7 +10,7 @@ use super::signal::{Envelope, ExitSignal, MonitorRef, Signal, Swap, Watcher};
 use super::signals::tell_watcher;
 use super::slot::{Closed, Ready, Slot, flag};
 use super::table::Table;
-use super::{Behaviour, ExitReason, discard};
+use super::{Behaviour, ExitReason, discard, waker};
 use crate::error::{SendError, SwapError};
 use crate::mailbox::Payload;
 use crate::pid::Pid;
@@ -67,9 +68,10 @@ impl System {
     }
 
     /// Connects what is built after the system. Called once, before the first spawn.
-    pub(crate) fn connect(&self, scheduler: Box<dyn Schedule>, hooks: Box<dyn SystemHooks>) {
+    pub(crate) fn connect(self: &Arc<Self>, scheduler: Box<dyn Schedule>, hooks: Box<dyn SystemHooks>) {
         let connected = self.scheduler.set(scheduler).is_ok() && self.hooks.set(hooks).is_ok();
         assert!(connected, "a system is connected once");
+        waker::register(self.table.runtime(), self);
     }
 
     /// Gives the system the tokio runtime whose timers it may use.
@@ -156,15 +158,6 @@ impl System {
                 true
             }
             Err(_) => false,
-        }
-    }
-
-    /// Has the actor look at its parked future.
-    pub(super) fn wake(&self, pid: Pid) {
-        if let Some(slot) = self.table.slot(pid)
-            && let Ok(ready) = slot.push(pid, Envelope::Wake)
-        {
-            self.schedule(ready);
         }
     }
 
@@ -305,7 +298,7 @@ impl System {
                 other => discard(other),
             },
             Envelope::Ordered(signal) => discard(signal),
-            Envelope::Exit(_) | Envelope::Wake => {}
+            Envelope::Exit(_) => {}
         }
     }
 
@@ -322,10 +315,15 @@ impl System {
     }
 
     #[inline(never)]
-    fn schedule(&self, ready: Option<Ready>) {
+    pub(super) fn schedule(&self, ready: Option<Ready>) {
         if let Some(ready) = ready {
             self.scheduler.get().expect("a system is connected before its first spawn").schedule(ready);
         }
+    }
+
+    /// The waker of the futures of `pid`.
+    pub(super) fn waker(&self, pid: Pid) -> Waker {
+        self.table.slot(pid).map_or_else(|| Waker::noop().clone(), waker::of)
     }
 
     fn living_slot(&self, pid: Pid) -> Option<&'static Slot> {
@@ -336,5 +334,11 @@ impl System {
         let Some(slot) = self.living_slot(pid) else { return false };
         slot.flags.fetch_or(flag, Ordering::AcqRel);
         slot.is_alive(pid)
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        waker::unregister(self.table.runtime());
     }
 }

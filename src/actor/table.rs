@@ -1,5 +1,6 @@
 //! The slots of one runtime: chunks that never move, found by index without a lock.
 
+use std::sync::atomic::{self, Ordering as StdOrdering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::slot::Slot;
@@ -16,6 +17,9 @@ type Chunk = &'static [Slot];
 /// look at them.
 static POOL: [Mutex<Vec<Chunk>>; CHUNKS] = [const { Mutex::new(Vec::new()) }; CHUNKS];
 
+/// Numbers runtimes. No slot of zeroed memory has the number of one.
+static NEXT_RUNTIME: atomic::AtomicU32 = atomic::AtomicU32::new(1);
+
 pub(super) struct Table {
     chunks: [OnceLock<Chunk>; CHUNKS],
     /// Slots given back, first in first out, so that an index rests as long as possible.
@@ -25,6 +29,8 @@ pub(super) struct Table {
     /// Where this runtime's generations begin: random, so that no other runtime's PID and none from
     /// before a restart fits (G9).
     first_generation: u32,
+    /// Names this runtime in its slots.
+    runtime: u32,
 }
 
 impl Table {
@@ -40,7 +46,13 @@ impl Table {
             free: SegQueue::new(),
             fresh: AtomicU32::new(0),
             first_generation,
+            runtime: NEXT_RUNTIME.fetch_add(1, StdOrdering::Relaxed),
         })
+    }
+
+    /// The number of this runtime in this process.
+    pub(super) fn runtime(&self) -> u32 {
+        self.runtime
     }
 
     /// The slot that `pid` points at; whether `pid` still lives there is for the slot to say.
@@ -58,7 +70,7 @@ impl Table {
         let index = self.fresh.fetch_add(1, Ordering::Relaxed);
         let (chunk, offset) = locate(index)?;
         let slot = &self.chunks[chunk].get_or_init(|| take_chunk(chunk))[offset];
-        slot.adopt(index, self.first_generation);
+        slot.adopt(self.runtime, index, self.first_generation);
         Some(slot)
     }
 

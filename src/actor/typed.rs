@@ -2,13 +2,12 @@
 
 use std::any::{Any, TypeId};
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::slot::Slot;
-use super::{Behaviour, Context, ExitReason, Flow, System, SystemMessage};
+use super::{AsyncActor, AsyncAdapter, Behaviour, Context, ExitReason, Flow, System, SystemMessage};
 use crate::error::{SendError, SwapError};
 use crate::mailbox::Payload;
 use crate::pid::Pid;
@@ -49,29 +48,6 @@ pub trait Actor: Sized + Send + 'static {
 
     /// Called on the new code of a hot swap with the state of `version`, from which it may take what
     /// it needs; an error keeps the old code, which must then still be usable.
-    fn upgrade(&mut self, old: &mut dyn Any, version: u64) -> Result<(), String> {
-        let _ = (old, version);
-        Ok(())
-    }
-}
-
-/// An actor whose handler may wait. Messages are still handled one after another; urgent signals
-/// (kill, exits) run while the handler waits.
-#[async_trait]
-pub trait AsyncActor: Sized + Send + 'static {
-    /// What it is sent.
-    type Msg: Send + 'static;
-
-    /// Handles one message. `pid` is the actor's own. Runs inside the tokio runtime of the mesh, so
-    /// its timers and sockets may be used. Dropped where it waits if the actor is killed.
-    async fn handle(&mut self, message: Self::Msg, pid: Pid) -> Flow;
-
-    /// As [`Actor::codec`].
-    fn codec() -> Option<Codec<Self::Msg>> {
-        None
-    }
-
-    /// As [`Actor::upgrade`].
     fn upgrade(&mut self, old: &mut dyn Any, version: u64) -> Result<(), String> {
         let _ = (old, version);
         Ok(())
@@ -186,60 +162,6 @@ impl<A: Actor> Behaviour for SyncAdapter<A> {
     }
 }
 
-/// Runs an [`AsyncActor`] as a [`Behaviour`]. The future of a message takes the actor with it and
-/// puts it back when it is done.
-pub(crate) struct AsyncAdapter<A>(Arc<Mutex<Option<A>>>);
-
-impl<A> AsyncAdapter<A> {
-    pub(crate) fn new(actor: A) -> Self {
-        Self(Arc::new(Mutex::new(Some(actor))))
-    }
-
-    /// The actor, unless a future has it.
-    fn at_home(&mut self) -> Option<&mut A> {
-        Arc::get_mut(&mut self.0)?.get_mut().unwrap_or_else(PoisonError::into_inner).as_mut()
-    }
-}
-
-impl<A: AsyncActor> Behaviour for AsyncAdapter<A> {
-    fn starts(&self) -> bool {
-        false
-    }
-
-    fn handle(&mut self, message: Payload, cx: &mut Context<'_>) -> Flow {
-        let Some(message) = read(message, A::codec()) else { return unreadable(cx) };
-        let (home, pid) = (self.0.clone(), cx.pid());
-        let actor = home.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(mut actor) = actor else {
-            return Flow::Stop(ExitReason::Other("the handler of an earlier message was lost".to_owned()));
-        };
-        Flow::Park(Box::pin(async move {
-            let flow = actor.handle(message, pid).await;
-            *home.lock().unwrap_or_else(PoisonError::into_inner) = Some(actor);
-            flow
-        }))
-    }
-
-    fn message_type(&self) -> TypeId {
-        TypeId::of::<A::Msg>()
-    }
-
-    fn accepts_bytes(&self) -> bool {
-        takes_bytes::<A::Msg>(A::codec().is_some())
-    }
-
-    fn state(&mut self) -> Option<&mut dyn Any> {
-        self.at_home().map(|actor| actor as &mut dyn Any)
-    }
-
-    fn upgrade(&mut self, old: Option<&mut dyn Any>, version: u64) -> Result<(), String> {
-        match (self.at_home(), old) {
-            (Some(actor), Some(old)) => actor.upgrade(old, version),
-            _ => Ok(()),
-        }
-    }
-}
-
 /// A behaviour made of a function over bytes.
 pub struct BytesFn<F>(F);
 
@@ -269,11 +191,12 @@ where
     }
 }
 
-fn takes_bytes<M: 'static>(codec: bool) -> bool {
+pub(super) fn takes_bytes<M: 'static>(codec: bool) -> bool {
     codec || TypeId::of::<M>() == TypeId::of::<Bytes>()
 }
 
-fn read<M: Send + 'static>(payload: Payload, codec: Option<Codec<M>>) -> Option<M> {
+/// The message in a payload; `None`, logged, if it cannot be read.
+pub(super) fn read<M: Send + 'static>(payload: Payload, codec: Option<Codec<M>>) -> Option<M> {
     payload.take::<M>().map_or_else(|payload| decode(payload, codec), Some)
 }
 
@@ -287,7 +210,7 @@ fn decode<M: Send + 'static>(payload: Payload, codec: Option<Codec<M>>) -> Optio
 }
 
 #[cold]
-fn unreadable(cx: &mut Context<'_>) -> Flow {
+pub(super) fn unreadable(cx: &mut Context<'_>) -> Flow {
     cx.system.count_dead_letters(1);
     Flow::Continue
 }

@@ -217,6 +217,24 @@ impl<T> Inbox<T> {
         self.word.compare_exchange(empty, idle, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
+    /// Takes the right to run an idle owner, as a push does, without a message; whether the owner was
+    /// idle. If it was not, then whatever the caller wrote before is seen by the owner after its next
+    /// successful [`try_idle`](Self::try_idle): both change the word, so one follows the other.
+    pub(crate) fn rouse(&self) -> bool {
+        let mut word = Word(self.word.load(Ordering::Relaxed));
+        loop {
+            if word.is(Word::CLOSED) {
+                return false;
+            }
+            let idle = word.is(Word::IDLE);
+            let new = if idle { Word::EMPTY.0 } else { word.0 };
+            match self.word.compare_exchange_weak(word.0, new, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return idle,
+                Err(now) => word = Word(now),
+            }
+        }
+    }
+
     /// Ends the inbox and appends what had arrived to `rest`. Owner only.
     pub(crate) fn close(&self, rest: &mut Chain<T>) {
         let word = Word(self.word.swap(Word::CLOSED.0, Ordering::AcqRel));

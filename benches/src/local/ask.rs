@@ -3,7 +3,6 @@
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use myrmidon::Pid;
 use myrmidon::actor::{Actor, ActorRef, AsyncActor, Context, Flow, Reply, SpawnOptions};
 
@@ -26,7 +25,6 @@ struct Asker {
     done: SyncSender<u64>,
 }
 
-#[async_trait]
 impl AsyncActor for Asker {
     type Msg = u64;
 

@@ -1,0 +1,67 @@
+//! Wakers of actors that wait for a future. One is the address of the actor's slot and owns nothing:
+//! no allocation, no count.
+//!
+//! A slot is never freed, so a waker may outlive its actor and its runtime. It then reaches at most a
+//! later actor of the slot, as a wake without a cause, which every future has to bear.
+#![allow(unsafe_code, reason = "a raw waker; every block says why it is sound")]
+
+use std::collections::BTreeMap;
+use std::ptr;
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::task::{RawWaker, RawWakerVTable, Waker};
+
+use super::System;
+use super::slot::Slot;
+
+/// The runtimes of this process by number.
+static SYSTEMS: RwLock<BTreeMap<u32, Weak<System>>> = RwLock::new(BTreeMap::new());
+
+/// Lets wakers find the runtime with this number.
+pub(super) fn register(runtime: u32, system: &Arc<System>) {
+    SYSTEMS.write().unwrap_or_else(PoisonError::into_inner).insert(runtime, Arc::downgrade(system));
+}
+
+pub(super) fn unregister(runtime: u32) {
+    SYSTEMS.write().unwrap_or_else(PoisonError::into_inner).remove(&runtime);
+}
+
+/// The waker of the actor that lives in `slot`.
+pub(super) fn of(slot: &'static Slot) -> Waker {
+    // SAFETY: the vtable takes the data for a `&'static Slot`, which this is; `Slot` is `Sync`, and
+    // a waker that owns nothing may be cloned and dropped in any number.
+    unsafe { Waker::from_raw(raw(slot)) }
+}
+
+fn raw(slot: &'static Slot) -> RawWaker {
+    RawWaker::new(ptr::from_ref(slot).cast(), &VTABLE)
+}
+
+static VTABLE: RawWakerVTable = RawWakerVTable::new(
+    // SAFETY: only `raw` makes wakers with this vtable.
+    |data| raw(unsafe { slot(data) }),
+    // SAFETY: likewise.
+    |data| wake(unsafe { slot(data) }),
+    // SAFETY: likewise.
+    |data| wake(unsafe { slot(data) }),
+    |_| {},
+);
+
+/// # Safety
+/// `data` must come from [`raw`].
+unsafe fn slot(data: *const ()) -> &'static Slot {
+    // SAFETY: it was made of a `&'static Slot`.
+    unsafe { &*data.cast::<Slot>() }
+}
+
+fn wake(slot: &'static Slot) {
+    if !slot.wake() {
+        return;
+    }
+    // Found before the token is taken, which must not be lost. While the runtime is held its slots
+    // are its own.
+    let system =
+        SYSTEMS.read().unwrap_or_else(PoisonError::into_inner).get(&slot.runtime()).and_then(Weak::upgrade);
+    if let Some(system) = system {
+        system.schedule(slot.rouse());
+    }
+}
