@@ -150,3 +150,77 @@ fn async_actors_ask_each_other() {
         assert_eq!(customer.ask_blocking(|reply| (number, reply), LONG), Ok(Ok(number * 2)));
     }
 }
+
+/// Says that it has begun and never answers.
+struct Procrastinator;
+
+impl AsyncActor for Procrastinator {
+    type Msg = (SyncSender<()>, Reply<u64>);
+
+    async fn handle(&mut self, (begun, _reply): Self::Msg, _: Pid) -> Flow {
+        begun.send(()).unwrap();
+        std::future::pending().await
+    }
+}
+
+#[test]
+fn s38_a_kill_while_the_handler_waits_is_told_with_its_reason() {
+    let rt = Runtime::new().unwrap();
+    let actor = rt.spawn_async(Procrastinator, SpawnOptions::default());
+    let (begun, has_begun) = sync_channel(1);
+    let asked = actor.clone();
+    let asker = std::thread::spawn(move || asked.ask_blocking(|reply| (begun, reply), LONG));
+    has_begun.recv_timeout(LONG).unwrap();
+    rt.kill(actor.pid());
+    let killed = AskError::Ended { pid: actor.pid(), reason: ExitReason::Killed };
+    assert_eq!(asker.join().unwrap(), Err(killed));
+}
+
+/// Passes every question on.
+struct Desk(SyncSender<Reply<u64>>);
+
+impl Actor for Desk {
+    type Msg = Reply<u64>;
+
+    fn handle(&mut self, reply: Reply<u64>, _: &mut Context<'_>) -> Flow {
+        self.0.send(reply).unwrap();
+        Flow::Continue
+    }
+}
+
+#[test]
+fn a_reply_that_dies_with_somebody_else_says_nothing_about_the_actor_that_was_asked() {
+    let rt = Runtime::new().unwrap();
+    let (tell, told) = sync_channel(1);
+    let desk = rt.spawn(Desk(tell));
+    let panics = std::thread::spawn(move || {
+        let _reply = told.recv().unwrap();
+        panic!("elsewhere");
+    });
+    assert_eq!(desk.ask_blocking(|reply| reply, LONG), Err(AskError::NoReply(desk.pid())));
+    assert!(panics.join().is_err());
+
+    // Another actor that ends with the reply in its state.
+    let (tell, told) = sync_channel(1);
+    let (desk, clerk) = (rt.spawn(Desk(tell)), rt.spawn(Clerk::default()));
+    let asked = desk.clone();
+    let asker = std::thread::spawn(move || asked.ask_blocking(|reply| reply, LONG));
+    clerk.send(Msg::Keep(told.recv_timeout(LONG).unwrap())).unwrap();
+    clerk.send(Msg::Stop).unwrap();
+    assert_eq!(asker.join().unwrap(), Err(AskError::NoReply(desk.pid())));
+    assert!(rt.is_alive(desk.pid()));
+}
+
+#[test]
+fn an_ask_that_outlives_the_runtime_ends_without_a_panic() {
+    let rt = Runtime::new().unwrap();
+    let (tell, told) = sync_channel(1);
+    let desk = rt.spawn(Desk(tell));
+    let asked = desk.clone();
+    let asker = std::thread::spawn(move || block_on(asked.ask(|reply| reply, LONG)));
+    let reply = told.recv_timeout(LONG).unwrap();
+    rt.shutdown(Duration::ZERO);
+    let outcome = asker.join().expect("the asking thread goes on");
+    drop(reply);
+    assert_eq!(outcome, Err(AskError::Ended { pid: desk.pid(), reason: ExitReason::Killed }));
+}

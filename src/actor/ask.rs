@@ -5,7 +5,9 @@
 //! answer that comes later is dropped and counted.
 
 use std::cell::RefCell;
-use std::pin::pin;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -55,6 +57,8 @@ enum Lost {
 #[must_use = "who asked waits for it"]
 pub struct Reply<R> {
     back: Option<oneshot::Sender<Outcome<R>>>,
+    /// Who was asked. A reply may be passed on, and the end of who has it then is not this one's.
+    asked: Pid,
     system: Arc<System>,
 }
 
@@ -77,12 +81,14 @@ impl<R> Reply<R> {
 impl<R> Drop for Reply<R> {
     fn drop(&mut self) {
         let Some(back) = self.back.take() else { return };
-        let lost = if thread::panicking() {
-            Lost::Ended(ExitReason::Panic("the handler panicked".to_owned()))
+        let reason = if thread::panicking() && current() == Some(self.asked) {
+            Some(ExitReason::Panic("the handler panicked".to_owned()))
         } else {
-            ENDING.with_borrow(Clone::clone).map_or(Lost::Dropped, Lost::Ended)
+            ENDING.with_borrow(|ending| {
+                ending.as_ref().filter(|(pid, _)| *pid == self.asked).map(|(_, reason)| reason.clone())
+            })
         };
-        let _ = back.send(Err(lost));
+        let _ = back.send(Err(reason.map_or(Lost::Dropped, Lost::Ended)));
     }
 }
 
@@ -96,7 +102,8 @@ impl<M: Send + 'static> ActorRef<M> {
     /// Sends the message that `message` makes of the way back, and waits for the answer at most
     /// `within`.
     ///
-    /// Works inside and outside of tokio: the deadline is kept by the runtime of the actor.
+    /// Works inside and outside of tokio: the deadline is kept by the runtime of the actor. Where that
+    /// is shut down before the outcome is known, the actor counts as killed.
     ///
     /// # Errors
     /// [`AskError`] says which of the ways without an answer it was.
@@ -105,13 +112,24 @@ impl<M: Send + 'static> ActorRef<M> {
         message: impl FnOnce(Reply<R>) -> M,
         within: Duration,
     ) -> Result<R, AskError> {
-        let answer = self.begin_ask(message)?;
-        let timeout = {
+        let pid = self.pid();
+        let mut answer = self.begin_ask(message)?;
+        let mut clock = pin!({
             let _context = self.system().io().map(tokio::runtime::Handle::enter);
-            tokio::time::timeout(within, answer)
-        };
-        let outcome = timeout.await.map_err(|_| AskError::Timeout(self.pid()))?;
-        self.end_ask(outcome)
+            tokio::time::sleep(within)
+        });
+        poll_fn(|cx| {
+            if let Poll::Ready(outcome) = Pin::new(&mut answer).poll(cx) {
+                return Poll::Ready(self.end_ask(outcome));
+            }
+            // Tokio panics where the runtime of the clock is shut down, and offers no way to ask first.
+            match catch_unwind(AssertUnwindSafe(|| clock.as_mut().poll(cx))) {
+                Ok(Poll::Pending) => Poll::Pending,
+                Ok(Poll::Ready(())) => Poll::Ready(Err(AskError::Timeout(pid))),
+                Err(_) => Poll::Ready(Err(AskError::Ended { pid, reason: ExitReason::Killed })),
+            }
+        })
+        .await
     }
 
     /// As [`ask`](Self::ask), but blocks the thread. Inside a handler it holds up the worker that runs
@@ -137,7 +155,7 @@ impl<M: Send + 'static> ActorRef<M> {
             return Err(AskError::OwnActor(self.pid()));
         }
         let (back, answer) = oneshot::channel();
-        let reply = Reply { back: Some(back), system: self.system().clone() };
+        let reply = Reply { back: Some(back), asked: self.pid(), system: self.system().clone() };
         self.send(message(reply)).map_err(|_| AskError::NoProcess(self.pid()))?;
         Ok(answer)
     }
@@ -153,16 +171,16 @@ impl<M: Send + 'static> ActorRef<M> {
 }
 
 thread_local! {
-    /// Why the actor ends whose messages and state are dropped on this thread.
-    static ENDING: RefCell<Option<ExitReason>> = const { RefCell::new(None) };
+    /// The actor whose messages and state are dropped on this thread, and why it ends.
+    static ENDING: RefCell<Option<(Pid, ExitReason)>> = const { RefCell::new(None) };
 }
 
-/// Says why an actor ends to each [`Reply`] that is dropped on this thread while this lives.
-pub(super) struct Ending(Option<ExitReason>);
+/// Says why an actor ends to each [`Reply`] of its own that is dropped on this thread while this lives.
+pub(super) struct Ending(Option<(Pid, ExitReason)>);
 
 impl Ending {
-    pub(super) fn because(reason: &ExitReason) -> Self {
-        Self(ENDING.replace(Some(reason.clone())))
+    pub(super) fn because(pid: Pid, reason: &ExitReason) -> Self {
+        Self(ENDING.replace(Some((pid, reason.clone()))))
     }
 }
 

@@ -40,9 +40,10 @@ pub trait ExitHook: Send + Sync {
 /// queued accounted for, DOWN and EXIT, slot free, supervisor.
 pub(super) fn exit(mut ready: Ready, system: &Arc<System>, reason: ExitReason) {
     let pid = ready.pid();
+    // Before the last call, which drops a parked handler and what it would have answered.
+    let ending = Ending::because(pid, &reason);
     last_call(ready.open().1, &reason);
 
-    let ending = Ending::because(&reason);
     let (closed, mut cell) = ready.close();
     let flags = closed.flags();
     let rest = std::mem::replace(&mut cell.backlog, Chain::new());

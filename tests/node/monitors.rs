@@ -104,7 +104,8 @@ async fn g10_d12_a_frozen_peer_fires_in_time_and_may_come_back() {
     b.runtime.freeze();
     let seen = downs.wait_for(1).await;
     assert_eq!(seen[0].reason, DownReason::Unresponsive(Duration::from_secs(5)));
-    assert!((4..=6).contains(&frozen.elapsed().as_secs()), "{:?}", frozen.elapsed());
+    // The last pong may have come an interval and its jitter before the freeze.
+    assert!((3900..=6000).contains(&frozen.elapsed().as_millis()), "{:?}", frozen.elapsed());
     b.runtime.thaw();
     assert!(a.node.is_up(&b.addr).await);
     a_while().await;
