@@ -16,6 +16,7 @@ const UNSAFE: &[&str] = &[
     "src/actor/slot/ready_slot.rs",
     "src/actor/table.rs",
     "src/actor/waker.rs",
+    "src/scheduler/run_queue.rs",
     "python/src/buffer.rs",
     "python/src/call.rs",
 ];

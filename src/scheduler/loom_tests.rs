@@ -1,6 +1,7 @@
-//! Models of sleeping and waking: if a wake-up is lost, loom finds threads that wait for ever.
+//! Models of sleeping and waking: if a wake-up is lost, loom finds threads that wait for ever. And of
+//! the run queue, whose places loom watches: two threads in one at a time are an error.
 //!
-//! Left out: the queues of the workers, in whose place is a counter that promises no more than they
+//! Left out where workers sleep: the queues of the workers, in whose place is a counter that promises no more than they
 //! do, and the order that loom's mutexes give, which is stronger than that of real ones.
 #![allow(clippy::unwrap_used, reason = "tests, whose threads loom switches itself")]
 
@@ -13,6 +14,7 @@ use tokio::runtime::Handle;
 
 use super::idle::Idle;
 use super::lane::Lane;
+use super::run_queue::{PLACES, RunQueue, Stealer};
 use crate::actor::System;
 use crate::sync::SegQueue;
 
@@ -173,4 +175,84 @@ fn a_wake_and_a_close_end_the_wait() {
             waker.join().unwrap();
         });
     }
+}
+
+/// Steals once or twice from `queue` on a thread of its own; what it got.
+fn thief(queue: &RunQueue<u64>, times: usize) -> thread::JoinHandle<Vec<u64>> {
+    let stealer: Stealer<u64> = queue.stealer();
+    thread::spawn(move || {
+        let own = RunQueue::new();
+        let steal = || stealer.steal_half(&own).into_iter().chain(std::iter::from_fn(|| own.pop()));
+        (0..times).flat_map(|_| steal().collect::<Vec<_>>()).collect()
+    })
+}
+
+/// Checks that the numbers below `count` were each seen once.
+fn all_once(seen: impl IntoIterator<Item = Vec<u64>>, count: u64) {
+    let mut seen: Vec<_> = seen.into_iter().flatten().collect();
+    seen.sort_unstable();
+    assert_eq!(seen, (0..count).collect::<Vec<_>>());
+}
+
+#[test]
+fn two_thieves_and_the_owner_take_each_item_once() {
+    loom::model(|| {
+        let queue = RunQueue::new();
+        (0..3).for_each(|item| queue.push(item, |_| panic!("there is room")));
+        let thieves = [thief(&queue, 1), thief(&queue, 1)];
+        let mut mine: Vec<_> = queue.pop().into_iter().collect();
+        mine.extend(std::iter::from_fn(|| queue.pop()));
+        let stolen = thieves.map(|thief| thief.join().unwrap());
+        all_once(stolen.into_iter().chain([mine]), 3);
+    });
+}
+
+#[test]
+fn a_thief_meets_an_owner_whose_queue_overflows() {
+    loom::model(|| {
+        let queue = RunQueue::new();
+        (0..PLACES).for_each(|item| queue.push(item, |_| panic!("there is room")));
+        let thief = thief(&queue, 1);
+        let (mut spilled, mut mine) = (Vec::new(), Vec::new());
+        for item in PLACES..PLACES + 2 {
+            queue.push(item, |item| spilled.push(item));
+            mine.extend(queue.pop());
+        }
+        mine.extend(std::iter::from_fn(|| queue.pop()));
+        all_once([thief.join().unwrap(), spilled, mine], PLACES + 2);
+    });
+}
+
+#[test]
+fn a_thief_meets_an_owner_who_fills_places_anew() {
+    loom::model(|| {
+        let queue = RunQueue::new();
+        let thief = thief(&queue, 2);
+        let (mut spilled, mut mine) = (Vec::new(), Vec::new());
+        for item in 0..PLACES + 2 {
+            queue.push(item, |item| spilled.push(item));
+            if item % 2 == 1 {
+                mine.extend(queue.pop());
+            }
+        }
+        mine.extend(std::iter::from_fn(|| queue.pop()));
+        all_once([thief.join().unwrap(), spilled, mine], PLACES + 2);
+    });
+}
+
+#[test]
+fn thieves_steal_from_each_other() {
+    loom::model(|| {
+        let (first, second) = (RunQueue::new(), RunQueue::new());
+        (0..2).for_each(|item| first.push(item, |_| panic!("there is room")));
+        let from_first = first.stealer();
+        let from_second = second.stealer();
+        let owner = thread::spawn(move || {
+            let taken = from_first.steal_half(&second);
+            taken.into_iter().chain(std::iter::from_fn(|| second.pop())).collect::<Vec<_>>()
+        });
+        let mut mine: Vec<_> = from_second.steal_half(&first).into_iter().collect();
+        mine.extend(std::iter::from_fn(|| first.pop()));
+        all_once([owner.join().unwrap(), mine], 2);
+    });
 }

@@ -8,18 +8,19 @@ mod idle;
 mod lane;
 #[cfg(all(test, myrmidon_loom))]
 mod loom_tests;
+mod run_queue;
 mod worker;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_deque::Stealer;
 use crossbeam_queue::SegQueue;
 
 use crate::actor::{Ready, Schedule, SliceLimits, System};
 use idle::Idle;
 pub use lane::Lane;
+use run_queue::{RunQueue, Stealer};
 
 /// Work for a worker or a lane that is no actor: answer a ping, log, call back.
 pub type Job = Box<dyn FnOnce() + Send>;
@@ -51,12 +52,12 @@ impl Scheduler {
         limits: SliceLimits,
         io: &tokio::runtime::Handle,
     ) -> std::io::Result<(Arc<Self>, Vec<thread::JoinHandle<()>>)> {
-        let queues: Vec<_> = (0..workers.max(1)).map(|_| worker::new_queue()).collect();
+        let queues: Vec<_> = (0..workers.max(1)).map(|_| RunQueue::new()).collect();
         let scheduler = Arc::new(Self {
             limits,
             injector: SegQueue::new(),
             jobs: SegQueue::new(),
-            stealers: queues.iter().map(crossbeam_deque::Worker::stealer).collect(),
+            stealers: queues.iter().map(RunQueue::stealer).collect(),
             desks: queues.iter().map(|_| Arc::new(worker::Desk::new())).collect(),
             idle: Idle::new(queues.len()),
             lanes: RwLock::default(),

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
-use crossbeam_deque::{Steal, Worker as Queue};
-
+use super::run_queue::RunQueue;
 use super::{Job, Scheduler};
 use crate::actor::{After, Ready, ReadySlot, Runner, System, run_slice, shielded};
 
@@ -18,11 +17,14 @@ const LINGER: u32 = 16;
 /// How often in a row an actor may come from the LIFO slot before the queue gets its turn.
 const LIFO_RUNS: u32 = 3;
 
+/// A worker fetches actors from the injector until so many are in its queue, far from full.
+const FETCHED: usize = 64;
+
 /// What a worker keeps for itself, reachable from `schedule` on the same thread.
 struct Local {
     /// Address of the scheduler: a worker of one runtime may send to actors of another.
     scheduler: *const Scheduler,
-    queue: Queue<Ready>,
+    queue: RunQueue<Ready>,
     desk: Arc<Desk>,
     /// Whether something was put into the LIFO slot and not taken out here.
     lifo_used: Cell<bool>,
@@ -49,10 +51,6 @@ thread_local! {
     static LOCAL: OnceCell<Local> = const { OnceCell::new() };
 }
 
-pub(super) fn new_queue() -> Queue<Ready> {
-    Queue::new_fifo()
-}
-
 /// Puts the actor onto this thread's queue, or gives it back if this is no worker of `scheduler`.
 pub(super) fn push_local(scheduler: &Scheduler, ready: Ready) -> Option<Ready> {
     let mut ready = Some(ready);
@@ -65,7 +63,7 @@ pub(super) fn push_local(scheduler: &Scheduler, ready: Ready) -> Option<Ready> {
             return local.desk.lifo.fill(ready);
         }
         if let Some(older) = local.desk.lifo.replace(ready) {
-            local.queue.push(older);
+            local.push(scheduler, older);
             scheduler.idle.notify();
         }
     });
@@ -76,7 +74,7 @@ pub(super) fn spawn(
     scheduler: Arc<Scheduler>,
     system: Arc<System>,
     index: usize,
-    queue: Queue<Ready>,
+    queue: RunQueue<Ready>,
     io: tokio::runtime::Handle,
 ) -> std::io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name(format!("myrmidon-{index}")).spawn(move || {
@@ -105,6 +103,11 @@ pub(super) fn spawn(
 impl Local {
     fn is_empty(&self) -> bool {
         !self.lifo_used.get() && self.queue.is_empty()
+    }
+
+    /// Puts the actor at the back of the queue.
+    fn push(&self, scheduler: &Scheduler, ready: Ready) {
+        self.queue.push(ready, |ready| scheduler.injector.push(ready));
     }
 
     fn take_lifo(&self) -> Option<Ready> {
@@ -187,7 +190,7 @@ impl Worker<'_> {
             lingers
         };
         if let After::Again(ready) = run_slice(ready, self.system, &mut self.runner, linger) {
-            self.local.queue.push(ready);
+            self.local.push(self.scheduler, ready);
             if self.local.queue.len() > 1 || self.local.lifo_used.get() {
                 self.scheduler.idle.notify();
             }
@@ -224,9 +227,9 @@ impl Worker<'_> {
         let first = self.scheduler.injector.pop()?;
         // A fair share at once, so that the injector is not fetched from one by one.
         let share = self.scheduler.injector.len() / self.scheduler.stealers.len();
-        for _ in 0..share.min(64) {
+        for _ in 0..share.min(FETCHED.saturating_sub(self.local.queue.len())) {
             let Some(ready) = self.scheduler.injector.pop() else { break };
-            self.local.queue.push(ready);
+            self.local.push(self.scheduler, ready);
         }
         if !self.scheduler.injector.is_empty() || !self.local.queue.is_empty() {
             self.scheduler.idle.notify();
@@ -266,7 +269,7 @@ impl Worker<'_> {
             if std::mem::replace(seen, slices) == slices
                 && let Some(ready) = desk.lifo.take()
             {
-                self.local.queue.push(ready);
+                self.local.push(self.scheduler, ready);
             }
         }
         !self.local.queue.is_empty()
@@ -275,14 +278,7 @@ impl Worker<'_> {
     /// Takes half of another worker's queue.
     fn steal(&self) -> Option<Ready> {
         let stealers = &self.scheduler.stealers;
-        (1..stealers.len()).map(|step| &stealers[(self.index + step) % stealers.len()]).find_map(|queue| {
-            loop {
-                match queue.steal_batch_and_pop(&self.local.queue) {
-                    Steal::Success(ready) => return Some(ready),
-                    Steal::Empty => return None,
-                    Steal::Retry => {}
-                }
-            }
-        })
+        let others = (1..stealers.len()).map(|step| &stealers[(self.index + step) % stealers.len()]);
+        others.into_iter().find_map(|other| other.steal_half(&self.local.queue))
     }
 }
