@@ -7,6 +7,7 @@
 //! | `async_actor` | `AsyncActor`: one future for all messages of an actor |
 //! | `waker` | wakes an actor that waits for a future |
 //! | `ask` | questions: messages that carry the way back for an answer |
+//! | `priority` | who runs first |
 //! | `slot`, `table` | where actors live; a PID is an index and a generation |
 //! | `cell` | what only the running owner touches |
 //! | `signal` | system signals and which of them overtake (S41) |
@@ -25,6 +26,7 @@ mod guard;
 #[cfg(all(test, myrmidon_loom))]
 mod loom_tests;
 mod observed;
+mod priority;
 mod reason;
 mod signal;
 mod signals;
@@ -43,6 +45,7 @@ pub use context::{Context, current};
 pub use exit::{ExitHook, ExitNotice};
 pub(crate) use guard::{discard, panic_text, shielded};
 pub use observed::{Observed, Observers};
+pub use priority::Priority;
 pub use reason::ExitReason;
 pub use signal::{ExitCause, MonitorRef, SystemMessage};
 pub(crate) use signal::{Signal, Watcher};

@@ -14,6 +14,7 @@ use std::task::Waker;
 pub(crate) use ready_slot::ReadySlot;
 
 use super::cell::Cell;
+use super::priority::Priority;
 use super::signal::{Envelope, Signal};
 use super::waker;
 use crate::mailbox::{Chain, Inbox, Node, Payload, Push};
@@ -22,6 +23,9 @@ use crate::sync::{self, AtomicBool, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 
 /// Bits of [`Slot::flags`].
 pub(super) mod flag {
+    /// The priority is high, or low, and else normal. Set where the actor starts.
+    pub(crate) const HIGH: u32 = 1 << 8;
+    pub(crate) const LOW: u32 = 1 << 9;
     /// `send(pid, bytes)` is accepted.
     pub(crate) const BYTES: u32 = 2;
     /// The actor has names in the registry.
@@ -251,6 +255,12 @@ impl Ready {
     /// The lane that must run it.
     pub(crate) fn lane(&self) -> u32 {
         self.slot.lane()
+    }
+
+    /// Relaxed: written before the slot was opened, and the token came from there.
+    #[inline]
+    pub(crate) fn priority(&self) -> Priority {
+        Priority::of(self.slot.flags.load(Ordering::Relaxed))
     }
 
     /// The cell, and what else an owner may do.

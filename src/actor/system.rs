@@ -10,7 +10,7 @@ use super::signal::{Envelope, ExitSignal, MonitorRef, Signal, Swap, Watcher};
 use super::signals::tell_watcher;
 use super::slot::{Closed, Ready, Slot, flag};
 use super::table::Table;
-use super::{Behaviour, ExitReason, discard, waker};
+use super::{Behaviour, ExitReason, Priority, discard, waker};
 use crate::error::{SendError, SwapError};
 use crate::mailbox::Payload;
 use crate::pid::Pid;
@@ -33,6 +33,8 @@ pub struct SpawnOptions {
     pub budget: Option<u32>,
     /// The lane that runs it, from `Lane::id`; 0, the default, are the scheduler's workers.
     pub lane: u32,
+    /// Whether its turns come before those of others, or after.
+    pub priority: Priority,
     /// Exits of linked actors arrive as messages.
     pub trap_exit: bool,
     /// Linked to this actor before the first instruction runs (S35).
@@ -85,9 +87,9 @@ impl System {
 
     /// The one way to start an actor.
     pub(crate) fn spawn(self: &Arc<Self>, behaviour: Box<dyn Behaviour>, options: SpawnOptions) -> Pid {
-        let SpawnOptions { budget, lane, trap_exit, linked, monitored } = options;
+        let SpawnOptions { budget, lane, priority, trap_exit, linked, monitored } = options;
         let starts = behaviour.starts();
-        let flags = if behaviour.accepts_bytes() { flag::BYTES } else { 0 };
+        let flags = priority.flags() | if behaviour.accepts_bytes() { flag::BYTES } else { 0 };
         let mut cell = Cell::new(behaviour, budget.unwrap_or(self.default_budget));
         cell.started = !starts;
         cell.trap_exit = trap_exit;

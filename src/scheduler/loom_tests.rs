@@ -215,7 +215,7 @@ fn a_thief_meets_an_owner_whose_queue_overflows() {
         let thief = thief(&queue, 1);
         let (mut spilled, mut mine) = (Vec::new(), Vec::new());
         for item in PLACES..PLACES + 2 {
-            queue.push(item, |item| spilled.push(item));
+            queue.push(item, |items| spilled.extend(items));
             mine.extend(queue.pop());
         }
         mine.extend(std::iter::from_fn(|| queue.pop()));
@@ -230,7 +230,7 @@ fn a_thief_meets_an_owner_who_fills_places_anew() {
         let thief = thief(&queue, 2);
         let (mut spilled, mut mine) = (Vec::new(), Vec::new());
         for item in 0..PLACES + 2 {
-            queue.push(item, |item| spilled.push(item));
+            queue.push(item, |items| spilled.extend(items));
             if item % 2 == 1 {
                 mine.extend(queue.pop());
             }
@@ -254,5 +254,22 @@ fn thieves_steal_from_each_other() {
         let mut mine: Vec<_> = from_second.steal_half(&first).into_iter().collect();
         mine.extend(std::iter::from_fn(|| first.pop()));
         all_once([owner.join().unwrap(), mine], 2);
+    });
+}
+
+#[test]
+fn an_owner_fills_what_a_thief_has_just_read() {
+    // So few steps that every interleaving is tried.
+    let mut every = loom::model::Builder::new();
+    every.preemption_bound = None;
+    every.check(|| {
+        let queue = RunQueue::new();
+        (0..PLACES).for_each(|item| queue.push(item, |_| panic!("there is room")));
+        let thief = thief(&queue, 1);
+        let mut spilled = Vec::new();
+        queue.push(PLACES, |items| spilled.extend(items));
+        let stolen = thief.join().unwrap();
+        let mine = std::iter::from_fn(|| queue.pop()).collect();
+        all_once([stolen, spilled, mine], PLACES + 1);
     });
 }

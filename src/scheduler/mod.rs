@@ -1,10 +1,12 @@
 //! Who runs actors: worker threads that steal from each other, and lanes driven from outside.
 //!
 //! Fairness: an actor runs at most its budget of messages, or one slice of time, and goes to the
-//! back of its worker's queue; the injector is looked at every `worker::INJECTOR_EVERY` slices, so
-//! an actor that is ready runs after at most the slices queued before it.
+//! back of its worker's queue; the injector is looked at every 61 slices, and what
+//! a full queue spilled takes its place in turn, so an actor that is ready runs after at most the slices
+//! queued before it. [`Priority`] says how those of other priorities come in between.
 
 mod idle;
+mod injector;
 mod lane;
 #[cfg(all(test, myrmidon_loom))]
 mod loom_tests;
@@ -17,8 +19,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_queue::SegQueue;
 
-use crate::actor::{Ready, Schedule, SliceLimits, System};
+use crate::actor::{Priority, Ready, Schedule, SliceLimits, System};
 use idle::Idle;
+use injector::Injector;
 pub use lane::Lane;
 use run_queue::{RunQueue, Stealer};
 
@@ -30,8 +33,7 @@ pub type Job = Box<dyn FnOnce() + Send>;
 /// It does not own the [`System`], which owns it: workers and lanes hold the system themselves.
 pub(crate) struct Scheduler {
     limits: SliceLimits,
-    /// Actors made ready by threads that are no workers.
-    injector: SegQueue<Ready>,
+    injector: Injector,
     jobs: SegQueue<Job>,
     stealers: Vec<Stealer<Ready>>,
     desks: Vec<Arc<worker::Desk>>,
@@ -55,7 +57,7 @@ impl Scheduler {
         let queues: Vec<_> = (0..workers.max(1)).map(|_| RunQueue::new()).collect();
         let scheduler = Arc::new(Self {
             limits,
-            injector: SegQueue::new(),
+            injector: Injector::new(),
             jobs: SegQueue::new(),
             stealers: queues.iter().map(RunQueue::stealer).collect(),
             desks: queues.iter().map(|_| Arc::new(worker::Desk::new())).collect(),
@@ -128,6 +130,11 @@ impl Scheduler {
             || self.stealers.iter().any(|queue| !queue.is_empty())
     }
 
+    fn next_job(&self) -> Option<Job> {
+        // Most often there is none, and a look is cheaper than a pop in vain.
+        if self.jobs.is_empty() { None } else { self.jobs.pop() }
+    }
+
     fn lane(&self, id: u32) -> Option<Arc<Lane>> {
         let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
         lanes.get((id as usize).checked_sub(1)?).cloned()
@@ -136,20 +143,18 @@ impl Scheduler {
 
 impl Schedule for Arc<Scheduler> {
     fn schedule(&self, ready: Ready) {
-        match ready.lane() {
-            0 => {
-                let Some(ready) = worker::push_local(self, ready) else { return };
-                self.injector.push(ready);
-                self.idle.notify();
-            }
-            id => match self.lane(id) {
-                Some(lane) => lane.push(ready),
+        let ready = match (ready.lane(), ready.priority()) {
+            (0, Priority::Normal) => worker::push_local(self, ready),
+            (0, _) => Some(ready),
+            (id, _) => match self.lane(id) {
+                Some(lane) => return lane.push(ready),
                 // A lane number that was never given out: the workers run it, so nothing is lost.
-                None => {
-                    self.injector.push(ready);
-                    self.idle.notify();
-                }
+                None => Some(ready),
             },
+        };
+        if let Some(ready) = ready {
+            self.injector.push(ready);
+            self.idle.notify();
         }
     }
 }

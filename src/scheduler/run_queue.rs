@@ -5,7 +5,7 @@
 //! afterwards, so a busy owner cannot make it start again; until it has read them they are *held*,
 //! and the owner does not fill them anew. One thief at a time is enough: it takes half.
 //!
-//! A full ring gives its older half to the caller, who puts it where everyone looks.
+//! A full ring gives its older half to the caller, as one batch to put where everyone looks.
 #![allow(unsafe_code, reason = "places with one user at a time; every block says why it is sound")]
 
 use std::array;
@@ -67,7 +67,7 @@ impl<T> RunQueue<T> {
     /// Puts an item at the back. If there is no room, `spill` is given the older half of the ring, or
     /// the item alone while a thief is making room.
     #[inline]
-    pub(super) fn push(&self, item: T, spill: impl FnMut(T)) {
+    pub(super) fn push(&self, item: T, spill: impl FnOnce(Vec<T>)) {
         if self.room() > 0 {
             self.write(0, item);
             self.publish(1);
@@ -91,19 +91,28 @@ impl<T> RunQueue<T> {
         None
     }
 
-    #[cold]
-    fn push_full(&self, item: T, mut spill: impl FnMut(T)) {
+    /// Takes at most `most` of the oldest items at once; `None` if there are none, or a thief is at it.
+    pub(super) fn pop_batch(&self, most: u64) -> Option<Vec<T>> {
         let front = self.front(Ordering::Acquire);
-        if front.is_held() {
-            return spill(item);
+        let count = front.until(self.back.get()).min(most);
+        if count == 0 || front.is_held() || self.ring.advance(front, front.passed(count)).is_err() {
+            return None;
         }
-        if self.ring.advance(front, front.passed(PLACES / 2)).is_ok() {
-            for number in 0..PLACES / 2 {
-                // SAFETY: as in `pop`; the ring was full.
-                spill(unsafe { self.ring.read(front.next().wrapping_add(number)) });
-            }
+        let numbers = (0..count).map(|ahead| front.next().wrapping_add(ahead));
+        // SAFETY: as in `pop`.
+        Some(numbers.map(|number| unsafe { self.ring.read(number) }).collect())
+    }
+
+    #[cold]
+    fn push_full(&self, item: T, spill: impl FnOnce(Vec<T>)) {
+        match self.pop_batch(PLACES / 2) {
+            Some(older) => spill(older),
+            // What a thief holds counts as taken already, and it may be gone any moment.
+            None if self.room() == 0 => return spill(vec![item]),
+            None => {}
         }
-        self.push(item, spill);
+        self.write(0, item);
+        self.publish(1);
     }
 
     /// Free places. A thief may be making more.
@@ -271,7 +280,7 @@ mod tests {
     fn a_full_ring_spills_its_older_half() {
         let (queue, mut spilled) = (RunQueue::new(), Vec::new());
         for item in 0..=PLACES {
-            queue.push(item, |item| spilled.push(item));
+            queue.push(item, |items| spilled.extend(items));
         }
         assert_eq!(spilled, (0..PLACES / 2).collect::<Vec<_>>());
         assert_eq!(
@@ -301,7 +310,7 @@ mod tests {
                 });
             }
             for item in 1..=ITEMS {
-                queue.push(item, count);
+                queue.push(item, |items| items.into_iter().for_each(count));
                 if item % 3 == 0 {
                     queue.pop().into_iter().for_each(count);
                 }
@@ -334,7 +343,7 @@ mod tests {
                 match step {
                     Step::Push(count) => for item in fresh.by_ref().take(count.into()) {
                         let mut spilled = Vec::new();
-                        queue.push(item, |item: u64| spilled.push(item));
+                        queue.push(item, |items| spilled.extend(items));
                         let spills = if model.len() as u64 == PLACES { PLACES as usize / 2 } else { 0 };
                         prop_assert_eq!(spilled, model.drain(..spills).collect::<Vec<_>>());
                         model.push_back(item);

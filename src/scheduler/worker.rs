@@ -1,4 +1,7 @@
-//! A worker thread: its own queue first, then the injector, then the others' queues, then sleep.
+//! A worker thread: its own queue first, then the injector, then the others' queues, then sleep. Actors
+//! of high priority come before all that and those of low priority after it, in most turns.
+
+mod choice;
 
 use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
@@ -7,18 +10,10 @@ use std::thread;
 
 use super::run_queue::RunQueue;
 use super::{Job, Scheduler};
-use crate::actor::{After, Ready, ReadySlot, Runner, System, run_slice, shielded};
+use crate::actor::{After, Priority, Ready, ReadySlot, Runner, System, run_slice, shielded};
 
-/// After so many slices a worker looks at the injector though its own queue is not empty. A prime,
-/// so that it does not fall into step with patterns of the load.
-pub(super) const INJECTOR_EVERY: u32 = 61;
 /// How often a worker that has nothing else to do looks for another message of the actor it ran.
 const LINGER: u32 = 16;
-/// How often in a row an actor may come from the LIFO slot before the queue gets its turn.
-const LIFO_RUNS: u32 = 3;
-
-/// A worker fetches actors from the injector until so many are in its queue, far from full.
-const FETCHED: usize = 64;
 
 /// What a worker keeps for itself, reachable from `schedule` on the same thread.
 struct Local {
@@ -90,7 +85,8 @@ pub(super) fn spawn(
                 system: &system,
                 local,
                 index,
-                tick: 0,
+                passes: 0,
+                normal_passes: 0,
                 lifo_runs: 0,
                 runner,
                 seen,
@@ -107,7 +103,7 @@ impl Local {
 
     /// Puts the actor at the back of the queue.
     fn push(&self, scheduler: &Scheduler, ready: Ready) {
-        self.queue.push(ready, |ready| scheduler.injector.push(ready));
+        self.queue.push(ready, |batch| scheduler.injector.spill(batch));
     }
 
     fn take_lifo(&self) -> Option<Ready> {
@@ -129,7 +125,9 @@ struct Worker<'a> {
     system: &'a Arc<System>,
     local: &'a Local,
     index: usize,
-    tick: u32,
+    /// Looks for the next actor, and those that came to normal priority.
+    passes: u32,
+    normal_passes: u32,
     lifo_runs: u32,
     runner: Runner,
     /// The slices of the others when this worker last looked after them.
@@ -164,7 +162,7 @@ impl Worker<'_> {
             Work::Job(job) => {
                 shielded("a job", job);
                 // All of them, so that a busy worker's jobs do not wait for one turn each.
-                while let Some(job) = self.scheduler.jobs.pop() {
+                while let Some(job) = self.scheduler.next_job() {
                     shielded("a job", job);
                 }
             }
@@ -172,7 +170,6 @@ impl Worker<'_> {
     }
 
     fn turn(&mut self, ready: Ready) {
-        self.tick = self.tick.wrapping_add(1);
         let slices = &self.local.desk.slices;
         slices.store(slices.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         let (scheduler, local) = (self.scheduler, self.local);
@@ -190,60 +187,33 @@ impl Worker<'_> {
             lingers
         };
         if let After::Again(ready) = run_slice(ready, self.system, &mut self.runner, linger) {
-            self.local.push(self.scheduler, ready);
-            if self.local.queue.len() > 1 || self.local.lifo_used.get() {
-                self.scheduler.idle.notify();
-            }
+            self.put_back(ready);
         }
     }
 
-    /// The next work of this worker's own sources.
-    fn next(&mut self) -> Option<Work> {
-        if self.tick.is_multiple_of(INJECTOR_EVERY) {
-            self.tick = self.tick.wrapping_add(1);
-            if let Some(work) = self.take_from_outside() {
-                return Some(work);
-            }
+    /// Puts an actor that has more to do behind the others of its priority.
+    fn put_back(&self, ready: Ready) {
+        let (scheduler, local) = (self.scheduler, self.local);
+        // An actor that stopped this scheduler must stay here, where it is ended.
+        let others = if ready.priority() == Priority::Normal || scheduler.idle.is_stopped() {
+            let others = !local.is_empty();
+            local.push(scheduler, ready);
+            others
+        } else {
+            let others = !local.is_empty() || !scheduler.injector.is_empty();
+            scheduler.injector.push(ready);
+            others
+        };
+        if others {
+            scheduler.idle.notify();
         }
-        if self.lifo_runs < LIFO_RUNS
-            && let Some(ready) = self.local.take_lifo()
-        {
-            self.lifo_runs += 1;
-            return Some(Work::Actor(ready));
-        }
-        self.lifo_runs = 0;
-        let own = self.local.queue.pop().or_else(|| self.local.take_lifo());
-        own.map(Work::Actor).or_else(|| self.take_from_outside())
-    }
-
-    /// Takes a job, or an actor from the injector.
-    fn take_from_outside(&self) -> Option<Work> {
-        if let Some(job) = self.scheduler.jobs.pop() {
-            if self.scheduler.work_left() {
-                self.scheduler.idle.notify();
-            }
-            return Some(Work::Job(job));
-        }
-        let first = self.scheduler.injector.pop()?;
-        // A fair share at once, so that the injector is not fetched from one by one.
-        let share = self.scheduler.injector.len() / self.scheduler.stealers.len();
-        for _ in 0..share.min(FETCHED.saturating_sub(self.local.queue.len())) {
-            let Some(ready) = self.scheduler.injector.pop() else { break };
-            self.local.push(self.scheduler, ready);
-        }
-        if !self.scheduler.injector.is_empty() || !self.local.queue.is_empty() {
-            self.scheduler.idle.notify();
-        }
-        Some(Work::Actor(first))
     }
 
     fn search_or_sleep(&mut self) {
         self.runner.rest();
         let mut searching = self.scheduler.idle.start_searching();
         loop {
-            if searching
-                && let Some(work) = self.steal().map(Work::Actor).or_else(|| self.take_from_outside())
-            {
+            if searching && let Some(work) = self.search() {
                 // Before the work, which may take long: others must be woken meanwhile.
                 self.scheduler.idle.found();
                 return self.work(work);
@@ -273,12 +243,5 @@ impl Worker<'_> {
             }
         }
         !self.local.queue.is_empty()
-    }
-
-    /// Takes half of another worker's queue.
-    fn steal(&self) -> Option<Ready> {
-        let stealers = &self.scheduler.stealers;
-        let others = (1..stealers.len()).map(|step| &stealers[(self.index + step) % stealers.len()]);
-        others.into_iter().find_map(|other| other.steal_half(&self.local.queue))
     }
 }

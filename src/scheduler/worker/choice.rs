@@ -1,0 +1,136 @@
+//! What a worker runs next.
+
+use super::super::run_queue::PLACES;
+use super::{Work, Worker};
+use crate::actor::{Priority, Ready};
+
+/// After so many turns of normal priority a worker looks at the injector though its own queue is not
+/// empty. A prime, so that it does not fall into step with patterns of the load.
+const INJECTOR_EVERY: u32 = 61;
+/// After so many it exchanges its queue for a batch that was spilled. All that was in the queue has had a
+/// turn by then, so nothing is spilled twice without one.
+const ROTATE_EVERY: u32 = PLACES as u32;
+/// Of so many passes of a worker one begins with low priority, and one with normal priority.
+const ROUND: u32 = 8;
+/// How often in a row an actor may come from the LIFO slot before the queue gets its turn.
+const LIFO_RUNS: u32 = 3;
+
+/// A worker fetches actors from the injector until so many are in its queue, far from full.
+const FETCHED: usize = 64;
+
+impl Worker<'_> {
+    /// The next work of this worker's own sources.
+    pub(super) fn next(&mut self) -> Option<Work> {
+        self.passes = self.passes.wrapping_add(1);
+        let urgent = match self.passes % ROUND {
+            0 => self.take(Priority::Low).or_else(|| self.take(Priority::High)),
+            1 => None,
+            _ => self.take(Priority::High),
+        };
+        if urgent.is_some() {
+            return urgent;
+        }
+        self.next_normal().or_else(|| self.take(Priority::High)).or_else(|| self.take_low())
+    }
+
+    fn next_normal(&mut self) -> Option<Work> {
+        self.normal_passes = self.normal_passes.wrapping_add(1);
+        if self.normal_passes.is_multiple_of(ROTATE_EVERY) {
+            self.rotate();
+        }
+        if self.normal_passes.is_multiple_of(INJECTOR_EVERY)
+            && let Some(work) = self.take_from_outside()
+        {
+            return Some(work);
+        }
+        if self.lifo_runs < LIFO_RUNS
+            && let Some(ready) = self.local.take_lifo()
+        {
+            self.lifo_runs += 1;
+            return Some(Work::Actor(ready));
+        }
+        self.lifo_runs = 0;
+        let own = self.local.queue.pop().or_else(|| self.local.take_lifo());
+        own.map(Work::Actor).or_else(|| self.take_from_outside())
+    }
+
+    /// Takes an actor of high or low priority.
+    fn take(&self, priority: Priority) -> Option<Work> {
+        let ready = self.scheduler.injector.pop(priority)?;
+        if !self.scheduler.injector.is_empty() {
+            self.scheduler.idle.notify();
+        }
+        Some(Work::Actor(ready))
+    }
+
+    /// Takes an actor of low priority, unless another worker has one of normal priority to give.
+    fn take_low(&self) -> Option<Work> {
+        if !self.scheduler.injector.has(Priority::Low) {
+            return None;
+        }
+        self.steal().or_else(|| self.take(Priority::Low))
+    }
+
+    /// Takes a job, or an actor of normal priority from the injector.
+    fn take_from_outside(&self) -> Option<Work> {
+        if let Some(job) = self.scheduler.next_job() {
+            if self.scheduler.work_left() {
+                self.scheduler.idle.notify();
+            }
+            return Some(Work::Job(job));
+        }
+        let first = self.fetch().or_else(|| self.fetch_spilled())?;
+        if !self.scheduler.injector.is_empty() || !self.local.queue.is_empty() {
+            self.scheduler.idle.notify();
+        }
+        Some(Work::Actor(first))
+    }
+
+    /// Takes a fair share at once, so that the injector is not fetched from one by one.
+    fn fetch(&self) -> Option<Ready> {
+        let injector = &self.scheduler.injector;
+        let first = injector.pop(Priority::Normal)?;
+        let share = injector.len() / self.scheduler.stealers.len();
+        for _ in 0..share.min(FETCHED.saturating_sub(self.local.queue.len())) {
+            let Some(ready) = injector.pop(Priority::Normal) else { break };
+            self.local.push(self.scheduler, ready);
+        }
+        Some(first)
+    }
+
+    /// Takes a batch that another queue, or this one, had no room for.
+    fn fetch_spilled(&self) -> Option<Ready> {
+        if !self.local.queue.is_empty() {
+            // There may be no room; these have their turns by rotation.
+            return None;
+        }
+        let mut batch = self.scheduler.injector.pop_spilled()?.into_iter();
+        let first = batch.next();
+        batch.for_each(|ready| self.local.push(self.scheduler, ready));
+        first
+    }
+
+    /// Lets the batch that has waited longest have its turns, if there is one.
+    fn rotate(&self) {
+        let injector = &self.scheduler.injector;
+        let Some(batch) = injector.pop_spilled() else { return };
+        if let Some(own) = self.local.queue.pop_batch(PLACES) {
+            injector.spill(own);
+        }
+        batch.into_iter().for_each(|ready| self.local.push(self.scheduler, ready));
+    }
+
+    /// Work from anywhere.
+    pub(super) fn search(&self) -> Option<Work> {
+        let high = self.take(Priority::High);
+        let normal = || self.steal().or_else(|| self.take_from_outside());
+        high.or_else(normal).or_else(|| self.take(Priority::Low))
+    }
+
+    /// Takes half of another worker's queue.
+    fn steal(&self) -> Option<Work> {
+        let stealers = &self.scheduler.stealers;
+        let others = (1..stealers.len()).map(|step| &stealers[(self.index + step) % stealers.len()]);
+        others.into_iter().find_map(|other| other.steal_half(&self.local.queue)).map(Work::Actor)
+    }
+}
