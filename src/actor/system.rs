@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
+use std::time::Duration;
 
 use super::cell::Cell;
 use super::exit::ExitHook;
@@ -24,6 +25,12 @@ pub(crate) trait Schedule: Send + Sync {
 pub(crate) trait SystemHooks: ExitHook {
     /// A hot swap failed; `version` goes on running.
     fn swap_failed(&self, pid: Pid, version: u64, error: &str);
+
+    /// The actor has been in one slice for at least so long, and holds up its thread.
+    fn stalled(&self, pid: Pid, running_for: Duration);
+
+    /// A slice that was reported as stalled is over.
+    fn recovered(&self, pid: Pid, took: Duration);
 }
 
 /// How an actor is started.
@@ -312,6 +319,14 @@ impl System {
 
     pub(super) fn swap_failed(&self, pid: Pid, version: u64, error: &str) {
         self.hooks().swap_failed(pid, version, error);
+    }
+
+    pub(crate) fn stalled(&self, pid: Pid, running_for: Duration) {
+        self.hooks().stalled(pid, running_for);
+    }
+
+    pub(crate) fn recovered(&self, pid: Pid, took: Duration) {
+        self.hooks().recovered(pid, took);
     }
 
     #[inline(never)]

@@ -4,13 +4,17 @@
 //! back of its worker's queue; the injector is looked at every `worker::INJECTOR_EVERY` slices, so
 //! an actor that is ready runs after at most the slices queued before it.
 
+mod activity;
+mod duty;
 mod idle;
 mod lane;
 #[cfg(all(test, myrmidon_loom))]
 mod loom_tests;
+mod watchdog;
 mod worker;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,8 +22,12 @@ use crossbeam_deque::Stealer;
 use crossbeam_queue::SegQueue;
 
 use crate::actor::{Ready, Schedule, SliceLimits, System};
+use crate::config::RuntimeConfig;
+use duty::Duty;
 use idle::Idle;
 pub use lane::Lane;
+use watchdog::Alarm;
+use worker::Desk;
 
 /// Work for a worker or a lane that is no actor: answer a ping, log, call back.
 pub type Job = Box<dyn FnOnce() + Send>;
@@ -29,13 +37,19 @@ pub type Job = Box<dyn FnOnce() + Send>;
 /// It does not own the [`System`], which owns it: workers and lanes hold the system themselves.
 pub(crate) struct Scheduler {
     limits: SliceLimits,
+    /// Workers in service as a rule; the places behind theirs are for spares.
+    workers: usize,
+    /// Places at which a thread was ever started.
+    places: AtomicUsize,
     /// Actors made ready by threads that are no workers.
     injector: SegQueue<Ready>,
     jobs: SegQueue<Job>,
     stealers: Vec<Stealer<Ready>>,
-    desks: Vec<Arc<worker::Desk>>,
+    desks: Vec<Arc<Desk>>,
     idle: Idle,
+    alarm: Arc<Alarm>,
     lanes: RwLock<Vec<Arc<Lane>>>,
+    threads: Mutex<Vec<thread::JoinHandle<()>>>,
     io: tokio::runtime::Handle,
 }
 
@@ -47,32 +61,34 @@ impl Scheduler {
     /// If the system has no room for the threads.
     pub(crate) fn start(
         system: &Arc<System>,
-        workers: usize,
-        limits: SliceLimits,
+        config: &RuntimeConfig,
         io: &tokio::runtime::Handle,
-    ) -> std::io::Result<(Arc<Self>, Vec<thread::JoinHandle<()>>)> {
-        let queues: Vec<_> = (0..workers.max(1)).map(|_| worker::new_queue()).collect();
+    ) -> std::io::Result<Arc<Self>> {
+        let workers = config.workers.max(1);
+        let queues: Vec<_> = (0..workers + config.spare_workers).map(|_| worker::new_queue()).collect();
+        let duty = |place| if place < workers { Duty::serving() } else { Duty::benched() };
         let scheduler = Arc::new(Self {
-            limits,
+            limits: SliceLimits { time: config.slice },
+            workers,
+            places: AtomicUsize::new(workers),
             injector: SegQueue::new(),
             jobs: SegQueue::new(),
             stealers: queues.iter().map(crossbeam_deque::Worker::stealer).collect(),
-            desks: queues.iter().map(|_| Arc::new(worker::Desk::new())).collect(),
-            idle: Idle::new(queues.len()),
+            desks: (0..).zip(queues).map(|(place, queue)| Arc::new(Desk::new(queue, duty(place)))).collect(),
+            idle: Idle::new(workers, config.spare_workers),
+            alarm: Arc::default(),
             lanes: RwLock::default(),
+            threads: Mutex::default(),
             io: io.clone(),
         });
-        let mut threads = Vec::with_capacity(queues.len());
-        for (index, queue) in queues.into_iter().enumerate() {
-            match worker::spawn(scheduler.clone(), system.clone(), index, queue, io.clone()) {
-                Ok(thread) => threads.push(thread),
-                Err(error) => {
-                    scheduler.stop();
-                    return Err(error);
-                }
+        let started = (0..workers).try_for_each(|place| scheduler.start_worker(system, place));
+        match started.and_then(|()| scheduler.keep(watchdog::spawn(&scheduler, system, config))) {
+            Ok(()) => Ok(scheduler),
+            Err(error) => {
+                scheduler.stop();
+                Err(error)
             }
         }
-        Ok((scheduler, threads))
     }
 
     /// Runs `job` on a worker, soon.
@@ -85,7 +101,7 @@ impl Scheduler {
     pub(crate) fn open_lane(&self, name: &str, system: &Arc<System>) -> Arc<Lane> {
         let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
         let id = u32::try_from(lanes.len() + 1).expect("a handful of lanes");
-        let lane = Arc::new(Lane::new(id, name, Arc::downgrade(system), self.io.clone()));
+        let lane = Arc::new(Lane::new(id, name, Arc::downgrade(system), self.io.clone(), self.alarm.clone()));
         lanes.push(lane.clone());
         lane
     }
@@ -104,9 +120,28 @@ impl Scheduler {
     /// Ends the workers; they finish the slice they are in.
     pub(crate) fn stop(&self) {
         self.idle.stop();
+        self.alarm.stop();
         for lane in self.lanes.read().unwrap_or_else(PoisonError::into_inner).iter() {
             lane.close();
         }
+    }
+
+    /// The next thread to wait for after [`stop`](Self::stop).
+    pub(crate) fn next_thread(&self) -> Option<thread::JoinHandle<()>> {
+        self.threads().pop()
+    }
+
+    /// Starts the thread of the worker at this place.
+    fn start_worker(self: &Arc<Self>, system: &Arc<System>, place: usize) -> std::io::Result<()> {
+        self.keep(worker::spawn(self.clone(), system.clone(), place))
+    }
+
+    fn keep(&self, thread: std::io::Result<thread::JoinHandle<()>>) -> std::io::Result<()> {
+        thread.map(|thread| self.threads().push(thread))
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<thread::JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_quiet(&self) -> bool {
@@ -124,7 +159,12 @@ impl Scheduler {
     fn work_left(&self) -> bool {
         !self.injector.is_empty()
             || !self.jobs.is_empty()
-            || self.stealers.iter().any(|queue| !queue.is_empty())
+            || self.stealers().iter().any(|queue| !queue.is_empty())
+    }
+
+    /// The queues of the places where a thread was ever started.
+    fn stealers(&self) -> &[Stealer<Ready>] {
+        &self.stealers[..self.places.load(Ordering::Acquire)]
     }
 
     fn lane(&self, id: u32) -> Option<Arc<Lane>> {
