@@ -22,6 +22,12 @@ pub struct RuntimeConfig {
     /// Workers that may stand in for others while these are held up by handlers; their threads
     /// start when first needed. Default: four for each core, at most 64.
     pub spare_workers: usize,
+    /// Threads for blocking work ([`SpawnOptions::blocking`](crate::actor::SpawnOptions::blocking),
+    /// [`Runtime::spawn_blocking`](crate::Runtime::spawn_blocking)), at least one. They start when needed
+    /// and end after ten idle seconds. Default: 64.
+    pub blocking_threads: usize,
+    /// Closures that may wait for such a thread; further ones are refused. Default: 1 024.
+    pub blocking_queue: usize,
     /// The mesh.
     pub node: NodeConfig,
 }
@@ -37,6 +43,8 @@ impl Default for RuntimeConfig {
             stall_after: Duration::from_millis(10),
             lane_stall_after: Duration::from_secs(1),
             spare_workers: (4 * cores).min(64),
+            blocking_threads: 64,
+            blocking_queue: 1024,
             node: NodeConfig::default(),
         }
     }

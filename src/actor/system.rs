@@ -38,7 +38,8 @@ pub(crate) trait SystemHooks: ExitHook {
 pub struct SpawnOptions {
     /// Messages per slice; `None` takes the runtime's default.
     pub budget: Option<u32>,
-    /// The lane that runs it, from `Lane::id`; 0, the default, are the scheduler's workers.
+    /// The lane that runs it, from `Lane::id`; 0, the default, are the scheduler's workers, and
+    /// [`BLOCKING`](Self::BLOCKING) the pool for blocking work.
     pub lane: u32,
     /// Exits of linked actors arrive as messages.
     pub trap_exit: bool,
@@ -46,6 +47,19 @@ pub struct SpawnOptions {
     pub linked: Option<Pid>,
     /// Monitored by this actor before the first instruction runs (S35).
     pub monitored: Option<(Pid, MonitorRef)>,
+}
+
+impl SpawnOptions {
+    /// The number of the lane whose actors may block their thread: it is one of a pool
+    /// ([`RuntimeConfig::blocking_threads`](crate::config::RuntimeConfig::blocking_threads)). When all of
+    /// them are busy, actors wait in line.
+    pub const BLOCKING: u32 = u32::MAX;
+
+    /// For an actor whose handlers block, on files, locks or foreign code. Everything else is as for
+    /// other actors: one message after another, in order.
+    pub fn blocking() -> Self {
+        Self { lane: Self::BLOCKING, ..Self::default() }
+    }
 }
 
 pub(crate) struct System {

@@ -5,11 +5,13 @@
 //! an actor that is ready runs after at most the slices queued before it.
 
 mod activity;
+mod blocking;
 mod duty;
 mod idle;
 mod lane;
 #[cfg(all(test, myrmidon_loom))]
 mod loom_tests;
+mod task;
 mod watchdog;
 mod worker;
 
@@ -21,11 +23,13 @@ use std::time::{Duration, Instant};
 use crossbeam_deque::Stealer;
 use crossbeam_queue::SegQueue;
 
-use crate::actor::{Ready, Schedule, SliceLimits, System};
+use crate::actor::{Ready, Schedule, SliceLimits, SpawnOptions, System};
 use crate::config::RuntimeConfig;
+use blocking::{Blocking, Refusal};
 use duty::Duty;
 use idle::Idle;
 pub use lane::Lane;
+pub use task::{SpawnBlockingError, Task, TaskError};
 use watchdog::Alarm;
 use worker::Desk;
 
@@ -48,6 +52,7 @@ pub(crate) struct Scheduler {
     desks: Vec<Arc<Desk>>,
     idle: Idle,
     alarm: Arc<Alarm>,
+    blocking: Arc<Blocking>,
     lanes: RwLock<Vec<Arc<Lane>>>,
     threads: Mutex<Vec<thread::JoinHandle<()>>>,
     io: tokio::runtime::Handle,
@@ -77,6 +82,7 @@ impl Scheduler {
             desks: (0..).zip(queues).map(|(place, queue)| Arc::new(Desk::new(queue, duty(place)))).collect(),
             idle: Idle::new(workers, config.spare_workers),
             alarm: Arc::default(),
+            blocking: Arc::new(Blocking::new(system, config, io.clone())),
             lanes: RwLock::default(),
             threads: Mutex::default(),
             io: io.clone(),
@@ -95,6 +101,24 @@ impl Scheduler {
     pub(crate) fn submit(&self, job: Job) {
         self.jobs.push(job);
         self.idle.notify();
+    }
+
+    /// Runs `closure` on the pool for blocking work.
+    pub(crate) fn spawn_blocking<T, F>(&self, closure: F) -> Result<Task<T>, SpawnBlockingError<F>>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        match self.blocking.place() {
+            Ok(place) => {
+                let (job, task) = Task::of(closure);
+                place.put(job);
+                Ok(task)
+            }
+            Err(Refusal::Full(waiting)) => Err(SpawnBlockingError::Full { waiting, closure }),
+            Err(Refusal::NoThread(error)) => Err(SpawnBlockingError::NoThread { error, closure }),
+            Err(Refusal::Stopped) => Err(SpawnBlockingError::ShutDown { closure }),
+        }
     }
 
     /// A lane whose actors run only on the thread that calls [`Lane::run`].
@@ -121,6 +145,7 @@ impl Scheduler {
     pub(crate) fn stop(&self) {
         self.idle.stop();
         self.alarm.stop();
+        self.blocking.stop();
         for lane in self.lanes.read().unwrap_or_else(PoisonError::into_inner).iter() {
             lane.close();
         }
@@ -128,7 +153,7 @@ impl Scheduler {
 
     /// The next thread to wait for after [`stop`](Self::stop).
     pub(crate) fn next_thread(&self) -> Option<thread::JoinHandle<()>> {
-        self.threads().pop()
+        self.threads().pop().or_else(|| self.blocking.next_thread())
     }
 
     /// Starts the thread of the worker at this place.
@@ -151,6 +176,7 @@ impl Scheduler {
             self.injector.is_empty()
                 && self.jobs.is_empty()
                 && self.idle.all_asleep()
+                && self.blocking.is_quiet()
                 && lanes.iter().all(|lane| lane.is_quiet())
         })
     }
@@ -175,20 +201,18 @@ impl Scheduler {
 
 impl Schedule for Arc<Scheduler> {
     fn schedule(&self, ready: Ready) {
-        match ready.lane() {
-            0 => {
-                let Some(ready) = worker::push_local(self, ready) else { return };
-                self.injector.push(ready);
-                self.idle.notify();
-            }
+        let refused = match ready.lane() {
+            0 => worker::push_local(self, ready),
+            SpawnOptions::BLOCKING => self.blocking.run(ready),
             id => match self.lane(id) {
-                Some(lane) => lane.push(ready),
-                // A lane number that was never given out: the workers run it, so nothing is lost.
-                None => {
-                    self.injector.push(ready);
-                    self.idle.notify();
-                }
+                Some(lane) => return lane.push(ready),
+                None => Some(ready),
             },
-        }
+        };
+        // Of a lane that was never given out, or for a thread that cannot be had: the workers run it,
+        // so nothing is lost.
+        let Some(ready) = refused else { return };
+        self.injector.push(ready);
+        self.idle.notify();
     }
 }
