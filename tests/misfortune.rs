@@ -19,6 +19,7 @@ use myrmidon::actor::{
     Actor, AsyncActor, Behaviour, Context, ExitCause, ExitReason, Flow, MonitorRef, Observed, SpawnOptions,
     SystemMessage, bytes_fn,
 };
+use myrmidon::config::RuntimeConfig;
 use myrmidon::mailbox::{Payload, Value};
 use myrmidon::supervision::{Factory, Strategy};
 use myrmidon::{Pid, Runtime};
@@ -38,8 +39,13 @@ fn bomb() -> Payload {
     Payload::Value(Value::new(Bomb))
 }
 
+/// One worker, and nobody to stand in for it.
+fn config() -> RuntimeConfig {
+    RuntimeConfig { workers: 1, spare_workers: 0, ..RuntimeConfig::default() }
+}
+
 fn single() -> Runtime {
-    Runtime::builder().workers(1).start().unwrap()
+    Runtime::builder().config(config()).start().unwrap()
 }
 
 /// The only worker still runs actors.
@@ -92,7 +98,8 @@ fn a_callback_that_panics_keeps_no_other_from_hearing_of_the_end() {
 
 #[test]
 fn an_event_sink_that_panics_ends_no_worker() {
-    let rt = Runtime::builder().workers(1).on_event(Arc::new(|_| panic!("in the sink"))).start().unwrap();
+    let rt =
+        Runtime::builder().config(config()).on_event(Arc::new(|_| panic!("in the sink"))).start().unwrap();
     let (pid, _told) = echo(&rt, "");
     let ended = watch(&rt, pid);
     rt.send(pid, "panic").unwrap();

@@ -41,6 +41,8 @@ impl ExitHook for NoHooks {
 
 impl SystemHooks for NoHooks {
     fn swap_failed(&self, _: Pid, _: u64, _: &str) {}
+    fn stalled(&self, _: Pid, _: Duration) {}
+    fn recovered(&self, _: Pid, _: Duration) {}
 }
 
 /// A system that is never dropped: its slots would serve the next run of the model, where loom does

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
+use std::time::Duration;
 
 use super::cell::Cell;
 use super::exit::ExitHook;
@@ -24,6 +25,12 @@ pub(crate) trait Schedule: Send + Sync {
 pub(crate) trait SystemHooks: ExitHook {
     /// A hot swap failed; `version` goes on running.
     fn swap_failed(&self, pid: Pid, version: u64, error: &str);
+
+    /// The actor has been in one slice for at least so long, and holds up its thread.
+    fn stalled(&self, pid: Pid, running_for: Duration);
+
+    /// A slice that was reported as stalled is over.
+    fn recovered(&self, pid: Pid, took: Duration);
 }
 
 /// How an actor is started.
@@ -31,7 +38,8 @@ pub(crate) trait SystemHooks: ExitHook {
 pub struct SpawnOptions {
     /// Messages per slice; `None` takes the runtime's default.
     pub budget: Option<u32>,
-    /// The lane that runs it, from `Lane::id`; 0, the default, are the scheduler's workers.
+    /// The lane that runs it, from `Lane::id`; 0, the default, are the scheduler's workers, and
+    /// [`BLOCKING`](Self::BLOCKING) the pool for blocking work.
     pub lane: u32,
     /// Whether its turns come before those of others, or after.
     pub priority: Priority,
@@ -41,6 +49,19 @@ pub struct SpawnOptions {
     pub linked: Option<Pid>,
     /// Monitored by this actor before the first instruction runs (S35).
     pub monitored: Option<(Pid, MonitorRef)>,
+}
+
+impl SpawnOptions {
+    /// The number of the lane whose actors may block their thread: it is one of a pool
+    /// ([`RuntimeConfig::blocking_threads`](crate::config::RuntimeConfig::blocking_threads)). When all of
+    /// them are busy, actors wait in line.
+    pub const BLOCKING: u32 = u32::MAX;
+
+    /// For an actor whose handlers block, on files, locks or foreign code. Everything else is as for
+    /// other actors: one message after another, in order.
+    pub fn blocking() -> Self {
+        Self { lane: Self::BLOCKING, ..Self::default() }
+    }
 }
 
 pub(crate) struct System {
@@ -314,6 +335,14 @@ impl System {
 
     pub(super) fn swap_failed(&self, pid: Pid, version: u64, error: &str) {
         self.hooks().swap_failed(pid, version, error);
+    }
+
+    pub(crate) fn stalled(&self, pid: Pid, running_for: Duration) {
+        self.hooks().stalled(pid, running_for);
+    }
+
+    pub(crate) fn recovered(&self, pid: Pid, took: Duration) {
+        self.hooks().recovered(pid, took);
     }
 
     #[inline(never)]

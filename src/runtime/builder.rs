@@ -7,7 +7,7 @@ use super::hooks::Hooks;
 use super::local::{Local, NoTransport};
 use super::remote::Claims;
 use super::{EventSink, Inner, Runtime, Supervisor};
-use crate::actor::{Observers, SliceLimits, System};
+use crate::actor::{Observers, System};
 use crate::buffer::BufferTable;
 use crate::config::RuntimeConfig;
 use crate::node::Node;
@@ -80,8 +80,7 @@ impl RuntimeBuilder {
         let system =
             Arc::new(System::new(config.budget).map_err(|error| StartError::Random(error.to_string()))?);
         system.connect_io(io.handle().clone());
-        let limits = SliceLimits { time: config.slice };
-        let (scheduler, workers) = Scheduler::start(&system, config.workers, limits, io.handle())?;
+        let scheduler = Scheduler::start(&system, &config, io.handle())?;
         let registry = Arc::new(Registry::new(system.clone()));
         let claims = Claims::new(&system, events.clone());
         let supervisor = Supervisor::new(system.clone(), events.clone(), claims.clone());
@@ -97,7 +96,6 @@ impl RuntimeBuilder {
             config,
             system,
             scheduler,
-            workers: Mutex::new(workers),
             registry,
             supervisor,
             timers,

@@ -21,7 +21,6 @@ mod shutdown;
 mod supervisor;
 
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use actors::JoinError;
@@ -51,7 +50,6 @@ struct Inner {
     config: RuntimeConfig,
     system: Arc<System>,
     scheduler: Arc<Scheduler>,
-    workers: Mutex<Vec<JoinHandle<()>>>,
     registry: Arc<Registry>,
     supervisor: Arc<Supervisor>,
     timers: Timers,

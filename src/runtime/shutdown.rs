@@ -33,7 +33,7 @@ impl Inner {
         let unwritten = self.close_node(&io, deadline.saturating_duration_since(Instant::now()));
         self.kill_all();
         self.scheduler.stop();
-        self.join_workers();
+        self.join_threads();
         io.shutdown_background();
         left + unwritten
     }
@@ -77,17 +77,16 @@ impl Inner {
         }
     }
 
-    fn join_workers(&self) {
-        let workers = std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
+    fn join_threads(&self) {
         let deadline = Instant::now() + KILL_LIMIT;
-        for worker in workers {
-            // A worker that drops the last handle of its own runtime cannot wait for itself.
-            let own = worker.thread().id() == thread::current().id();
-            while !own && !worker.is_finished() && Instant::now() < deadline {
+        while let Some(thread) = self.scheduler.next_thread() {
+            // One that drops the last handle of its own runtime cannot wait for itself.
+            let own = thread.thread().id() == thread::current().id();
+            while !own && !thread.is_finished() && Instant::now() < deadline {
                 thread::sleep(Duration::from_micros(200));
             }
-            if !own && worker.is_finished() {
-                let _ = worker.join();
+            if !own && thread.is_finished() {
+                let _ = thread.join();
             }
         }
     }

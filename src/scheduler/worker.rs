@@ -4,10 +4,11 @@
 mod choice;
 
 use std::cell::{Cell, OnceCell};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use super::activity::Activity;
+use super::duty::Duty;
 use super::run_queue::RunQueue;
 use super::{Job, Scheduler};
 use crate::actor::{After, Priority, Ready, ReadySlot, Runner, System, run_slice, shielded};
@@ -25,20 +26,27 @@ struct Local {
     lifo_used: Cell<bool>,
 }
 
-/// What other workers see of one.
+/// What other threads see of a worker.
 #[repr(align(128))]
 pub(super) struct Desk {
     /// The actor made ready last: its message is hot in the cache, and no other worker is woken for
-    /// it. Others take it only where the worker is held up in a slice, perhaps by a handler that
+    /// it. Others get it only where the worker is held up in a slice, perhaps by a handler that
     /// waits for this very actor.
-    lifo: ReadySlot,
-    /// Slices begun.
-    slices: AtomicU32,
+    pub(super) lifo: ReadySlot,
+    pub(super) activity: Activity,
+    pub(super) duty: Duty,
+    /// Until the worker's thread begins.
+    queue: Mutex<Option<RunQueue<Ready>>>,
 }
 
 impl Desk {
-    pub(super) fn new() -> Self {
-        Self { lifo: ReadySlot::new(), slices: AtomicU32::new(0) }
+    pub(super) fn new(queue: RunQueue<Ready>, duty: Duty) -> Self {
+        let queue = Mutex::new(Some(queue));
+        Self { lifo: ReadySlot::new(), activity: Activity::default(), duty, queue }
+    }
+
+    fn take_queue(&self) -> Option<RunQueue<Ready>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -65,18 +73,17 @@ pub(super) fn push_local(scheduler: &Scheduler, ready: Ready) -> Option<Ready> {
     ready
 }
 
+/// Starts the thread of a worker or spare.
 pub(super) fn spawn(
     scheduler: Arc<Scheduler>,
     system: Arc<System>,
     index: usize,
-    queue: RunQueue<Ready>,
-    io: tokio::runtime::Handle,
 ) -> std::io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name(format!("myrmidon-{index}")).spawn(move || {
-        let _context = io.enter();
+        let _context = scheduler.io.enter();
         let desk = scheduler.desks[index].clone();
+        let queue = desk.take_queue().expect("each worker is started once");
         let local = Local { scheduler: Arc::as_ptr(&scheduler), queue, desk, lifo_used: Cell::new(false) };
-        let seen = vec![0; scheduler.desks.len()];
         LOCAL.with(|cell| {
             let local = cell.get_or_init(|| local);
             let runner = Runner::new(scheduler.limits);
@@ -89,7 +96,6 @@ pub(super) fn spawn(
                 normal_passes: 0,
                 lifo_runs: 0,
                 runner,
-                seen,
             }
             .run();
         });
@@ -130,20 +136,42 @@ struct Worker<'a> {
     normal_passes: u32,
     lifo_runs: u32,
     runner: Runner,
-    /// The slices of the others when this worker last looked after them.
-    seen: Vec<u32>,
 }
 
 impl Worker<'_> {
     fn run(&mut self) {
         self.scheduler.idle.enter(self.index);
-        while !self.scheduler.idle.is_stopped() {
+        while self.local.desk.duty.wait(&self.scheduler.idle) {
+            self.serve();
+        }
+        self.finish();
+    }
+
+    fn serve(&mut self) {
+        while !self.must_leave() {
             match self.next() {
                 Some(work) => self.work(work),
                 None => self.search_or_sleep(),
             }
         }
-        self.finish();
+        if !self.scheduler.idle.is_stopped() {
+            self.hand_over();
+            self.local.desk.duty.leave(&self.scheduler.idle);
+        }
+    }
+
+    fn must_leave(&self) -> bool {
+        self.scheduler.idle.is_stopped() || !self.local.desk.duty.is_serving()
+    }
+
+    /// Leaves what this worker has to the others.
+    fn hand_over(&mut self) {
+        self.runner.rest();
+        self.local.desk.activity.end();
+        while let Some(ready) = self.local.queue.pop().or_else(|| self.local.take_lifo()) {
+            self.scheduler.injector.push(ready);
+        }
+        self.scheduler.idle.notify();
     }
 
     /// One more turn for the actors that are left here. One that shut its own runtime down was
@@ -160,6 +188,7 @@ impl Worker<'_> {
         match work {
             Work::Actor(ready) => self.turn(ready),
             Work::Job(job) => {
+                self.local.desk.activity.end();
                 shielded("a job", job);
                 // All of them, so that a busy worker's jobs do not wait for one turn each.
                 while let Some(job) = self.scheduler.next_job() {
@@ -170,8 +199,7 @@ impl Worker<'_> {
     }
 
     fn turn(&mut self, ready: Ready) {
-        let slices = &self.local.desk.slices;
-        slices.store(slices.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        self.local.desk.activity.begin(ready.pid());
         let (scheduler, local) = (self.scheduler, self.local);
         let mut looks = 0;
         // With nothing else to do, an actor that is fed from another core is kept a moment longer:
@@ -211,6 +239,7 @@ impl Worker<'_> {
 
     fn search_or_sleep(&mut self) {
         self.runner.rest();
+        self.local.desk.activity.end();
         let mut searching = self.scheduler.idle.start_searching();
         loop {
             if searching && let Some(work) = self.search() {
@@ -218,30 +247,25 @@ impl Worker<'_> {
                 self.scheduler.idle.found();
                 return self.work(work);
             }
-            if self.scheduler.idle.is_stopped() {
-                return;
+            if self.must_leave() {
+                // What it was woken for is left to another.
+                return if searching {
+                    self.scheduler.idle.found()
+                };
             }
-            let (scheduler, index) = (self.scheduler, self.index);
-            let woken =
-                scheduler.idle.sleep(index, searching, || scheduler.work_left(), || self.free_held_up());
-            if !woken {
+            if !self.sleep(searching) {
                 return;
             }
             searching = true;
         }
     }
 
-    /// Takes the actors from the LIFO slots of workers that have been in one slice since the last
-    /// call; whether there were any.
-    fn free_held_up(&mut self) -> bool {
-        for (desk, seen) in self.scheduler.desks.iter().zip(&mut self.seen) {
-            let slices = desk.slices.load(Ordering::Relaxed);
-            if std::mem::replace(seen, slices) == slices
-                && let Some(ready) = desk.lifo.take()
-            {
-                self.local.push(self.scheduler, ready);
-            }
-        }
-        !self.local.queue.is_empty()
+    /// Sleeps until woken; whether it wakes as a searcher.
+    fn sleep(&self, searching: bool) -> bool {
+        let scheduler = self.scheduler;
+        let stay_up = || scheduler.work_left() || self.must_leave();
+        let woken = scheduler.idle.sleep(self.index, searching, stay_up);
+        scheduler.alarm.ring();
+        woken
     }
 }

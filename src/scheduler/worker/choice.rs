@@ -90,7 +90,7 @@ impl Worker<'_> {
     fn fetch(&self) -> Option<Ready> {
         let injector = &self.scheduler.injector;
         let first = injector.pop(Priority::Normal)?;
-        let share = injector.len() / self.scheduler.stealers.len();
+        let share = injector.len() / self.scheduler.workers;
         for _ in 0..share.min(FETCHED.saturating_sub(self.local.queue.len())) {
             let Some(ready) = injector.pop(Priority::Normal) else { break };
             self.local.push(self.scheduler, ready);
@@ -129,7 +129,7 @@ impl Worker<'_> {
 
     /// Takes half of another worker's queue.
     fn steal(&self) -> Option<Work> {
-        let stealers = &self.scheduler.stealers;
+        let stealers = self.scheduler.stealers();
         let others = (1..stealers.len()).map(|step| &stealers[(self.index + step) % stealers.len()]);
         others.into_iter().find_map(|other| other.steal_half(&self.local.queue)).map(Work::Actor)
     }
