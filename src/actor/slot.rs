@@ -244,7 +244,7 @@ impl Slot {
 }
 
 impl Ready {
-    pub(super) fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         self.slot.pid()
     }
 

@@ -31,7 +31,7 @@ pub struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(id: u32, name: &str, system: Weak<System>, io: tokio::runtime::Handle) -> Self {
+    pub(crate) fn new(id: u32, name: &str, system: Weak<System>, io: tokio::runtime::Handle) -> Self {
         Self {
             id,
             name: name.to_owned(),
@@ -124,6 +124,11 @@ impl Lane {
     /// Whether [`close`](Self::close) was called.
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
+    }
+
+    /// The next job, for who drives the lane in another way than by [`run`](Self::run).
+    pub(crate) fn take_job(&self) -> Option<Job> {
+        self.jobs.pop()
     }
 
     pub(super) fn push(&self, ready: Ready) {
