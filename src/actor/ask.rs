@@ -142,9 +142,18 @@ impl<M: Send + 'static> ActorRef<M> {
         message: impl FnOnce(Reply<R>) -> M,
         within: Duration,
     ) -> Result<R, AskError> {
-        let answer = self.begin_ask(message)?;
+        let mut answer = self.begin_ask(message)?;
+        if self.drive(&mut answer, within) == Some(false) {
+            return Err(AskError::Timeout(self.pid()));
+        }
         let outcome = wait(answer, within).ok_or_else(|| AskError::Timeout(self.pid()))?;
         self.end_ask(outcome)
+    }
+
+    /// In a simulation the actors run on this thread, so they are run until there is an outcome.
+    fn drive<R>(&self, answer: &mut oneshot::Receiver<Outcome<R>>, within: Duration) -> Option<bool> {
+        let deadline = self.system().clock().now().checked_add(within);
+        self.system().drive(deadline, &mut || !answer.is_empty())
     }
 
     fn begin_ask<R: Send + 'static>(

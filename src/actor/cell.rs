@@ -1,6 +1,6 @@
 //! What only the running owner of an actor touches.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 
 use super::signal::{Envelope, MonitorRef, Swap, Watcher};
@@ -36,11 +36,13 @@ pub(crate) struct Bonds {
 
 #[derive(Default)]
 pub(super) struct BondTables {
-    pub(super) links: HashSet<Pid>,
+    /// Sorted, as what is told at the end is told in this order, and nothing visible may be left to
+    /// the addresses or the random seed of a hash table.
+    pub(super) links: BTreeSet<Pid>,
     /// Who is told when this actor ends.
     pub(super) watchers: Vec<(MonitorRef, Watcher)>,
     /// Whom this actor monitors. A DOWN whose reference is not here is dropped (S27).
-    pub(super) monitoring: HashMap<MonitorRef, Pid>,
+    pub(super) monitoring: BTreeMap<MonitorRef, Pid>,
     /// Urgent swaps that came while a future was parked.
     pub(super) waiting_swaps: Vec<Swap>,
     /// Earlier versions, oldest first.

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Instant;
 
 use super::cell::Bonds;
 use super::signal::{MonitorRef, Signal};
@@ -21,11 +22,16 @@ pub fn current() -> Option<Pid> {
 }
 
 /// Marks the actor that runs on this thread until dropped.
-pub(super) struct Running(Option<Pid>);
+pub(crate) struct Running(Option<Pid>);
 
 impl Running {
     pub(super) fn enter(pid: Pid) -> Self {
         Self(CURRENT.replace(Some(pid)))
+    }
+
+    /// Marks that no actor runs, where what comes next is not part of a handler below on the stack.
+    pub(crate) fn nobody() -> Self {
+        Self(CURRENT.take())
     }
 }
 
@@ -55,6 +61,11 @@ impl Context<'_> {
     /// allocation, and keeps neither the actor nor its runtime; after their end it does nothing.
     pub fn waker(&self) -> Waker {
         self.system.waker(self.pid)
+    }
+
+    /// The time by the runtime's clock, which in a [simulation](crate::sim) is not the machine's.
+    pub fn now(&self) -> Instant {
+        self.system.clock().now()
     }
 
     /// Whether a supervisor restarts this actor, and so stops it when what it depends on is lost.

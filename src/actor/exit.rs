@@ -117,11 +117,11 @@ fn tell_bonds(system: &Arc<System>, pid: Pid, bonds: &mut BondTables, reason: &E
     for (monitor, watcher) in bonds.watchers.drain(..) {
         tell_watcher(system, monitor, watcher, pid, reason);
     }
-    for other in bonds.links.drain() {
+    for other in std::mem::take(&mut bonds.links) {
         let exit = ExitSignal { from: Some(pid), reason: reason.clone(), linked: true };
         system.signal(other, Signal::Exit(exit));
     }
-    for (monitor, target) in bonds.monitoring.drain() {
+    for (monitor, target) in std::mem::take(&mut bonds.monitoring) {
         system.signal(target, Signal::Unwatch(monitor));
     }
 }

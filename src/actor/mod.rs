@@ -41,6 +41,7 @@ pub use ask::{AskError, Reply};
 pub use async_actor::AsyncActor;
 pub(crate) use async_actor::AsyncAdapter;
 pub use behaviour::{Behaviour, Flow, ParkedFuture};
+pub(crate) use context::Running;
 pub use context::{Context, current};
 pub use exit::{ExitHook, ExitNotice};
 pub(crate) use guard::{discard, panic_text, shielded};

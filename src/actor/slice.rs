@@ -36,11 +36,25 @@ pub(crate) struct Runner {
     looked: Instant,
     /// Messages since.
     since: u32,
+    /// The most reductions of a slice, whatever the actor's budget.
+    cap: u32,
+    /// Reductions of the last slice.
+    used: u32,
 }
 
 impl Runner {
     pub(crate) fn new(limits: SliceLimits) -> Self {
-        Self { limits, nodes: NodeRun::new(), looked: Instant::now(), since: 0 }
+        Self { limits, nodes: NodeRun::new(), looked: Instant::now(), since: 0, cap: u32::MAX, used: 0 }
+    }
+
+    /// A runner whose slices end after `cap` reductions at the latest, and by no clock.
+    pub(crate) fn capped(cap: u32) -> Self {
+        Self { cap, ..Self::new(SliceLimits { time: Duration::MAX }) }
+    }
+
+    /// Reductions of the last slice.
+    pub(crate) fn used(&self) -> u32 {
+        self.used
     }
 
     /// Gives back what others may need. Call before the thread waits.
@@ -91,13 +105,16 @@ pub(crate) fn run_slice(
     let running = Running::enter(pid);
     runner.begin();
     let (hold, cell) = ready.open();
-    let mut turn = Turn { pid, hold, cell, system, spent: 0, runner };
+    // Where the runner allows less than the budget, the rest counts as spent.
+    let begun = cell.budget.saturating_sub(runner.cap);
+    let mut turn = Turn { pid, hold, cell, system, spent: begun, runner };
     let end = loop {
         let end = turn.play();
         if !matches!(end, Ok(Rest::Waiting)) || !turn.awaits_more(&mut linger) {
             break end;
         }
     };
+    turn.runner.used = turn.spent.saturating_sub(begun);
     let after = match end {
         Err(reason) => {
             exit(ready, system, *reason);

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::cell::Cell;
 use super::exit::ExitHook;
@@ -12,6 +12,7 @@ use super::signals::tell_watcher;
 use super::slot::{Closed, Ready, Slot, flag};
 use super::table::Table;
 use super::{Behaviour, ExitReason, Priority, discard, waker};
+use crate::clock::Clock;
 use crate::error::{SendError, SwapError};
 use crate::mailbox::Payload;
 use crate::pid::Pid;
@@ -19,6 +20,14 @@ use crate::pid::Pid;
 /// Puts actors that have something to do where they will be run.
 pub(crate) trait Schedule: Send + Sync {
     fn schedule(&self, ready: Ready);
+
+    /// Called by who is about to block this thread. Where actors run on this very thread it runs them
+    /// until `done`, or until `deadline` or nothing can happen any more; whether it was done. `None`
+    /// where they run elsewhere, so that the caller may block.
+    fn drive(&self, deadline: Option<Instant>, done: &mut dyn FnMut() -> bool) -> Option<bool> {
+        let _ = (deadline, done);
+        None
+    }
 }
 
 /// What the parts above the actors do at certain moments.
@@ -66,6 +75,7 @@ impl SpawnOptions {
 
 pub(crate) struct System {
     table: Table,
+    clock: Clock,
     scheduler: OnceLock<Box<dyn Schedule>>,
     hooks: OnceLock<Box<dyn SystemHooks>>,
     default_budget: u32,
@@ -79,15 +89,25 @@ impl System {
     /// # Errors
     /// When the system has no random numbers.
     pub(crate) fn new(default_budget: u32) -> Result<Self, getrandom::Error> {
-        Ok(Self {
-            table: Table::new()?,
+        Ok(Self::of(Table::new()?, default_budget, Clock::real()))
+    }
+
+    /// A system with a clock of its own, whose PIDs do not depend on chance.
+    pub(crate) fn simulated(default_budget: u32, first_generation: u32, clock: Clock) -> Self {
+        Self::of(Table::starting_at(first_generation), default_budget, clock)
+    }
+
+    fn of(table: Table, default_budget: u32, clock: Clock) -> Self {
+        Self {
+            table,
+            clock,
             scheduler: OnceLock::new(),
             hooks: OnceLock::new(),
             default_budget,
             dead_letters: AtomicU64::new(0),
             late_replies: AtomicU64::new(0),
             io: OnceLock::new(),
-        })
+        }
     }
 
     /// Connects what is built after the system. Called once, before the first spawn.
@@ -100,6 +120,16 @@ impl System {
     /// Gives the system the tokio runtime whose timers it may use.
     pub(crate) fn connect_io(&self, io: tokio::runtime::Handle) {
         let _ = self.io.set(io);
+    }
+
+    /// The clock that decides when something is due.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// See [`Schedule::drive`].
+    pub(crate) fn drive(&self, deadline: Option<Instant>, done: &mut dyn FnMut() -> bool) -> Option<bool> {
+        self.scheduler.get()?.drive(deadline, done)
     }
 
     pub(super) fn io(&self) -> Option<&tokio::runtime::Handle> {

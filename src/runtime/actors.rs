@@ -146,10 +146,12 @@ impl Runtime {
         self.inner.system.exit(pid, None, reason)
     }
 
-    /// Waits for the end of an actor and returns its reason; `NoProcess` if it had ended before.
+    /// Waits for the end of an actor and returns its reason; `NoProcess` if it had ended before. In a
+    /// [simulation](crate::sim) it runs the actors meanwhile.
     ///
     /// # Errors
-    /// After `limit`, or at once if an actor waits for itself.
+    /// After `limit`, or at once if an actor waits for itself. In a simulation also when nothing can
+    /// happen any more.
     pub fn join(&self, pid: Pid, limit: Option<Duration>) -> Result<ExitReason, JoinError> {
         if current() == Some(pid) {
             return Err(JoinError::OwnActor(pid));
@@ -158,6 +160,11 @@ impl Runtime {
         let monitor = self.on_exit(pid, move |reason| {
             let _ = tell.try_send(reason.clone());
         });
+        let deadline = limit.and_then(|limit| self.clock().now().checked_add(limit));
+        if self.inner.system.drive(deadline, &mut || !self.is_alive(pid)) == Some(false) {
+            self.forget_exit(pid, monitor);
+            return Err(JoinError::Timeout(pid));
+        }
         let reason = match limit {
             Some(limit) => told.recv_timeout(limit),
             None => told.recv().map_err(|_| RecvTimeoutError::Disconnected),

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::Engine;
 use crate::actor::System;
 use crate::mailbox::Payload;
 use crate::node::LocalNode;
 use crate::pid::Pid;
 use crate::registry::Registry;
-use crate::scheduler::{Job, Scheduler};
+use crate::scheduler::Job;
 use crate::transport::{Connection, Listener, NodeAddr, Transport, TransportError};
 
 pub(super) struct Local {
     pub(super) system: Arc<System>,
     pub(super) registry: Arc<Registry>,
-    pub(super) scheduler: Arc<Scheduler>,
+    pub(super) scheduler: Engine,
 }
 
 impl LocalNode for Local {

@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `builder` | how a runtime is made |
+//! | `engine` | who runs the actors: the scheduler's threads, or a simulation |
 //! | `actors` | the calls about single actors |
 //! | `hooks` | who is told of an actor's end, in which order |
 //! | `supervisor` | carries out the decisions of `supervision` |
@@ -13,6 +14,7 @@
 
 mod actors;
 mod builder;
+mod engine;
 mod event;
 mod hooks;
 mod local;
@@ -30,13 +32,15 @@ pub use supervisor::{SuperviseError, Supervisor};
 
 use crate::actor::{Observers, System};
 use crate::buffer::BufferTable;
+use crate::clock::Clock;
 use crate::config::RuntimeConfig;
 use crate::node::Node;
 use crate::pid::Pid;
 use crate::registry::Registry;
-use crate::scheduler::{Lane, Scheduler};
+use crate::scheduler::Lane;
 use crate::timer::Timers;
 use crate::transport::NodeAddr;
+use engine::Engine;
 use remote::{Claims, Lost};
 
 /// A running actor system. Cheap to clone; when the last clone goes, it is shut down without
@@ -49,7 +53,7 @@ pub struct Runtime {
 struct Inner {
     config: RuntimeConfig,
     system: Arc<System>,
-    scheduler: Arc<Scheduler>,
+    scheduler: Engine,
     registry: Arc<Registry>,
     supervisor: Arc<Supervisor>,
     timers: Timers,
@@ -123,6 +127,11 @@ impl Runtime {
     /// The tokio runtime of the mesh.
     pub fn io(&self) -> &tokio::runtime::Handle {
         &self.inner.io_handle
+    }
+
+    /// The time by which timers, deadlines and pauses of this runtime are decided.
+    pub fn clock(&self) -> &Clock {
+        self.inner.system.clock()
     }
 
     /// A lane whose actors run only on the thread that calls [`Lane::run`].

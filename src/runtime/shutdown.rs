@@ -24,13 +24,13 @@ impl Inner {
     pub(super) fn shutdown(&self, drain: Duration) -> usize {
         let io = self.io.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(io) = io else { return 0 };
-        let now = Instant::now();
+        let now = self.system.clock().now();
         let deadline = now.checked_add(drain).unwrap_or(now + FOREVER);
         self.supervisor.stop();
         self.timers.stop();
         self.drain_mailboxes(deadline);
         let left = self.waiting();
-        let unwritten = self.close_node(&io, deadline.saturating_duration_since(Instant::now()));
+        let unwritten = self.close_node(&io, deadline.saturating_duration_since(self.system.clock().now()));
         self.kill_all();
         self.scheduler.stop();
         self.join_threads();
@@ -51,8 +51,11 @@ impl Inner {
 
     /// Waits until all messages are handled, those behind a parked handler included.
     fn drain_mailboxes(&self, deadline: Instant) {
-        while self.scheduler.wait_quiet(deadline) && self.waiting() > 0 && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(1));
+        while self.scheduler.wait_quiet(deadline)
+            && self.waiting() > 0
+            && self.system.clock().now() < deadline
+        {
+            self.scheduler.pause(Duration::from_millis(1));
         }
     }
 
@@ -73,7 +76,7 @@ impl Inner {
             for pid in living.into_iter().filter(|pid| killed.insert(*pid)) {
                 self.system.signal(pid, Signal::Kill);
             }
-            thread::sleep(Duration::from_micros(200));
+            self.scheduler.pause(Duration::from_micros(200));
         }
     }
 

@@ -37,6 +37,11 @@ pub struct Lane {
 }
 
 impl Lane {
+    /// A lane that no watchdog looks after.
+    pub(crate) fn unwatched(id: u32, name: &str, system: Weak<System>, io: tokio::runtime::Handle) -> Self {
+        Self::new(id, name, system, io, Arc::default())
+    }
+
     pub(super) fn new(
         id: u32,
         name: &str,
@@ -151,6 +156,11 @@ impl Lane {
     /// Whether [`close`](Self::close) was called.
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
+    }
+
+    /// The next job, for who drives the lane in another way than by [`run`](Self::run).
+    pub(crate) fn take_job(&self) -> Option<Job> {
+        self.jobs.pop()
     }
 
     pub(super) fn push(&self, ready: Ready) {

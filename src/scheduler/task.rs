@@ -96,7 +96,7 @@ enum Outcome<T> {
 
 impl<T: Send + 'static> Task<T> {
     /// The closure as a job, and the task that awaits it.
-    pub(super) fn of(closure: impl FnOnce() -> T + Send + 'static) -> (Job, Self) {
+    pub(crate) fn of(closure: impl FnOnce() -> T + Send + 'static) -> (Job, Self) {
         let shared = Arc::new(Shared { outcome: Mutex::new(Outcome::Awaited(None)), told: Condvar::new() });
         let teller = Teller(shared.clone());
         let job = move || {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::actor::{System, discard};
+use crate::clock::Clock;
 use crate::mailbox::Payload;
 use crate::pid::Pid;
 pub use queue::TimerId;
@@ -27,6 +28,7 @@ pub struct Timers {
 
 struct Shared {
     system: Weak<System>,
+    clock: Clock,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -40,8 +42,12 @@ struct State {
 
 impl Timers {
     pub(crate) fn new(system: &Arc<System>) -> Self {
-        let shared =
-            Shared { system: Arc::downgrade(system), state: Mutex::default(), changed: Condvar::new() };
+        let shared = Shared {
+            system: Arc::downgrade(system),
+            clock: system.clock().clone(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -76,6 +82,20 @@ impl Timers {
         self.len() == 0
     }
 
+    /// When [`fire_due`](Self::fire_due) has something to do.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.shared.lock().queue.next_due()
+    }
+
+    /// Sends what is due. For simulations, where no thread of the timers does.
+    pub(crate) fn fire_due(&self, now: Instant) {
+        let pop = || self.shared.lock().queue.pop_due(now);
+        while let Some(due) = pop() {
+            let alive = self.shared.fire(&due);
+            self.shared.lock().queue.rearm(due, now, alive);
+        }
+    }
+
     pub(crate) fn stop(&self) {
         self.shared.lock().stopped = true;
         self.shared.changed.notify_all();
@@ -84,10 +104,10 @@ impl Timers {
     fn add(&self, delay: Duration, pid: Pid, shot: Shot) -> TimerId {
         let mut state = self.shared.lock();
         let first = state.queue.next_due();
-        let now = Instant::now();
+        let now = self.shared.clock.now();
         let at = now.checked_add(delay).unwrap_or(now + NEVER);
         let timer = state.queue.add(at, pid, shot);
-        if !state.running && !state.stopped {
+        if !state.running && !state.stopped && !self.shared.clock.is_virtual() {
             state.running = self.start();
         }
         if first.is_none_or(|first| at < first) {
