@@ -12,6 +12,7 @@ const UNSAFE: &[&str] = &[
     "src/mailbox/inbox.rs",
     "src/mailbox/node_pool.rs",
     "src/mailbox/payload.rs",
+    "src/actor/one_shot.rs",
     "src/actor/slot.rs",
     "src/actor/slot/ready_slot.rs",
     "src/actor/table.rs",

@@ -7,12 +7,14 @@
 //! | `async_actor` | `AsyncActor`: one future for all messages of an actor |
 //! | `waker` | wakes an actor that waits for a future |
 //! | `ask` | questions: messages that carry the way back for an answer |
+//! | `one_shot`, `one_shot_pool` | the way back of an answer |
 //! | `slot`, `table` | where actors live; a PID is an index and a generation |
 //! | `cell` | what only the running owner touches |
 //! | `signal` | system signals and which of them overtake (S41) |
 //! | `system` | send, spawn (the one way to start) |
 //! | `slice`, `signals` | one turn of an actor: messages by budget, signals first |
 //! | `exit` | the one way to end |
+//! | `timed` | messages sent later; they end with their actor |
 //! | `guard` | what holds up panics of code that is not ours |
 
 mod ask;
@@ -25,6 +27,8 @@ mod guard;
 #[cfg(all(test, myrmidon_loom))]
 mod loom_tests;
 mod observed;
+mod one_shot;
+mod one_shot_pool;
 mod reason;
 mod signal;
 mod signals;
@@ -32,6 +36,7 @@ mod slice;
 mod slot;
 mod system;
 mod table;
+mod timed;
 mod typed;
 mod waker;
 

@@ -25,6 +25,11 @@ pub(super) fn unregister(runtime: u32) {
     SYSTEMS.write().unwrap_or_else(PoisonError::into_inner).remove(&runtime);
 }
 
+/// The runtime with this number, if it still runs.
+pub(super) fn system(runtime: u32) -> Option<Arc<System>> {
+    SYSTEMS.read().unwrap_or_else(PoisonError::into_inner).get(&runtime).and_then(Weak::upgrade)
+}
+
 /// The waker of the actor that lives in `slot`.
 pub(super) fn of(slot: &'static Slot) -> Waker {
     // SAFETY: the vtable takes the data for a `&'static Slot`, which this is; `Slot` is `Sync`, and
@@ -59,9 +64,7 @@ fn wake(slot: &'static Slot) {
     }
     // Found before the token is taken, which must not be lost. While the runtime is held its slots
     // are its own.
-    let system =
-        SYSTEMS.read().unwrap_or_else(PoisonError::into_inner).get(&slot.runtime()).and_then(Weak::upgrade);
-    if let Some(system) = system {
+    if let Some(system) = system(slot.runtime()) {
         system.schedule(slot.rouse());
     }
 }

@@ -1,6 +1,6 @@
 //! How a runtime is made.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use super::event::{log_events, shield};
 use super::hooks::Hooks;
@@ -15,6 +15,7 @@ use crate::registry::Registry;
 use crate::scheduler::Scheduler;
 use crate::timer::Timers;
 use crate::transport::Transport;
+use crate::wheel::Wheels;
 
 /// Why a runtime could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +80,10 @@ impl RuntimeBuilder {
             .build()?;
         let system =
             Arc::new(System::new(config.budget).map_err(|error| StartError::Random(error.to_string()))?);
-        system.connect_io(io.handle().clone());
+        let wheels = Wheels::new(config.workers);
+        let post: Weak<System> = Arc::downgrade(&system);
+        wheels.connect(post);
+        system.connect_wheels(wheels);
         let limits = SliceLimits { time: config.slice };
         let (scheduler, workers) = Scheduler::start(&system, config.workers, limits, io.handle())?;
         let registry = Arc::new(Registry::new(system.clone()));
@@ -88,7 +92,7 @@ impl RuntimeBuilder {
         let hooks =
             Hooks { registry: Arc::downgrade(&registry), supervisor: Arc::downgrade(&supervisor), events };
         system.connect(Box::new(scheduler.clone()), Box::new(hooks));
-        let timers = Timers::new(&system);
+        let timers = Timers::new(system.clone());
         let local =
             Local { system: system.clone(), registry: registry.clone(), scheduler: scheduler.clone() };
         let transport = transport.unwrap_or_else(|| Arc::new(NoTransport));

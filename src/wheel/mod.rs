@@ -1,0 +1,254 @@
+//! Timer wheels: a million deadlines, each set or taken back in tens of nanoseconds.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `levels` | deadlines in a hierarchy of wheels |
+//! | `lists` | linked lists over the keys of a slab, of which the others are made |
+//! | `owners` | which timers belong to an actor |
+//! | `shard` | the timers of some of the actors |
+//! | `waiter` | the thread that waits for the earliest deadline |
+//! | `alarm` | a deadline that a future waits for |
+//!
+//! The timers of an actor lie in the shard of its PID, each shard under a lock of its own that is
+//! held for a moment: no code that is not ours runs, and nothing is dropped, under it.
+
+mod alarm;
+mod levels;
+mod lists;
+mod owners;
+mod shard;
+mod waiter;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+pub(crate) use alarm::{Alarm, Rang};
+use shard::{Action, Due, Key, Phase, Shard};
+pub(crate) use shard::{Interval, Shot};
+use waiter::Waiter;
+
+use crate::mailbox::Payload;
+use crate::pid::Pid;
+
+/// The longest delay: 146 years, which is for ever, and leaves room for sums.
+const LONGEST: u64 = u64::MAX / 4;
+/// How many timers of an actor that ended are taken out in one go.
+const TAKEN_AT_ONCE: usize = 256;
+
+/// Names a timer. Used again at the earliest when four thousand million others were set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TimerId(u64);
+
+impl TimerId {
+    /// Names no timer.
+    pub(crate) const NONE: Self = Self(0);
+
+    /// The number, for bindings.
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+
+    /// A timer from its number; one that never was cancels nothing.
+    pub const fn from_u64(raw: u64) -> Self {
+        Self(raw)
+    }
+}
+
+/// Takes the messages of timers.
+pub(crate) trait Post: Send + Sync {
+    /// Delivers a message, or makes it a dead letter; whether it was delivered.
+    fn post(&self, pid: Pid, message: Payload) -> bool;
+}
+
+/// The timers of one runtime. Times are nanoseconds since it was made.
+pub(crate) struct Wheels {
+    shards: Box<[Padded]>,
+    /// Bits that choose a shard.
+    shard_bits: u32,
+    this: Weak<Self>,
+    made: Instant,
+    post: OnceLock<Weak<dyn Post>>,
+    waiter: Waiter,
+}
+
+/// No two locks in one pair of cache lines.
+#[repr(align(128))]
+struct Padded(Mutex<Shard>);
+
+impl Wheels {
+    /// A shard for each worker, and a thread that fires, once there is a timer.
+    pub(crate) fn new(workers: usize) -> Arc<Self> {
+        Self::with(workers, Waiter::new())
+    }
+
+    fn with(workers: usize, waiter: Waiter) -> Arc<Self> {
+        let shards = workers.max(1).next_power_of_two();
+        let shard_bits = shards.trailing_zeros();
+        let shard = || Padded(Mutex::new(Shard::new(shard_bits)));
+        let shards = (0..shards).map(|_| shard()).collect();
+        let (made, post) = (Instant::now(), OnceLock::new());
+        Arc::new_cyclic(|this| Self { shards, shard_bits, this: this.clone(), made, post, waiter })
+    }
+
+    /// Says who takes the messages. Called once, before the first timer.
+    pub(crate) fn connect(&self, post: Weak<dyn Post>) {
+        let _ = self.post.set(post);
+    }
+
+    /// The time now: the one look at the clock.
+    pub(crate) fn elapsed(&self) -> u64 {
+        self.time_of(Instant::now())
+    }
+
+    pub(crate) fn time_of(&self, instant: Instant) -> u64 {
+        nanos(instant.saturating_duration_since(self.made))
+    }
+
+    pub(crate) fn instant_of(&self, time: u64) -> Instant {
+        self.made + Duration::from_nanos(time)
+    }
+
+    /// The time after `delay`.
+    #[inline]
+    pub(crate) fn after(&self, delay: Duration) -> u64 {
+        self.elapsed() + nanos(delay)
+    }
+
+    /// Sets a timer that sends to `pid`; hands it back if the runtime goes down.
+    pub(crate) fn send_at(&self, at: u64, pid: Pid, shot: Shot) -> Result<TimerId, Shot> {
+        self.add(at, pid.index(), Some(pid), shot)
+    }
+
+    /// Sets a timer that wakes; `None` once the runtime is down. Any number spreads the load.
+    pub(crate) fn wake_at(&self, at: u64, near: u32, waker: &Waker) -> Option<TimerId> {
+        self.add(at, near, None, Shot::Wake(waker.clone())).ok()
+    }
+
+    /// Has another waker woken at the time of a timer, unless that is over.
+    fn renew(&self, timer: TimerId, waker: &Waker) -> Poll<Rang> {
+        let (shard, key) = self.find(timer);
+        // Cloned before the lock, and the other dropped after it.
+        let mut waker = waker.clone();
+        let mut shard = shard.lock();
+        let over = !shard.exchange(key, &mut waker);
+        let rang = if shard.phase() == Phase::Closed { Rang::Closed } else { Rang::InTime };
+        drop(shard);
+        if over { Poll::Ready(rang) } else { Poll::Pending }
+    }
+
+    /// Takes a timer back. Drop what it would have done where panics do no harm.
+    pub(crate) fn cancel(&self, timer: TimerId) -> Option<Shot> {
+        let (shard, key) = self.find(timer);
+        shard.lock().cancel(key)
+    }
+
+    /// Takes back what the actor still had to be sent, and gives each to `drop`.
+    pub(crate) fn forget(&self, pid: Pid, drop: impl Fn(Shot)) {
+        let shard = self.shard(pid.index());
+        loop {
+            let taken = shard.lock().take_of(pid, TAKEN_AT_ONCE);
+            let last = taken.len() < TAKEN_AT_ONCE;
+            taken.into_iter().for_each(&drop);
+            if last {
+                return;
+            }
+        }
+    }
+
+    /// Timers that will send.
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().messages()).sum()
+    }
+
+    /// Nothing is due before this time.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        self.shards.iter().filter_map(|shard| shard.lock().next_due()).min()
+    }
+
+    /// Fires what is due, in the order of the deadlines.
+    pub(crate) fn fire_due(&self, now: u64) {
+        let mut due = Vec::new();
+        while let Some(until) = self.next_due().filter(|next| *next <= now) {
+            for shard in &self.shards {
+                shard.lock().pop(until, now, &mut due);
+            }
+            due.sort_unstable_by_key(|due| (due.at, due.key.serial));
+            due.drain(..).for_each(|due| self.fire(due));
+        }
+    }
+
+    /// Sends nothing any more. Futures are still woken, so that handlers may finish.
+    pub(crate) fn drain(&self) -> Vec<Shot> {
+        self.enter(Phase::Draining)
+    }
+
+    /// Wakes every future that waits for a time, and ends the thread.
+    pub(crate) fn close(&self) {
+        self.waiter.stop();
+        for shot in self.enter(Phase::Closed) {
+            if let Shot::Wake(waker) = shot {
+                wake(waker);
+            }
+        }
+    }
+
+    fn add(&self, at: u64, near: u32, owner: Option<Pid>, shot: Shot) -> Result<TimerId, Shot> {
+        let key = self.shard(near).lock().add(at, owner, shot)?;
+        if self.waiter.misses(at) {
+            self.waiter.call(&self.this);
+        }
+        let place = u64::from(key.place) << self.shard_bits | u64::from(near & self.mask());
+        Ok(TimerId(u64::from(key.serial) << 32 | place))
+    }
+
+    fn enter(&self, phase: Phase) -> Vec<Shot> {
+        self.shards.iter().flat_map(|shard| shard.lock().enter(phase)).collect()
+    }
+
+    fn fire(&self, due: Due) {
+        match due.action {
+            Action::Wake(waker) => wake(waker),
+            Action::Send(pid, message) => {
+                let post = self.post.get().and_then(Weak::upgrade);
+                if !post.is_some_and(|post| post.post(pid, message)) {
+                    // An interval to an actor that takes no bytes, or has just ended.
+                    let cancelled = self.shard(pid.index()).lock().cancel(due.key);
+                    drop(cancelled);
+                }
+            }
+        }
+    }
+
+    fn find(&self, timer: TimerId) -> (&Padded, Key) {
+        let (place, serial) = (timer.0 as u32, (timer.0 >> 32) as u32);
+        (self.shard(place), Key { place: place >> self.shard_bits, serial })
+    }
+
+    fn shard(&self, near: u32) -> &Padded {
+        &self.shards[(near & self.mask()) as usize]
+    }
+
+    fn mask(&self) -> u32 {
+        self.shards.len() as u32 - 1
+    }
+}
+
+impl Padded {
+    fn lock(&self) -> MutexGuard<'_, Shard> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes. A waker that panics, which none should, holds up no other timer.
+fn wake(waker: Waker) {
+    let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+}
+
+/// Nanoseconds, at most the [`LONGEST`].
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    let nanos =
+        duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()));
+    nanos.min(LONGEST)
+}
