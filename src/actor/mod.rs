@@ -7,7 +7,7 @@
 //! | `async_actor` | `AsyncActor`: one future for all messages of an actor |
 //! | `waker` | wakes an actor that waits for a future |
 //! | `ask` | questions: messages that carry the way back for an answer |
-//! | `one_shot`, `one_shot_pool` | the way back of an answer |
+//! | `one_shot` | the way back of an answer |
 //! | `slot`, `table` | where actors live; a PID is an index and a generation |
 //! | `cell` | what only the running owner touches |
 //! | `signal` | system signals and which of them overtake (S41) |
@@ -28,7 +28,6 @@ mod guard;
 mod loom_tests;
 mod observed;
 mod one_shot;
-mod one_shot_pool;
 mod reason;
 mod signal;
 mod signals;
@@ -58,3 +57,4 @@ pub use system::SpawnOptions;
 pub(crate) use system::{Schedule, System, SystemHooks};
 pub(crate) use typed::SyncAdapter;
 pub use typed::{Actor, ActorRef, BytesFn, Codec, bytes_fn};
+pub(crate) use waker::serving;

@@ -14,10 +14,15 @@
 //! ```
 #![allow(unsafe_code, reason = "a cell that two threads share; every block says why it is sound")]
 
+#[cfg(all(test, myrmidon_loom))]
+mod loom_tests;
+mod pool;
+
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
 
-use super::one_shot_pool::{fetch, give_back};
+use pool::{fetch, give_back};
+
 use crate::mailbox::Value;
 use crate::sync::{AtomicU32, Ordering, UnsafeCell, yield_now};
 
@@ -34,7 +39,7 @@ const CLOSED: u32 = 4;
 
 /// What the two ends share.
 #[repr(align(64))]
-pub(super) struct OneShot {
+struct OneShot {
     state: AtomicU32,
     /// The receiver's, but for `WAITING` and `SENDING`, when only who changes the state may touch it.
     waker: UnsafeCell<Option<Waker>>,
@@ -45,7 +50,7 @@ pub(super) struct OneShot {
 const _: () = assert!(crate::sync::MODEL || size_of::<OneShot>() == 64, "one cache line");
 
 impl OneShot {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Self { state: AtomicU32::new(EMPTY), waker: UnsafeCell::new(None), value: UnsafeCell::new(None) }
     }
 }

@@ -80,7 +80,7 @@ impl RuntimeBuilder {
             .build()?;
         let system =
             Arc::new(System::new(config.budget).map_err(|error| StartError::Random(error.to_string()))?);
-        let wheels = Wheels::new(config.workers);
+        let wheels = Wheels::new(config.workers, true);
         let post: Weak<System> = Arc::downgrade(&system);
         wheels.connect(post);
         system.connect_wheels(wheels);

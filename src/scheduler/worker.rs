@@ -8,7 +8,7 @@ use std::thread;
 use crossbeam_deque::{Steal, Worker as Queue};
 
 use super::{Job, Scheduler};
-use crate::actor::{After, Ready, ReadySlot, Runner, System, run_slice, shielded};
+use crate::actor::{After, Ready, ReadySlot, Runner, System, run_slice, serving, shielded};
 
 /// After so many slices a worker looks at the injector though its own queue is not empty. A prime,
 /// so that it does not fall into step with patterns of the load.
@@ -87,7 +87,7 @@ pub(super) fn spawn(
         LOCAL.with(|cell| {
             let local = cell.get_or_init(|| local);
             let runner = Runner::new(scheduler.limits);
-            Worker {
+            let mut worker = Worker {
                 scheduler: &scheduler,
                 system: &system,
                 local,
@@ -96,8 +96,8 @@ pub(super) fn spawn(
                 lifo_runs: 0,
                 runner,
                 seen,
-            }
-            .run();
+            };
+            serving(&system, || worker.run());
         });
     })
 }

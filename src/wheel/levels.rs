@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::lists::Lists;
+use super::pages::Pages;
 
 /// A tick is so many bits of a nanosecond: 1.05 ms.
 const TICK_BITS: u32 = 20;
@@ -27,29 +28,31 @@ pub(super) struct Levels {
     /// A bit for each slot that is not empty.
     used: [u64; SLOTS / 64],
     /// The deadline of each key.
-    at: Vec<u64>,
+    at: Pages<u64>,
     far: BTreeSet<(u64, u32)>,
 }
 
 impl Levels {
     pub(super) fn new() -> Self {
-        Self { now: 0, slots: Lists::new(SLOTS), used: [0; _], at: Vec::new(), far: BTreeSet::new() }
+        Self { now: 0, slots: Lists::new(SLOTS), used: [0; _], at: Pages::new(), far: BTreeSet::new() }
     }
 
     /// Adds a key that is not in it.
+    #[inline]
     pub(super) fn insert(&mut self, key: u32, at: u64) {
-        self.slots.admit(key);
-        if self.at.len() <= key as usize {
-            self.at.resize(key as usize + 1, 0);
+        while self.at.len() <= key as usize {
+            self.at.grow(|| 0);
         }
-        self.at[key as usize] = at;
-        self.place(key);
+        self.slots.admit(key);
+        self.at[key] = at;
+        self.place(key, at);
     }
 
     /// Takes a key out that is in it.
+    #[inline]
     pub(super) fn remove(&mut self, key: u32) {
         if !self.slots.holds(key) {
-            self.far.remove(&(self.at[key as usize], key));
+            self.far.remove(&(self.at[key], key));
         } else if let Some(slot) = self.slots.remove(key) {
             self.used[slot / 64] &= !(1 << (slot % 64));
         }
@@ -57,7 +60,7 @@ impl Levels {
 
     /// The deadline of a key that was inserted.
     pub(super) fn at(&self, key: u32) -> u64 {
-        self.at[key as usize]
+        self.at[key]
     }
 
     /// Nothing is due before this time: where the next deadline is close, it is that one, rounded up
@@ -77,8 +80,8 @@ impl Levels {
         self.now = self.now.max(until);
     }
 
-    fn place(&mut self, key: u32) {
-        let at = self.at[key as usize];
+    #[inline]
+    fn place(&mut self, key: u32, at: u64) {
         let Some(slot) = slot_of(tick_of(at).max(self.now), self.now) else {
             self.far.insert((at, key));
             return;
@@ -96,7 +99,7 @@ impl Levels {
             let shift = shift_of(level);
             if self.now % (1 << shift) == 0 {
                 let slot = first_of(level) + (self.now >> shift) as usize % OTHER_SLOTS;
-                self.empty(slot, Self::place);
+                self.empty(slot, |levels, key| levels.place(key, levels.at(key)));
             }
         }
     }
@@ -106,7 +109,7 @@ impl Levels {
             && tick_of(at) >> ALL_BITS <= self.now >> ALL_BITS
         {
             self.far.pop_first();
-            self.place(key);
+            self.place(key, at);
         }
     }
 
@@ -136,6 +139,7 @@ impl Levels {
 }
 
 /// The first tick that does not begin before `at`, so that nothing is early.
+#[inline]
 fn tick_of(at: u64) -> u64 {
     (at >> TICK_BITS) + u64::from(at % (1 << TICK_BITS) != 0)
 }
@@ -145,6 +149,7 @@ fn start_of(tick: u64) -> u64 {
 }
 
 /// The slot of a tick that is not before `now`; `None` if it is too far away.
+#[inline]
 fn slot_of(tick: u64, now: u64) -> Option<usize> {
     let differs = 64 - (tick ^ now).leading_zeros();
     if differs <= FIRST_BITS {

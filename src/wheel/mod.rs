@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `levels` | deadlines in a hierarchy of wheels |
-//! | `lists` | linked lists over the keys of a slab, of which the others are made |
+//! | `lists`, `arena`, `pages` | linked lists and values by key, of which the others are made |
 //! | `owners` | which timers belong to an actor |
 //! | `shard` | the timers of some of the actors |
 //! | `waiter` | the thread that waits for the earliest deadline |
@@ -13,9 +13,11 @@
 //! held for a moment: no code that is not ours runs, and nothing is dropped, under it.
 
 mod alarm;
+mod arena;
 mod levels;
 mod lists;
 mod owners;
+mod pages;
 mod shard;
 mod waiter;
 
@@ -78,12 +80,10 @@ pub(crate) struct Wheels {
 struct Padded(Mutex<Shard>);
 
 impl Wheels {
-    /// A shard for each worker, and a thread that fires, once there is a timer.
-    pub(crate) fn new(workers: usize) -> Arc<Self> {
-        Self::with(workers, Waiter::new())
-    }
-
-    fn with(workers: usize, waiter: Waiter) -> Arc<Self> {
+    /// A shard for each worker. A thread fires what is due, from the first timer on; or, without one,
+    /// somebody else calls [`fire_due`](Self::fire_due).
+    pub(crate) fn new(workers: usize, thread: bool) -> Arc<Self> {
+        let waiter = if thread { Waiter::new() } else { Waiter::absent() };
         let shards = workers.max(1).next_power_of_two();
         let shard_bits = shards.trailing_zeros();
         let shard = || Padded(Mutex::new(Shard::new(shard_bits)));
@@ -98,16 +98,9 @@ impl Wheels {
     }
 
     /// The time now: the one look at the clock.
+    #[inline]
     pub(crate) fn elapsed(&self) -> u64 {
-        self.time_of(Instant::now())
-    }
-
-    pub(crate) fn time_of(&self, instant: Instant) -> u64 {
-        nanos(instant.saturating_duration_since(self.made))
-    }
-
-    pub(crate) fn instant_of(&self, time: u64) -> Instant {
-        self.made + Duration::from_nanos(time)
+        nanos(self.made.elapsed())
     }
 
     /// The time after `delay`.
@@ -139,6 +132,7 @@ impl Wheels {
     }
 
     /// Takes a timer back. Drop what it would have done where panics do no harm.
+    #[inline]
     pub(crate) fn cancel(&self, timer: TimerId) -> Option<Shot> {
         let (shard, key) = self.find(timer);
         shard.lock().cancel(key)
@@ -194,6 +188,7 @@ impl Wheels {
         }
     }
 
+    #[inline]
     fn add(&self, at: u64, near: u32, owner: Option<Pid>, shot: Shot) -> Result<TimerId, Shot> {
         let key = self.shard(near).lock().add(at, owner, shot)?;
         if self.waiter.misses(at) {
@@ -221,21 +216,25 @@ impl Wheels {
         }
     }
 
+    #[inline]
     fn find(&self, timer: TimerId) -> (&Padded, Key) {
         let (place, serial) = (timer.0 as u32, (timer.0 >> 32) as u32);
         (self.shard(place), Key { place: place >> self.shard_bits, serial })
     }
 
+    #[inline]
     fn shard(&self, near: u32) -> &Padded {
         &self.shards[(near & self.mask()) as usize]
     }
 
+    #[inline]
     fn mask(&self) -> u32 {
         self.shards.len() as u32 - 1
     }
 }
 
 impl Padded {
+    #[inline]
     fn lock(&self) -> MutexGuard<'_, Shard> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -247,8 +246,103 @@ fn wake(waker: Waker) {
 }
 
 /// Nanoseconds, at most the [`LONGEST`].
+#[inline]
 pub(crate) fn nanos(duration: Duration) -> u64 {
     let nanos =
         duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()));
     nanos.min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    /// Keeps what it takes, and knows no dead actor but one.
+    #[derive(Default)]
+    struct Recorder(Mutex<Vec<(u32, Payload)>>);
+
+    const DEAD: u32 = 99;
+
+    impl Post for Recorder {
+        fn post(&self, pid: Pid, message: Payload) -> bool {
+            self.0.lock().unwrap().push((pid.index(), message));
+            pid.index() != DEAD
+        }
+    }
+
+    fn wheels() -> (Arc<Wheels>, Arc<Recorder>) {
+        let (wheels, taken) = (Wheels::new(4, false), Arc::new(Recorder::default()));
+        let post: Weak<Recorder> = Arc::downgrade(&taken);
+        wheels.connect(post);
+        (wheels, taken)
+    }
+
+    fn pid(index: u32) -> Pid {
+        Pid::new(7, index).unwrap()
+    }
+
+    fn send(wheels: &Wheels, at: u64, index: u32) -> TimerId {
+        wheels.send_at(at, pid(index), Shot::Once(Payload::from("x"))).ok().unwrap()
+    }
+
+    fn taken(post: &Recorder) -> Vec<u32> {
+        post.0.lock().unwrap().drain(..).map(|(index, _)| index).collect()
+    }
+
+    #[test]
+    fn shards_fire_together_in_the_order_of_the_deadlines() {
+        let (wheels, post) = wheels();
+        // Within one tick, and across many.
+        for (at, index) in [(5_100_000, 3), (4_900_000, 1), (5_000_000, 2), (90 * MS, 5), (40 * MS, 4)] {
+            send(&wheels, at, index);
+        }
+        assert!(wheels.next_due().is_some_and(|due| (5_100_000..6 * MS).contains(&due)));
+        wheels.fire_due(5 * MS);
+        assert_eq!(taken(&post), []);
+        wheels.fire_due(100 * MS);
+        assert_eq!(taken(&post), [1, 2, 3, 4, 5]);
+        assert_eq!((wheels.len(), wheels.next_due()), (0, None));
+    }
+
+    #[test]
+    fn an_id_cancels_the_timer_that_it_names_and_no_other() {
+        let (wheels, post) = wheels();
+        let ids: Vec<_> = (0..40).map(|index| send(&wheels, MS, index)).collect();
+        for (index, id) in ids.iter().enumerate() {
+            assert!(wheels.cancel(*id).is_some());
+            assert!(wheels.cancel(TimerId::from_u64(id.as_u64())).is_none());
+            assert_eq!(wheels.len(), 39 - index);
+        }
+        assert!(wheels.cancel(TimerId::NONE).is_none());
+        assert!(wheels.cancel(TimerId::from_u64(u64::MAX)).is_none());
+        wheels.fire_due(10 * MS);
+        assert_eq!(taken(&post), []);
+    }
+
+    #[test]
+    fn an_interval_ends_when_its_message_is_not_taken() {
+        let (wheels, post) = wheels();
+        for index in [1, DEAD] {
+            let interval = Interval { period: 10 * MS, message: bytes::Bytes::new() };
+            assert!(wheels.send_at(10 * MS, pid(index), Shot::Every(Box::new(interval))).is_ok());
+        }
+        (1..40).for_each(|ms| wheels.fire_due(ms * MS));
+        assert_eq!(taken(&post), [1, DEAD, 1, 1]);
+        assert_eq!(wheels.len(), 1);
+    }
+
+    #[test]
+    fn nothing_is_sent_while_draining_and_nobody_waits_when_closed() {
+        let (wheels, post) = wheels();
+        send(&wheels, MS, 1);
+        assert!(wheels.wake_at(2 * MS, 0, Waker::noop()).is_some());
+        assert_eq!(wheels.drain().len(), 1);
+        assert!(wheels.send_at(MS, pid(1), Shot::Once(Payload::from("x"))).is_err());
+        assert!(wheels.next_due().is_some());
+        wheels.close();
+        assert!(wheels.wake_at(2 * MS, 0, Waker::noop()).is_none());
+        assert_eq!((wheels.next_due(), taken(&post)), (None, vec![]));
+    }
 }

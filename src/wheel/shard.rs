@@ -3,8 +3,8 @@
 use std::task::Waker;
 
 use bytes::Bytes;
-use slab::Slab;
 
+use super::arena::Arena;
 use super::levels::Levels;
 use super::owners::Owners;
 use crate::mailbox::Payload;
@@ -64,12 +64,10 @@ struct Entry {
 
 pub(super) struct Shard {
     phase: Phase,
-    entries: Slab<Entry>,
+    entries: Arena<Entry>,
     levels: Levels,
     owners: Owners,
     serial: u32,
-    /// Entries that send.
-    messages: usize,
     /// Scratch memory of `pop`.
     keys: Vec<u32>,
 }
@@ -78,30 +76,32 @@ impl Shard {
     /// `skip`: see [`Owners::new`].
     pub(super) fn new(skip: u32) -> Self {
         let (levels, owners) = (Levels::new(), Owners::new(skip));
-        let (phase, entries, keys) = (Phase::Open, Slab::new(), Vec::new());
-        Self { phase, entries, levels, owners, serial: 0, messages: 0, keys }
+        let (phase, entries, keys) = (Phase::Open, Arena::new(), Vec::new());
+        Self { phase, entries, levels, owners, serial: 0, keys }
     }
 
     /// Adds a timer, or hands it back if the phase takes none of its kind.
+    #[inline]
     pub(super) fn add(&mut self, at: u64, owner: Option<Pid>, shot: Shot) -> Result<Key, Shot> {
         if !self.takes(owner.is_some()) {
             return Err(shot);
         }
         self.serial = self.serial.wrapping_add(1);
         let serial = self.serial;
-        let place = self.entries.insert(Entry { serial, owner, shot }) as u32;
+        let place = self.entries.insert(Entry { serial, owner, shot });
         self.levels.insert(place, at);
         if let Some(owner) = owner {
-            self.own(place, owner);
+            self.owners.insert(place, owner, |place| self.entries.get(place)?.owner);
         }
         Ok(Key { place, serial })
     }
 
     /// Takes a timer out and returns what it would have done; `None` if it is past that.
+    #[inline]
     pub(super) fn cancel(&mut self, key: Key) -> Option<Shot> {
         self.find(key)?;
         self.levels.remove(key.place);
-        Some(self.take(key.place))
+        self.take(key.place)
     }
 
     /// Exchanges what a timer wakes; `false` if it has done so.
@@ -115,17 +115,17 @@ impl Shard {
 
     /// Takes out timers of an actor, at most so many, and returns what they would have done.
     pub(super) fn take_of(&mut self, owner: Pid, most: usize) -> Vec<Shot> {
-        let owned = |place: &u32| self.entries[*place as usize].owner == Some(owner);
+        let owned = |place: &u32| self.entries.get(*place).is_some_and(|entry| entry.owner == Some(owner));
         let places: Vec<_> = self.owners.candidates(owner).filter(owned).take(most).collect();
-        places.into_iter().map(|place| self.take_early(place)).collect()
+        places.into_iter().filter_map(|place| self.take_early(place)).collect()
     }
 
     /// Goes on to a phase, and returns what the timers that have no place in it would have done.
     pub(super) fn enter(&mut self, phase: Phase) -> Vec<Shot> {
         self.phase = phase;
         let refused = self.entries.iter().filter(|(_, entry)| !self.takes(entry.owner.is_some()));
-        let places: Vec<_> = refused.map(|(place, _)| place as u32).collect();
-        places.into_iter().map(|place| self.take_early(place)).collect()
+        let places: Vec<_> = refused.map(|(place, _)| place).collect();
+        places.into_iter().filter_map(|place| self.take_early(place)).collect()
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -137,7 +137,7 @@ impl Shard {
     pub(super) fn pop(&mut self, until: u64, now: u64, due: &mut Vec<Due>) {
         let mut keys = std::mem::take(&mut self.keys);
         self.levels.pop(until, &mut keys);
-        due.extend(keys.drain(..).map(|place| self.fire(place, now)));
+        due.extend(keys.drain(..).filter_map(|place| self.fire(place, now)));
         self.keys = keys;
     }
 
@@ -147,59 +147,49 @@ impl Shard {
 
     /// The number of timers that send.
     pub(super) fn messages(&self) -> usize {
-        self.messages
+        self.owners.len()
     }
 
+    #[inline]
     fn takes(&self, sends: bool) -> bool {
         self.phase == Phase::Open || (self.phase == Phase::Draining && !sends)
     }
 
+    #[inline]
     fn find(&mut self, key: Key) -> Option<&mut Entry> {
-        self.entries.get_mut(key.place as usize).filter(|entry| entry.serial == key.serial)
+        self.entries.get_mut(key.place).filter(|entry| entry.serial == key.serial)
     }
 
-    fn own(&mut self, place: u32, owner: Pid) {
-        self.messages += 1;
-        self.owners.insert(place, owner);
-        if self.owners.is_crowded(self.entries.len()) {
-            let owned = |(place, entry): (usize, &Entry)| Some((place as u32, entry.owner?));
-            self.owners.rebuild(self.entries.iter().filter_map(owned));
-        }
-    }
-
-    fn take_early(&mut self, place: u32) -> Shot {
+    fn take_early(&mut self, place: u32) -> Option<Shot> {
         self.levels.remove(place);
         self.take(place)
     }
 
     /// Takes out what has no deadline any more.
-    fn take(&mut self, place: u32) -> Shot {
-        let entry = self.entries.remove(place as usize);
+    #[inline]
+    fn take(&mut self, place: u32) -> Option<Shot> {
+        let entry = self.entries.remove(place)?;
         if entry.owner.is_some() {
-            self.messages -= 1;
             self.owners.remove(place);
         }
-        entry.shot
+        Some(entry.shot)
     }
 
-    fn fire(&mut self, place: u32, now: u64) -> Due {
-        let (at, entry) = (self.levels.at(place), &self.entries[place as usize]);
+    fn fire(&mut self, place: u32, now: u64) -> Option<Due> {
+        let (at, entry) = (self.levels.at(place), self.entries.get(place)?);
         let (key, owner) = (Key { place, serial: entry.serial }, entry.owner);
-        let message = match &entry.shot {
-            Shot::Every(interval) => {
-                let next = at + (1 + (now - at) / interval.period) * interval.period;
-                let message = Payload::Bytes(interval.message.clone());
-                self.levels.insert(place, next);
-                message
-            }
-            _ => match self.take(place) {
-                Shot::Once(message) => message,
-                Shot::Wake(waker) => return Due { at, key, action: Action::Wake(waker) },
-                Shot::Every(_) => unreachable!("an interval stays"),
-            },
+        if let Shot::Every(interval) = &entry.shot {
+            let next = at + (1 + (now - at) / interval.period) * interval.period;
+            let message = Payload::Bytes(interval.message.clone());
+            self.levels.insert(place, next);
+            return Some(Due { at, key, action: Action::Send(owner?, message) });
+        }
+        let action = match self.take(place)? {
+            Shot::Once(message) => Action::Send(owner?, message),
+            Shot::Wake(waker) => Action::Wake(waker),
+            Shot::Every(_) => unreachable!("an interval stays"),
         };
-        let owner = owner.expect("what sends has an owner");
-        Due { at, key, action: Action::Send(owner, message) }
+        Some(Due { at, key, action })
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use crossbeam_queue::ArrayQueue;
 
-use super::one_shot::OneShot;
+use super::OneShot;
 use crate::sync;
 
 /// Cells that a thread keeps for its next asks: 16 KiB.
