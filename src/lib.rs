@@ -1,7 +1,7 @@
 //! Myrmidon: a distributed actor runtime with the BEAM's concurrency model.
 //!
 //! The folders mirror the modules; each may use only those before it:
-//! `sync, clock → pid, error, config → wire → transport → mailbox → actor → scheduler →
+//! `sync, clock → pid, error, config → wire → transport → mailbox → wheel → actor → scheduler →
 //! (supervision, registry, timer, buffer) → node → runtime, sim`.
 #![deny(unsafe_code)]
 
@@ -21,6 +21,7 @@ pub mod supervision;
 mod sync;
 pub mod timer;
 pub mod transport;
+mod wheel;
 pub mod wire;
 
 pub use pid::Pid;

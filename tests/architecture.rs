@@ -42,6 +42,7 @@ const MODULES: &[&[&str]] = &[
     &["wire"],
     &["transport"],
     &["mailbox"],
+    &["wheel"],
     &["actor"],
     &["scheduler"],
     &["supervision", "registry", "timer", "buffer"],

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::cell::Bonds;
 use super::signal::{MonitorRef, Signal};
@@ -11,6 +11,7 @@ use super::{Behaviour, ExitReason, SpawnOptions, System};
 use crate::error::SendError;
 use crate::mailbox::Payload;
 use crate::pid::Pid;
+use crate::wheel::TimerId;
 
 thread_local! {
     static CURRENT: Cell<Option<Pid>> = const { Cell::new(None) };
@@ -79,6 +80,18 @@ impl Context<'_> {
     /// Hands the message back if the actor is dead or does not take bytes.
     pub fn send(&self, pid: Pid, message: impl Into<Payload>) -> Result<(), SendError<Payload>> {
         self.system.send(pid, message.into())
+    }
+
+    /// Sends `message` to this actor itself after `delay`, unless it has ended. It takes its place in the
+    /// mailbox then (S41). `M` must be the actor's own type of message, or what arrives is a dead
+    /// letter.
+    pub fn send_after<M: Send + 'static>(&self, delay: Duration, message: M) -> TimerId {
+        self.system.send_after(delay, self.pid, Payload::of(message))
+    }
+
+    /// Takes a timer back; `false` if it had gone off or was cancelled before.
+    pub fn cancel_timer(&self, timer: TimerId) -> bool {
+        self.system.cancel_timer(timer)
     }
 
     /// Starts an actor. With [`SpawnOptions::linked`] it is linked to this one from the start.

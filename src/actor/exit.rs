@@ -59,6 +59,9 @@ pub(super) fn exit(mut ready: Ready, system: &Arc<System>, reason: ExitReason) {
         unnoticed: !watched && bonds.links.is_empty(),
     };
     system.hooks().release(&notice);
+    if flags & flag::TIMED != 0 {
+        system.forget_timers(pid);
+    }
     tell_bonds(system, pid, &mut bonds, &reason);
 
     discard(cell);

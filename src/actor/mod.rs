@@ -7,6 +7,7 @@
 //! | `async_actor` | `AsyncActor`: one future for all messages of an actor |
 //! | `waker` | wakes an actor that waits for a future |
 //! | `ask` | questions: messages that carry the way back for an answer |
+//! | `one_shot` | the way back of an answer |
 //! | `priority` | who runs first |
 //! | `slot`, `table` | where actors live; a PID is an index and a generation |
 //! | `cell` | what only the running owner touches |
@@ -14,6 +15,7 @@
 //! | `system` | send, spawn (the one way to start) |
 //! | `slice`, `signals` | one turn of an actor: messages by budget, signals first |
 //! | `exit` | the one way to end |
+//! | `timed` | messages sent later; they end with their actor |
 //! | `guard` | what holds up panics of code that is not ours |
 
 mod ask;
@@ -26,6 +28,7 @@ mod guard;
 #[cfg(all(test, myrmidon_loom))]
 mod loom_tests;
 mod observed;
+mod one_shot;
 mod priority;
 mod reason;
 mod signal;
@@ -34,6 +37,7 @@ mod slice;
 mod slot;
 mod system;
 mod table;
+mod timed;
 mod typed;
 mod waker;
 
@@ -57,3 +61,4 @@ pub use system::SpawnOptions;
 pub(crate) use system::{Schedule, System, SystemHooks};
 pub(crate) use typed::SyncAdapter;
 pub use typed::{Actor, ActorRef, BytesFn, Codec, bytes_fn};
+pub(crate) use waker::serving;

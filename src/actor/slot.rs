@@ -34,6 +34,8 @@ pub(super) mod flag {
     pub(crate) const SUPERVISED: u32 = 8;
     /// The actor owns remote monitors.
     pub(crate) const OWNER: u32 = 16;
+    /// Timers may send to the actor.
+    pub(crate) const TIMED: u32 = 1024;
 }
 
 /// The place of one actor after another. Slots are never freed, so a stale PID or handle reads a

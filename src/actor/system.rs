@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::error::{SendError, SwapError};
 use crate::mailbox::Payload;
 use crate::pid::Pid;
+use crate::wheel::Wheels;
 
 /// Puts actors that have something to do where they will be run.
 pub(crate) trait Schedule: Send + Sync {
@@ -81,8 +82,7 @@ pub(crate) struct System {
     default_budget: u32,
     dead_letters: AtomicU64,
     late_replies: AtomicU64,
-    /// Keeps the deadlines of asks.
-    io: OnceLock<tokio::runtime::Handle>,
+    wheels: OnceLock<Arc<Wheels>>,
 }
 
 impl System {
@@ -106,7 +106,7 @@ impl System {
             default_budget,
             dead_letters: AtomicU64::new(0),
             late_replies: AtomicU64::new(0),
-            io: OnceLock::new(),
+            wheels: OnceLock::new(),
         }
     }
 
@@ -117,9 +117,9 @@ impl System {
         waker::register(self.table.runtime(), self);
     }
 
-    /// Gives the system the tokio runtime whose timers it may use.
-    pub(crate) fn connect_io(&self, io: tokio::runtime::Handle) {
-        let _ = self.io.set(io);
+    /// Gives the system its timers. Called once, before the first spawn.
+    pub(crate) fn connect_wheels(&self, wheels: Arc<Wheels>) {
+        assert!(self.wheels.set(wheels).is_ok(), "a system is connected once");
     }
 
     /// The clock that decides when something is due.
@@ -132,8 +132,8 @@ impl System {
         self.scheduler.get()?.drive(deadline, done)
     }
 
-    pub(super) fn io(&self) -> Option<&tokio::runtime::Handle> {
-        self.io.get()
+    pub(crate) fn wheels(&self) -> &Arc<Wheels> {
+        self.wheels.get().expect("a system is connected before its first timer")
     }
 
     /// The one way to start an actor.
@@ -194,6 +194,11 @@ impl System {
             }
             Err(message) => Err(SendError::NoProcess { pid, message }),
         }
+    }
+
+    /// The number of this runtime in this process.
+    pub(super) fn runtime(&self) -> u32 {
+        self.table.runtime()
     }
 
     /// The slot at which `pid` points, whether it lives there or not.

@@ -3,6 +3,7 @@
 use std::any::{Any, TypeId};
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -11,6 +12,7 @@ use super::{AsyncActor, AsyncAdapter, Behaviour, Context, ExitReason, Flow, Syst
 use crate::error::{SendError, SwapError};
 use crate::mailbox::Payload;
 use crate::pid::Pid;
+use crate::wheel::TimerId;
 
 /// Reads a message that came as bytes; an error says what is wrong with them.
 pub type Codec<M> = fn(Bytes) -> Result<M, String>;
@@ -88,6 +90,13 @@ impl<M: Send + 'static> ActorRef<M> {
         self.system.send_to(self.slot, self.pid, message, Payload::of).map_err(|error| {
             error.map(|payload| payload.take().expect("the payload was made of this message"))
         })
+    }
+
+    /// Sends a message after `delay`, unless the actor has ended; if it has already, the message is a
+    /// dead letter. Take it back with [`Timers::cancel`](crate::timer::Timers::cancel) or
+    /// [`Context::cancel_timer`].
+    pub fn send_after(&self, delay: Duration, message: M) -> TimerId {
+        self.system.send_after(delay, self.pid, Payload::of(message))
     }
 
     /// Replaces the code behind the messages sent so far (D5). Returns the new version at once.

@@ -1,6 +1,6 @@
 //! How a runtime is made.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use super::event::{log_events, shield};
 use super::hooks::Hooks;
@@ -15,6 +15,7 @@ use crate::registry::Registry;
 use crate::sim::Stepper;
 use crate::timer::Timers;
 use crate::transport::Transport;
+use crate::wheel::Wheels;
 
 /// Why a runtime could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +97,10 @@ impl RuntimeBuilder {
             None => System::new(config.budget).map_err(|error| StartError::Random(error.to_string()))?,
             Some(stepper) => stepper.new_system(config.budget),
         });
-        system.connect_io(io.handle().clone());
+        let wheels = Wheels::new(config.workers, stepper.is_none(), system.clock().clone());
+        let post: Weak<System> = Arc::downgrade(&system);
+        wheels.connect(post);
+        system.connect_wheels(wheels);
         let scheduler = match stepper {
             None => Engine::threads(&system, &config, io.handle())?,
             Some(stepper) => Engine::Simulation(stepper.clone()),
@@ -107,7 +111,7 @@ impl RuntimeBuilder {
         let hooks =
             Hooks { registry: Arc::downgrade(&registry), supervisor: Arc::downgrade(&supervisor), events };
         system.connect(scheduler.schedule(), Box::new(hooks));
-        let timers = Timers::new(&system);
+        let timers = Timers::new(system.clone());
         let local =
             Local { system: system.clone(), registry: registry.clone(), scheduler: scheduler.clone() };
         let transport = transport.unwrap_or_else(|| Arc::new(NoTransport));

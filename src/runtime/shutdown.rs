@@ -1,6 +1,6 @@
 //! Going down, in this order: no more restarts; no more timers; what is queued is handled, for a
-//! while; what waits for other nodes is written and the node closes; every actor is killed; the
-//! threads end.
+//! while; what waits for other nodes is written and the node closes; every actor is killed; who still
+//! waits for a time or an answer is woken; the threads end.
 
 use std::collections::HashSet;
 use std::sync::PoisonError;
@@ -32,6 +32,7 @@ impl Inner {
         let left = self.waiting();
         let unwritten = self.close_node(&io, deadline.saturating_duration_since(self.system.clock().now()));
         self.kill_all();
+        self.timers.close();
         self.scheduler.stop();
         self.join_threads();
         io.shutdown_background();

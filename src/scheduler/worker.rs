@@ -11,7 +11,7 @@ use super::activity::Activity;
 use super::duty::Duty;
 use super::run_queue::RunQueue;
 use super::{Job, Scheduler};
-use crate::actor::{After, Priority, Ready, ReadySlot, Runner, System, run_slice, shielded};
+use crate::actor::{After, Priority, Ready, ReadySlot, Runner, System, run_slice, serving, shielded};
 
 /// How often a worker that has nothing else to do looks for another message of the actor it ran.
 const LINGER: u32 = 16;
@@ -87,7 +87,7 @@ pub(super) fn spawn(
         LOCAL.with(|cell| {
             let local = cell.get_or_init(|| local);
             let runner = Runner::new(scheduler.limits);
-            Worker {
+            let mut worker = Worker {
                 scheduler: &scheduler,
                 system: &system,
                 local,
@@ -96,8 +96,8 @@ pub(super) fn spawn(
                 normal_passes: 0,
                 lifo_runs: 0,
                 runner,
-            }
-            .run();
+            };
+            serving(&system, || worker.run());
         });
     })
 }

@@ -6,7 +6,7 @@ pub(crate) use std::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
 };
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
-pub(crate) use std::thread::{Thread, current, park, park_timeout};
+pub(crate) use std::thread::{Thread, current, park, park_timeout, yield_now};
 pub(crate) use std::thread_local;
 
 pub(crate) use crossbeam_queue::SegQueue;
