@@ -16,6 +16,16 @@ pub enum SendError<M> {
         /// The message.
         message: M,
     },
+    /// The actor's bounded mailbox has no room.
+    #[error(
+        "the mailbox of actor {pid} is full: send again later, wait with send_async, or give it more room"
+    )]
+    Full {
+        /// The PID as given.
+        pid: Pid,
+        /// The message.
+        message: M,
+    },
     /// The actor takes typed messages only and has no codec for bytes.
     #[error("actor {pid} does not take bytes: use its typed reference, or give the actor a codec")]
     NotBytes {
@@ -30,7 +40,9 @@ impl<M> SendError<M> {
     /// The message that was not delivered.
     pub fn into_message(self) -> M {
         match self {
-            Self::NoProcess { message, .. } | Self::NotBytes { message, .. } => message,
+            Self::NoProcess { message, .. } | Self::Full { message, .. } | Self::NotBytes { message, .. } => {
+                message
+            }
         }
     }
 
@@ -38,6 +50,7 @@ impl<M> SendError<M> {
     pub fn map<N>(self, f: impl FnOnce(M) -> N) -> SendError<N> {
         match self {
             Self::NoProcess { pid, message } => SendError::NoProcess { pid, message: f(message) },
+            Self::Full { pid, message } => SendError::Full { pid, message: f(message) },
             Self::NotBytes { pid, message } => SendError::NotBytes { pid, message: f(message) },
         }
     }

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::{ActorRef, ExitReason, System, current};
+use crate::error::SendError;
 use crate::pid::Pid;
 
 /// Why an ask got no answer.
@@ -25,6 +26,9 @@ pub enum AskError {
     /// The actor had ended before it was asked.
     #[error("actor {0} has ended; resolve its name again, or ask its supervisor's new child")]
     NoProcess(Pid),
+    /// The actor's bounded mailbox has no room for the question.
+    #[error("the mailbox of actor {0} is full: ask again later, or give it more room when it is spawned")]
+    Full(Pid),
     /// The actor ended before it answered.
     #[error("actor {pid} ended before it answered: {reason}")]
     Ended {
@@ -156,7 +160,10 @@ impl<M: Send + 'static> ActorRef<M> {
         }
         let (back, answer) = oneshot::channel();
         let reply = Reply { back: Some(back), asked: self.pid(), system: self.system().clone() };
-        self.send(message(reply)).map_err(|_| AskError::NoProcess(self.pid()))?;
+        self.send(message(reply)).map_err(|error| match error {
+            SendError::Full { pid, .. } => AskError::Full(pid),
+            _ => AskError::NoProcess(self.pid()),
+        })?;
         Ok(answer)
     }
 
@@ -200,7 +207,7 @@ impl Wake for Unpark {
 }
 
 /// Waits on this thread; `None` when the time is up.
-fn wait<F: Future>(future: F, within: Duration) -> Option<F::Output> {
+pub(super) fn wait<F: Future>(future: F, within: Duration) -> Option<F::Output> {
     let deadline = Instant::now().checked_add(within);
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let (mut future, mut cx) = (pin!(future), TaskContext::from_waker(&waker));

@@ -10,22 +10,29 @@
 //! | `slot`, `table` | where actors live; a PID is an index and a generation |
 //! | `cell` | what only the running owner touches |
 //! | `signal` | system signals and which of them overtake (S41) |
-//! | `system` | send, spawn (the one way to start) |
+//! | `system` | spawn (the one way to start), and the calls about single actors |
+//! | `sending`, `send_async` | to one actor, to a bounded mailbox, waiting for room |
+//! | `dead_letters` | messages that nobody will handle |
 //! | `slice`, `signals` | one turn of an actor: messages by budget, signals first |
+//! | `bounded_turn` | the same where the mailbox is bounded |
 //! | `exit` | the one way to end |
 //! | `guard` | what holds up panics of code that is not ours |
 
 mod ask;
 mod async_actor;
 mod behaviour;
+mod bounded_turn;
 mod cell;
 mod context;
+mod dead_letters;
 mod exit;
 mod guard;
 #[cfg(all(test, myrmidon_loom))]
 mod loom_tests;
 mod observed;
 mod reason;
+mod send_async;
+mod sending;
 mod signal;
 mod signals;
 mod slice;
@@ -40,6 +47,7 @@ pub use async_actor::AsyncActor;
 pub(crate) use async_actor::AsyncAdapter;
 pub use behaviour::{Behaviour, Flow, ParkedFuture};
 pub use context::{Context, current};
+pub use dead_letters::{DeadLetter, DeadLetterReason, DeadLetterWatch};
 pub use exit::{ExitHook, ExitNotice};
 pub(crate) use guard::{discard, panic_text, shielded};
 pub use observed::{Observed, Observers};

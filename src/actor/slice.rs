@@ -92,9 +92,10 @@ pub(crate) fn run_slice(
     runner.begin();
     let (hold, cell) = ready.open();
     let mut turn = Turn { pid, hold, cell, system, spent: 0, runner };
+    let bounded = turn.cell.bounded;
     let end = loop {
         let end = turn.play();
-        if !matches!(end, Ok(Rest::Waiting)) || !turn.awaits_more(&mut linger) {
+        if bounded || !matches!(end, Ok(Rest::Waiting)) || !turn.awaits_more(&mut linger) {
             break end;
         }
     };
@@ -104,6 +105,10 @@ pub(crate) fn run_slice(
             After::Done
         }
         Ok(Rest::Spent) => After::Again(ready),
+        Ok(Rest::Waiting) if bounded => {
+            system.schedule(ready.idle_bounded());
+            After::Done
+        }
         Ok(Rest::Waiting) => ready.idle().map_or(After::Done, After::Again),
         Ok(Rest::Parked) => {
             system.schedule(ready.park());
@@ -127,7 +132,7 @@ enum Rest {
 /// A slice in progress.
 pub(super) struct Turn<'a> {
     pub(super) pid: Pid,
-    hold: Hold<'a>,
+    pub(super) hold: Hold<'a>,
     pub(super) cell: &'a mut Cell,
     pub(super) system: &'a Arc<System>,
     spent: u32,
@@ -160,7 +165,12 @@ impl Turn<'_> {
             if self.is_spent() {
                 return Ok(Rest::Spent);
             }
-            let Some(node) = self.next()? else { return Ok(Rest::Waiting) };
+            let Some(node) = self.next()? else {
+                if self.cell.bounded && self.step_bounded()? {
+                    continue;
+                }
+                return Ok(Rest::Waiting);
+            };
             // System messages count too, or actors that tell each other something would never end.
             self.count_reduction();
             if node.content().is_user() && node.generation() == self.pid.generation() {
@@ -181,13 +191,13 @@ impl Turn<'_> {
 
     /// Opens what is no user message for this actor.
     #[inline(never)]
-    fn open(&mut self, node: Node<Envelope>) -> Step {
+    pub(super) fn open(&mut self, node: Node<Envelope>) -> Step {
         let (generation, envelope) = node.open(&mut self.runner.nodes);
+        if envelope.is_user() {
+            self.hold.count_taken();
+        }
         if generation == self.pid.generation() {
             return self.obey(envelope);
-        }
-        if matches!(envelope, Envelope::User(_)) {
-            self.hold.count_taken();
         }
         self.return_stale(generation, envelope);
         Ok(())
@@ -234,10 +244,11 @@ impl Turn<'_> {
     }
 
     /// Moves what has arrived into the backlog and runs what overtakes (S41).
-    fn receive(&mut self) -> Step {
+    pub(super) fn receive(&mut self) -> Step {
         let mut urgent = Chain::new();
-        let trapping = self.cell.trap_exit;
-        self.hold.take(&mut urgent, &mut self.cell.backlog, trapping);
+        let Cell { backlog, bonds, bounded, trap_exit, .. } = &mut *self.cell;
+        let ordered = if *bounded { &mut bonds.tables().behind } else { backlog };
+        self.hold.take(&mut urgent, ordered, *trap_exit);
         while let Some(node) = urgent.pop() {
             let (generation, envelope) = node.open(&mut self.runner.nodes);
             if generation != self.pid.generation() {
@@ -255,8 +266,9 @@ impl Turn<'_> {
     fn obey(&mut self, envelope: Envelope) -> Step {
         let obey = || match envelope {
             Envelope::User(payload) => self.call(|behaviour, cx| behaviour.handle(payload, cx)),
-            Envelope::Ordered(signal) | Envelope::Urgent(signal) => self.signal(*signal),
-            Envelope::Exit(exit) => self.signal(Signal::Exit(*exit)),
+            Envelope::Ordered(placed) => self.signal(placed.signal),
+            Envelope::Urgent(signal) => self.signal(*signal),
+            Envelope::Exit(placed) => self.signal(Signal::Exit(placed.signal)),
         };
         caught(obey)
     }
@@ -312,7 +324,7 @@ impl Turn<'_> {
         Ok(!self.cell.parked)
     }
 
-    fn count_reduction(&mut self) {
+    pub(super) fn count_reduction(&mut self) {
         self.spent = self.spent.saturating_add(1);
         self.runner.since = self.runner.since.saturating_add(1);
     }

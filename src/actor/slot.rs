@@ -4,6 +4,7 @@
 //! messages does not wait for the line that its senders fight over.
 #![allow(unsafe_code, reason = "the owner token guards an UnsafeCell; every block says why it is sound")]
 
+mod bound;
 mod ready_slot;
 
 use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
@@ -12,6 +13,8 @@ use std::mem::MaybeUninit;
 use std::task::Waker;
 
 pub(crate) use ready_slot::ReadySlot;
+
+use bound::Bound;
 
 use super::cell::Cell;
 use super::signal::{Envelope, Signal};
@@ -30,6 +33,8 @@ pub(super) mod flag {
     pub(crate) const SUPERVISED: u32 = 8;
     /// The actor owns remote monitors.
     pub(crate) const OWNER: u32 = 16;
+    /// Messages go to the queue of a bounded mailbox.
+    pub(crate) const BOUNDED: u32 = 32;
 }
 
 /// The place of one actor after another. Slots are never freed, so a stale PID or handle reads a
@@ -50,6 +55,8 @@ pub(crate) struct Slot {
     pub(super) version: AtomicU64,
     /// The number of the runtime that uses the slot; see [`waker`](super::waker).
     runtime: AtomicU32,
+    /// The queue of a bounded mailbox, once an actor with one has lived here.
+    bound: Bound,
     owner: OwnerLine,
 }
 
@@ -117,6 +124,7 @@ impl Slot {
             index: AtomicU32::new(0),
             version: AtomicU64::new(0),
             runtime: AtomicU32::new(0),
+            bound: Bound::new(),
             owner: OwnerLine {
                 urgent: AtomicBool::new(false),
                 woken: AtomicBool::new(false),
@@ -160,7 +168,8 @@ impl Slot {
     /// User messages in the mailbox. Those that the owner takes out at this moment may be missing,
     /// and of more than a million that it has not yet looked at only so many are counted.
     pub(super) fn queued(&self) -> usize {
-        (self.owner.waiting.load(Ordering::Relaxed) + self.inbox.len()) as usize
+        let unbounded = (self.owner.waiting.load(Ordering::Relaxed) + self.inbox.len()) as usize;
+        self.bounded().map_or(unbounded, |bounded| unbounded + bounded.len())
     }
 
     pub(super) fn has(&self, flag: u32) -> bool {
@@ -172,9 +181,12 @@ impl Slot {
     ///
     /// A slot that changes hands between the check and the push is caught by the generation in the
     /// node: the next owner discards it.
-    pub(super) fn push(&'static self, pid: Pid, envelope: Envelope) -> Result<Option<Ready>, Envelope> {
+    pub(super) fn push(&'static self, pid: Pid, mut envelope: Envelope) -> Result<Option<Ready>, Envelope> {
         if self.generation.load(Ordering::Acquire) != pid.generation() {
             return Err(envelope);
+        }
+        if let Some(bounded) = self.bounded() {
+            envelope.place(bounded.last());
         }
         let overtakes = matches!(envelope, Envelope::Urgent(_) | Envelope::Exit(_));
         let counted = envelope.is_user();

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::actor::{System, discard};
+use crate::actor::System;
+use crate::error::SendError;
 use crate::mailbox::Payload;
 use crate::pid::Pid;
 pub use queue::TimerId;
@@ -141,12 +142,11 @@ impl Shared {
     /// Sends a due message; whether the actor lives.
     fn fire(&self, due: &Due) -> bool {
         let Some(system) = self.system.upgrade() else { return false };
-        let sent = due.take_message().map(|message| system.send(due.pid(), message));
-        let alive = matches!(sent, Some(Ok(())));
-        if !alive {
-            system.count_dead_letters(1);
-            discard(sent);
-        }
+        let Some(message) = due.take_message() else { return false };
+        let Err(unsent) = system.send(due.pid(), message) else { return true };
+        // A full mailbox loses this message, and no later one of an interval.
+        let alive = matches!(unsent, SendError::Full { .. });
+        system.letters().add_unsent(unsent);
         alive
     }
 }
