@@ -10,6 +10,7 @@ use super::{Behaviour, ExitReason, SpawnOptions, System};
 use crate::error::SendError;
 use crate::mailbox::Payload;
 use crate::pid::Pid;
+use crate::sync::thread_local;
 
 thread_local! {
     static CURRENT: Cell<Option<Pid>> = const { Cell::new(None) };
@@ -17,7 +18,7 @@ thread_local! {
 
 /// The actor whose handler runs on this thread, if any.
 pub fn current() -> Option<Pid> {
-    CURRENT.get()
+    CURRENT.with(Cell::get)
 }
 
 /// Marks the actor that runs on this thread until dropped.
@@ -25,13 +26,13 @@ pub(super) struct Running(Option<Pid>);
 
 impl Running {
     pub(super) fn enter(pid: Pid) -> Self {
-        Self(CURRENT.replace(Some(pid)))
+        Self(CURRENT.with(|current| current.replace(Some(pid))))
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        CURRENT.set(self.0);
+        CURRENT.with(|current| current.set(self.0));
     }
 }
 

@@ -21,6 +21,8 @@
 mod ask;
 mod async_actor;
 mod behaviour;
+#[cfg(all(test, myrmidon_loom))]
+mod bounded_loom_tests;
 mod bounded_turn;
 mod cell;
 mod context;
