@@ -56,6 +56,35 @@ impl<M> SendError<M> {
     }
 }
 
+/// Why not all of many messages were sent. What was not comes back.
+#[derive(thiserror::Error)]
+#[error("{delivered} messages were sent, then one was not: {error}")]
+#[non_exhaustive]
+pub struct SendManyError<M> {
+    /// How many were sent.
+    pub delivered: usize,
+    /// Why the next one was not, with that message.
+    pub error: SendError<M>,
+    /// The messages behind it, which were not tried.
+    pub rest: Vec<M>,
+}
+
+impl<M> SendManyError<M> {
+    /// All messages that were not sent, in order.
+    pub fn into_messages(self) -> Vec<M> {
+        let mut messages = self.rest;
+        messages.insert(0, self.error.into_message());
+        messages
+    }
+}
+
+/// Leaves the messages out, so that they need not be `Debug`.
+impl<M> fmt::Debug for SendManyError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// Leaves the message out, so that it need not be `Debug`.
 impl<M> fmt::Debug for SendError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

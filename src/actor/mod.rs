@@ -11,7 +11,9 @@
 //! | `cell` | what only the running owner touches |
 //! | `signal` | system signals and which of them overtake (S41) |
 //! | `system` | spawn (the one way to start), and the calls about single actors |
-//! | `sending`, `send_async` | to one actor, to a bounded mailbox, waiting for room |
+//! | `sending`, `send_many` | to one actor, to a bounded mailbox, many messages at once |
+//! | `send_async` | waiting for room |
+//! | `debt` | what a sender to a very long queue owes |
 //! | `dead_letters` | messages that nobody will handle |
 //! | `slice`, `signals` | one turn of an actor: messages by budget, signals first |
 //! | `bounded_turn` | the same where the mailbox is bounded |
@@ -27,6 +29,7 @@ mod bounded_turn;
 mod cell;
 mod context;
 mod dead_letters;
+mod debt;
 mod exit;
 mod guard;
 #[cfg(all(test, myrmidon_loom))]
@@ -34,6 +37,7 @@ mod loom_tests;
 mod observed;
 mod reason;
 mod send_async;
+mod send_many;
 mod sending;
 mod signal;
 mod signals;

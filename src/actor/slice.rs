@@ -11,7 +11,7 @@ use super::context::Running;
 use super::exit::exit;
 use super::signal::{Envelope, Signal};
 use super::slot::{Hold, Ready};
-use super::{Behaviour, Context, ExitReason, Flow, System, discard, panic_text};
+use super::{Behaviour, Context, ExitReason, Flow, System, debt, discard, panic_text};
 use crate::mailbox::{Chain, Node, NodeRun};
 use crate::pid::Pid;
 
@@ -224,7 +224,12 @@ impl Turn<'_> {
     fn is_spent(&mut self) -> bool {
         let look =
             self.spent >= 2 && (self.spent.is_power_of_two() || self.spent.is_multiple_of(CLOCK_EVERY));
-        self.spent >= self.cell.budget || (look && self.runner.is_over(self.spent))
+        if !look {
+            return self.spent >= self.cell.budget;
+        }
+        let over = self.runner.is_over(self.spent);
+        self.spent = self.spent.saturating_add(debt::take(self.pid));
+        over || self.spent >= self.cell.budget
     }
 
     /// The next message in order; `None` when the mailbox is empty.

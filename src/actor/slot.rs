@@ -18,8 +18,8 @@ use bound::Bound;
 
 use super::cell::Cell;
 use super::signal::{Envelope, Signal};
-use super::waker;
-use crate::mailbox::{Chain, Inbox, Node, Payload, Push};
+use super::{debt, waker};
+use crate::mailbox::{Batch, Chain, Inbox, Node, Payload, Push};
 use crate::pid::{Pid, RESERVED_GENERATION};
 use crate::sync::{self, AtomicBool, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 
@@ -215,12 +215,40 @@ impl Slot {
         }
         let node = Node::made(pid.generation(), || Envelope::User(wrap(message)));
         match self.inbox.push(node, true) {
-            Push::Queued(_) => Ok(None),
+            Push::Queued(before) => {
+                if before >= debt::LONG {
+                    debt::owe(before);
+                }
+                Ok(None)
+            }
             Push::WasIdle => Ok(Some(Ready { slot: self })),
             Push::Closed(node) => match node.into_value() {
                 Envelope::User(payload) => Err(payload),
                 _ => unreachable!("a push hands back what it was given"),
             },
+        }
+    }
+
+    /// As [`push`](Self::push), for user messages of one generation, in one step.
+    pub(super) fn push_all(
+        &'static self,
+        pid: Pid,
+        batch: Batch<Envelope>,
+    ) -> Result<Option<Ready>, Batch<Envelope>> {
+        if self.generation.load(Ordering::Acquire) != pid.generation() {
+            return Err(batch);
+        }
+        let len = batch.len();
+        match self.inbox.push_all(batch) {
+            Push::Queued(before) => {
+                let length = before.saturating_add(len);
+                if length >= debt::LONG {
+                    debt::owe(length);
+                }
+                Ok(None)
+            }
+            Push::WasIdle => Ok(Some(Ready { slot: self })),
+            Push::Closed(batch) => Err(batch),
         }
     }
 

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::mem;
 use std::ptr::{self, NonNull};
 
-use super::node::{Node, RawNode};
+use super::node::{Node, NodePtr, RawNode};
 use super::node_pool;
 
 /// A first-in first-out list of nodes with one owner.
@@ -179,7 +179,7 @@ impl<T> Batch<T> {
     }
 
     /// The newest node, from which a list leads to the oldest; `None` if there are none.
-    pub(super) fn ends(&self) -> Option<(NonNull<RawNode<T>>, NonNull<RawNode<T>>)> {
+    pub(super) fn ends(&self) -> Option<(NodePtr<T>, NodePtr<T>)> {
         Some((NonNull::new(self.newest)?, NonNull::new(self.oldest)?))
     }
 }

@@ -16,10 +16,10 @@
 
 use std::marker::PhantomData;
 use std::mem;
-use std::ptr::{self, NonNull};
+use std::ptr;
 
 use super::chain::{Batch, Chain};
-use super::node::{Node, RawNode};
+use super::node::{Node, NodePtr, RawNode};
 use super::node_pool::NODE_SIZE;
 use crate::sync::{AtomicPtr, Ordering};
 
@@ -111,8 +111,8 @@ impl<T> Inbox<T> {
     #[inline(always)]
     unsafe fn push_list(
         &self,
-        newest: NonNull<RawNode<T>>,
-        oldest: NonNull<RawNode<T>>,
+        newest: NodePtr<T>,
+        oldest: NodePtr<T>,
         users: u32,
     ) -> Result<Word<T>, Closed> {
         let mut word = Word(self.word.load(Ordering::Relaxed));
@@ -207,7 +207,7 @@ impl<T> Word<T> {
     const EMPTY: Self = Self(ptr::without_provenance_mut(1 << NODE_BITS));
     const IDLE: Self = Self(ptr::without_provenance_mut(2 << NODE_BITS));
 
-    fn of(node: NonNull<RawNode<T>>, count: u32) -> Self {
+    fn of(node: NodePtr<T>, count: u32) -> Self {
         let pack = |addr: usize| (addr >> NODE_SIZE.ilog2()) | ((count as usize) << COUNT_SHIFT);
         Self(node.as_ptr().map_addr(pack))
     }

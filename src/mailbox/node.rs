@@ -10,8 +10,10 @@ use super::node_pool::{self, NODE_SIZE, NodeRun};
 ///
 /// Owned by whoever holds it: the sender, then the inbox, then a chain.
 pub(crate) struct Node<T> {
-    pub(super) raw: NonNull<RawNode<T>>,
+    pub(super) raw: NodePtr<T>,
 }
+
+pub(super) type NodePtr<T> = NonNull<RawNode<T>>;
 
 #[repr(align(64))]
 pub(super) struct RawNode<T> {

@@ -11,7 +11,7 @@ use crate::actor::{
     Observers, Signal, SpawnOptions, SyncAdapter, Watcher, bytes_fn, current,
 };
 use crate::buffer::BufferId;
-use crate::error::{SendError, SwapError};
+use crate::error::{SendError, SendManyError, SwapError};
 use crate::mailbox::Payload;
 use crate::pid::Pid;
 
@@ -85,6 +85,19 @@ impl Runtime {
     /// is full and rejects it.
     pub fn send(&self, pid: Pid, message: impl Into<Payload>) -> Result<(), SendError<Payload>> {
         self.inner.system.send(pid, message.into())
+    }
+
+    /// Sends all messages, in order and with none of another sender between them, for the price of one
+    /// wake-up. Returns how many. To a bounded mailbox they go one by one, each by its policy.
+    ///
+    /// # Errors
+    /// Hands back what was not sent.
+    pub fn send_many<P: Into<Payload>>(
+        &self,
+        pid: Pid,
+        messages: impl IntoIterator<Item = P>,
+    ) -> Result<usize, SendManyError<Payload>> {
+        self.inner.system.send_many(pid, messages.into_iter().map(Into::into))
     }
 
     /// As [`send`](Self::send), but waits for room where the policy of the mailbox is
