@@ -71,7 +71,7 @@ impl System {
                 refused = Some(message);
                 break;
             }
-            batch.add(Node::made(pid.generation(), || Envelope::User(message)));
+            batch.add(Node::new(pid.generation(), Envelope::User(message)));
             count += 1;
         }
         match slot.push_all(pid, batch) {

@@ -160,7 +160,11 @@ impl Turn<'_> {
             }
             if self.cell.parked && !self.poll()? {
                 // A future that wakes itself goes behind the others after each poll.
-                return Ok(if self.hold.is_woken() { Rest::Spent } else { Rest::Parked });
+                if self.hold.is_woken() {
+                    return Ok(Rest::Spent);
+                }
+                self.settle();
+                return Ok(Rest::Parked);
             }
             if self.is_spent() {
                 return Ok(Rest::Spent);
@@ -253,7 +257,15 @@ impl Turn<'_> {
         let mut urgent = Chain::new();
         let Cell { backlog, bonds, bounded, trap_exit, .. } = &mut *self.cell;
         let ordered = if *bounded { &mut bonds.tables().behind } else { backlog };
-        self.hold.take(&mut urgent, ordered, *trap_exit);
+        if ordered.is_settled() {
+            // What comes behind those will wait as long, and is settled too.
+            let mut late = Chain::new();
+            self.hold.take(&mut urgent, &mut late, *trap_exit);
+            late.settle(&mut self.runner.nodes);
+            ordered.append(late);
+        } else {
+            self.hold.take(&mut urgent, ordered, *trap_exit);
+        }
         while let Some(node) = urgent.pop() {
             let (generation, envelope) = node.open(&mut self.runner.nodes);
             if generation != self.pid.generation() {
@@ -327,6 +339,15 @@ impl Turn<'_> {
         }
         self.run_waiting_swaps()?;
         Ok(!self.cell.parked)
+    }
+
+    /// Lets what waits behind a message that is not finished pin no memory of others. The first message
+    /// stands for all: what comes behind a settled one is settled when it is received.
+    fn settle(&mut self) {
+        let backlog = &mut self.cell.backlog;
+        if !backlog.is_empty() && !backlog.is_settled() {
+            backlog.settle(&mut self.runner.nodes);
+        }
     }
 
     pub(super) fn count_reduction(&mut self) {

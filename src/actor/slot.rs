@@ -5,6 +5,7 @@
 #![allow(unsafe_code, reason = "the owner token guards an UnsafeCell; every block says why it is sound")]
 
 mod bound;
+mod push;
 mod ready_slot;
 
 use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
@@ -18,8 +19,8 @@ use bound::Bound;
 
 use super::cell::Cell;
 use super::signal::{Envelope, Signal};
-use super::{debt, waker};
-use crate::mailbox::{Batch, Chain, Inbox, Node, Payload, Push};
+use super::waker;
+use crate::mailbox::{Chain, Inbox};
 use crate::pid::{Pid, RESERVED_GENERATION};
 use crate::sync::{self, AtomicBool, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 
@@ -174,82 +175,6 @@ impl Slot {
 
     pub(super) fn has(&self, flag: u32) -> bool {
         self.flags.load(Ordering::Acquire) & flag != 0
-    }
-
-    /// Pushes for the actor `pid`. `Ok(Some)` hands over the right to run it, which must be
-    /// scheduled; an error hands the envelope back because `pid` has ended.
-    ///
-    /// A slot that changes hands between the check and the push is caught by the generation in the
-    /// node: the next owner discards it.
-    pub(super) fn push(&'static self, pid: Pid, mut envelope: Envelope) -> Result<Option<Ready>, Envelope> {
-        if self.generation.load(Ordering::Acquire) != pid.generation() {
-            return Err(envelope);
-        }
-        if let Some(bounded) = self.bounded() {
-            envelope.place(bounded.last());
-        }
-        let overtakes = matches!(envelope, Envelope::Urgent(_) | Envelope::Exit(_));
-        let counted = envelope.is_user();
-        let pushed = self.inbox.push(Node::new(pid.generation(), envelope), counted);
-        if overtakes {
-            // After the push, so that an owner who sees the flag also finds the signal.
-            self.owner.urgent.store(true, Ordering::Release);
-        }
-        match pushed {
-            Push::Queued(_) => Ok(None),
-            Push::WasIdle => Ok(Some(Ready { slot: self })),
-            Push::Closed(node) => Err(node.into_value()),
-        }
-    }
-
-    /// As [`push`](Self::push), for a user message that `wrap` makes of `message`.
-    #[inline(always)]
-    pub(super) fn push_user<M>(
-        &'static self,
-        pid: Pid,
-        message: M,
-        wrap: impl FnOnce(M) -> Payload,
-    ) -> Result<Option<Ready>, Payload> {
-        if self.generation.load(Ordering::Acquire) != pid.generation() {
-            return Err(wrap(message));
-        }
-        let node = Node::made(pid.generation(), || Envelope::User(wrap(message)));
-        match self.inbox.push(node, true) {
-            Push::Queued(before) => {
-                if before >= debt::LONG {
-                    debt::owe(before);
-                }
-                Ok(None)
-            }
-            Push::WasIdle => Ok(Some(Ready { slot: self })),
-            Push::Closed(node) => match node.into_value() {
-                Envelope::User(payload) => Err(payload),
-                _ => unreachable!("a push hands back what it was given"),
-            },
-        }
-    }
-
-    /// As [`push`](Self::push), for user messages of one generation, in one step.
-    pub(super) fn push_all(
-        &'static self,
-        pid: Pid,
-        batch: Batch<Envelope>,
-    ) -> Result<Option<Ready>, Batch<Envelope>> {
-        if self.generation.load(Ordering::Acquire) != pid.generation() {
-            return Err(batch);
-        }
-        let len = batch.len();
-        match self.inbox.push_all(batch) {
-            Push::Queued(before) => {
-                let length = before.saturating_add(len);
-                if length >= debt::LONG {
-                    debt::owe(length);
-                }
-                Ok(None)
-            }
-            Push::WasIdle => Ok(Some(Ready { slot: self })),
-            Push::Closed(batch) => Err(batch),
-        }
     }
 
     /// Says that the future that the actor waits for should be polled; whether the caller must

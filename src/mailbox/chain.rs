@@ -7,7 +7,7 @@ use std::mem;
 use std::ptr::{self, NonNull};
 
 use super::node::{Node, NodePtr, RawNode};
-use super::node_pool;
+use super::node_pool::{self, NodeRun};
 
 /// A first-in first-out list of nodes with one owner.
 pub(crate) struct Chain<T> {
@@ -42,6 +42,22 @@ impl<T> Chain<T> {
         self.head = unsafe { raw.as_ref() }.next;
         node_pool::prefetch(self.head.cast(), raw.as_ptr().cast());
         Some(Node { raw })
+    }
+
+    /// Moves every message into a node among others that wait long, so that none pins a chunk whose
+    /// other messages are read soon.
+    pub(crate) fn settle(&mut self, run: &mut NodeRun) {
+        let mut unsettled = mem::take(self);
+        while let Some(node) = unsettled.pop() {
+            let node = mem::ManuallyDrop::new(node.settle(run));
+            self.push_back(node.raw);
+        }
+    }
+
+    /// Whether the first message was [settled](Self::settle); not where there is none.
+    pub(crate) fn is_settled(&self) -> bool {
+        // SAFETY: a chain owns its nodes.
+        !self.is_empty() && unsafe { node_pool::is_settled(self.head.cast()) }
     }
 
     /// Puts `other` behind this chain.

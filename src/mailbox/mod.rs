@@ -15,6 +15,6 @@ pub(crate) use bounded::{Bounded, Next, Offer};
 pub(crate) use chain::{Batch, Chain};
 pub(crate) use inbox::{Inbox, Push};
 pub(crate) use node::Node;
-pub(crate) use node_pool::NodeRun;
+pub(crate) use node_pool::{NodeRun, Stay};
 pub use payload::{IntoBytes, Payload, Value};
 pub use policy::{Mailbox, Overflow};

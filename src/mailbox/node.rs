@@ -4,7 +4,7 @@
 use std::mem;
 use std::ptr::{self, NonNull};
 
-use super::node_pool::{self, NODE_SIZE, NodeRun};
+use super::node_pool::{self, NODE_SIZE, NodeRun, Stay};
 
 /// One message on its way: the generation it is meant for, and its content.
 ///
@@ -28,15 +28,15 @@ unsafe impl<T: Send> Send for Node<T> {}
 impl<T> Node<T> {
     #[inline(always)]
     pub(crate) fn new(generation: u32, value: T) -> Self {
-        Self::made(generation, move || value)
+        Self::made(generation, Stay::Short, move || value)
     }
 
     /// A node whose content is made by `value` after its place is known, so that the compiler can
     /// write it there at once. A panic in `value` leaks the place.
     #[inline(always)]
-    pub(crate) fn made(generation: u32, value: impl FnOnce() -> T) -> Self {
+    pub(crate) fn made(generation: u32, stay: Stay, value: impl FnOnce() -> T) -> Self {
         const { assert!(size_of::<RawNode<T>>() <= NODE_SIZE, "a message must fit into a node") };
-        let raw = node_pool::allocate().cast::<RawNode<T>>();
+        let raw = node_pool::allocate(stay).cast::<RawNode<T>>();
         // SAFETY: the pool gives 64 bytes aligned to 64, and the assertion checked the size.
         unsafe {
             (&raw mut (*raw.as_ptr()).value).write(mem::MaybeUninit::new(value()));
@@ -84,6 +84,12 @@ impl<T> Node<T> {
             run.give_back(raw.cast());
             part
         }
+    }
+
+    /// The same message in a node that lies among others that wait long.
+    pub(super) fn settle(self, run: &mut NodeRun) -> Self {
+        let (generation, value) = self.open(run);
+        Self::made(generation, Stay::Settled, move || value)
     }
 
     /// The content of a node that could not be delivered.
