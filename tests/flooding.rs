@@ -9,8 +9,8 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{DEADLINE, echo, held, held_with, next, runtime};
-use myrmidon::actor::{Actor, Context, Flow, SpawnOptions, bytes_fn};
+use common::{DEADLINE, echo, eventually, held, held_with, next, runtime};
+use myrmidon::actor::{Actor, AsyncActor, Context, Flow, SpawnOptions, bytes_fn};
 use myrmidon::config::RuntimeConfig;
 use myrmidon::error::SendError;
 use myrmidon::mailbox::{Mailbox, Payload};
@@ -121,6 +121,41 @@ fn a_batch_fills_a_bounded_mailbox_and_the_rest_comes_back() {
     go.send(()).unwrap();
     for text in ["first", "0", "1", "2"] {
         assert_eq!(next(&told), text);
+    }
+}
+
+/// Waits once for the gate in its first message.
+struct Gated(Option<tokio::sync::oneshot::Receiver<()>>, std::sync::mpsc::SyncSender<u64>);
+
+impl AsyncActor for Gated {
+    type Msg = u64;
+
+    async fn handle(&mut self, number: u64, _: Pid) -> Flow {
+        if let Some(gate) = self.0.take() {
+            gate.await.unwrap();
+        }
+        tokio::task::yield_now().await;
+        self.1.send(number).unwrap();
+        Flow::Continue
+    }
+}
+
+#[test]
+fn g2_messages_that_wait_behind_a_handler_keep_their_order() {
+    let rt = runtime();
+    let (tell, told) = sync_channel(2_000);
+    let (go, gate) = tokio::sync::oneshot::channel();
+    let actor = rt.spawn_async(Gated(Some(gate), tell), SpawnOptions::default());
+    // One by one, so that they are taken while the handler waits, and at once.
+    for number in 0..500 {
+        actor.send(number).unwrap();
+    }
+    actor.send_many(500..1_000).unwrap();
+    eventually("the first is being handled", || rt.mailbox_size(actor.pid()) == Some(999));
+    go.send(()).unwrap();
+    actor.send_many(1_000..1_500).unwrap();
+    for number in 0..1_500 {
+        assert_eq!(next(&told), number);
     }
 }
 
