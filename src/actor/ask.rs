@@ -7,13 +7,14 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::marker::PhantomData;
-use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::task::Poll;
+use std::thread;
 use std::time::Duration;
 
 use super::one_shot::{Receiver, Sender, one_shot};
+use super::wait::wait;
 use super::{ActorRef, ExitReason, current, waker};
+use crate::error::SendError;
 use crate::mailbox::Value;
 use crate::pid::Pid;
 use crate::wheel::{Alarm, Rang};
@@ -25,6 +26,9 @@ pub enum AskError {
     /// The actor had ended before it was asked.
     #[error("actor {0} has ended; resolve its name again, or ask its supervisor's new child")]
     NoProcess(Pid),
+    /// The actor's bounded mailbox has no room for the question.
+    #[error("the mailbox of actor {0} is full: ask again later, or give it more room when it is spawned")]
+    Full(Pid),
     /// The actor ended before it answered.
     #[error("actor {pid} ended before it answered: {reason}")]
     Ended {
@@ -152,40 +156,13 @@ impl<M: Send + 'static> ActorRef<M> {
         within: Duration,
     ) -> Result<R, AskError> {
         let mut answer = self.begin_ask(message)?;
-        let wheels = self.system().wheels();
-        let deadline = wheels.after(within);
-        if let Some(outcome) = self.drive(&mut answer, within) {
-            return self.end_ask(outcome);
+        match wait(self.system(), poll_fn(|cx| answer.poll(cx)), within) {
+            Some(outcome) => self.end_ask(outcome),
+            // An answer that came at the last moment is one.
+            None => answer
+                .close()
+                .map_or(Err(AskError::Timeout(self.pid())), |outcome| self.end_ask(Some(outcome))),
         }
-        let waker = UNPARK.with(Waker::clone);
-        loop {
-            if let Poll::Ready(outcome) = answer.poll(&TaskContext::from_waker(&waker)) {
-                return self.end_ask(outcome);
-            }
-            let left = deadline.saturating_sub(wheels.elapsed());
-            if left == 0 {
-                return answer
-                    .close()
-                    .map_or(Err(AskError::Timeout(self.pid())), |outcome| self.end_ask(Some(outcome)));
-            }
-            thread::park_timeout(Duration::from_nanos(left));
-        }
-    }
-
-    /// In a simulation the actors run on this thread, so they are run until there is an outcome or the
-    /// time is up.
-    fn drive(&self, answer: &mut Receiver, within: Duration) -> Option<Option<Value>> {
-        let deadline = self.system().clock().now().checked_add(within);
-        let (mut cx, mut outcome) = (TaskContext::from_waker(Waker::noop()), None);
-        self.system().drive(deadline, &mut || {
-            if outcome.is_none()
-                && let Poll::Ready(ready) = answer.poll(&mut cx)
-            {
-                outcome = Some(ready);
-            }
-            outcome.is_some()
-        });
-        outcome
     }
 
     fn begin_ask<R: Send + 'static>(
@@ -198,7 +175,10 @@ impl<M: Send + 'static> ActorRef<M> {
         }
         let (back, answer) = one_shot();
         let reply = Reply { back: Some(back), asked, runtime: self.system().runtime(), answer: PhantomData };
-        self.send(message(reply)).map_err(|_| AskError::NoProcess(asked))?;
+        self.send(message(reply)).map_err(|error| match error {
+            SendError::Full { pid, .. } => AskError::Full(pid),
+            _ => AskError::NoProcess(asked),
+        })?;
         Ok(answer)
     }
 
@@ -216,8 +196,6 @@ impl<M: Send + 'static> ActorRef<M> {
 thread_local! {
     /// The actor whose messages and state are dropped on this thread, and why it ends.
     static ENDING: RefCell<Option<(Pid, ExitReason)>> = const { RefCell::new(None) };
-    /// Wakes this thread. Made once.
-    static UNPARK: Waker = Waker::from(Arc::new(Unpark(thread::current())));
 }
 
 /// Says why an actor ends to each [`Reply`] of its own that is dropped on this thread while this lives.
@@ -232,18 +210,5 @@ impl Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         ENDING.set(self.0.take());
-    }
-}
-
-/// Wakes a thread.
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.0.unpark();
     }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Cell {
     pub(super) parked: bool,
     /// Whether exits of linked actors arrive as messages.
     pub(super) trap_exit: bool,
+    /// Whether its messages lie in the queue of a bounded mailbox.
+    pub(super) bounded: bool,
 }
 
 /// Links, monitors, and other things that most actors never have; allocated when first used.
@@ -47,6 +49,8 @@ pub(super) struct BondTables {
     pub(super) waiting_swaps: Vec<Swap>,
     /// Earlier versions, oldest first.
     pub(super) history: Vec<(u64, Box<dyn Behaviour>)>,
+    /// Where the mailbox is bounded: taken from the inbox, to be obeyed behind messages of its queue.
+    pub(super) behind: Chain<Envelope>,
     /// The version that runs, if it is not the first.
     pub(super) version: Option<NonZeroU64>,
 }
@@ -62,6 +66,7 @@ impl Cell {
             started: false,
             parked: false,
             trap_exit: false,
+            bounded: false,
         }
     }
 

@@ -11,6 +11,7 @@ use super::{Behaviour, ExitReason, SpawnOptions, System};
 use crate::error::SendError;
 use crate::mailbox::Payload;
 use crate::pid::Pid;
+use crate::sync::thread_local;
 use crate::wheel::TimerId;
 
 thread_local! {
@@ -19,7 +20,7 @@ thread_local! {
 
 /// The actor whose handler runs on this thread, if any.
 pub fn current() -> Option<Pid> {
-    CURRENT.get()
+    CURRENT.with(Cell::get)
 }
 
 /// Marks the actor that runs on this thread until dropped.
@@ -27,7 +28,7 @@ pub(crate) struct Running(Option<Pid>);
 
 impl Running {
     pub(super) fn enter(pid: Pid) -> Self {
-        Self(CURRENT.replace(Some(pid)))
+        Self(CURRENT.with(|current| current.replace(Some(pid))))
     }
 
     /// Marks that no actor runs, where what comes next is not part of a handler below on the stack.
@@ -38,7 +39,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        CURRENT.set(self.0);
+        CURRENT.with(|current| current.set(self.0));
     }
 }
 

@@ -46,9 +46,13 @@ pub(super) fn exit(mut ready: Ready, system: &Arc<System>, reason: ExitReason) {
 
     let (closed, mut cell) = ready.close();
     let flags = closed.flags();
-    let rest = std::mem::replace(&mut cell.backlog, Chain::new());
+    let mut rest = std::mem::take(&mut cell.backlog);
     let mut bonds = cell.bonds.take();
+    rest.append(std::mem::take(&mut bonds.behind));
     collect_late(system, pid, rest, &mut bonds, &reason);
+    for message in closed.unbind() {
+        system.undeliverable(pid, Envelope::User(message), &reason);
+    }
     let watched = bonds.watchers.iter().any(|(_, watcher)| matches!(watcher, Watcher::Actor(_)));
     let notice = ExitNotice {
         pid,

@@ -47,14 +47,14 @@ impl SystemHooks for NoHooks {
 
 /// A system that is never dropped: its slots would serve the next run of the model, where loom does
 /// not know their atomics.
-fn system() -> &'static Arc<System> {
+pub(super) fn system() -> &'static Arc<System> {
     let system = Arc::new(System::new(10).unwrap());
     system.connect(Box::new(AtOnce(Arc::downgrade(&system))), Box::new(NoHooks));
     Box::leak(Box::new(system))
 }
 
 /// What an actor was sent.
-type Record = Arc<Mutex<Vec<Payload>>>;
+pub(super) type Record = Arc<Mutex<Vec<Payload>>>;
 
 struct Recorder(Record);
 
@@ -67,11 +67,15 @@ impl Behaviour for Recorder {
 }
 
 fn spawn_recorder(system: &Arc<System>) -> (Pid, Record) {
-    let record = Record::default();
-    (system.spawn(Box::new(Recorder(record.clone())), SpawnOptions::default()), record)
+    spawn_recorder_with(system, SpawnOptions::default())
 }
 
-fn texts(record: &Record) -> Vec<String> {
+pub(super) fn spawn_recorder_with(system: &Arc<System>, options: SpawnOptions) -> (Pid, Record) {
+    let record = Record::default();
+    (system.spawn(Box::new(Recorder(record.clone())), options), record)
+}
+
+pub(super) fn texts(record: &Record) -> Vec<String> {
     let record = record.lock().unwrap();
     record.iter().map(|payload| format!("{payload:?}")).collect()
 }
@@ -90,7 +94,7 @@ fn a_message_for_the_dead_never_reaches_the_next_actor_of_the_slot() {
         let returned = sender.join().unwrap();
 
         assert_eq!(texts(&new), [r#"Bytes(b"new")"#]);
-        let (handled, dead) = (texts(&old).len(), system.dead_letters());
+        let (handled, dead) = (texts(&old).len(), system.letters().total());
         assert_eq!(handled as u64 + dead + u64::from(returned), 1);
         if first.index() == second.index() {
             let which = if handled == 1 {

@@ -11,7 +11,7 @@ use super::context::Running;
 use super::exit::exit;
 use super::signal::{Envelope, Signal};
 use super::slot::{Hold, Ready};
-use super::{Behaviour, Context, ExitReason, Flow, System, discard, panic_text};
+use super::{Behaviour, Context, ExitReason, Flow, System, debt, discard, panic_text};
 use crate::mailbox::{Chain, Node, NodeRun};
 use crate::pid::Pid;
 
@@ -108,9 +108,10 @@ pub(crate) fn run_slice(
     // Where the runner allows less than the budget, the rest counts as spent.
     let begun = cell.budget.saturating_sub(runner.cap);
     let mut turn = Turn { pid, hold, cell, system, spent: begun, runner };
+    let bounded = turn.cell.bounded;
     let end = loop {
         let end = turn.play();
-        if !matches!(end, Ok(Rest::Waiting)) || !turn.awaits_more(&mut linger) {
+        if bounded || !matches!(end, Ok(Rest::Waiting)) || !turn.awaits_more(&mut linger) {
             break end;
         }
     };
@@ -121,6 +122,10 @@ pub(crate) fn run_slice(
             After::Done
         }
         Ok(Rest::Spent) => After::Again(ready),
+        Ok(Rest::Waiting) if bounded => {
+            system.schedule(ready.idle_bounded());
+            After::Done
+        }
         Ok(Rest::Waiting) => ready.idle().map_or(After::Done, After::Again),
         Ok(Rest::Parked) => {
             system.schedule(ready.park());
@@ -144,7 +149,7 @@ enum Rest {
 /// A slice in progress.
 pub(super) struct Turn<'a> {
     pub(super) pid: Pid,
-    hold: Hold<'a>,
+    pub(super) hold: Hold<'a>,
     pub(super) cell: &'a mut Cell,
     pub(super) system: &'a Arc<System>,
     spent: u32,
@@ -172,12 +177,21 @@ impl Turn<'_> {
             }
             if self.cell.parked && !self.poll()? {
                 // A future that wakes itself goes behind the others after each poll.
-                return Ok(if self.hold.is_woken() { Rest::Spent } else { Rest::Parked });
+                if self.hold.is_woken() {
+                    return Ok(Rest::Spent);
+                }
+                self.settle();
+                return Ok(Rest::Parked);
             }
             if self.is_spent() {
                 return Ok(Rest::Spent);
             }
-            let Some(node) = self.next()? else { return Ok(Rest::Waiting) };
+            let Some(node) = self.next()? else {
+                if self.cell.bounded && self.step_bounded()? {
+                    continue;
+                }
+                return Ok(Rest::Waiting);
+            };
             // System messages count too, or actors that tell each other something would never end.
             self.count_reduction();
             if node.content().is_user() && node.generation() == self.pid.generation() {
@@ -198,13 +212,13 @@ impl Turn<'_> {
 
     /// Opens what is no user message for this actor.
     #[inline(never)]
-    fn open(&mut self, node: Node<Envelope>) -> Step {
+    pub(super) fn open(&mut self, node: Node<Envelope>) -> Step {
         let (generation, envelope) = node.open(&mut self.runner.nodes);
+        if envelope.is_user() {
+            self.hold.count_taken();
+        }
         if generation == self.pid.generation() {
             return self.obey(envelope);
-        }
-        if matches!(envelope, Envelope::User(_)) {
-            self.hold.count_taken();
         }
         self.return_stale(generation, envelope);
         Ok(())
@@ -231,7 +245,12 @@ impl Turn<'_> {
     fn is_spent(&mut self) -> bool {
         let look =
             self.spent >= 2 && (self.spent.is_power_of_two() || self.spent.is_multiple_of(CLOCK_EVERY));
-        self.spent >= self.cell.budget || (look && self.runner.is_over(self.spent))
+        if !look {
+            return self.spent >= self.cell.budget;
+        }
+        let over = self.runner.is_over(self.spent);
+        self.spent = self.spent.saturating_add(debt::take(self.pid));
+        over || self.spent >= self.cell.budget
     }
 
     /// The next message in order; `None` when the mailbox is empty.
@@ -251,10 +270,19 @@ impl Turn<'_> {
     }
 
     /// Moves what has arrived into the backlog and runs what overtakes (S41).
-    fn receive(&mut self) -> Step {
+    pub(super) fn receive(&mut self) -> Step {
         let mut urgent = Chain::new();
-        let trapping = self.cell.trap_exit;
-        self.hold.take(&mut urgent, &mut self.cell.backlog, trapping);
+        let Cell { backlog, bonds, bounded, trap_exit, .. } = &mut *self.cell;
+        let ordered = if *bounded { &mut bonds.tables().behind } else { backlog };
+        if ordered.is_settled() {
+            // What comes behind those will wait as long, and is settled too.
+            let mut late = Chain::new();
+            self.hold.take(&mut urgent, &mut late, *trap_exit);
+            late.settle(&mut self.runner.nodes);
+            ordered.append(late);
+        } else {
+            self.hold.take(&mut urgent, ordered, *trap_exit);
+        }
         while let Some(node) = urgent.pop() {
             let (generation, envelope) = node.open(&mut self.runner.nodes);
             if generation != self.pid.generation() {
@@ -272,8 +300,9 @@ impl Turn<'_> {
     fn obey(&mut self, envelope: Envelope) -> Step {
         let obey = || match envelope {
             Envelope::User(payload) => self.call(|behaviour, cx| behaviour.handle(payload, cx)),
-            Envelope::Ordered(signal) | Envelope::Urgent(signal) => self.signal(*signal),
-            Envelope::Exit(exit) => self.signal(Signal::Exit(*exit)),
+            Envelope::Ordered(placed) => self.signal(placed.signal),
+            Envelope::Urgent(signal) => self.signal(*signal),
+            Envelope::Exit(placed) => self.signal(Signal::Exit(placed.signal)),
         };
         caught(obey)
     }
@@ -329,7 +358,16 @@ impl Turn<'_> {
         Ok(!self.cell.parked)
     }
 
-    fn count_reduction(&mut self) {
+    /// Lets what waits behind a message that is not finished pin no memory of others. The first message
+    /// stands for all: what comes behind a settled one is settled when it is received.
+    fn settle(&mut self) {
+        let backlog = &mut self.cell.backlog;
+        if !backlog.is_empty() && !backlog.is_settled() {
+            backlog.settle(&mut self.runner.nodes);
+        }
+    }
+
+    pub(super) fn count_reduction(&mut self) {
         self.spent = self.spent.saturating_add(1);
         self.runner.since = self.runner.since.saturating_add(1);
     }

@@ -6,6 +6,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::cell::Cell;
+use super::dead_letters::{DeadLetterReason, DeadLetters};
 use super::exit::ExitHook;
 use super::signal::{Envelope, ExitSignal, MonitorRef, Signal, Swap, Watcher};
 use super::signals::tell_watcher;
@@ -13,8 +14,8 @@ use super::slot::{Closed, Ready, Slot, flag};
 use super::table::Table;
 use super::{Behaviour, ExitReason, Priority, discard, waker};
 use crate::clock::Clock;
-use crate::error::{SendError, SwapError};
-use crate::mailbox::Payload;
+use crate::error::SwapError;
+use crate::mailbox::{Bounded, Mailbox, Payload};
 use crate::pid::Pid;
 use crate::wheel::Wheels;
 
@@ -53,6 +54,8 @@ pub struct SpawnOptions {
     pub lane: u32,
     /// Whether its turns come before those of others, or after.
     pub priority: Priority,
+    /// How many messages may wait for it, and what happens to one more.
+    pub mailbox: Mailbox,
     /// Exits of linked actors arrive as messages.
     pub trap_exit: bool,
     /// Linked to this actor before the first instruction runs (S35).
@@ -80,7 +83,7 @@ pub(crate) struct System {
     scheduler: OnceLock<Box<dyn Schedule>>,
     hooks: OnceLock<Box<dyn SystemHooks>>,
     default_budget: u32,
-    dead_letters: AtomicU64,
+    letters: Arc<DeadLetters>,
     late_replies: AtomicU64,
     wheels: OnceLock<Arc<Wheels>>,
 }
@@ -104,7 +107,7 @@ impl System {
             scheduler: OnceLock::new(),
             hooks: OnceLock::new(),
             default_budget,
-            dead_letters: AtomicU64::new(0),
+            letters: Arc::default(),
             late_replies: AtomicU64::new(0),
             wheels: OnceLock::new(),
         }
@@ -138,9 +141,9 @@ impl System {
 
     /// The one way to start an actor.
     pub(crate) fn spawn(self: &Arc<Self>, behaviour: Box<dyn Behaviour>, options: SpawnOptions) -> Pid {
-        let SpawnOptions { budget, lane, priority, trap_exit, linked, monitored } = options;
+        let SpawnOptions { budget, lane, priority, mailbox, trap_exit, linked, monitored } = options;
         let starts = behaviour.starts();
-        let flags = priority.flags() | if behaviour.accepts_bytes() { flag::BYTES } else { 0 };
+        let mut flags = priority.flags() | if behaviour.accepts_bytes() { flag::BYTES } else { 0 };
         let mut cell = Cell::new(behaviour, budget.unwrap_or(self.default_budget));
         cell.started = !starts;
         cell.trap_exit = trap_exit;
@@ -153,6 +156,11 @@ impl System {
         // After the calls into the behaviour: one that panics there must not cost a slot.
         let slot = self.table.take_free().expect("four thousand million slots do not fit into memory");
         let pid = slot.pid();
+        if let Mailbox::Bounded { capacity, overflow } = mailbox {
+            flags |= flag::BOUNDED;
+            cell.bounded = true;
+            slot.bind(capacity, overflow);
+        }
         let ready = slot.occupy(cell, flags, lane);
         if let Some((watcher, monitor)) = monitored {
             self.signal(watcher, Signal::Monitoring(monitor, pid));
@@ -163,37 +171,6 @@ impl System {
         let ready = if starts { Some(ready) } else { ready.idle() };
         self.schedule(ready);
         pid
-    }
-
-    /// Delivers a user message.
-    pub(crate) fn send(&self, pid: Pid, message: Payload) -> Result<(), SendError<Payload>> {
-        let Some(slot) = self.table.slot(pid) else {
-            return Err(SendError::NoProcess { pid, message });
-        };
-        if matches!(message, Payload::Bytes(_)) && !slot.has(flag::BYTES) && slot.is_alive(pid) {
-            return Err(SendError::NotBytes { pid, message });
-        }
-        self.send_to(slot, pid, message, |payload| payload)
-    }
-
-    /// Delivers `message` to the actor `pid` in its slot, which takes what `wrap` makes of it. Inlined
-    /// into the typed sender, so that a message is written where it is to lie and not copied there.
-    #[inline(always)]
-    pub(super) fn send_to<M>(
-        &self,
-        slot: &'static Slot,
-        pid: Pid,
-        message: M,
-        wrap: impl FnOnce(M) -> Payload,
-    ) -> Result<(), SendError<Payload>> {
-        match slot.push_user(pid, message, wrap) {
-            Ok(None) => Ok(()),
-            Ok(ready) => {
-                self.schedule(ready);
-                Ok(())
-            }
-            Err(message) => Err(SendError::NoProcess { pid, message }),
-        }
     }
 
     /// The number of this runtime in this process.
@@ -265,6 +242,11 @@ impl System {
         self.living_slot(pid).map(Slot::queued)
     }
 
+    /// How many messages the mailbox holds; `None` where there is no bound, and for the dead.
+    pub(crate) fn mailbox_capacity(&self, pid: Pid) -> Option<usize> {
+        self.living_slot(pid)?.bounded_for(pid).map(Bounded::capacity)
+    }
+
     /// The version that runs once all swaps asked for so far are done; `None` for the dead.
     pub(crate) fn version(&self, pid: Pid) -> Option<u64> {
         self.living_slot(pid).map(|slot| slot.version.load(Ordering::Acquire))
@@ -316,13 +298,14 @@ impl System {
         self.living_slot(pid).is_some_and(|slot| slot.has(flag::SUPERVISED))
     }
 
-    /// Messages that could not be delivered because their actor had ended.
-    pub(crate) fn dead_letters(&self) -> u64 {
-        self.dead_letters.load(Ordering::Relaxed)
+    /// The messages that nobody will handle.
+    pub(crate) fn letters(&self) -> &Arc<DeadLetters> {
+        &self.letters
     }
 
-    pub(crate) fn count_dead_letters(&self, count: u64) {
-        self.dead_letters.fetch_add(count, Ordering::Relaxed);
+    /// Accounts for a message that nobody will handle.
+    pub(crate) fn dead_letter(&self, target: Pid, reason: DeadLetterReason, message: Option<Payload>) {
+        self.letters.add(target, reason, message);
     }
 
     /// Answers that came when nobody waited any more.
@@ -344,8 +327,9 @@ impl System {
     pub(super) fn undeliverable(&self, target: Pid, envelope: Envelope, reason: &ExitReason) {
         match envelope {
             Envelope::User(message) => {
-                self.count_dead_letters(1);
-                discard(message);
+                let stale = *reason == ExitReason::NoProcess;
+                let why = if stale { DeadLetterReason::NoProcess } else { DeadLetterReason::Ended };
+                self.dead_letter(target, why, Some(message));
             }
             Envelope::Urgent(signal) => match *signal {
                 Signal::Watch(monitor, watcher) => tell_watcher(self, monitor, watcher, target, reason),
@@ -355,7 +339,7 @@ impl System {
                 }
                 other => discard(other),
             },
-            Envelope::Ordered(signal) => discard(signal),
+            Envelope::Ordered(placed) => discard(placed),
             Envelope::Exit(_) => {}
         }
     }

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::dead_letters::DeadLetterReason;
 use super::slot::{Slot, flag};
 use super::{System, discard};
+use crate::error::SendError;
 use crate::mailbox::Payload;
 use crate::pid::Pid;
 use crate::sync::Ordering;
@@ -37,35 +39,39 @@ impl System {
 
     fn set_timer(&self, delay: Duration, pid: Pid, shot: Shot) -> TimerId {
         let Some(slot) = self.slot(pid).filter(|slot| slot.is_alive(pid)) else {
-            return self.refuse(shot);
+            return self.refuse(pid, shot);
         };
         mark(slot);
         let wheels = self.wheels();
         match wheels.send_at(wheels.after(delay), pid, shot) {
             // Its end, if it came meanwhile, may have looked for timers before this one was there.
-            Ok(timer) if !slot.is_alive(pid) => wheels.cancel(timer).map_or(timer, |shot| self.refuse(shot)),
+            Ok(timer) if !slot.is_alive(pid) => {
+                wheels.cancel(timer).map_or(timer, |shot| self.refuse(pid, shot))
+            }
             Ok(timer) => timer,
-            Err(shot) => self.refuse(shot),
+            Err(shot) => self.refuse(pid, shot),
         }
     }
 
     #[cold]
-    fn refuse(&self, shot: Shot) -> TimerId {
-        self.count_dead_letters(1);
-        discard(shot);
+    fn refuse(&self, pid: Pid, shot: Shot) -> TimerId {
+        let message = match shot {
+            Shot::Once(message) => Some(message),
+            Shot::Every(interval) => Some(Payload::Bytes(interval.message)),
+            Shot::Wake(_) => None,
+        };
+        self.dead_letter(pid, DeadLetterReason::NoProcess, message);
         TimerId::NONE
     }
 }
 
 impl Post for System {
     fn post(&self, pid: Pid, message: Payload) -> bool {
-        let sent = self.send(pid, message);
-        let delivered = sent.is_ok();
-        if !delivered {
-            self.count_dead_letters(1);
-            discard(sent);
-        }
-        delivered
+        let Err(unsent) = self.send(pid, message) else { return true };
+        // A full mailbox loses this message, and no later one of an interval.
+        let lives = matches!(unsent, SendError::Full { .. });
+        self.letters().add_unsent(unsent);
+        lives
     }
 }
 

@@ -11,7 +11,7 @@ use crate::actor::{
     Observers, Signal, SpawnOptions, SyncAdapter, Watcher, bytes_fn, current,
 };
 use crate::buffer::BufferId;
-use crate::error::{SendError, SwapError};
+use crate::error::{SendError, SendManyError, SwapError};
 use crate::mailbox::Payload;
 use crate::pid::Pid;
 use crate::scheduler::{SpawnBlockingError, Task};
@@ -97,12 +97,49 @@ impl Runtime {
 
 /// Sending.
 impl Runtime {
-    /// Sends a message to a local actor.
+    /// Sends a message to a local actor. Never waits.
     ///
     /// # Errors
-    /// Hands the message back if the actor has ended or does not take bytes.
+    /// Hands the message back if the actor has ended or does not take bytes, or if its bounded mailbox
+    /// is full and rejects it.
     pub fn send(&self, pid: Pid, message: impl Into<Payload>) -> Result<(), SendError<Payload>> {
         self.inner.system.send(pid, message.into())
+    }
+
+    /// Sends all messages, in order and with none of another sender between them, for the price of one
+    /// wake-up. Returns how many. To a bounded mailbox they go one by one, each by its policy.
+    ///
+    /// # Errors
+    /// Hands back what was not sent.
+    pub fn send_many<P: Into<Payload>>(
+        &self,
+        pid: Pid,
+        messages: impl IntoIterator<Item = P>,
+    ) -> Result<usize, SendManyError<Payload>> {
+        self.inner.system.send_many(pid, messages.into_iter().map(Into::into))
+    }
+
+    /// As [`send`](Self::send), but waits for room where the policy of the mailbox is
+    /// [`Overflow::Block`](crate::mailbox::Overflow::Block); see [`ActorRef::send_async`].
+    ///
+    /// # Errors
+    /// As `send`, and if the actor ends meanwhile.
+    pub async fn send_async(&self, pid: Pid, message: impl Into<Payload>) -> Result<(), SendError<Payload>> {
+        self.inner.system.send_async(pid, message.into()).await
+    }
+
+    /// As [`send_async`](Self::send_async), but blocks the thread for at most `limit`; see
+    /// [`ActorRef::send_blocking`].
+    ///
+    /// # Errors
+    /// As `send_async`, and [`SendError::Full`] when the time is up.
+    pub fn send_blocking(
+        &self,
+        pid: Pid,
+        message: impl Into<Payload>,
+        limit: Duration,
+    ) -> Result<(), SendError<Payload>> {
+        self.inner.system.send_blocking(pid, message.into(), limit)
     }
 
     /// Makes a zeroed buffer of `size` bytes and returns its id.
@@ -201,6 +238,11 @@ impl Runtime {
     /// User messages that wait in its mailbox; `None` for the dead.
     pub fn mailbox_size(&self, pid: Pid) -> Option<usize> {
         self.inner.system.mailbox_size(pid)
+    }
+
+    /// How many user messages its mailbox holds; `None` where there is no bound, and for the dead.
+    pub fn mailbox_capacity(&self, pid: Pid) -> Option<usize> {
+        self.inner.system.mailbox_capacity(pid)
     }
 }
 

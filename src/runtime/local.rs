@@ -22,12 +22,10 @@ pub(super) struct Local {
 
 impl LocalNode for Local {
     fn deliver(&self, batch: &mut Vec<(Pid, Bytes)>) {
-        let dead = batch
-            .drain(..)
-            .filter_map(|(pid, message)| self.system.send(pid, Payload::Bytes(message)).err())
-            .count();
-        if dead > 0 {
-            self.system.count_dead_letters(dead as u64);
+        for (pid, message) in batch.drain(..) {
+            if let Err(unsent) = self.system.send(pid, Payload::Bytes(message)) {
+                self.system.letters().add_unsent(unsent);
+            }
         }
     }
 

@@ -30,7 +30,7 @@ pub use builder::{RuntimeBuilder, StartError};
 pub use event::{Event, EventSink};
 pub use supervisor::{SuperviseError, Supervisor};
 
-use crate::actor::{Observers, System};
+use crate::actor::{DeadLetter, DeadLetterReason, DeadLetterWatch, Observers, System};
 use crate::buffer::BufferTable;
 use crate::clock::Clock;
 use crate::config::RuntimeConfig;
@@ -144,9 +144,22 @@ impl Runtime {
         self.inner.system.living().collect()
     }
 
-    /// Messages that could not be delivered because their actor had ended.
+    /// Messages that nobody handled and whose senders could not be told; see [`DeadLetterReason`].
     pub fn dead_letters(&self) -> u64 {
-        self.inner.system.dead_letters()
+        self.inner.system.letters().total()
+    }
+
+    /// Those of the [dead letters](Self::dead_letters) that have this reason.
+    pub fn dead_letters_by(&self, reason: DeadLetterReason) -> u64 {
+        self.inner.system.letters().count(reason)
+    }
+
+    /// Shows every later dead letter to `sink`, until what this returns is dropped. There may be several
+    /// sinks. One is called where the letter is lost, on a thread of the runtime or of a sender, under no
+    /// lock: it must not wait. A panic in it is logged and goes no further; what it loses itself is
+    /// counted and not shown. A call that runs when the watch is dropped is not waited for.
+    pub fn on_dead_letter(&self, sink: impl Fn(&DeadLetter) + Send + Sync + 'static) -> DeadLetterWatch {
+        self.inner.system.letters().watch(Arc::new(sink))
     }
 
     /// Answers to asks that came when nobody waited for them any more.

@@ -1,0 +1,42 @@
+//! What a sender to a very long queue owes: reductions of its own slice, as on the BEAM, so that who
+//! floods another yields earlier and that one gets its turn.
+
+use std::cell::Cell;
+
+use super::current;
+use crate::pid::Pid;
+use crate::sync::thread_local;
+
+/// Messages that make a queue long, and for each so many of which a send costs one reduction more.
+pub(super) const LONG: u32 = 1_000;
+/// The most that one send costs.
+const MOST: u32 = 100;
+
+thread_local! {
+    /// The actor that ran here when the last such message was sent, and what it owes.
+    static DEBT: Cell<(Option<Pid>, u32)> = const { Cell::new((None, 0)) };
+}
+
+/// Notes that the actor that runs on this thread, if any, has sent to a queue of this length.
+#[cold]
+pub(super) fn owe(length: u32) {
+    let Some(sender) = current() else { return };
+    DEBT.with(|debt| {
+        let owed = match debt.get() {
+            (Some(debtor), owed) if debtor == sender => owed,
+            _ => 0,
+        };
+        debt.set((Some(sender), owed.saturating_add((length / LONG).min(MOST))));
+    });
+}
+
+/// What the actor owes; asked again, it owes nothing.
+pub(super) fn take(pid: Pid) -> u32 {
+    DEBT.with(|debt| match debt.get() {
+        (Some(debtor), owed) if debtor == pid => {
+            debt.set((None, 0));
+            owed
+        }
+        _ => 0,
+    })
+}
