@@ -1,5 +1,5 @@
 //! Deadlines in a hierarchy of wheels: 256 ticks, then three levels of 64 slots, then a sorted set
-//! for what is further away than twenty hours.
+//! for what is further away, with ticks of a millisecond than twenty hours.
 //!
 //! A key lies at the lowest level at which its tick and the present one are in the same turn of the
 //! wheel. So all slots in use are ahead of the hand, and the first of the lowest level is the next.
@@ -9,8 +9,32 @@ use std::collections::BTreeSet;
 use super::lists::Lists;
 use super::pages::Pages;
 
-/// A tick is so many bits of a nanosecond: 1.05 ms.
-const TICK_BITS: u32 = 20;
+/// How long a tick is, as a power of two: how exact timers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tick(u32);
+
+impl Tick {
+    /// 1.05 ms.
+    pub(super) const MILLISECOND: Self = Self(20);
+    /// For simulations, whose time jumps from one deadline to the next.
+    pub(super) const NANOSECOND: Self = Self(0);
+
+    /// The first tick that does not begin before `at`, so that nothing is early.
+    #[inline]
+    fn of(self, at: u64) -> u64 {
+        (at >> self.0) + u64::from(at & ((1 << self.0) - 1) != 0)
+    }
+
+    /// The last tick that has begun at `now`.
+    fn begun(self, now: u64) -> u64 {
+        now >> self.0
+    }
+
+    fn start_of(self, tick: u64) -> u64 {
+        tick << self.0
+    }
+}
+
 /// Bits of a tick that the lowest level tells apart, and each of the others.
 const FIRST_BITS: u32 = 8;
 const OTHER_BITS: u32 = 6;
@@ -22,6 +46,7 @@ const SLOTS: usize = FIRST_SLOTS + 3 * OTHER_SLOTS;
 
 /// A set of keys by deadline, in nanoseconds since some beginning.
 pub(super) struct Levels {
+    tick: Tick,
     /// The tick up to which everything was taken out.
     now: u64,
     slots: Lists,
@@ -33,8 +58,8 @@ pub(super) struct Levels {
 }
 
 impl Levels {
-    pub(super) fn new() -> Self {
-        Self { now: 0, slots: Lists::new(SLOTS), used: [0; _], at: Pages::new(), far: BTreeSet::new() }
+    pub(super) fn new(tick: Tick) -> Self {
+        Self { tick, now: 0, slots: Lists::new(SLOTS), used: [0; _], at: Pages::new(), far: BTreeSet::new() }
     }
 
     /// Adds a key that is not in it.
@@ -66,12 +91,12 @@ impl Levels {
     /// Nothing is due before this time: where the next deadline is close, it is that one, rounded up
     /// to a tick, and else the time to look again.
     pub(super) fn next_due(&self) -> Option<u64> {
-        self.next_tick().map(start_of)
+        self.next_tick().map(|tick| self.tick.start_of(tick))
     }
 
     /// Takes out the keys whose deadline is not after `now`, in no order.
     pub(super) fn pop(&mut self, now: u64, due: &mut Vec<u32>) {
-        let until = now >> TICK_BITS;
+        let until = self.tick.begun(now);
         while let Some(tick) = self.next_tick().filter(|tick| *tick <= until) {
             self.now = tick;
             self.cascade();
@@ -82,7 +107,7 @@ impl Levels {
 
     #[inline]
     fn place(&mut self, key: u32, at: u64) {
-        let Some(slot) = slot_of(tick_of(at).max(self.now), self.now) else {
+        let Some(slot) = slot_of(self.tick.of(at).max(self.now), self.now) else {
             self.far.insert((at, key));
             return;
         };
@@ -106,7 +131,7 @@ impl Levels {
 
     fn fetch_far(&mut self) {
         while let Some(&(at, key)) = self.far.first()
-            && tick_of(at) >> ALL_BITS <= self.now >> ALL_BITS
+            && self.tick.of(at) >> ALL_BITS <= self.now >> ALL_BITS
         {
             self.far.pop_first();
             self.place(key, at);
@@ -134,18 +159,8 @@ impl Levels {
             let slot = u64::from(others[level].trailing_zeros());
             return Some(turn(self.now, shift + OTHER_BITS) | (slot << shift));
         }
-        self.far.first().map(|(at, _)| turn(tick_of(*at), ALL_BITS))
+        self.far.first().map(|(at, _)| turn(self.tick.of(*at), ALL_BITS))
     }
-}
-
-/// The first tick that does not begin before `at`, so that nothing is early.
-#[inline]
-fn tick_of(at: u64) -> u64 {
-    (at >> TICK_BITS) + u64::from(at % (1 << TICK_BITS) != 0)
-}
-
-fn start_of(tick: u64) -> u64 {
-    tick << TICK_BITS
 }
 
 /// The slot of a tick that is not before `now`; `None` if it is too far away.
@@ -182,7 +197,8 @@ mod tests {
 
     use super::*;
 
-    const TICK: u64 = 1 << TICK_BITS;
+    const MS: Tick = Tick::MILLISECOND;
+    const TICK: u64 = 1 << 20;
 
     #[derive(Debug, Clone)]
     enum Step {
@@ -210,7 +226,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_wheel_gives_what_a_sorted_map_gives(start in delay(), steps in prop::collection::vec(step(), 1..120)) {
-            let (mut levels, mut model, mut now) = (Levels::new(), BTreeMap::new(), start);
+            let (mut levels, mut model, mut now) = (Levels::new(MS), BTreeMap::new(), start);
             levels.pop(now, &mut Vec::new());
             for step in steps {
                 match step {
@@ -231,14 +247,14 @@ mod tests {
                         levels.pop(now, &mut due);
                         due.sort_unstable();
                         // Due once the tick that follows the deadline has begun.
-                        let tick = now >> TICK_BITS;
+                        let tick = MS.begun(now);
                         let expected: Vec<u32> =
-                            model.iter().filter(|(_, at)| tick_of(**at) <= tick).map(|(key, _)| *key).collect();
-                        model.retain(|_, at| tick_of(*at) > tick);
+                            model.iter().filter(|(_, at)| MS.of(**at) <= tick).map(|(key, _)| *key).collect();
+                        model.retain(|_, at| MS.of(*at) > tick);
                         prop_assert_eq!(due, expected);
                     }
                 }
-                let first = model.values().min().map(|at| start_of(tick_of(*at)));
+                let first = model.values().min().map(|at| MS.start_of(MS.of(*at)));
                 prop_assert!(levels.next_due() <= first, "looks again in time");
                 prop_assert_eq!(levels.next_due().is_none(), first.is_none());
             }
@@ -246,7 +262,7 @@ mod tests {
 
         #[test]
         fn waking_when_told_finds_every_deadline_within_its_tick(start in delay(), delay in delay()) {
-            let (mut levels, at) = (Levels::new(), start + delay);
+            let (mut levels, at) = (Levels::new(MS), start + delay);
             levels.pop(start, &mut Vec::new());
             levels.insert(0, at);
             let (mut due, mut looks) = (Vec::new(), 0);

@@ -27,6 +27,7 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 pub(crate) use alarm::{Alarm, Rang};
+use levels::Tick;
 use shard::{Action, Due, Key, Phase, Shard};
 pub(crate) use shard::{Interval, Shot};
 use waiter::Waiter;
@@ -88,7 +89,8 @@ impl Wheels {
         let waiter = if thread { Waiter::new() } else { Waiter::absent() };
         let shards = workers.max(1).next_power_of_two();
         let shard_bits = shards.trailing_zeros();
-        let shard = || Padded(Mutex::new(Shard::new(shard_bits)));
+        let tick = if clock.is_virtual() { Tick::NANOSECOND } else { Tick::MILLISECOND };
+        let shard = || Padded(Mutex::new(Shard::new(shard_bits, tick)));
         let shards = (0..shards).map(|_| shard()).collect();
         let (made, post) = (clock.now(), OnceLock::new());
         Arc::new_cyclic(|this| Self { shards, shard_bits, this: this.clone(), clock, made, post, waiter })

@@ -5,7 +5,7 @@ use std::task::Waker;
 use bytes::Bytes;
 
 use super::arena::Arena;
-use super::levels::Levels;
+use super::levels::{Levels, Tick};
 use super::owners::Owners;
 use crate::mailbox::Payload;
 use crate::pid::Pid;
@@ -74,8 +74,8 @@ pub(super) struct Shard {
 
 impl Shard {
     /// `skip`: see [`Owners::new`].
-    pub(super) fn new(skip: u32) -> Self {
-        let (levels, owners) = (Levels::new(), Owners::new(skip));
+    pub(super) fn new(skip: u32, tick: Tick) -> Self {
+        let (levels, owners) = (Levels::new(tick), Owners::new(skip));
         let (phase, entries, keys) = (Phase::Open, Arena::new(), Vec::new());
         Self { phase, entries, levels, owners, serial: 0, keys }
     }
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn an_interval_repeats_and_skips_what_it_missed() {
-        let mut shard = Shard::new(0);
+        let mut shard = Shard::new(0, Tick::MILLISECOND);
         let key = add(&mut shard, 10 * MS, 1, every(10 * MS));
         assert_eq!(pop(&mut shard, 36 * MS), [10 * MS]);
         assert!(pop(&mut shard, 39 * MS).is_empty());
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_timer_is_cancelled_once_and_not_after_it_went_off() {
-        let mut shard = Shard::new(0);
+        let mut shard = Shard::new(0, Tick::MILLISECOND);
         let first = add(&mut shard, MS, 1, text("x"));
         let second = add(&mut shard, MS, 1, text("y"));
         assert!(shard.cancel(first).is_some() && shard.cancel(first).is_none());
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn the_timers_of_one_actor_are_found_among_those_of_many() {
-        let mut shard = Shard::new(0);
+        let mut shard = Shard::new(0, Tick::MILLISECOND);
         for index in 0..3000 {
             add(&mut shard, u64::from(index) * MS, index % 100, text("x"));
         }
