@@ -133,7 +133,8 @@ impl<M: Send + 'static> ActorRef<M> {
     }
 
     /// As [`ask`](Self::ask), but blocks the thread. Inside a handler it holds up the worker that runs
-    /// it: use an [`AsyncActor`](super::AsyncActor) there.
+    /// it until a spare stands in: use an [`AsyncActor`](super::AsyncActor) there, or
+    /// [`SpawnOptions::blocking`](super::SpawnOptions::blocking).
     ///
     /// # Errors
     /// As `ask`.

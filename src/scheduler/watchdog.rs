@@ -1,7 +1,7 @@
 //! Looks after workers and lanes that one handler holds up: reports it, and has a spare worker stand in.
 //!
-//! The watchdog looks a few hundred times a second while anybody works, and not at all once nobody has
-//! worked for a second. It asks nothing of the workers but two plain stores for each slice.
+//! The watchdog looks every few milliseconds while anybody works, and not at all once nobody does. It
+//! asks nothing of the workers but two plain stores for each slice.
 //!
 //! A worker that is held up and has left work to others costs no parallelism: what lies in its LIFO slot
 //! goes to the injector, its queue can be stolen from as ever, and if nobody sleeps a spare is
@@ -20,8 +20,9 @@ use crate::sync::{self, AtomicBool, Ordering, Thread, fence};
 
 /// The shortest and the longest time between two looks.
 const LOOKS: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(5)];
-/// For so long the watchdog goes on when nobody works, so that a busy system seldom has to wake it.
-const LINGER: Duration = Duration::from_secs(1);
+/// For so long the watchdog goes on when nobody works, so that only a system with longer pauses has to
+/// wake it, which costs whoever ends the pause a system call.
+const LINGER: Duration = Duration::from_millis(25);
 /// The pause after the system had no room for a spare's thread.
 const NO_ROOM: Duration = Duration::from_secs(1);
 
@@ -98,7 +99,7 @@ pub(super) fn spawn(
             system,
             limit,
             lane_limit,
-            pause: (limit / 4).clamp(LOOKS[0], LOOKS[1]),
+            pause: (limit / 2).clamp(LOOKS[0], LOOKS[1]),
             workers,
             lanes: Vec::new(),
             looked: now,
