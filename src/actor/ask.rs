@@ -132,9 +132,8 @@ impl<M: Send + 'static> ActorRef<M> {
         .await
     }
 
-    /// As [`ask`](Self::ask), but blocks the thread. Inside a handler it holds up the worker that runs
-    /// it until a spare stands in: use an [`AsyncActor`](super::AsyncActor) there, or
-    /// [`SpawnOptions::blocking`](super::SpawnOptions::blocking).
+    /// As [`ask`](Self::ask), but blocks the thread. Inside a handler others take over its worker meanwhile,
+    /// which costs a switch of threads: an [`AsyncActor`](super::AsyncActor) is better there.
     ///
     /// # Errors
     /// As `ask`.
@@ -144,7 +143,8 @@ impl<M: Send + 'static> ActorRef<M> {
         within: Duration,
     ) -> Result<R, AskError> {
         let answer = self.begin_ask(message)?;
-        let outcome = wait(answer, within).ok_or_else(|| AskError::Timeout(self.pid()))?;
+        let outcome = self.system().block_in_place(|| wait(answer, within));
+        let outcome = outcome.ok_or_else(|| AskError::Timeout(self.pid()))?;
         self.end_ask(outcome)
     }
 

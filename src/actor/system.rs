@@ -11,7 +11,7 @@ use super::signal::{Envelope, ExitSignal, MonitorRef, Signal, Swap, Watcher};
 use super::signals::tell_watcher;
 use super::slot::{Closed, Ready, Slot, flag};
 use super::table::Table;
-use super::{Behaviour, ExitReason, discard, waker};
+use super::{Behaviour, ExitReason, current, discard, waker};
 use crate::error::{SendError, SwapError};
 use crate::mailbox::Payload;
 use crate::pid::Pid;
@@ -19,6 +19,15 @@ use crate::pid::Pid;
 /// Puts actors that have something to do where they will be run.
 pub(crate) trait Schedule: Send + Sync {
     fn schedule(&self, ready: Ready);
+
+    /// The handler that runs on this thread is about to wait: others take over what the thread would run
+    /// next. Whether anything was done, so that [`go_on`](Self::go_on) is due.
+    fn make_way(&self) -> bool {
+        false
+    }
+
+    /// The handler of `pid` goes on.
+    fn go_on(&self, _pid: Pid) {}
 }
 
 /// What the parts above the actors do at certain moments.
@@ -343,6 +352,14 @@ impl System {
         self.hooks().recovered(pid, took);
     }
 
+    /// Calls `f`, which may block this thread. In a handler on a worker, others take over from it
+    /// meanwhile.
+    pub(crate) fn block_in_place<T>(&self, f: impl FnOnce() -> T) -> T {
+        let scheduler = self.scheduler.get().filter(|_| current().is_some());
+        let _way = scheduler.filter(|scheduler| scheduler.make_way()).map(|scheduler| MadeWay(&**scheduler));
+        f()
+    }
+
     #[inline(never)]
     pub(super) fn schedule(&self, ready: Option<Ready>) {
         if let Some(ready) = ready {
@@ -363,6 +380,17 @@ impl System {
         let Some(slot) = self.living_slot(pid) else { return false };
         slot.flags.fetch_or(flag, Ordering::AcqRel);
         slot.is_alive(pid)
+    }
+}
+
+/// Tells the scheduler when dropped, also by a panic, that the handler on this thread goes on.
+struct MadeWay<'a>(&'a dyn Schedule);
+
+impl Drop for MadeWay<'_> {
+    fn drop(&mut self) {
+        if let Some(pid) = current() {
+            self.0.go_on(pid);
+        }
     }
 }
 

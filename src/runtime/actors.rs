@@ -158,10 +158,10 @@ impl Runtime {
         let monitor = self.on_exit(pid, move |reason| {
             let _ = tell.try_send(reason.clone());
         });
-        let reason = match limit {
+        let reason = self.inner.system.block_in_place(|| match limit {
             Some(limit) => told.recv_timeout(limit),
             None => told.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        };
+        });
         match reason {
             Ok(reason) => Ok(reason),
             Err(RecvTimeoutError::Timeout) => {

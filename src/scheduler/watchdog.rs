@@ -44,6 +44,11 @@ impl Alarm {
         }
     }
 
+    /// Has the watchdog look now, if it is awake.
+    pub(super) fn hurry(&self) {
+        self.unpark();
+    }
+
     /// Ends the watchdog.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
@@ -182,8 +187,8 @@ impl Watchdog {
     /// Has others take what lies in the LIFO slots of workers that are held up, perhaps by a handler that
     /// waits for just that.
     fn free_what_is_held(&self) {
-        let stalled = self.desks().filter(|(_, watch)| watch.is_stalled());
-        let freed = stalled.filter_map(|(desk, _)| desk.lifo.take());
+        let held = self.desks().filter(is_held);
+        let freed = held.filter_map(|(desk, _)| desk.lifo.take());
         let freed = freed.map(|ready| self.scheduler.injector.push(ready)).count();
         if freed > 0 {
             self.scheduler.idle.notify();
@@ -193,7 +198,7 @@ impl Watchdog {
     /// Has as many run as there are workers: spares for those that are held up, as long as there is
     /// work and nobody who sleeps could do it.
     fn balance(&mut self, now: Instant) {
-        let free = self.desks().filter(|(desk, watch)| desk.duty.is_serving() && !watch.is_stalled()).count();
+        let free = self.desks().filter(is_free).count();
         let wanted = self.scheduler.workers;
         if free > wanted {
             (wanted..free).for_each(|_| self.dismiss_spare());
@@ -204,7 +209,7 @@ impl Watchdog {
 
     fn dismiss_spare(&self) {
         let mut spares = self.desks().enumerate().skip(self.scheduler.workers);
-        let free = spares.find(|(_, (desk, watch))| desk.duty.is_serving() && !watch.is_stalled());
+        let free = spares.find(|(_, spare)| is_free(spare));
         if let Some((place, (desk, _))) = free {
             desk.duty.dismiss(place, &self.scheduler.idle);
         }
@@ -246,4 +251,14 @@ impl Watchdog {
         let lanes = self.scheduler.lanes.read().unwrap_or_else(PoisonError::into_inner);
         self.scheduler.idle.all_asleep() && lanes.iter().all(|lane| lane.is_at_rest())
     }
+}
+
+/// Whether the worker is held up by a handler: by what the watchdog has seen, or since it says so.
+fn is_held((desk, watch): &(&Desk, &Watch)) -> bool {
+    watch.is_stalled() || desk.activity.waits()
+}
+
+/// Whether the worker serves and is not held up.
+fn is_free(worker: &(&Desk, &Watch)) -> bool {
+    worker.0.duty.is_serving() && !is_held(worker)
 }
