@@ -13,11 +13,13 @@
 //! | `system` | send, spawn (the one way to start) |
 //! | `slice`, `signals` | one turn of an actor: messages by budget, signals first |
 //! | `exit` | the one way to end |
+//! | `blocking` | handlers that block their thread |
 //! | `guard` | what holds up panics of code that is not ours |
 
 mod ask;
 mod async_actor;
 mod behaviour;
+mod blocking;
 mod cell;
 mod context;
 mod exit;

@@ -11,7 +11,7 @@ use super::signal::{Envelope, ExitSignal, MonitorRef, Signal, Swap, Watcher};
 use super::signals::tell_watcher;
 use super::slot::{Closed, Ready, Slot, flag};
 use super::table::Table;
-use super::{Behaviour, ExitReason, current, discard, waker};
+use super::{Behaviour, ExitReason, discard, waker};
 use crate::error::{SendError, SwapError};
 use crate::mailbox::Payload;
 use crate::pid::Pid;
@@ -56,19 +56,6 @@ pub struct SpawnOptions {
     pub linked: Option<Pid>,
     /// Monitored by this actor before the first instruction runs (S35).
     pub monitored: Option<(Pid, MonitorRef)>,
-}
-
-impl SpawnOptions {
-    /// The number of the lane whose actors may block their thread: it is one of a pool
-    /// ([`RuntimeConfig::blocking_threads`](crate::config::RuntimeConfig::blocking_threads)). When all of
-    /// them are busy, actors wait in line.
-    pub const BLOCKING: u32 = u32::MAX;
-
-    /// For an actor whose handlers block, on files, locks or foreign code. Everything else is as for
-    /// other actors: one message after another, in order.
-    pub fn blocking() -> Self {
-        Self { lane: Self::BLOCKING, ..Self::default() }
-    }
 }
 
 pub(crate) struct System {
@@ -344,20 +331,8 @@ impl System {
         self.hooks().swap_failed(pid, version, error);
     }
 
-    pub(crate) fn stalled(&self, pid: Pid, running_for: Duration) {
-        self.hooks().stalled(pid, running_for);
-    }
-
-    pub(crate) fn recovered(&self, pid: Pid, took: Duration) {
-        self.hooks().recovered(pid, took);
-    }
-
-    /// Calls `f`, which may block this thread. In a handler on a worker, others take over from it
-    /// meanwhile.
-    pub(crate) fn block_in_place<T>(&self, f: impl FnOnce() -> T) -> T {
-        let scheduler = self.scheduler.get().filter(|_| current().is_some());
-        let _way = scheduler.filter(|scheduler| scheduler.make_way()).map(|scheduler| MadeWay(&**scheduler));
-        f()
+    pub(super) fn scheduler(&self) -> Option<&dyn Schedule> {
+        self.scheduler.get().map(AsRef::as_ref)
     }
 
     #[inline(never)]
@@ -380,17 +355,6 @@ impl System {
         let Some(slot) = self.living_slot(pid) else { return false };
         slot.flags.fetch_or(flag, Ordering::AcqRel);
         slot.is_alive(pid)
-    }
-}
-
-/// Tells the scheduler when dropped, also by a panic, that the handler on this thread goes on.
-struct MadeWay<'a>(&'a dyn Schedule);
-
-impl Drop for MadeWay<'_> {
-    fn drop(&mut self) {
-        if let Some(pid) = current() {
-            self.0.go_on(pid);
-        }
     }
 }
 
