@@ -96,9 +96,14 @@ impl Actor for Asker {
     }
 }
 
+/// One worker, and no handler is ever taken for a stalled one: others run only where a handler makes way.
+fn patient() -> RuntimeConfig {
+    RuntimeConfig { stall_after: Duration::MAX, ..workers(1) }
+}
+
 #[test]
 fn handlers_that_ask_each_other_share_one_worker() {
-    let rt = Runtime::builder().workers(1).start().unwrap();
+    let rt = Runtime::builder().config(patient()).start().unwrap();
     let mut last = rt.spawn(Asker(None));
     for _ in 0..3 {
         last = rt.spawn(Asker(Some(last)));
@@ -111,7 +116,7 @@ fn handlers_that_ask_each_other_share_one_worker() {
 
 #[test]
 fn a_handler_that_joins_another_actor_shares_one_worker_with_it() {
-    let rt = Runtime::builder().workers(1).start().unwrap();
+    let rt = Runtime::builder().config(patient()).start().unwrap();
     let (tell, told) = sync_channel(1);
     let other = rt.spawn_fn(|_, _| {});
     let handle = rt.clone();
@@ -142,6 +147,42 @@ fn a_handler_that_waits_for_a_channel_shares_one_worker_with_its_senders() {
     });
     rt.send(waiter, "x").unwrap();
     next(&told);
+}
+
+#[test]
+fn a_handler_that_blocks_in_place_leaves_its_worker_to_others() {
+    let rt = Runtime::builder().config(patient()).start().unwrap();
+    let (pid, told) = echo(&rt, "");
+    let (tell, heard) = sync_channel(10);
+    let waiter = rt.spawn_fn(move |_, cx| {
+        for n in 0..10 {
+            cx.send(pid, n.to_string()).unwrap();
+            tell.send(cx.block_in_place(|| next(&told))).unwrap();
+        }
+    });
+    rt.send(waiter, "x").unwrap();
+    assert!((0..10).all(|n| next(&heard) == n.to_string()));
+}
+
+#[test]
+fn a_handler_that_blocks_in_place_is_not_reported_as_stalled() {
+    // Long enough that a handler which merely waits for a core is not taken for a stalled one.
+    let (rt, reports) = reporting(RuntimeConfig { stall_after: Duration::from_millis(100), ..workers(1) });
+    let (go, gate) = sync_channel::<()>(1);
+    let waiter = rt.spawn_fn(move |_, cx| {
+        cx.block_in_place(|| gate.recv()).unwrap();
+        gate.recv().unwrap();
+    });
+    rt.send(waiter, "x").unwrap();
+    let (other, go_other, _told) = held(&rt, "");
+    for _ in 0..3 {
+        assert!(matches!(next(&reports), Event::Stalled { pid, .. } if pid == other));
+    }
+    // Back on its worker it can stall like any other.
+    go.send(()).unwrap();
+    report(&reports, waiter).unwrap();
+    go.send(()).unwrap();
+    go_other.send(()).unwrap();
 }
 
 #[test]

@@ -145,8 +145,8 @@ impl<M: Send + 'static> ActorRef<M> {
         }
     }
 
-    /// As [`ask`](Self::ask), but blocks the thread. Inside a handler it holds up the worker that runs
-    /// it: use an [`AsyncActor`](super::AsyncActor) there.
+    /// As [`ask`](Self::ask), but blocks the thread. Inside a handler others take over its worker meanwhile,
+    /// which costs a switch of threads: an [`AsyncActor`](super::AsyncActor) is better there.
     ///
     /// # Errors
     /// As `ask`.

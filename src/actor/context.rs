@@ -100,6 +100,16 @@ impl Context<'_> {
         self.system.spawn(behaviour, options)
     }
 
+    /// Calls `f`, which may block the thread: meanwhile other actors run as if this one did not hold a worker,
+    /// at most [`spare_workers`](crate::config::RuntimeConfig::spare_workers) such calls at once. This
+    /// actor handles nothing else before `f` returns, and is not reported as stalled.
+    ///
+    /// `ActorRef::ask_blocking` and `Runtime::join` do this themselves. For long or frequent blocking work
+    /// [`SpawnOptions::blocking`] is better.
+    pub fn block_in_place<T>(&self, f: impl FnOnce() -> T) -> T {
+        self.system.block_in_place(f)
+    }
+
     /// Counts `reductions` of work towards this slice's budget, beyond the one of the message.
     pub fn consume(&mut self, reductions: u32) {
         *self.spent = self.spent.saturating_add(reductions);

@@ -22,11 +22,13 @@
 //! | `bounded_turn` | the same where the mailbox is bounded |
 //! | `exit` | the one way to end |
 //! | `timed` | messages sent later; they end with their actor |
+//! | `blocking` | handlers that block their thread |
 //! | `guard` | what holds up panics of code that is not ours |
 
 mod ask;
 mod async_actor;
 mod behaviour;
+mod blocking;
 #[cfg(all(test, myrmidon_loom))]
 mod bounded_loom_tests;
 mod bounded_turn;

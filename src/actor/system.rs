@@ -30,6 +30,14 @@ pub(crate) trait Schedule: Send + Sync {
         let _ = (deadline, done);
         None
     }
+    /// The handler that runs on this thread is about to wait: others take over what the thread would run
+    /// next. Whether anything was done, so that [`go_on`](Self::go_on) is due.
+    fn make_way(&self) -> bool {
+        false
+    }
+
+    /// The handler of `pid` goes on.
+    fn go_on(&self, _pid: Pid) {}
 }
 
 /// What the parts above the actors do at certain moments.
@@ -62,19 +70,6 @@ pub struct SpawnOptions {
     pub linked: Option<Pid>,
     /// Monitored by this actor before the first instruction runs (S35).
     pub monitored: Option<(Pid, MonitorRef)>,
-}
-
-impl SpawnOptions {
-    /// The number of the lane whose actors may block their thread: it is one of a pool
-    /// ([`RuntimeConfig::blocking_threads`](crate::config::RuntimeConfig::blocking_threads)). When all of
-    /// them are busy, actors wait in line.
-    pub const BLOCKING: u32 = u32::MAX;
-
-    /// For an actor whose handlers block, on files, locks or foreign code. Everything else is as for
-    /// other actors: one message after another, in order.
-    pub fn blocking() -> Self {
-        Self { lane: Self::BLOCKING, ..Self::default() }
-    }
 }
 
 pub(crate) struct System {
@@ -356,12 +351,8 @@ impl System {
         self.hooks().swap_failed(pid, version, error);
     }
 
-    pub(crate) fn stalled(&self, pid: Pid, running_for: Duration) {
-        self.hooks().stalled(pid, running_for);
-    }
-
-    pub(crate) fn recovered(&self, pid: Pid, took: Duration) {
-        self.hooks().recovered(pid, took);
+    pub(super) fn scheduler(&self) -> Option<&dyn Schedule> {
+        self.scheduler.get().map(AsRef::as_ref)
     }
 
     #[inline(never)]

@@ -27,7 +27,8 @@ impl Wake for Unpark {
 }
 
 /// Waits on this thread; `None` when the time is up. In a simulation, whose actors run on this thread,
-/// they run meanwhile.
+/// they run meanwhile; in a handler on a worker, others take over
+/// from it.
 pub(super) fn wait<F: Future>(system: &System, future: F, within: Duration) -> Option<F::Output> {
     let waker = UNPARK.with(Waker::clone);
     let (mut future, mut cx) = (pin!(future), Context::from_waker(&waker));
@@ -41,8 +42,8 @@ pub(super) fn wait<F: Future>(system: &System, future: F, within: Duration) -> O
         output.is_some()
     };
     let simulated = system.drive(system.clock().now().checked_add(within), &mut done).is_some();
-    if !simulated {
-        park_until(Instant::now().checked_add(within), done);
+    if !simulated && !done() {
+        system.block_in_place(|| park_until(Instant::now().checked_add(within), done));
     }
     output
 }

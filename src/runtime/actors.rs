@@ -202,10 +202,10 @@ impl Runtime {
             self.forget_exit(pid, monitor);
             return Err(JoinError::Timeout(pid));
         }
-        let reason = match limit {
+        let reason = self.inner.system.block_in_place(|| match limit {
             Some(limit) => told.recv_timeout(limit),
             None => told.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        };
+        });
         match reason {
             Ok(reason) => Ok(reason),
             Err(RecvTimeoutError::Timeout) => {

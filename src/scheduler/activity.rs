@@ -5,13 +5,16 @@ use std::time::{Duration, Instant};
 
 use crate::pid::Pid;
 
+/// Stands in the place of a PID; no PID of ours has generation 0.
+const WAITS: u64 = 1;
+
 /// Written with plain stores by the thread that runs slices, read by the watchdog.
 #[derive(Default)]
 pub(super) struct Activity {
     /// Slices begun.
     slices: AtomicU32,
     /// The PID of the actor that runs, or of the last one while the thread fetches the next; 0 when the
-    /// thread runs none.
+    /// thread runs none, [`WAITS`] while the actor has made way for others.
     pid: AtomicU64,
 }
 
@@ -52,6 +55,15 @@ impl Activity {
         self.pid.store(0, Ordering::Relaxed);
     }
 
+    /// The handler that runs has made way for others, and waits.
+    pub(super) fn wait(&self) {
+        self.pid.store(WAITS, Ordering::Relaxed);
+    }
+
+    pub(super) fn waits(&self) -> bool {
+        self.pid.load(Ordering::Relaxed) == WAITS
+    }
+
     /// The thread that ran slices of `last` does so no more; another may have begun here meanwhile.
     pub(super) fn end_after(&self, last: Pid) {
         let _ = self.pid.compare_exchange(last.as_u64(), 0, Ordering::Relaxed, Ordering::Relaxed);
@@ -59,7 +71,8 @@ impl Activity {
 
     pub(super) fn glimpse(&self) -> Glimpse {
         let slices = self.slices.load(Ordering::Relaxed);
-        Glimpse { slices, pid: Pid::from_u64(self.pid.load(Ordering::Relaxed)) }
+        let pid = Some(self.pid.load(Ordering::Relaxed)).filter(|pid| *pid != WAITS);
+        Glimpse { slices, pid: pid.and_then(Pid::from_u64) }
     }
 }
 

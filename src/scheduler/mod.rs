@@ -27,6 +27,7 @@ use crossbeam_queue::SegQueue;
 
 use crate::actor::{Priority, Ready, Schedule, SliceLimits, SpawnOptions, System};
 use crate::config::RuntimeConfig;
+use crate::pid::Pid;
 use blocking::{Blocking, Refusal};
 use duty::Duty;
 use idle::Idle;
@@ -223,5 +224,22 @@ impl Schedule for Arc<Scheduler> {
         let Some(ready) = refused else { return };
         self.injector.push(ready);
         self.idle.notify();
+    }
+
+    fn make_way(&self) -> bool {
+        let made = worker::make_way(self);
+        if made && self.work_left() {
+            let sleeper = self.idle.some_asleep();
+            self.idle.notify();
+            if !sleeper {
+                // So that a spare is called now and not at the next look.
+                self.alarm.hurry();
+            }
+        }
+        made
+    }
+
+    fn go_on(&self, pid: Pid) {
+        worker::go_on(self, pid);
     }
 }

@@ -1,7 +1,7 @@
 //! Looks after workers and lanes that one handler holds up: reports it, and has a spare worker stand in.
 //!
-//! The watchdog looks a few hundred times a second while anybody works, and not at all once nobody has
-//! worked for a second. It asks nothing of the workers but two plain stores for each slice.
+//! The watchdog looks every few milliseconds while anybody works, and not at all once nobody does. It
+//! asks nothing of the workers but two plain stores for each slice.
 //!
 //! A worker that is held up and has left work to others costs no parallelism: what lies in its LIFO slot
 //! goes to the injector, its queue can be stolen from as ever, and if nobody sleeps a spare is
@@ -20,8 +20,9 @@ use crate::sync::{self, AtomicBool, Ordering, Thread, fence};
 
 /// The shortest and the longest time between two looks.
 const LOOKS: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(5)];
-/// For so long the watchdog goes on when nobody works, so that a busy system seldom has to wake it.
-const LINGER: Duration = Duration::from_secs(1);
+/// For so long the watchdog goes on when nobody works, so that only a system with longer pauses has to
+/// wake it, which costs whoever ends the pause a system call.
+const LINGER: Duration = Duration::from_millis(25);
 /// The pause after the system had no room for a spare's thread.
 const NO_ROOM: Duration = Duration::from_secs(1);
 
@@ -41,6 +42,11 @@ impl Alarm {
         if self.armed.load(Ordering::Relaxed) && self.armed.swap(false, Ordering::AcqRel) {
             self.unpark();
         }
+    }
+
+    /// Has the watchdog look now, if it is awake.
+    pub(super) fn hurry(&self) {
+        self.unpark();
     }
 
     /// Ends the watchdog.
@@ -98,7 +104,7 @@ pub(super) fn spawn(
             system,
             limit,
             lane_limit,
-            pause: (limit / 4).clamp(LOOKS[0], LOOKS[1]),
+            pause: (limit / 2).clamp(LOOKS[0], LOOKS[1]),
             workers,
             lanes: Vec::new(),
             looked: now,
@@ -181,8 +187,8 @@ impl Watchdog {
     /// Has others take what lies in the LIFO slots of workers that are held up, perhaps by a handler that
     /// waits for just that.
     fn free_what_is_held(&self) {
-        let stalled = self.desks().filter(|(_, watch)| watch.is_stalled());
-        let freed = stalled.filter_map(|(desk, _)| desk.lifo.take());
+        let held = self.desks().filter(is_held);
+        let freed = held.filter_map(|(desk, _)| desk.lifo.take());
         let freed = freed.map(|ready| self.scheduler.injector.push(ready)).count();
         if freed > 0 {
             self.scheduler.idle.notify();
@@ -192,7 +198,7 @@ impl Watchdog {
     /// Has as many run as there are workers: spares for those that are held up, as long as there is
     /// work and nobody who sleeps could do it.
     fn balance(&mut self, now: Instant) {
-        let free = self.desks().filter(|(desk, watch)| desk.duty.is_serving() && !watch.is_stalled()).count();
+        let free = self.desks().filter(is_free).count();
         let wanted = self.scheduler.workers;
         if free > wanted {
             (wanted..free).for_each(|_| self.dismiss_spare());
@@ -203,7 +209,7 @@ impl Watchdog {
 
     fn dismiss_spare(&self) {
         let mut spares = self.desks().enumerate().skip(self.scheduler.workers);
-        let free = spares.find(|(_, (desk, watch))| desk.duty.is_serving() && !watch.is_stalled());
+        let free = spares.find(|(_, spare)| is_free(spare));
         if let Some((place, (desk, _))) = free {
             desk.duty.dismiss(place, &self.scheduler.idle);
         }
@@ -245,4 +251,14 @@ impl Watchdog {
         let lanes = self.scheduler.lanes.read().unwrap_or_else(PoisonError::into_inner);
         self.scheduler.idle.all_asleep() && lanes.iter().all(|lane| lane.is_at_rest())
     }
+}
+
+/// Whether the worker is held up by a handler: by what the watchdog has seen, or since it says so.
+fn is_held((desk, watch): &(&Desk, &Watch)) -> bool {
+    watch.is_stalled() || desk.activity.waits()
+}
+
+/// Whether the worker serves and is not held up.
+fn is_free(worker: &(&Desk, &Watch)) -> bool {
+    worker.0.duty.is_serving() && !is_held(worker)
 }

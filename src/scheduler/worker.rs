@@ -12,6 +12,7 @@ use super::duty::Duty;
 use super::run_queue::RunQueue;
 use super::{Job, Scheduler};
 use crate::actor::{After, Priority, Ready, ReadySlot, Runner, System, run_slice, serving, shielded};
+use crate::pid::Pid;
 
 /// How often a worker that has nothing else to do looks for another message of the actor it ran.
 const LINGER: u32 = 16;
@@ -71,6 +72,33 @@ pub(super) fn push_local(scheduler: &Scheduler, ready: Ready) -> Option<Ready> {
         }
     });
     ready
+}
+
+/// Leaves what this worker would run next to others, as its handler is about to wait. `false` if
+/// this is no worker of `scheduler`, or has made way already.
+pub(super) fn make_way(scheduler: &Scheduler) -> bool {
+    on_own(scheduler, |local| {
+        if local.desk.activity.waits() {
+            return false;
+        }
+        local.desk.activity.wait();
+        if let Some(ready) = local.take_lifo() {
+            scheduler.injector.push(ready);
+        }
+        true
+    })
+    .unwrap_or(false)
+}
+
+/// Ends what [`make_way`] began.
+pub(super) fn go_on(scheduler: &Scheduler, pid: Pid) {
+    on_own(scheduler, |local| local.desk.activity.begin(pid));
+}
+
+/// Calls `f` if this is a worker of `scheduler`.
+fn on_own<T>(scheduler: &Scheduler, f: impl FnOnce(&Local) -> T) -> Option<T> {
+    let own = |local: &&Local| std::ptr::eq(local.scheduler, scheduler);
+    LOCAL.try_with(|local| local.get().filter(own).map(f)).ok().flatten()
 }
 
 /// Starts the thread of a worker or spare.
