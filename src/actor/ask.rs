@@ -16,7 +16,7 @@ use super::one_shot::{Receiver, Sender, one_shot};
 use super::{ActorRef, ExitReason, current, waker};
 use crate::mailbox::Value;
 use crate::pid::Pid;
-use crate::wheel::{Alarm, Rang};
+use crate::wheel::{Alarm, Rang, nanos};
 
 /// Why an ask got no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -124,9 +124,15 @@ impl<M: Send + 'static> ActorRef<M> {
             if let Poll::Ready(outcome) = answer.poll(cx) {
                 return Poll::Ready(Ok(outcome));
             }
-            // Most answers that have to be waited for are there long before; the alarm costs two short
-            // locks.
-            let alarm = alarm.get_or_insert_with(|| Alarm::new(&**wheels, wheels.after(within), pid.index()));
+            let alarm = alarm.get_or_insert_with(|| {
+                let (now, near) = (wheels.elapsed(), pid.index());
+                let at = now + nanos(within);
+                if waker::is_actors(cx.waker()) {
+                    Alarm::lasting(&**wheels, now, at, near)
+                } else {
+                    Alarm::new(&**wheels, at, near)
+                }
+            });
             alarm.poll(cx).map(Err)
         })
         .await;
@@ -154,7 +160,7 @@ impl<M: Send + 'static> ActorRef<M> {
         let mut answer = self.begin_ask(message)?;
         let wheels = self.system().wheels();
         let deadline = wheels.after(within);
-        let waker = UNPARK.with(Waker::clone);
+        let waker = thread_waker();
         loop {
             if let Poll::Ready(outcome) = answer.poll(&TaskContext::from_waker(&waker)) {
                 return self.end_ask(outcome);
@@ -214,6 +220,12 @@ impl Drop for Ending {
     fn drop(&mut self) {
         ENDING.set(self.0.take());
     }
+}
+
+/// Wakes this thread.
+fn thread_waker() -> Waker {
+    // One that is ending has lost its own.
+    UNPARK.try_with(Waker::clone).unwrap_or_else(|_| Waker::from(Arc::new(Unpark(thread::current()))))
 }
 
 /// Wakes a thread.
