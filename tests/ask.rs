@@ -152,6 +152,47 @@ fn async_actors_ask_each_other() {
     }
 }
 
+/// Asks with one time limit after another; even ones are answered, odd ones are not.
+struct Impatient(ActorRef<Msg>);
+
+impl AsyncActor for Impatient {
+    type Msg = (Vec<u64>, Reply<Vec<bool>>);
+
+    async fn handle(&mut self, (limits, reply): Self::Msg, _: Pid) -> Flow {
+        let mut right = Vec::new();
+        for limit in limits {
+            let (begun, within) = (Instant::now(), Duration::from_millis(limit));
+            right.push(if limit % 2 == 0 {
+                self.0.ask(|reply| Msg::Double(limit, reply), within).await == Ok(limit * 2)
+            } else {
+                let outcome = self.0.ask(Msg::Keep, within).await;
+                outcome == Err(AskError::Timeout(self.0.pid())) && begun.elapsed() >= within
+            });
+        }
+        reply.send(right);
+        Flow::Continue
+    }
+}
+
+#[test]
+fn each_ask_has_a_deadline_of_its_own_whatever_was_asked_before() {
+    let rt = Runtime::builder().workers(1).start().unwrap();
+    let clerk = rt.spawn(Clerk::default());
+    let asked = Instant::now();
+    // Long before short, short before long, and two who ask in turn.
+    let limits = [20_000, 3, 20_000, 1, 20_000, 15, 1, 7, 1, 20_000, 5, 5, 11];
+    let askers: Vec<_> = (0..2)
+        .map(|_| {
+            let asker = rt.spawn_async(Impatient(clerk.clone()), SpawnOptions::default());
+            std::thread::spawn(move || asker.ask_blocking(|reply| (limits.to_vec(), reply), LONG))
+        })
+        .collect();
+    for asker in askers {
+        assert_eq!(asker.join().unwrap(), Ok(vec![true; limits.len()]));
+    }
+    assert!(asked.elapsed() < LONG);
+}
+
 /// Says that it has begun and never answers.
 struct Procrastinator;
 

@@ -34,7 +34,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(600);
 
 struct Doubler;
 
@@ -63,19 +63,19 @@ impl AsyncActor for Asker {
 }
 
 #[test]
-fn a_million_asks_leave_nothing_behind_and_allocate_nothing_in_the_long_run() {
+fn many_asks_leave_nothing_behind_and_allocate_nothing_in_the_long_run() {
     let rt = Runtime::builder().workers(2).start().unwrap();
     let doubler = rt.spawn(Doubler);
     let asker = rt.spawn_async(Asker(doubler.clone()), SpawnOptions::default());
     let ask = |asks| {
         assert_eq!(asker.ask_blocking(|done| (asks, done), LONG), Ok(asks));
-        for number in 0..asks / 100 {
+        for number in 0..asks / 20 {
             assert_eq!(doubler.ask_blocking(|reply| (number, reply), LONG), Ok(number * 2));
         }
     };
     ask(10_000);
     let (live, allocations) = (LIVE.load(Ordering::Relaxed), ALLOCATIONS.load(Ordering::Relaxed));
-    ask(1_000_000);
+    ask(200_000);
     let grown = LIVE.load(Ordering::Relaxed) - live;
     let allocated = ALLOCATIONS.load(Ordering::Relaxed) - allocations;
     assert!(grown < 512 * 1024, "{grown} bytes more than before");

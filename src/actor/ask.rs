@@ -17,7 +17,7 @@ use super::{ActorRef, ExitReason, current, waker};
 use crate::error::SendError;
 use crate::mailbox::Value;
 use crate::pid::Pid;
-use crate::wheel::{Alarm, Rang};
+use crate::wheel::{Alarm, Rang, nanos};
 
 /// Why an ask got no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -128,9 +128,15 @@ impl<M: Send + 'static> ActorRef<M> {
             if let Poll::Ready(outcome) = answer.poll(cx) {
                 return Poll::Ready(Ok(outcome));
             }
-            // Most answers that have to be waited for are there long before; the alarm costs two short
-            // locks.
-            let alarm = alarm.get_or_insert_with(|| Alarm::new(&**wheels, wheels.after(within), pid.index()));
+            let alarm = alarm.get_or_insert_with(|| {
+                let (now, near) = (wheels.elapsed(), pid.index());
+                let at = now + nanos(within);
+                if waker::is_actors(cx.waker()) {
+                    Alarm::lasting(&**wheels, now, at, near)
+                } else {
+                    Alarm::new(&**wheels, at, near)
+                }
+            });
             alarm.poll(cx).map(Err)
         })
         .await;

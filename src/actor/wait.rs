@@ -30,7 +30,7 @@ impl Wake for Unpark {
 /// they run meanwhile; in a handler on a worker, others take over
 /// from it.
 pub(super) fn wait<F: Future>(system: &System, future: F, within: Duration) -> Option<F::Output> {
-    let waker = UNPARK.with(Waker::clone);
+    let waker = thread_waker();
     let (mut future, mut cx) = (pin!(future), Context::from_waker(&waker));
     let mut output = None;
     let mut done = || {
@@ -46,6 +46,12 @@ pub(super) fn wait<F: Future>(system: &System, future: F, within: Duration) -> O
         system.block_in_place(|| park_until(Instant::now().checked_add(within), done));
     }
     output
+}
+
+/// Wakes this thread.
+fn thread_waker() -> Waker {
+    // One that is ending has lost its own.
+    UNPARK.try_with(Waker::clone).unwrap_or_else(|_| Waker::from(Arc::new(Unpark(thread::current()))))
 }
 
 /// Parks until `done`, which is asked after each wake, or the time is up.

@@ -55,6 +55,11 @@ pub(super) fn of(slot: &'static Slot) -> Waker {
     unsafe { Waker::from_raw(raw(slot)) }
 }
 
+/// Whether it is the waker of an actor, which owns nothing.
+pub(super) fn is_actors(waker: &Waker) -> bool {
+    ptr::eq(waker.vtable(), &VTABLE)
+}
+
 fn raw(slot: &'static Slot) -> RawWaker {
     RawWaker::new(ptr::from_ref(slot).cast(), &VTABLE)
 }

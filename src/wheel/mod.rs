@@ -22,6 +22,7 @@ mod shard;
 mod waiter;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
@@ -35,6 +36,9 @@ use waiter::Waiter;
 use crate::clock::Clock;
 use crate::mailbox::Payload;
 use crate::pid::Pid;
+
+/// Numbers the wheels of this process.
+static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// The longest delay: 146 years, which is for ever, and leaves room for sums.
 const LONGEST: u64 = u64::MAX / 4;
@@ -73,6 +77,9 @@ pub(crate) struct Wheels {
     shard_bits: u32,
     this: Weak<Self>,
     clock: Clock,
+    /// No other wheels of this process have it.
+    number: u64,
+    closed: AtomicBool,
     made: Instant,
     post: OnceLock<Weak<dyn Post>>,
     waiter: Waiter,
@@ -92,8 +99,19 @@ impl Wheels {
         let tick = if clock.is_virtual() { Tick::NANOSECOND } else { Tick::MILLISECOND };
         let shard = || Padded(Mutex::new(Shard::new(shard_bits, tick)));
         let shards = (0..shards).map(|_| shard()).collect();
-        let (made, post) = (clock.now(), OnceLock::new());
-        Arc::new_cyclic(|this| Self { shards, shard_bits, this: this.clone(), clock, made, post, waiter })
+        let (made, post, closed) = (clock.now(), OnceLock::new(), AtomicBool::new(false));
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Arc::new_cyclic(|this| Self {
+            shards,
+            shard_bits,
+            this: this.clone(),
+            clock,
+            number,
+            closed,
+            made,
+            post,
+            waiter,
+        })
     }
 
     /// Says who takes the messages. Called once, before the first timer.
@@ -200,6 +218,8 @@ impl Wheels {
 
     /// Wakes every future that waits for a time, and ends the thread.
     pub(crate) fn close(&self) {
+        // Before anybody is woken; see `Alarm`.
+        self.closed.store(true, Ordering::SeqCst);
         self.waiter.stop();
         for shot in self.enter(Phase::Closed) {
             if let Shot::Wake(waker) = shot {
@@ -216,6 +236,18 @@ impl Wheels {
         }
         let place = u64::from(key.place) << self.shard_bits | u64::from(near & self.mask());
         Ok(TimerId(u64::from(key.serial) << 32 | place))
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    fn number(&self) -> u64 {
+        self.number
+    }
+
+    fn has_thread(&self) -> bool {
+        self.waiter.is_present()
     }
 
     fn enter(&self, phase: Phase) -> Vec<Shot> {

@@ -14,6 +14,7 @@ const AWAKE: u64 = 0;
 const CALLED: u64 = u64::MAX;
 
 pub(super) struct Waiter {
+    present: bool,
     /// When the thread will look by itself, in nanoseconds since the wheels were made.
     looks_at: AtomicU64,
     state: Mutex<State>,
@@ -29,12 +30,21 @@ struct State {
 
 impl Waiter {
     pub(super) fn new() -> Self {
-        Self { looks_at: AtomicU64::new(CALLED), state: Mutex::default(), called: Condvar::new() }
+        Self {
+            present: true,
+            looks_at: AtomicU64::new(CALLED),
+            state: Mutex::default(),
+            called: Condvar::new(),
+        }
     }
 
     /// A waiter without a thread: somebody else fires what is due.
     pub(super) fn absent() -> Self {
-        Self { looks_at: AtomicU64::new(AWAKE), ..Self::new() }
+        Self { present: false, looks_at: AtomicU64::new(AWAKE), ..Self::new() }
+    }
+
+    pub(super) fn is_present(&self) -> bool {
+        self.present
     }
 
     /// Whether the thread has to be [called](Self::call) for a deadline that was just added. Ask after
