@@ -231,3 +231,81 @@ fn a_waker_of_the_dead_takes_no_wake_from_the_next_actor_of_the_slot() {
     });
     assert!(*reused.lock().unwrap() > 0, "the second actor never got the slot of the first");
 }
+
+/// Code with a version: writes down which one handled each message, and which were dropped.
+struct Code {
+    version: usize,
+    notes: Arc<Notes>,
+}
+
+#[derive(Default)]
+struct Notes {
+    /// Versions, in the order of the messages.
+    handled: Mutex<Vec<usize>>,
+    dropped: Mutex<[u32; 2]>,
+}
+
+impl Behaviour for Code {
+    fn starts(&self) -> bool {
+        false
+    }
+
+    fn handle(&mut self, _: Payload, _: &mut Context<'_>) -> Flow {
+        self.notes.handled.lock().unwrap().push(self.version);
+        Flow::Continue
+    }
+}
+
+impl Drop for Code {
+    fn drop(&mut self) {
+        self.notes.dropped.lock().unwrap()[self.version] += 1;
+    }
+}
+
+fn code(version: usize, notes: &Arc<Notes>) -> Box<Code> {
+    Box::new(Code { version, notes: notes.clone() })
+}
+
+#[test]
+fn s40_a_swap_during_a_turn_leaves_each_message_to_one_version_and_drops_each_once() {
+    for now in [false, true] {
+        let seen = Arc::new(Mutex::new(std::collections::BTreeSet::new()));
+        let orders = seen.clone();
+        loom::model(move || {
+            let (system, notes) = (system(), Arc::new(Notes::default()));
+            let pid = system.spawn(code(0, &notes), SpawnOptions::default());
+            let new = code(1, &notes);
+            let swapper = thread::spawn(move || system.hot_swap(pid, new, now).unwrap());
+            (0..2).for_each(|_| system.send(pid, Payload::from("x")).unwrap());
+            assert_eq!(swapper.join().unwrap(), 2);
+
+            let handled = notes.handled.lock().unwrap().clone();
+            assert!(handled.len() == 2 && handled.is_sorted(), "handled by {handled:?}");
+            assert_eq!(*notes.dropped.lock().unwrap(), [0, 0], "the old code is kept for a rollback");
+            system.exit(pid, None, ExitReason::Kill);
+            assert_eq!(*notes.dropped.lock().unwrap(), [1, 1]);
+            orders.lock().unwrap().insert(handled);
+        });
+        assert_eq!(seen.lock().unwrap().len(), 3, "before, between and behind the two messages");
+    }
+}
+
+#[test]
+fn s40_a_swap_that_races_with_the_end_drops_every_version_once() {
+    for now in [false, true] {
+        loom::model(move || {
+            let (system, notes) = (system(), Arc::new(Notes::default()));
+            let pid = system.spawn(code(0, &notes), SpawnOptions::default());
+            let new = code(1, &notes);
+            let swapper = thread::spawn(move || drop(system.hot_swap(pid, new, now)));
+            let returned = system.send(pid, Payload::from("x")).is_err();
+            system.exit(pid, None, ExitReason::Kill);
+            swapper.join().unwrap();
+
+            assert!(!system.is_alive(pid));
+            let handled = notes.handled.lock().unwrap().len() as u64;
+            assert_eq!(handled + system.dead_letters() + u64::from(returned), 1);
+            assert_eq!(*notes.dropped.lock().unwrap(), [1, 1]);
+        });
+    }
+}
