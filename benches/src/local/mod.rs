@@ -27,6 +27,11 @@ use std::time::{Duration, Instant};
 
 use myrmidon::Runtime;
 
+#[cfg(feature = "peers")]
+pub(crate) use self::{
+    big::Numbers, chameneos::Colour, fib::tree as fib_tree, timers::delay as timer_delay, wake::sample,
+    wake::waited,
+};
 use crate::measure::{Figures, Workload};
 use crate::rounds::Peer;
 pub(crate) use table::WORKLOADS;
@@ -52,7 +57,7 @@ impl Peer for Ours {
     }
 }
 
-const LIMIT: Duration = Duration::from_secs(120);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// A runtime for one run.
 fn runtime() -> Result<Runtime, String> {
@@ -60,13 +65,13 @@ fn runtime() -> Result<Runtime, String> {
 }
 
 /// How the actors tell the bench that they are done, with the count that they saw.
-struct Finish {
-    tell: SyncSender<u64>,
+pub(crate) struct Finish {
+    pub(crate) tell: SyncSender<u64>,
     told: Receiver<u64>,
 }
 
 impl Finish {
-    fn new(actors: usize) -> Self {
+    pub(crate) fn new(actors: usize) -> Self {
         let (tell, told) = sync_channel(actors);
         Self { tell, told }
     }
@@ -77,7 +82,7 @@ impl Finish {
     }
 
     /// Waits for `actors` counts and compares their sum with what was sent.
-    fn expect(&self, actors: usize, total: u64) -> Result<(), String> {
+    pub(crate) fn expect(&self, actors: usize, total: u64) -> Result<(), String> {
         let mut sum = 0;
         for _ in 0..actors {
             sum += self.next()?;
@@ -87,7 +92,7 @@ impl Finish {
 }
 
 /// Waits for a condition; whether it came true in time.
-fn wait_until(limit: Duration, condition: impl Fn() -> bool) -> bool {
+pub(crate) fn wait_until(limit: Duration, condition: impl Fn() -> bool) -> bool {
     let deadline = Instant::now() + limit;
     while !condition() {
         if Instant::now() > deadline {
@@ -115,12 +120,12 @@ pub(crate) fn percentiles(mut waits: Vec<Duration>) -> Figures {
 }
 
 /// Millions a second.
-fn rate(work: u64, since: Instant) -> f64 {
+pub(crate) fn rate(work: u64, since: Instant) -> f64 {
     work as f64 / since.elapsed().as_secs_f64() / 1e6
 }
 
 /// Nanoseconds for one.
-fn each(work: u64, since: Instant) -> f64 {
+pub(crate) fn each(work: u64, since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e9 / work as f64
 }
 

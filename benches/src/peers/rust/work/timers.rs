@@ -1,0 +1,41 @@
+//! Arming and cancelling timers that are tasks of tokio, as those of ractor and kameo are.
+
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+use crate::local::{each, timer_delay};
+use crate::measure::Figures;
+
+/// Nanoseconds to arm and to cancel a timer while so many others wait.
+pub(in crate::peers::rust) fn time_timers<T: Send + 'static>(
+    rt: &Runtime,
+    alive: u64,
+    arm: impl Fn(Duration) -> JoinHandle<T>,
+    cancel: impl Fn(&JoinHandle<T>),
+) -> Figures {
+    let before = rt.metrics().num_alive_tasks();
+    let stay: Vec<_> = (0..alive).map(|number| arm(timer_delay(number))).collect();
+    let measured = alive.div_ceil(10);
+    let begun = Instant::now();
+    let timers: Vec<_> = (0..measured).map(|number| arm(timer_delay(number))).collect();
+    let armed = each(measured, begun);
+    let begun = Instant::now();
+    timers.iter().for_each(&cancel);
+    let cancelled = each(measured, begun);
+    let all = rt.block_on(async {
+        let mut all = true;
+        for timer in timers {
+            all &= timer.await.is_err_and(|error| error.is_cancelled());
+        }
+        all
+    });
+    let waiting = rt.metrics().num_alive_tasks() - before;
+    stay.iter().for_each(cancel);
+    if all && waiting == stay.len() {
+        Ok(vec![armed, cancelled])
+    } else {
+        Err(format!("{waiting} timers wait instead of {}", stay.len()))
+    }
+}
