@@ -34,10 +34,10 @@ struct Options {
 #[derive(Subcommand)]
 enum What {
     /// Our workloads alone.
-    Local(RunOptions),
+    Local(PrintOptions),
     /// Ours beside every peer that can be had, in turns: Erlang where `erl` and `erlc` are installed,
     /// the Rust peers in a build with `--features peers`.
-    Peers(RunOptions),
+    Peers(PrintOptions),
     /// The tables and pictures of the documentation, from a run of `peers` or from a file.
     Report(ReportOptions),
     /// One run of one workload, for measurements that need a process of their own.
@@ -45,12 +45,18 @@ enum What {
     Child { peer: String, work: String, amount: u64 },
 }
 
-/// What to run, and how.
 #[derive(Args)]
-pub(crate) struct RunOptions {
+struct PrintOptions {
     /// Print JSON, one object a line, instead of a table.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    run: RunOptions,
+}
+
+/// What to run, and how.
+#[derive(Args)]
+pub(crate) struct RunOptions {
     /// How often each workload runs; the median, the least and the most are reported.
     #[arg(long, default_value_t = 5)]
     pub(crate) rounds: usize,
@@ -79,8 +85,8 @@ struct ReportOptions {
 
 fn main() -> ExitCode {
     let done = match Options::parse().command {
-        What::Local(options) => print(rounds::run(&options, false), options.json),
-        What::Peers(options) => print(rounds::run(&options, true), options.json),
+        What::Local(options) => print(&rounds::run(&options.run, false), options.json),
+        What::Peers(options) => print(&rounds::run(&options.run, true), options.json),
         What::Report(options) => write_report(&options),
         What::Child { peer, work, amount } => rounds::child(&peer, &work, amount),
     };
@@ -93,7 +99,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn print(results: Results, json: bool) -> Result<(), String> {
+fn print(results: &Results, json: bool) -> Result<(), String> {
     let text = if json { results.json().map_err(|error| error.to_string())? } else { results.table() };
     print!("{text}");
     if results.failed() { Err("a workload failed: see FAILED above".to_owned()) } else { Ok(()) }

@@ -48,14 +48,16 @@ pub(crate) fn run(options: &RunOptions, with_peers: bool) -> Results {
             (workload, runtime, amount.max(1), Samples::new(workload, runtime.name()))
         })
         .collect();
-    for _ in 0..options.rounds.max(1) {
+    let rounds = options.rounds.max(1);
+    for round in 1..=rounds {
+        eprintln!("round {round} of {rounds}");
         for (workload, runtime, amount, samples) in &mut samples {
             samples.add(run_one(runtime.as_ref(), workload, *amount));
         }
     }
     let records = samples.iter().flat_map(|(.., samples)| samples.records()).collect();
     let versions = runtimes.iter().skip(1).map(|runtime| runtime.version()).collect();
-    Results { machine: Machine::here(versions, options.rounds.max(1)), records }
+    Results { machine: Machine::here(versions, rounds), records }
 }
 
 fn chosen(only: &[String]) -> impl Iterator<Item = &'static Workload> {

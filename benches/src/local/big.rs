@@ -25,10 +25,11 @@ impl Numbers {
     }
 }
 
-#[derive(Clone)]
 enum Message {
-    /// Who the others are; the pings begin.
-    Begin(Arc<Vec<ActorRef<Self>>>),
+    /// Who the others are. All know that before the first ping.
+    Know(Arc<Vec<ActorRef<Self>>>),
+    /// The pings begin.
+    Begin,
     /// From the actor with this number.
     Ping(u64),
     Pong,
@@ -48,10 +49,8 @@ impl Actor for Pinger {
 
     fn handle(&mut self, message: Message, _: &mut Context<'_>) -> Flow {
         match message {
-            Message::Begin(others) => {
-                self.others = others;
-                self.next();
-            }
+            Message::Know(others) => self.others = others,
+            Message::Begin => self.next(),
             Message::Ping(from) => self.send(from, Message::Pong),
             Message::Pong => {
                 self.answered += 1;
@@ -92,9 +91,12 @@ pub(super) fn run(pings: u64) -> Result<f64, String> {
         done: finish.tell.clone(),
     };
     let actors: Arc<Vec<_>> = Arc::new((0..ACTORS).map(|number| rt.spawn(pinger(number))).collect());
+    for actor in actors.iter() {
+        actor.send(Message::Know(actors.clone())).map_err(|error| error.to_string())?;
+    }
     let begun = Instant::now();
     for actor in actors.iter() {
-        actor.send(Message::Begin(actors.clone())).map_err(|error| error.to_string())?;
+        actor.send(Message::Begin).map_err(|error| error.to_string())?;
     }
     finish.expect(ACTORS as usize, each * ACTORS)?;
     Ok(rate(2 * each * ACTORS, begun))

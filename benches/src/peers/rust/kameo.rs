@@ -128,8 +128,7 @@ fn timers(alive: u64) -> Figures {
         let finish = Finish::new(1);
         let counter = Kameo.spawn(super::work::Counter::after(1, finish.tell.clone()));
         let arm = |delay: Duration| counter.tell(0).send_after(delay);
-        let abort = |timer: &tokio::task::JoinHandle<_>| timer.abort();
-        let figures = super::work::time_timers(rt, alive, arm, abort)?;
+        let figures = super::work::time_timers(rt, alive, arm)?;
         arm(Duration::from_millis(1));
         finish.expect(1, 1)?;
         Ok(figures)

@@ -100,8 +100,10 @@ pub(super) fn bang<L: Library>(messages: u64) -> Result<f64, String> {
 }
 
 enum Message<L: Library> {
-    /// Who the others are; the pings begin.
-    Begin(Arc<Vec<L::Ref<Pinger<L>>>>),
+    /// Who the others are. All know that before the first ping.
+    Know(Arc<Vec<L::Ref<Pinger<L>>>>),
+    /// The pings begin.
+    Begin,
     /// From the actor with this number.
     Ping(u64),
     Pong,
@@ -121,10 +123,8 @@ impl<L: Library> Script<L> for Pinger<L> {
 
     fn handle(&mut self, message: Message<L>, _: impl FnOnce() -> L::Ref<Self>) -> Next {
         match message {
-            Message::Begin(others) => {
-                self.others = others;
-                self.next();
-            }
+            Message::Know(others) => self.others = others,
+            Message::Begin => self.next(),
             Message::Ping(from) => self.send(from, Message::Pong),
             Message::Pong => {
                 self.answered += 1;
@@ -167,9 +167,12 @@ pub(super) fn big<L: Library>(pings: u64) -> Result<f64, String> {
             })
         };
         let actors: Arc<Vec<_>> = Arc::new((0..PINGERS).map(pinger).collect());
+        for actor in actors.iter() {
+            super::sent(L::tell(actor, Message::Know(actors.clone())))?;
+        }
         let begun = Instant::now();
         for actor in actors.iter() {
-            super::sent(L::tell(actor, Message::Begin(actors.clone())))?;
+            super::sent(L::tell(actor, Message::Begin))?;
         }
         finish.expect(PINGERS as usize, each * PINGERS)?;
         Ok(vec![rate(2 * each * PINGERS, begun)])

@@ -8,12 +8,12 @@ use tokio::task::JoinHandle;
 use crate::local::{each, timer_delay};
 use crate::measure::Figures;
 
-/// Nanoseconds to arm and to cancel a timer while so many others wait.
+/// Nanoseconds to arm and to cancel a timer while so many others wait. An abort by itself leaves a note
+/// for a worker: a timer is cancelled when its handle says so, as ours and Erlang's say at once.
 pub(in crate::peers::rust) fn time_timers<T: Send + 'static>(
     rt: &Runtime,
     alive: u64,
     arm: impl Fn(Duration) -> JoinHandle<T>,
-    cancel: impl Fn(&JoinHandle<T>),
 ) -> Figures {
     let before = rt.metrics().num_alive_tasks();
     let stay: Vec<_> = (0..alive).map(|number| arm(timer_delay(number))).collect();
@@ -22,20 +22,22 @@ pub(in crate::peers::rust) fn time_timers<T: Send + 'static>(
     let timers: Vec<_> = (0..measured).map(|number| arm(timer_delay(number))).collect();
     let armed = each(measured, begun);
     let begun = Instant::now();
-    timers.iter().for_each(&cancel);
+    timers.iter().for_each(JoinHandle::abort);
+    let all = rt.block_on(all_cancelled(timers));
     let cancelled = each(measured, begun);
-    let all = rt.block_on(async {
-        let mut all = true;
-        for timer in timers {
-            all &= timer.await.is_err_and(|error| error.is_cancelled());
-        }
-        all
-    });
     let waiting = rt.metrics().num_alive_tasks() - before;
-    stay.iter().for_each(cancel);
+    stay.iter().for_each(JoinHandle::abort);
     if all && waiting == stay.len() {
         Ok(vec![armed, cancelled])
     } else {
         Err(format!("{waiting} timers wait instead of {}", stay.len()))
     }
+}
+
+async fn all_cancelled<T>(timers: Vec<JoinHandle<T>>) -> bool {
+    let mut all = true;
+    for timer in timers {
+        all &= timer.await.is_err_and(|error| error.is_cancelled());
+    }
+    all
 }
