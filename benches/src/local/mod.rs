@@ -29,8 +29,8 @@ use myrmidon::Runtime;
 
 #[cfg(feature = "peers")]
 pub(crate) use self::{
-    big::Numbers, chameneos::Colour, fib::tree as fib_tree, timers::delay as timer_delay, wake::sample,
-    wake::waited,
+    big::Numbers, chameneos::Colour, fib::tree as fib_tree, skynet::of_whole_tree,
+    timers::delay as timer_delay, wake::sample, wake::waited,
 };
 use crate::measure::{Figures, Workload};
 use crate::rounds::Peer;

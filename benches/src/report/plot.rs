@@ -74,7 +74,7 @@ fn chart<B: DrawingBackend>(
         .configure_mesh()
         .disable_y_mesh()
         .disable_y_axis()
-        .x_label_formatter(&|value| number(*value))
+        .x_label_formatter(&|value| tick(*value))
         .light_line_style(TRANSPARENT)
         .label_style(("sans-serif", 12))
         .draw()?;
@@ -94,6 +94,15 @@ fn chart<B: DrawingBackend>(
         top += f64::from(height(bars));
     }
     Ok(())
+}
+
+/// The label of a tick at a one, two or five; the others stand too close.
+fn tick(value: f64) -> String {
+    let leading = value / 10_f64.powf((value * 1.001).log10().floor());
+    if ![1.0, 2.0, 5.0].iter().any(|digit| (leading - digit).abs() < 0.01) {
+        return String::new();
+    }
+    if value < 1000.0 { format!("{value}") } else { number(value) }
 }
 
 /// Writes a few pixels beside a point; `side` is the side of the text that is there.
@@ -132,4 +141,15 @@ fn range(rows: &[(String, Vec<Bar<'_>>)]) -> (f64, f64) {
 
 fn colour(peer: &str) -> RGBColor {
     COLOURS.iter().find(|(name, _)| *name == peer).map_or(BLACK, |(_, colour)| *colour)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tick;
+
+    #[test]
+    fn ticks_at_one_two_and_five_have_labels() {
+        let ticks = [0.1, 0.5, 1.0, 2.0, 3.0, 9.0, 10.0, 400.0, 500.0, 20_000.0].map(tick);
+        assert_eq!(ticks, ["0.1", "0.5", "1", "2", "", "", "10", "", "500", "20 000"]);
+    }
 }

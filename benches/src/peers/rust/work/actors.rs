@@ -6,11 +6,9 @@ use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
 use super::super::library::{Library, Next, Script, Threads};
-use crate::local::{Finish, LIMIT, each, fib_tree, resident, wait_until};
+use crate::local::{Finish, LIMIT, each, fib_tree, of_whole_tree, resident, wait_until};
 
 const CHILDREN: u64 = 10;
-/// The actors of the whole tree of skynet.
-const WHOLE_TREE: f64 = 1_111_111.0;
 
 /// Adds to a count that all share, and ends if it is to.
 struct One {
@@ -153,8 +151,6 @@ fn start<L: Library, S: Script<L, Msg = Up>>(script: S) {
     L::tell(&L::spawn_inside(script), Up::Begin);
 }
 
-/// Seconds for the whole tree. A smaller one is counted as part of it: that is no worse for a peer, as
-/// it fits the caches better.
 pub(super) fn skynet<L: Library>(leaves: u64) -> Result<f64, String> {
     super::one(L::with(Threads::One, |lib| {
         let leaves = CHILDREN.pow(leaves.max(10).ilog10());
@@ -163,8 +159,7 @@ pub(super) fn skynet<L: Library>(leaves: u64) -> Result<f64, String> {
         let root = lib.spawn(Node::<L>::new(Parent::Bench(finish.tell.clone()), 0, leaves));
         super::sent(L::tell(&root, Up::Begin))?;
         finish.expect(1, leaves * (leaves - 1) / 2)?;
-        let actors = (leaves * CHILDREN - 1) / (CHILDREN - 1);
-        Ok(vec![begun.elapsed().as_secs_f64() * WHOLE_TREE / actors as f64])
+        Ok(vec![of_whole_tree(leaves, begun)])
     }))
 }
 
