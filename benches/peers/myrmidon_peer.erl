@@ -1,14 +1,13 @@
-%% The workloads of the benches crate on Erlang/OTP. Prints the figures of one, a line each, or fails where
-%% a count is wrong.
+%% The workloads of the benches crate on Erlang/OTP. Is given names and amounts of work in turn, prints a line
+%% of figures for each, and fails where a count is wrong.
 -module(myrmidon_peer).
 -export([main/1]).
 
-main([Name, Work]) ->
-    case run(Name, list_to_integer(Work)) of
-        Figures when is_list(Figures) -> [io:format("~f~n", [float(Figure)]) || Figure <- Figures];
-        Figure -> io:format("~f~n", [float(Figure)])
-    end,
-    halt(0).
+main([]) -> halt(0);
+main([Name, Work | Others]) ->
+    Figures = lists:flatten([run(Name, list_to_integer(Work))]),
+    io:format("~s~n", [lists:join(" ", [io_lib:format("~f", [float(Figure)]) || Figure <- Figures])]),
+    main(Others).
 
 %% Nanoseconds for one spawn; each process then handles one message.
 run("spawn", N) ->
