@@ -102,7 +102,12 @@ fn main() -> ExitCode {
 fn print(results: &Results, json: bool) -> Result<(), String> {
     let text = if json { results.json().map_err(|error| error.to_string())? } else { results.table() };
     print!("{text}");
-    if results.failed() { Err("a workload failed: see FAILED above".to_owned()) } else { Ok(()) }
+    all_right(results)
+}
+
+fn all_right(results: &Results) -> Result<(), String> {
+    let failures = results.failures();
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
 }
 
 fn write_report(options: &ReportOptions) -> Result<(), String> {
@@ -114,5 +119,6 @@ fn write_report(options: &ReportOptions) -> Result<(), String> {
         }
         None => rounds::run(&options.run, true),
     };
-    report::write(&results, &options.docs)
+    report::write(&results, &options.docs)?;
+    all_right(&results)
 }

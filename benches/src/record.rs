@@ -103,8 +103,15 @@ struct MachineLine {
 }
 
 impl Results {
-    pub(crate) fn failed(&self) -> bool {
-        self.records.iter().any(|record| matches!(record.outcome, Outcome::Failure { .. }))
+    /// What failed, and why.
+    pub(crate) fn failures(&self) -> Vec<String> {
+        let failure = |record: &Record| match &record.outcome {
+            Outcome::Failure { failed } => {
+                Some(format!("{} of {} failed: {failed}", record.work, record.peer))
+            }
+            Outcome::Figure(_) => None,
+        };
+        self.records.iter().filter_map(failure).collect()
     }
 
     pub(crate) fn table(&self) -> String {

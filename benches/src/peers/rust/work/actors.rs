@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
-use super::super::library::{Library, Next, Script, Threads};
 use crate::local::{Finish, LIMIT, each, fib_tree, of_whole_tree, resident, wait_until};
+use crate::peers::rust::library::{Library, Next, Script, Threads};
 
 const CHILDREN: u64 = 10;
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
-use super::super::library::{Library, Next, Script, Threads};
 use crate::local::{Finish, Numbers, rate};
+use crate::peers::rust::library::{Library, Next, Script, Threads};
 
 const ACTORS: usize = 60;
 const SENDERS: u64 = 1000;

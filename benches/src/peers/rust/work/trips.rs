@@ -3,9 +3,9 @@
 use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
-use super::super::library::{Library, Next, Script, Threads};
 use crate::local::{Colour, Finish, each};
 use crate::measure::Figures;
+use crate::peers::rust::library::{Library, Next, Script, Threads};
 
 const CHAMENEOS: usize = 100;
 

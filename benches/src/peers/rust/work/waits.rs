@@ -6,9 +6,9 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::super::library::{Library, Next, Script, Threads};
 use crate::local::{LIMIT, percentiles, sample, waited};
 use crate::measure::Figures;
+use crate::peers::rust::library::{Library, Next, Script, Threads};
 
 const OTHERS: usize = 1000;
 /// Messages that the greedy actor always has, about.
