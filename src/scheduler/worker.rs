@@ -7,6 +7,7 @@ use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use super::run_queue::RunQueue;
 use super::{Job, Scheduler};
@@ -87,6 +88,7 @@ pub(super) fn spawn(
                 index,
                 passes: 0,
                 normal_passes: 0,
+                rotated: Instant::now(),
                 lifo_runs: 0,
                 runner,
                 seen,
@@ -128,6 +130,8 @@ struct Worker<'a> {
     /// Looks for the next actor, and those that came to normal priority.
     passes: u32,
     normal_passes: u32,
+    /// When it last gave its queue for a spilled batch.
+    rotated: Instant,
     lifo_runs: u32,
     runner: Runner,
     /// The slices of the others when this worker last looked after them.
