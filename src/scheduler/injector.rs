@@ -1,6 +1,10 @@
 //! What any worker may take: actors made ready by threads that are no workers, the halves of full run
 //! queues, and all actors that are not of normal priority.
 
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
 use crossbeam_queue::SegQueue;
 
 use crate::actor::{Priority, Ready};
@@ -9,9 +13,17 @@ use crate::actor::{Priority, Ready};
 pub(super) struct Injector {
     high: SegQueue<Ready>,
     normal: SegQueue<Ready>,
-    /// Normal ones in batches, the size of a run queue at most.
-    spilled: SegQueue<Vec<Ready>>,
+    spilled: Spilled,
     low: SegQueue<Ready>,
+}
+
+/// Actors of normal priority that had no room, in batches of a run queue's size at most. A lock is good
+/// enough for what happens once in a hundred pushes.
+#[derive(Default)]
+struct Spilled {
+    batches: Mutex<VecDeque<Vec<Ready>>>,
+    /// The length of `batches`, readable without the lock.
+    count: AtomicUsize,
 }
 
 impl Injector {
@@ -19,7 +31,7 @@ impl Injector {
         Self {
             high: SegQueue::new(),
             normal: SegQueue::new(),
-            spilled: SegQueue::new(),
+            spilled: Spilled::default(),
             low: SegQueue::new(),
         }
     }
@@ -31,7 +43,7 @@ impl Injector {
 
     /// Puts in what a run queue had no room for.
     pub(super) fn spill(&self, batch: Vec<Ready>) {
-        self.spilled.push(batch);
+        self.spilled.change(|batches| batches.push_back(batch));
     }
 
     /// The actor of this priority that has waited longest, spilled ones apart.
@@ -45,9 +57,18 @@ impl Injector {
         !self.queue(priority).is_empty()
     }
 
+    pub(super) fn has_spilled(&self) -> bool {
+        !self.spilled.is_empty()
+    }
+
+    /// The batch spilled last, which is most likely in the cache.
+    pub(super) fn pop_newest(&self) -> Option<Vec<Ready>> {
+        if self.has_spilled() { self.spilled.change(VecDeque::pop_back) } else { None }
+    }
+
     /// The batch that has waited longest.
-    pub(super) fn pop_spilled(&self) -> Option<Vec<Ready>> {
-        if self.spilled.is_empty() { None } else { self.spilled.pop() }
+    pub(super) fn pop_oldest(&self) -> Option<Vec<Ready>> {
+        if self.has_spilled() { self.spilled.change(VecDeque::pop_front) } else { None }
     }
 
     /// How many of normal priority wait, spilled ones apart.
@@ -65,5 +86,18 @@ impl Injector {
             Priority::Normal => &self.normal,
             Priority::Low => &self.low,
         }
+    }
+}
+
+impl Spilled {
+    fn is_empty(&self) -> bool {
+        self.count.load(Ordering::Acquire) == 0
+    }
+
+    fn change<R>(&self, change: impl FnOnce(&mut VecDeque<Vec<Ready>>) -> R) -> R {
+        let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = change(&mut batches);
+        self.count.store(batches.len(), Ordering::Release);
+        result
     }
 }

@@ -6,6 +6,7 @@ mod choice;
 use std::cell::{Cell, OnceCell};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use super::activity::Activity;
 use super::duty::Duty;
@@ -122,6 +123,7 @@ pub(super) fn spawn(
                 index,
                 passes: 0,
                 normal_passes: 0,
+                rotated: Instant::now(),
                 lifo_runs: 0,
                 runner,
             };
@@ -162,6 +164,8 @@ struct Worker<'a> {
     /// Looks for the next actor, and those that came to normal priority.
     passes: u32,
     normal_passes: u32,
+    /// When it last gave its queue for a spilled batch.
+    rotated: Instant,
     lifo_runs: u32,
     runner: Runner,
 }

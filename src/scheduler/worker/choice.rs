@@ -1,5 +1,7 @@
 //! What a worker runs next.
 
+use std::time::Instant;
+
 use super::super::run_queue::PLACES;
 use super::{Work, Worker};
 use crate::actor::{Priority, Ready};
@@ -7,8 +9,9 @@ use crate::actor::{Priority, Ready};
 /// After so many turns of normal priority a worker looks at the injector though its own queue is not
 /// empty. A prime, so that it does not fall into step with patterns of the load.
 const INJECTOR_EVERY: u32 = 61;
-/// After so many it exchanges its queue for a batch that was spilled. All that was in the queue has had a
-/// turn by then, so nothing is spilled twice without one.
+/// After so many, and as long as one slice may take, it exchanges its queue for the batch that was
+/// spilled first. All that was in the queue has had a turn by then. Not at once, since what was spilled
+/// last is in the cache and leads to fewer living actors where actors start others.
 const ROTATE_EVERY: u32 = PLACES as u32;
 /// Of so many passes of a worker one begins with low priority, and one with normal priority.
 const ROUND: u32 = 8;
@@ -104,16 +107,20 @@ impl Worker<'_> {
             // There may be no room; these have their turns by rotation.
             return None;
         }
-        let mut batch = self.scheduler.injector.pop_spilled()?.into_iter();
+        let mut batch = self.scheduler.injector.pop_newest()?.into_iter();
         let first = batch.next();
         batch.for_each(|ready| self.local.push(self.scheduler, ready));
         first
     }
 
-    /// Lets the batch that has waited longest have its turns, if there is one.
-    fn rotate(&self) {
+    /// Lets the batch that has waited longest have its turns, if there is one and it is time.
+    fn rotate(&mut self) {
         let injector = &self.scheduler.injector;
-        let Some(batch) = injector.pop_spilled() else { return };
+        if !injector.has_spilled() || self.rotated.elapsed() < self.scheduler.limits.time {
+            return;
+        }
+        self.rotated = Instant::now();
+        let Some(batch) = injector.pop_oldest() else { return };
         if let Some(own) = self.local.queue.pop_batch(PLACES) {
             injector.spill(own);
         }
