@@ -19,19 +19,19 @@
 //! | `debt` | what a sender to a very long queue owes |
 //! | `dead_letters` | messages that nobody will handle |
 //! | `slice`, `signals` | one turn of an actor: messages by budget, signals first |
-//! | `bounded_turn` | the same where the mailbox is bounded |
+//! | `apart` | the same where messages lie in a bounded mailbox, or wait long |
 //! | `exit` | the one way to end |
 //! | `timed` | messages sent later; they end with their actor |
 //! | `blocking` | handlers that block their thread |
 //! | `guard` | what holds up panics of code that is not ours |
 
+mod apart;
 mod ask;
 mod async_actor;
 mod behaviour;
 mod blocking;
 #[cfg(all(test, myrmidon_loom))]
 mod bounded_loom_tests;
-mod bounded_turn;
 mod cell;
 mod context;
 mod dead_letters;

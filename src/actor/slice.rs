@@ -31,7 +31,7 @@ pub struct SliceLimits {
 pub(crate) struct Runner {
     limits: SliceLimits,
     /// Message nodes to be given back.
-    nodes: NodeRun,
+    pub(super) nodes: NodeRun,
     /// The last look; the slice began then or up to [`CLOCK_EVERY`] messages later.
     looked: Instant,
     /// Messages since.
@@ -108,10 +108,9 @@ pub(crate) fn run_slice(
     // Where the runner allows less than the budget, the rest counts as spent.
     let begun = cell.budget.saturating_sub(runner.cap);
     let mut turn = Turn { pid, hold, cell, system, spent: begun, runner };
-    let bounded = turn.cell.bounded;
     let end = loop {
         let end = turn.play();
-        if bounded || !matches!(end, Ok(Rest::Waiting)) || !turn.awaits_more(&mut linger) {
+        if !matches!(end, Ok(Rest::Waiting)) || !turn.awaits_more(&mut linger) {
             break end;
         }
     };
@@ -122,7 +121,7 @@ pub(crate) fn run_slice(
             After::Done
         }
         Ok(Rest::Spent) => After::Again(ready),
-        Ok(Rest::Waiting) if bounded => {
+        Ok(Rest::Drained) => {
             system.schedule(ready.idle_bounded());
             After::Done
         }
@@ -140,6 +139,8 @@ pub(crate) fn run_slice(
 enum Rest {
     /// Nothing to do until something arrives.
     Waiting,
+    /// As `Waiting`, and the queue of its bounded mailbox was empty.
+    Drained,
     /// As `Waiting`, in the middle of a message.
     Parked,
     /// Budget or time is up.
@@ -153,7 +154,7 @@ pub(super) struct Turn<'a> {
     pub(super) cell: &'a mut Cell,
     pub(super) system: &'a Arc<System>,
     spent: u32,
-    runner: &'a mut Runner,
+    pub(super) runner: &'a mut Runner,
 }
 
 /// One step of a turn; an error is the reason to end.
@@ -187,10 +188,13 @@ impl Turn<'_> {
                 return Ok(Rest::Spent);
             }
             let Some(node) = self.next()? else {
-                if self.cell.bounded && self.step_bounded()? {
-                    continue;
+                if !self.cell.bounded {
+                    return Ok(Rest::Waiting);
                 }
-                return Ok(Rest::Waiting);
+                if !self.step_bounded()? {
+                    return Ok(Rest::Drained);
+                }
+                continue;
             };
             // System messages count too, or actors that tell each other something would never end.
             self.count_reduction();
@@ -271,18 +275,16 @@ impl Turn<'_> {
 
     /// Moves what has arrived into the backlog and runs what overtakes (S41).
     pub(super) fn receive(&mut self) -> Step {
-        let mut urgent = Chain::new();
-        let Cell { backlog, bonds, bounded, trap_exit, .. } = &mut *self.cell;
-        let ordered = if *bounded { &mut bonds.tables().behind } else { backlog };
-        if ordered.is_settled() {
-            // What comes behind those will wait as long, and is settled too.
-            let mut late = Chain::new();
-            self.hold.take(&mut urgent, &mut late, *trap_exit);
-            late.settle(&mut self.runner.nodes);
-            ordered.append(late);
-        } else {
-            self.hold.take(&mut urgent, ordered, *trap_exit);
+        if self.cell.bounded || self.cell.backlog.is_settled() {
+            return self.receive_apart();
         }
+        let mut urgent = Chain::new();
+        self.hold.take(&mut urgent, &mut self.cell.backlog, self.cell.trap_exit);
+        self.obey_all(urgent)
+    }
+
+    #[inline(always)]
+    pub(super) fn obey_all(&mut self, mut urgent: Chain<Envelope>) -> Step {
         while let Some(node) = urgent.pop() {
             let (generation, envelope) = node.open(&mut self.runner.nodes);
             if generation != self.pid.generation() {
@@ -356,15 +358,6 @@ impl Turn<'_> {
         }
         self.run_waiting_swaps()?;
         Ok(!self.cell.parked)
-    }
-
-    /// Lets what waits behind a message that is not finished pin no memory of others. The first message
-    /// stands for all: what comes behind a settled one is settled when it is received.
-    fn settle(&mut self) {
-        let backlog = &mut self.cell.backlog;
-        if !backlog.is_empty() && !backlog.is_settled() {
-            backlog.settle(&mut self.runner.nodes);
-        }
     }
 
     pub(super) fn count_reduction(&mut self) {

@@ -315,6 +315,7 @@ impl Hold<'_> {
     }
 
     /// Takes what has arrived, split by what overtakes.
+    #[inline(always)]
     pub(super) fn take(
         &self,
         urgent: &mut Chain<Envelope>,
