@@ -10,15 +10,17 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use bytes::Bytes;
 use common::{eventually, held, next};
 use myrmidon::actor::{Actor, Context, Flow, Priority, SpawnOptions, bytes_fn};
+use myrmidon::config::RuntimeConfig;
 use myrmidon::{Pid, Runtime};
 
 fn with(priority: Priority) -> SpawnOptions {
     SpawnOptions { priority, ..SpawnOptions::default() }
 }
 
-/// One worker, so that only one actor runs at a time.
+/// One worker, so that only one actor runs at a time, and no spare that would stand in while a test holds it.
 fn one_worker() -> Runtime {
-    Runtime::builder().workers(1).start().unwrap()
+    let config = RuntimeConfig { workers: 1, spare_workers: 0, ..RuntimeConfig::default() };
+    Runtime::builder().config(config).start().unwrap()
 }
 
 #[test]

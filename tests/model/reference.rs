@@ -294,6 +294,8 @@ impl Reference {
                 bond => self.bond(me, &bond),
             }
         }
+        // What was never sent is no dead letter.
+        self.timers.iter_mut().filter(|timer| timer.actor == me).for_each(|timer| timer.waits = false);
         self.names.retain(|_, owner| *owner != me);
         let watchers = std::mem::take(&mut self.actors[me].watchers);
         let links = std::mem::take(&mut self.actors[me].links);
@@ -505,7 +507,9 @@ impl Runtime for Reference {
     fn timer(&mut self, actor: usize, delay: u64) {
         let at = free_deadline(&mut self.deadlines, self.now + delay);
         self.scripts.push(Vec::new());
-        self.timers.push(Timer { at, actor, script: self.scripts.len() - 1, waits: true });
+        let waits = self.actors[actor].alive;
+        self.dead_letters += u64::from(!waits);
+        self.timers.push(Timer { at, actor, script: self.scripts.len() - 1, waits });
     }
 
     fn cancel(&mut self, timer: usize) -> bool {
