@@ -53,16 +53,17 @@ fn cell(row: &Row<'_>, peer: &str) -> String {
     }
 }
 
-/// The ratio to the peer that comes nearest to ours, or is ahead.
+/// The ratio to the peer that comes nearest to ours; strong where that is ahead.
 fn against_best(row: &Row<'_>, peers: &[&str]) -> Option<String> {
     let others = peers.iter().filter(|peer| **peer != OURS);
     let ratios = others.filter_map(|peer| Some((row.times(peer)?, *peer)));
     let (times, peer) = ratios.min_by(|one, two| one.0.total_cmp(&two.0))?;
-    Some(format!("{} × {}", tenths(times), title(peer)))
-}
-
-fn tenths(times: f64) -> String {
-    if times < 10.0 { format!("{times:.1}") } else { format!("{times:.0}") }
+    let peer = title(peer);
+    Some(match times {
+        times if times < 1.0 => format!("**{times:.2} × {peer}**"),
+        times if times < 10.0 => format!("{times:.1} × {peer}"),
+        times => format!("{times:.0} × {peer}"),
+    })
 }
 
 fn goals(row: &Row<'_>) -> Option<String> {
