@@ -13,7 +13,7 @@ const UNSAFE: &[&str] = &[
     "src/mailbox/node_pool.rs",
     "src/mailbox/payload.rs",
     "src/actor/slot.rs",
-    "src/actor/slot/ready_slot.rs",
+    "src/actor/slot/lifo_slot.rs",
     "src/actor/table.rs",
     "src/actor/waker.rs",
     "src/scheduler/run_queue.rs",

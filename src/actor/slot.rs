@@ -4,14 +4,14 @@
 //! messages does not wait for the line that its senders fight over.
 #![allow(unsafe_code, reason = "the owner token guards an UnsafeCell; every block says why it is sound")]
 
-mod ready_slot;
+mod lifo_slot;
 
 use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::task::Waker;
 
-pub(crate) use ready_slot::ReadySlot;
+pub(crate) use lifo_slot::{LifoSlot, LifoThief};
 
 use super::cell::Cell;
 use super::priority::Priority;

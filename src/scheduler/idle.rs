@@ -3,7 +3,8 @@
 //! The rule of Go and tokio: a push wakes a sleeper only if nobody is searching, because a searcher
 //! will find it; a searcher that finds work and was the last wakes the next. A worker that goes to
 //! sleep first says so, then looks once more: with the fences here and in `notify` either the pusher
-//! sees the sleeper or the sleeper sees the push.
+//! sees the sleeper or the sleeper sees the push. Pushes are many and sleepers few, so the sleeper pays for
+//! both fences where the system can do that.
 //!
 //! While some workers sleep and others do not, one sleeper is the watchman: it gets up every
 //! [`PATROL`] and looks whether a busy worker is held up and keeps something from the others.
@@ -11,7 +12,7 @@
 use std::sync::{OnceLock, PoisonError};
 use std::time::Duration;
 
-use crate::sync::{self, AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, Thread, fence};
+use crate::sync::{self, AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, Thread, fence, light_fence};
 
 /// The time between two looks at the busy.
 const PATROL: Duration = Duration::from_millis(5);
@@ -25,6 +26,8 @@ pub(super) struct Idle {
     /// Whether there is a watchman.
     watched: AtomicBool,
     workers: Vec<Bed>,
+    /// Whether a sleeper's fence serves the pushers too; see [`sync::heavy_fence`].
+    fences_for_all: AtomicBool,
 }
 
 #[derive(Default)]
@@ -43,6 +46,7 @@ impl Idle {
             stopped: AtomicBool::new(false),
             watched: AtomicBool::new(false),
             workers: (0..workers).map(|_| Bed::default()).collect(),
+            fences_for_all: AtomicBool::new(sync::has_heavy_fence()),
         }
     }
 
@@ -60,8 +64,13 @@ impl Idle {
     }
 
     /// Wakes one sleeper, unless someone is searching already. Call after the push.
+    #[inline]
     pub(super) fn notify(&self) {
-        fence(Ordering::SeqCst);
+        if self.fences_for_all.load(Ordering::Relaxed) {
+            light_fence();
+        } else {
+            fence(Ordering::SeqCst);
+        }
         if self.asleep.load(Ordering::Relaxed) == 0 || self.searching.load(Ordering::Relaxed) > 0 {
             return;
         }
@@ -115,8 +124,7 @@ impl Idle {
             sleepers.push(worker);
             self.asleep.store(sleepers.len(), Ordering::SeqCst);
         }
-        fence(Ordering::SeqCst);
-        if (work_left() || self.is_stopped()) && self.rise(worker) {
+        if (!self.fence() || work_left() || self.is_stopped()) && self.rise(worker) {
             return false;
         }
         let bed = &self.workers[worker];
@@ -133,6 +141,21 @@ impl Idle {
         }
         bed.woken.store(false, Ordering::Relaxed);
         true
+    }
+
+    /// The fence of one who goes to sleep. `false` if the system refused what it has promised (it was
+    /// perhaps told to refuse it meanwhile): from now on pushers have fences of their own, but one that
+    /// is pushing at this moment has none, so this is no time to sleep.
+    fn fence(&self) -> bool {
+        if !self.fences_for_all.load(Ordering::Relaxed) {
+            fence(Ordering::SeqCst);
+            return true;
+        }
+        let fenced = sync::heavy_fence();
+        if !fenced {
+            self.fences_for_all.store(false, Ordering::SeqCst);
+        }
+        fenced
     }
 
     /// Has a sleeper see whether it must be the watchman, now that one has got up.

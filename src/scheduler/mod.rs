@@ -23,7 +23,9 @@ use crate::actor::{Priority, Ready, Schedule, SliceLimits, System};
 use idle::Idle;
 use injector::Injector;
 pub use lane::Lane;
-use run_queue::{RunQueue, Stealer};
+use run_queue::Stealer;
+
+const LOOKS: u32 = 10;
 
 /// Work for a worker or a lane that is no actor: answer a ping, log, call back.
 pub type Job = Box<dyn FnOnce() + Send>;
@@ -37,6 +39,8 @@ pub(crate) struct Scheduler {
     jobs: SegQueue<Job>,
     stealers: Vec<Stealer<Ready>>,
     desks: Vec<Arc<worker::Desk>>,
+    /// How often a worker looks for work before it sleeps.
+    looks: u32,
     idle: Idle,
     lanes: RwLock<Vec<Arc<Lane>>>,
     io: tokio::runtime::Handle,
@@ -54,20 +58,21 @@ impl Scheduler {
         limits: SliceLimits,
         io: &tokio::runtime::Handle,
     ) -> std::io::Result<(Arc<Self>, Vec<thread::JoinHandle<()>>)> {
-        let queues: Vec<_> = (0..workers.max(1)).map(|_| RunQueue::new()).collect();
+        let seats: Vec<_> = (0..workers.max(1)).map(|_| worker::Seat::new()).collect();
         let scheduler = Arc::new(Self {
             limits,
             injector: Injector::new(),
             jobs: SegQueue::new(),
-            stealers: queues.iter().map(RunQueue::stealer).collect(),
-            desks: queues.iter().map(|_| Arc::new(worker::Desk::new())).collect(),
-            idle: Idle::new(queues.len()),
+            stealers: seats.iter().map(|seat| seat.queue.stealer()).collect(),
+            desks: seats.iter().map(|seat| Arc::new(worker::Desk::of(seat))).collect(),
+            looks: looks(),
+            idle: Idle::new(seats.len()),
             lanes: RwLock::default(),
             io: io.clone(),
         });
-        let mut threads = Vec::with_capacity(queues.len());
-        for (index, queue) in queues.into_iter().enumerate() {
-            match worker::spawn(scheduler.clone(), system.clone(), index, queue, io.clone()) {
+        let mut threads = Vec::with_capacity(seats.len());
+        for (index, seat) in seats.into_iter().enumerate() {
+            match worker::spawn(scheduler.clone(), system.clone(), index, seat, io.clone()) {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {
                     scheduler.stop();
@@ -130,15 +135,24 @@ impl Scheduler {
             || self.stealers.iter().any(|queue| !queue.is_empty())
     }
 
+    fn has_jobs(&self) -> bool {
+        !self.jobs.is_empty()
+    }
+
     fn next_job(&self) -> Option<Job> {
         // Most often there is none, and a look is cheaper than a pop in vain.
-        if self.jobs.is_empty() { None } else { self.jobs.pop() }
+        if self.has_jobs() { self.jobs.pop() } else { None }
     }
 
     fn lane(&self, id: u32) -> Option<Arc<Lane>> {
         let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
         lanes.get((id as usize).checked_sub(1)?).cloned()
     }
+}
+
+/// Looks of a searching worker: about ten microseconds of them, where the others do not need this core.
+fn looks() -> u32 {
+    if thread::available_parallelism().is_ok_and(|cores| cores.get() > 1) { LOOKS } else { 1 }
 }
 
 impl Schedule for Arc<Scheduler> {
