@@ -18,7 +18,7 @@ const UNSAFE: &[&str] = &[
     "src/actor/one_shot.rs",
     "src/actor/slot.rs",
     "src/actor/slot/bound.rs",
-    "src/actor/slot/ready_slot.rs",
+    "src/actor/slot/lifo_slot.rs",
     "src/actor/table.rs",
     "src/actor/waker.rs",
     "src/scheduler/run_queue.rs",

@@ -74,7 +74,7 @@ pub use signal::{ExitCause, MonitorRef, SystemMessage};
 pub(crate) use signal::{Signal, Watcher};
 pub use slice::SliceLimits;
 pub(crate) use slice::{After, Runner, run_slice};
-pub(crate) use slot::{Ready, ReadySlot};
+pub(crate) use slot::{LifoSlot, LifoThief, Ready};
 pub use system::SpawnOptions;
 pub(crate) use system::{Schedule, System, SystemHooks};
 pub(crate) use typed::SyncAdapter;

@@ -5,15 +5,15 @@
 #![allow(unsafe_code, reason = "the owner token guards an UnsafeCell; every block says why it is sound")]
 
 mod bound;
+mod lifo_slot;
 mod push;
-mod ready_slot;
 
 use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::task::Waker;
 
-pub(crate) use ready_slot::ReadySlot;
+pub(crate) use lifo_slot::{LifoSlot, LifoThief};
 
 use bound::Bound;
 

@@ -3,11 +3,12 @@
 //! The rule of Go and tokio: a push wakes a sleeper only if nobody is searching, because a searcher
 //! will find it; a searcher that finds work and was the last wakes the next. A worker that goes to
 //! sleep first says so, then looks once more: with the fences here and in `notify` either the pusher
-//! sees the sleeper or the sleeper sees the push.
+//! sees the sleeper or the sleeper sees the push. Pushes are many and sleepers few, so the sleeper pays for
+//! both fences where the system can do that.
 
 use std::sync::{OnceLock, PoisonError};
 
-use crate::sync::{self, AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, Thread, fence};
+use crate::sync::{self, AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, Thread, fence, light_fence};
 
 pub(super) struct Idle {
     sleepers: Mutex<Vec<usize>>,
@@ -20,6 +21,8 @@ pub(super) struct Idle {
     /// How many are in service as a rule.
     usual: usize,
     beds: Vec<Bed>,
+    /// Whether a sleeper's fence serves the pushers too; see [`sync::heavy_fence`].
+    fences_for_all: AtomicBool,
 }
 
 #[derive(Default)]
@@ -40,6 +43,7 @@ impl Idle {
             serving: AtomicUsize::new(workers),
             usual: workers,
             beds: (0..workers + spares).map(|_| Bed::default()).collect(),
+            fences_for_all: AtomicBool::new(sync::has_heavy_fence()),
         }
     }
 
@@ -73,8 +77,13 @@ impl Idle {
     }
 
     /// Wakes one sleeper, unless someone is searching already. Call after the push.
+    #[inline]
     pub(super) fn notify(&self) {
-        fence(Ordering::SeqCst);
+        if self.fences_for_all.load(Ordering::Relaxed) {
+            light_fence();
+        } else {
+            fence(Ordering::SeqCst);
+        }
         if self.asleep.load(Ordering::Relaxed) == 0 || self.searching.load(Ordering::Relaxed) > 0 {
             return;
         }
@@ -109,8 +118,7 @@ impl Idle {
             sleepers.push(worker);
             self.asleep.store(sleepers.len(), Ordering::SeqCst);
         }
-        fence(Ordering::SeqCst);
-        if (stay_up() || self.is_stopped()) && self.rise(worker) {
+        if (!self.fence() || stay_up() || self.is_stopped()) && self.rise(worker) {
             return false;
         }
         let bed = &self.beds[worker];
@@ -127,6 +135,21 @@ impl Idle {
             self.searching.fetch_add(1, Ordering::SeqCst);
             self.wake(worker);
         }
+    }
+
+    /// The fence of one who goes to sleep. `false` if the system refused what it has promised (it was
+    /// perhaps told to refuse it meanwhile): from now on pushers have fences of their own, but one that
+    /// is pushing at this moment has none, so this is no time to sleep.
+    fn fence(&self) -> bool {
+        if !self.fences_for_all.load(Ordering::Relaxed) {
+            fence(Ordering::SeqCst);
+            return true;
+        }
+        let fenced = sync::heavy_fence();
+        if !fenced {
+            self.fences_for_all.store(false, Ordering::SeqCst);
+        }
+        fenced
     }
 
     /// Ends a `park` of this worker elsewhere than in [`sleep`](Self::sleep).

@@ -48,7 +48,6 @@ impl Injector {
 
     /// The actor of this priority that has waited longest, spilled ones apart.
     pub(super) fn pop(&self, priority: Priority) -> Option<Ready> {
-        // Most often it is empty, and a look is cheaper than a pop in vain.
         if self.has(priority) { self.queue(priority).pop() } else { None }
     }
 

@@ -33,10 +33,13 @@ use duty::Duty;
 use idle::Idle;
 use injector::Injector;
 pub use lane::Lane;
-use run_queue::{RunQueue, Stealer};
+use run_queue::Stealer;
 pub use task::{SpawnBlockingError, Task, TaskError};
 use watchdog::Alarm;
-use worker::Desk;
+use worker::{Desk, Seat};
+
+/// See [`looks`].
+const LOOKS: u32 = 10;
 
 /// Work for a worker or a lane that is no actor: answer a ping, log, call back.
 pub type Job = Box<dyn FnOnce() + Send>;
@@ -54,6 +57,8 @@ pub(crate) struct Scheduler {
     jobs: SegQueue<Job>,
     stealers: Vec<Stealer<Ready>>,
     desks: Vec<Arc<Desk>>,
+    /// How often a worker looks for work before it sleeps.
+    looks: u32,
     idle: Idle,
     alarm: Arc<Alarm>,
     blocking: Arc<Blocking>,
@@ -74,7 +79,7 @@ impl Scheduler {
         io: &tokio::runtime::Handle,
     ) -> std::io::Result<Arc<Self>> {
         let workers = config.workers.max(1);
-        let queues: Vec<_> = (0..workers + config.spare_workers).map(|_| RunQueue::new()).collect();
+        let seats: Vec<_> = (0..workers + config.spare_workers).map(|_| Seat::new()).collect();
         let duty = |place| if place < workers { Duty::serving() } else { Duty::benched() };
         let scheduler = Arc::new(Self {
             limits: SliceLimits { time: config.slice },
@@ -82,8 +87,9 @@ impl Scheduler {
             places: AtomicUsize::new(workers),
             injector: Injector::new(),
             jobs: SegQueue::new(),
-            stealers: queues.iter().map(RunQueue::stealer).collect(),
-            desks: (0..).zip(queues).map(|(place, queue)| Arc::new(Desk::new(queue, duty(place)))).collect(),
+            stealers: seats.iter().map(|seat| seat.queue.stealer()).collect(),
+            desks: (0..).zip(seats).map(|(place, seat)| Arc::new(Desk::new(seat, duty(place)))).collect(),
+            looks: looks(),
             idle: Idle::new(workers, config.spare_workers),
             alarm: Arc::default(),
             blocking: Arc::new(Blocking::new(system, config, io.clone())),
@@ -197,15 +203,24 @@ impl Scheduler {
         &self.stealers[..self.places.load(Ordering::Acquire)]
     }
 
+    fn has_jobs(&self) -> bool {
+        !self.jobs.is_empty()
+    }
+
     fn next_job(&self) -> Option<Job> {
         // Most often there is none, and a look is cheaper than a pop in vain.
-        if self.jobs.is_empty() { None } else { self.jobs.pop() }
+        if self.has_jobs() { self.jobs.pop() } else { None }
     }
 
     fn lane(&self, id: u32) -> Option<Arc<Lane>> {
         let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
         lanes.get((id as usize).checked_sub(1)?).cloned()
     }
+}
+
+/// Looks of a searching worker: about ten microseconds of them, where the others do not need this core.
+fn looks() -> u32 {
+    if thread::available_parallelism().is_ok_and(|cores| cores.get() > 1) { LOOKS } else { 1 }
 }
 
 impl Schedule for Arc<Scheduler> {

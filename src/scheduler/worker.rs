@@ -3,16 +3,18 @@
 
 mod choice;
 
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
+use super::Scheduler;
 use super::activity::Activity;
 use super::duty::Duty;
 use super::run_queue::RunQueue;
-use super::{Job, Scheduler};
-use crate::actor::{After, Priority, Ready, ReadySlot, Runner, System, run_slice, serving, shielded};
+use crate::actor::{
+    After, LifoSlot, LifoThief, Priority, Ready, Runner, System, run_slice, serving, shielded,
+};
 use crate::pid::Pid;
 
 /// How often a worker that has nothing else to do looks for another message of the actor it ran.
@@ -22,33 +24,38 @@ const LINGER: u32 = 16;
 struct Local {
     /// Address of the scheduler: a worker of one runtime may send to actors of another.
     scheduler: *const Scheduler,
-    queue: RunQueue<Ready>,
+    seat: Seat,
     desk: Arc<Desk>,
-    /// Whether something was put into the LIFO slot and not taken out here.
-    lifo_used: Cell<bool>,
+}
+
+/// Where a worker keeps the actors that it will run.
+pub(super) struct Seat {
+    pub(super) queue: RunQueue<Ready>,
+    /// The actor made ready last: its message is hot in the cache, and no other worker is woken for
+    /// it.
+    lifo: LifoSlot,
 }
 
 /// What other threads see of a worker.
 #[repr(align(128))]
 pub(super) struct Desk {
-    /// The actor made ready last: its message is hot in the cache, and no other worker is woken for
-    /// it. Others get it only where the worker is held up in a slice, perhaps by a handler that
+    /// Others take from here only where the worker is held up in a slice, perhaps by a handler that
     /// waits for this very actor.
-    pub(super) lifo: ReadySlot,
+    pub(super) lifo: LifoThief,
     pub(super) activity: Activity,
     pub(super) duty: Duty,
     /// Until the worker's thread begins.
-    queue: Mutex<Option<RunQueue<Ready>>>,
+    seat: Mutex<Option<Seat>>,
 }
 
 impl Desk {
-    pub(super) fn new(queue: RunQueue<Ready>, duty: Duty) -> Self {
-        let queue = Mutex::new(Some(queue));
-        Self { lifo: ReadySlot::new(), activity: Activity::default(), duty, queue }
+    pub(super) fn new(seat: Seat, duty: Duty) -> Self {
+        let (lifo, seat) = (seat.lifo.thief(), Mutex::new(Some(seat)));
+        Self { lifo, activity: Activity::default(), duty, seat }
     }
 
-    fn take_queue(&self) -> Option<RunQueue<Ready>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).take()
+    fn take_seat(&self) -> Option<Seat> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -64,10 +71,7 @@ pub(super) fn push_local(scheduler: &Scheduler, ready: Ready) -> Option<Ready> {
             return;
         };
         let Some(ready) = ready.take() else { return };
-        if !local.lifo_used.replace(true) {
-            return local.desk.lifo.fill(ready);
-        }
-        if let Some(older) = local.desk.lifo.replace(ready) {
+        if let Some(older) = local.seat.lifo.replace(ready) {
             local.push(scheduler, older);
             scheduler.idle.notify();
         }
@@ -111,8 +115,8 @@ pub(super) fn spawn(
     thread::Builder::new().name(format!("myrmidon-{index}")).spawn(move || {
         let _context = scheduler.io.enter();
         let desk = scheduler.desks[index].clone();
-        let queue = desk.take_queue().expect("each worker is started once");
-        let local = Local { scheduler: Arc::as_ptr(&scheduler), queue, desk, lifo_used: Cell::new(false) };
+        let seat = desk.take_seat().expect("each worker is started once");
+        let local = Local { scheduler: Arc::as_ptr(&scheduler), seat, desk };
         LOCAL.with(|cell| {
             let local = cell.get_or_init(|| local);
             let runner = Runner::new(scheduler.limits);
@@ -132,28 +136,31 @@ pub(super) fn spawn(
     })
 }
 
+impl Seat {
+    pub(super) fn new() -> Self {
+        Self { queue: RunQueue::new(), lifo: LifoSlot::new() }
+    }
+}
+
 impl Local {
     fn is_empty(&self) -> bool {
-        !self.lifo_used.get() && self.queue.is_empty()
+        !self.seat.lifo.is_used() && self.seat.queue.is_empty()
     }
 
     /// Puts the actor at the back of the queue.
     fn push(&self, scheduler: &Scheduler, ready: Ready) {
-        self.queue.push(ready, |batch| scheduler.injector.spill(batch));
+        self.seat.queue.push(ready, |batch| scheduler.injector.spill(batch));
     }
 
     fn take_lifo(&self) -> Option<Ready> {
-        if !self.lifo_used.replace(false) {
-            return None;
-        }
-        self.desk.lifo.take()
+        self.seat.lifo.take()
     }
 }
 
-/// What a worker does next.
-enum Work {
+/// What a search ended with.
+enum Found {
     Actor(Ready),
-    Job(Job),
+    Jobs,
 }
 
 struct Worker<'a> {
@@ -182,7 +189,7 @@ impl Worker<'_> {
     fn serve(&mut self) {
         while !self.must_leave() {
             match self.next() {
-                Some(work) => self.work(work),
+                Some(ready) => self.turn(ready),
                 None => self.search_or_sleep(),
             }
         }
@@ -200,7 +207,7 @@ impl Worker<'_> {
     fn hand_over(&mut self) {
         self.runner.rest();
         self.local.desk.activity.end();
-        while let Some(ready) = self.local.queue.pop().or_else(|| self.local.take_lifo()) {
+        while let Some(ready) = self.local.seat.queue.pop().or_else(|| self.local.take_lifo()) {
             self.scheduler.injector.push(ready);
         }
         self.scheduler.idle.notify();
@@ -209,24 +216,21 @@ impl Worker<'_> {
     /// One more turn for the actors that are left here. One that shut its own runtime down was
     /// killed in the middle of its slice and has yet to end.
     fn finish(&mut self) {
-        for _ in 0..=self.local.queue.len() {
-            if let Some(ready) = self.local.queue.pop().or_else(|| self.local.take_lifo()) {
+        for _ in 0..=self.local.seat.queue.len() {
+            if let Some(ready) = self.local.seat.queue.pop().or_else(|| self.local.take_lifo()) {
                 self.turn(ready);
             }
         }
     }
 
-    fn work(&mut self, work: Work) {
-        match work {
-            Work::Actor(ready) => self.turn(ready),
-            Work::Job(job) => {
-                self.local.desk.activity.end();
-                shielded("a job", job);
-                // All of them, so that a busy worker's jobs do not wait for one turn each.
-                while let Some(job) = self.scheduler.next_job() {
-                    shielded("a job", job);
-                }
+    /// Runs all jobs there are, so that a busy worker's jobs do not wait for one turn each.
+    fn run_jobs(&self) {
+        while let Some(job) = self.scheduler.next_job() {
+            if self.scheduler.work_left() {
+                self.scheduler.idle.notify();
             }
+            self.local.desk.activity.end();
+            shielded("a job", job);
         }
     }
 
@@ -274,10 +278,13 @@ impl Worker<'_> {
         self.local.desk.activity.end();
         let mut searching = self.scheduler.idle.start_searching();
         loop {
-            if searching && let Some(work) = self.search() {
+            if searching && let Some(found) = self.search() {
                 // Before the work, which may take long: others must be woken meanwhile.
                 self.scheduler.idle.found();
-                return self.work(work);
+                return match found {
+                    Found::Actor(ready) => self.turn(ready),
+                    Found::Jobs => self.run_jobs(),
+                };
             }
             if self.must_leave() {
                 // What it was woken for is left to another.

@@ -16,6 +16,20 @@ pub(crate) fn park_timeout(_: Duration) {
     park();
 }
 
+/// In place of the fences of `asymmetric`: both sides fence.
+pub(crate) fn has_heavy_fence() -> bool {
+    true
+}
+
+pub(crate) fn heavy_fence() -> bool {
+    fence(Ordering::SeqCst);
+    true
+}
+
+pub(crate) fn light_fence() {
+    fence(Ordering::SeqCst);
+}
+
 pub(crate) struct UnsafeCell<T>(loom::cell::UnsafeCell<T>);
 
 impl<T> UnsafeCell<T> {

@@ -11,6 +11,8 @@ pub(crate) use std::thread_local;
 
 pub(crate) use crossbeam_queue::SegQueue;
 
+pub(crate) use super::asymmetric::{has_heavy_fence, heavy_fence, light_fence};
+
 /// Tells loom of each use of memory that it cannot see itself. Nothing in this build.
 pub(crate) struct Witness;
 

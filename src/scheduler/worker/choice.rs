@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::super::run_queue::PLACES;
-use super::{Work, Worker};
+use super::{Found, Worker};
 use crate::actor::{Priority, Ready};
 
 /// After so many turns of normal priority a worker looks at the injector though its own queue is not
@@ -21,72 +21,84 @@ const LIFO_RUNS: u32 = 3;
 /// A worker fetches actors from the injector until so many are in its queue, far from full.
 const FETCHED: usize = 64;
 
+/// Pauses between two looks of a worker that searches: half a microsecond to two.
+const PAUSES: u32 = 32;
+
 impl Worker<'_> {
-    /// The next work of this worker's own sources.
-    pub(super) fn next(&mut self) -> Option<Work> {
+    /// The next actor of this worker's own sources, or from outside.
+    ///
+    /// All on this way returns one pointer: what is larger goes through memory and waits for it.
+    #[inline]
+    pub(super) fn next(&mut self) -> Option<Ready> {
         self.passes = self.passes.wrapping_add(1);
         let urgent = match self.passes % ROUND {
             0 => self.take(Priority::Low).or_else(|| self.take(Priority::High)),
             1 => None,
             _ => self.take(Priority::High),
         };
-        if urgent.is_some() {
-            return urgent;
-        }
-        self.next_normal().or_else(|| self.take(Priority::High)).or_else(|| self.take_low())
+        urgent.or_else(|| self.next_normal()).or_else(|| self.next_other())
     }
 
-    fn next_normal(&mut self) -> Option<Work> {
+    #[inline]
+    fn next_normal(&mut self) -> Option<Ready> {
         self.normal_passes = self.normal_passes.wrapping_add(1);
         if self.normal_passes.is_multiple_of(ROTATE_EVERY) {
             self.rotate();
         }
         if self.normal_passes.is_multiple_of(INJECTOR_EVERY)
-            && let Some(work) = self.take_from_outside()
+            && let Some(ready) = self.take_from_outside()
         {
-            return Some(work);
+            return Some(ready);
         }
         if self.lifo_runs < LIFO_RUNS
             && let Some(ready) = self.local.take_lifo()
         {
             self.lifo_runs += 1;
-            return Some(Work::Actor(ready));
+            return Some(ready);
         }
         self.lifo_runs = 0;
-        let own = self.local.queue.pop().or_else(|| self.local.take_lifo());
-        own.map(Work::Actor).or_else(|| self.take_from_outside())
+        self.local.seat.queue.pop().or_else(|| self.local.take_lifo())
+    }
+
+    /// What is not in this worker's own queue.
+    #[inline(never)]
+    fn next_other(&self) -> Option<Ready> {
+        self.take_from_outside().or_else(|| self.take(Priority::High)).or_else(|| self.take_low())
     }
 
     /// Takes an actor of high or low priority.
-    fn take(&self, priority: Priority) -> Option<Work> {
-        let ready = self.scheduler.injector.pop(priority)?;
+    #[inline]
+    fn take(&self, priority: Priority) -> Option<Ready> {
+        // Most often there is none, and a look is cheaper than a pop in vain.
+        if self.scheduler.injector.has(priority) { self.pop(priority) } else { None }
+    }
+
+    #[inline(never)]
+    fn pop(&self, priority: Priority) -> Option<Ready> {
+        let ready = self.scheduler.injector.pop(priority);
         if !self.scheduler.injector.is_empty() {
             self.scheduler.idle.notify();
         }
-        Some(Work::Actor(ready))
+        ready
     }
 
     /// Takes an actor of low priority, unless another worker has one of normal priority to give.
-    fn take_low(&self) -> Option<Work> {
+    fn take_low(&self) -> Option<Ready> {
         if !self.scheduler.injector.has(Priority::Low) {
             return None;
         }
         self.steal().or_else(|| self.take(Priority::Low))
     }
 
-    /// Takes a job, or an actor of normal priority from the injector.
-    fn take_from_outside(&self) -> Option<Work> {
-        if let Some(job) = self.scheduler.next_job() {
-            if self.scheduler.work_left() {
-                self.scheduler.idle.notify();
-            }
-            return Some(Work::Job(job));
-        }
+    /// Runs jobs, and takes an actor of normal priority from the injector.
+    #[inline(never)]
+    fn take_from_outside(&self) -> Option<Ready> {
+        self.run_jobs();
         let first = self.fetch().or_else(|| self.fetch_spilled())?;
-        if !self.scheduler.injector.is_empty() || !self.local.queue.is_empty() {
+        if !self.scheduler.injector.is_empty() || !self.local.seat.queue.is_empty() {
             self.scheduler.idle.notify();
         }
-        Some(Work::Actor(first))
+        Some(first)
     }
 
     /// Takes a fair share at once, so that the injector is not fetched from one by one.
@@ -94,7 +106,7 @@ impl Worker<'_> {
         let injector = &self.scheduler.injector;
         let first = injector.pop(Priority::Normal)?;
         let share = injector.len() / self.scheduler.workers;
-        for _ in 0..share.min(FETCHED.saturating_sub(self.local.queue.len())) {
+        for _ in 0..share.min(FETCHED.saturating_sub(self.local.seat.queue.len())) {
             let Some(ready) = injector.pop(Priority::Normal) else { break };
             self.local.push(self.scheduler, ready);
         }
@@ -103,7 +115,7 @@ impl Worker<'_> {
 
     /// Takes a batch that another queue, or this one, had no room for.
     fn fetch_spilled(&self) -> Option<Ready> {
-        if !self.local.queue.is_empty() {
+        if !self.local.seat.queue.is_empty() {
             // There may be no room; these have their turns by rotation.
             return None;
         }
@@ -121,23 +133,36 @@ impl Worker<'_> {
         }
         self.rotated = Instant::now();
         let Some(batch) = injector.pop_oldest() else { return };
-        if let Some(own) = self.local.queue.pop_batch(PLACES) {
+        if let Some(own) = self.local.seat.queue.pop_batch(PLACES) {
             injector.spill(own);
         }
         batch.into_iter().for_each(|ready| self.local.push(self.scheduler, ready));
     }
 
-    /// Work from anywhere.
-    pub(super) fn search(&self) -> Option<Work> {
-        let high = self.take(Priority::High);
-        let normal = || self.steal().or_else(|| self.take_from_outside());
-        high.or_else(normal).or_else(|| self.take(Priority::Low))
+    /// Work from anywhere, which may also turn up a moment later: waking this thread would then cost its
+    /// waker more than these few microseconds cost.
+    pub(super) fn search(&self) -> Option<Found> {
+        for look in 0..self.scheduler.looks {
+            if look > 0 {
+                (0..PAUSES).for_each(|_| std::hint::spin_loop());
+            }
+            if self.scheduler.has_jobs() {
+                return Some(Found::Jobs);
+            }
+            // No jobs here: who searches keeps others from being woken, and a job may take long.
+            let normal = || self.steal().or_else(|| self.fetch()).or_else(|| self.fetch_spilled());
+            let found = self.take(Priority::High).or_else(normal).or_else(|| self.take(Priority::Low));
+            if let Some(ready) = found {
+                return Some(Found::Actor(ready));
+            }
+        }
+        None
     }
 
     /// Takes half of another worker's queue.
-    fn steal(&self) -> Option<Work> {
+    fn steal(&self) -> Option<Ready> {
         let stealers = self.scheduler.stealers();
         let others = (1..stealers.len()).map(|step| &stealers[(self.index + step) % stealers.len()]);
-        others.into_iter().find_map(|other| other.steal_half(&self.local.queue)).map(Work::Actor)
+        others.into_iter().find_map(|other| other.steal_half(&self.local.seat.queue))
     }
 }
