@@ -98,7 +98,7 @@ fn a_timer_is_either_cancelled_or_goes_off() {
     const COUNT: usize = 2_000;
     let rt = runtime();
     let (tell, told) = sync_channel(COUNT);
-    let pid = rt.spawn_fn(move |_, _| _ = tell.send(()));
+    let pid = rt.spawn_fn(move |_, _| tell.send(()).unwrap());
     let timers: Vec<_> = (0..COUNT).map(|_| rt.timers().send_after(ms(2), pid, "x")).collect();
     let mut cancelled = 0;
     for timer in timers.into_iter().rev() {

@@ -117,12 +117,12 @@ impl Levels {
 
     /// Moves what the present tick brings into reach from the upper levels to lower ones.
     fn cascade(&mut self) {
-        if self.now % (1 << ALL_BITS) == 0 {
+        if self.now.is_multiple_of(1 << ALL_BITS) {
             self.fetch_far();
         }
         for level in (1..=3).rev() {
             let shift = shift_of(level);
-            if self.now % (1 << shift) == 0 {
+            if self.now.is_multiple_of(1 << shift) {
                 let slot = first_of(level) + (self.now >> shift) as usize % OTHER_SLOTS;
                 self.empty(slot, |levels, key| levels.place(key, levels.at(key)));
             }

@@ -1,5 +1,7 @@
 //! Cells of one-shots that are not in use: some with each thread, and some between the threads.
 
+#![allow(clippy::vec_box, reason = "the boxes are what is kept, and go out as they are")]
+
 use std::cell::RefCell;
 use std::sync::LazyLock;
 
