@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::cell::Bonds;
 use super::signal::{MonitorRef, Signal};
 use super::{Behaviour, ExitReason, SpawnOptions, System};
-use crate::error::SendError;
+use crate::error::{SendError, SendManyError};
 use crate::mailbox::Payload;
 use crate::pid::Pid;
 use crate::sync::thread_local;
@@ -75,10 +75,11 @@ impl Context<'_> {
         self.system.is_supervised(self.pid)
     }
 
-    /// Sends a message to a local actor.
+    /// Sends a message to a local actor. Never waits.
     ///
     /// # Errors
-    /// Hands the message back if the actor is dead or does not take bytes.
+    /// Hands the message back if the actor is dead or does not take bytes, or if its bounded mailbox is
+    /// full and rejects it.
     pub fn send(&self, pid: Pid, message: impl Into<Payload>) -> Result<(), SendError<Payload>> {
         self.system.send(pid, message.into())
     }
@@ -93,6 +94,19 @@ impl Context<'_> {
     /// Takes a timer back; `false` if it had gone off or was cancelled before.
     pub fn cancel_timer(&self, timer: TimerId) -> bool {
         self.system.cancel_timer(timer)
+    }
+
+    /// Sends many messages to a local actor in one step; see
+    /// [`ActorRef::send_many`](super::ActorRef::send_many).
+    ///
+    /// # Errors
+    /// Hands back what was not sent.
+    pub fn send_many<P: Into<Payload>>(
+        &self,
+        pid: Pid,
+        messages: impl IntoIterator<Item = P>,
+    ) -> Result<usize, SendManyError<Payload>> {
+        self.system.send_many(pid, messages.into_iter().map(Into::into))
     }
 
     /// Starts an actor. With [`SpawnOptions::linked`] it is linked to this one from the start.
