@@ -70,6 +70,16 @@ fn busy(sim: &mut Sim) -> Vec<String> {
     let step = sim.trace().steps.len() + sim.random().below(6) as usize;
     sim.kill_at(step, workers[3]);
     rt.exit(workers[4], ExitReason::Other("enough".to_owned()));
+    // One end that many hear of, each in its turn.
+    let hub = rt.spawn_fn(|_, _| {});
+    for name in ["f", "g", "h", "i", "j", "k"] {
+        let (linked, monitored) = (log.writer(&rt, name), log.writer(&rt, name));
+        rt.link(hub, linked);
+        rt.monitor(hub, monitored);
+        rt.monitor(center, linked);
+    }
+    sim.run();
+    rt.kill(hub);
     sim.run_for(SECOND);
     // Without the numbers of monitors, which the whole process counts.
     let seen = rt.take_messages(center).unwrap().into_iter().map(|seen| match seen {
