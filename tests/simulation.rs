@@ -70,6 +70,16 @@ fn busy(sim: &mut Sim) -> Vec<String> {
     let step = sim.trace().steps.len() + sim.random().below(6) as usize;
     sim.kill_at(step, workers[3]);
     rt.exit(workers[4], ExitReason::Other("enough".to_owned()));
+    // One end that many hear of, each in its turn.
+    let hub = rt.spawn_fn(|_, _| {});
+    for name in ["f", "g", "h", "i", "j", "k"] {
+        let (linked, monitored) = (log.writer(&rt, name), log.writer(&rt, name));
+        rt.link(hub, linked);
+        rt.monitor(hub, monitored);
+        rt.monitor(center, linked);
+    }
+    sim.run();
+    rt.kill(hub);
     sim.run_for(SECOND);
     // Without the numbers of monitors, which the whole process counts.
     let seen = rt.take_messages(center).unwrap().into_iter().map(|seen| match seen {
@@ -91,8 +101,8 @@ fn the_same_seed_gives_the_same_run_and_others_give_others() {
     let mut traces = BTreeSet::new();
     for seed in 0..100 {
         for strategy in [Strategy::Random, Strategy::RoundRobin, Strategy::Pct { depth: 3 }] {
-            let (seen, trace) = run_busy(seed, &strategy);
-            assert_eq!((&seen, &trace), (&run_busy(seed, &strategy).0, &run_busy(seed, &strategy).1));
+            let ((seen, trace), again) = (run_busy(seed, &strategy), run_busy(seed, &strategy));
+            assert_eq!((&seen, &trace), (&again.0, &again.1));
             if strategy == Strategy::Random {
                 traces.insert(trace.to_string());
             }
@@ -110,25 +120,41 @@ fn a_trace_can_be_replayed_from_its_text_also_by_another_strategy_and_seed() {
     }
 }
 
-/// Prints what seed 5 does, when told to: the other half of the test below.
+/// What the tests below look at in a process of their own; does nothing in this one.
 #[test]
-fn prints_a_run() {
-    if std::env::var_os("MYRMIDON_TEST_PRINT_RUN").is_some() {
+fn prints_runs() {
+    if std::env::var_os("MYRMIDON_TEST_PRINT").is_some() {
         let (seen, trace) = run_busy(5, &Strategy::Random);
         println!("run: {seen:?} {trace}");
+        sim::check(0..3, |sim| println!("seed {}", sim.seed()));
+        sim::check(0..3, |sim| assert!(sim.seed() < 2, "as ordered"));
     }
+}
+
+/// What another process prints, to both of its outputs.
+fn printed(seed: Option<u64>) -> String {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "prints_runs", "--nocapture"]).env("MYRMIDON_TEST_PRINT", "1");
+    command.env_remove("MYRMIDON_SEED").envs(seed.map(|seed| ("MYRMIDON_SEED", seed.to_string())));
+    let output = command.output().unwrap();
+    [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat()
 }
 
 #[test]
 fn another_process_does_the_same() {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "prints_a_run", "--nocapture"])
-        .env("MYRMIDON_TEST_PRINT_RUN", "1")
-        .output()
-        .unwrap();
     let (seen, trace) = run_busy(5, &Strategy::Random);
-    let text = String::from_utf8(output.stdout).unwrap();
+    let text = printed(None);
     assert!(text.contains(&format!("run: {seen:?} {trace}\n")), "{text}");
+}
+
+#[test]
+fn the_environment_chooses_one_seed_and_a_failure_says_which() {
+    let text = printed(None);
+    assert!(["seed 0\n", "seed 1\n", "seed 2\n"].iter().all(|line| text.contains(line)), "{text}");
+    assert!(text.contains("repeat it with: MYRMIDON_SEED=2 cargo test prints_runs"), "{text}");
+    let text = printed(Some(41));
+    assert!(text.contains("seed 41\n") && !text.contains("seed 1\n"), "{text}");
+    assert!(text.contains("repeat it with: MYRMIDON_SEED=41 cargo test prints_runs"), "{text}");
 }
 
 #[test]
