@@ -8,6 +8,9 @@
 //! is no such fence a thief is always taken to be there.
 #![allow(unsafe_code, reason = "a token as an atomic address; every block says why it is sound")]
 
+#[cfg(all(test, myrmidon_loom))]
+mod loom_tests;
+
 use std::cell::Cell;
 use std::ptr;
 use std::sync::Arc;
@@ -118,60 +121,4 @@ fn token(slot: *mut Slot) -> Option<Ready> {
     // this one out left something else there, and the owner and a thief never load the same one: either
     // both exchange atomically, or the thief leaves because the owner is inside.
     unsafe { slot.as_ref() }.map(|slot| Ready { slot })
-}
-
-#[cfg(all(test, myrmidon_loom))]
-mod loom_tests {
-    use loom::thread;
-
-    use super::*;
-
-    fn index(ready: Option<Ready>) -> impl Iterator<Item = usize> {
-        ready.into_iter().map(|ready| ready.slot.index.load(Ordering::Relaxed) as usize)
-    }
-
-    /// An owner that puts actors in and takes them out, beside thieves, sees each once with them.
-    fn each_is_taken_once(fence: bool, thieves: usize, actors: u32) {
-        loom::model(move || {
-            let slots = Slot::chunk(actors);
-            for (number, slot) in (0..).zip(slots) {
-                slot.index.store(number, Ordering::Relaxed);
-            }
-            let ready = |number: usize| Ready { slot: &slots[number] };
-            let owner = LifoSlot::with_fence(fence);
-            let thieves: Vec<_> = (0..thieves)
-                .map(|_| {
-                    let thief = owner.thief();
-                    thread::spawn(move || index(thief.take()).collect::<Vec<_>>())
-                })
-                .collect();
-            let mut seen = Vec::new();
-            // The second is put upon the first; the third where nothing is left.
-            for number in 0..actors as usize {
-                seen.extend(index(owner.replace(ready(number))));
-                if number > 0 {
-                    seen.extend(index(owner.take()));
-                }
-            }
-            seen.extend(index(owner.take()));
-            thieves.into_iter().for_each(|thief| seen.extend(thief.join().unwrap()));
-            seen.sort_unstable();
-            assert_eq!(seen, (0..actors as usize).collect::<Vec<_>>());
-        });
-    }
-
-    #[test]
-    fn an_owner_and_a_thief_take_each_actor_once() {
-        each_is_taken_once(true, 1, 3);
-    }
-
-    #[test]
-    fn an_owner_and_two_thieves_take_each_actor_once() {
-        each_is_taken_once(true, 2, 1);
-    }
-
-    #[test]
-    fn without_the_fence_they_exchange() {
-        each_is_taken_once(false, 1, 3);
-    }
 }
