@@ -16,14 +16,16 @@ mod alarm;
 mod arena;
 mod levels;
 mod lists;
+#[cfg(all(test, myrmidon_loom))]
+mod loom_tests;
 mod owners;
 mod pages;
 mod shard;
 mod waiter;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -36,6 +38,7 @@ use waiter::Waiter;
 use crate::clock::Clock;
 use crate::mailbox::Payload;
 use crate::pid::Pid;
+use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 
 /// Numbers the wheels of this process.
 static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -93,7 +96,10 @@ impl Wheels {
     /// A shard for each worker. A thread fires what is due, from the first timer on; or, without one,
     /// somebody else calls [`fire_due`](Self::fire_due).
     pub(crate) fn new(workers: usize, thread: bool, clock: Clock) -> Arc<Self> {
-        let waiter = if thread { Waiter::new() } else { Waiter::absent() };
+        Self::with(workers, if thread { Waiter::new() } else { Waiter::absent() }, clock)
+    }
+
+    fn with(workers: usize, waiter: Waiter, clock: Clock) -> Arc<Self> {
         let shards = workers.max(1).next_power_of_two();
         let shard_bits = shards.trailing_zeros();
         let tick = if clock.is_virtual() { Tick::NANOSECOND } else { Tick::MILLISECOND };

@@ -73,7 +73,7 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    /// `skip`: see [`Owners::new`].
+    /// `skip`: bits of an index that are the same for every actor here.
     pub(super) fn new(skip: u32, tick: Tick) -> Self {
         let (levels, owners) = (Levels::new(tick), Owners::new(skip));
         let (phase, entries, keys) = (Phase::Open, Arena::new(), Vec::new());

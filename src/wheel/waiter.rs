@@ -1,12 +1,12 @@
 //! The thread that waits for the earliest deadline. It starts with the first timer, and sleeps
 //! without a limit while there is none.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
 use super::Wheels;
+use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
 
 /// The thread is about to look at all timers.
 const AWAKE: u64 = 0;
@@ -33,7 +33,7 @@ impl Waiter {
         Self {
             present: true,
             looks_at: AtomicU64::new(CALLED),
-            state: Mutex::default(),
+            state: Mutex::new(State::default()),
             called: Condvar::new(),
         }
     }
@@ -41,6 +41,12 @@ impl Waiter {
     /// A waiter without a thread: somebody else fires what is due.
     pub(super) fn absent() -> Self {
         Self { present: false, looks_at: AtomicU64::new(AWAKE), ..Self::new() }
+    }
+
+    /// A waiter whose thread is the caller.
+    #[cfg(all(test, myrmidon_loom))]
+    pub(super) fn running() -> Self {
+        Self { state: Mutex::new(State { running: true, ..State::default() }), ..Self::new() }
     }
 
     pub(super) fn is_present(&self) -> bool {
@@ -72,7 +78,7 @@ impl Waiter {
     }
 
     /// Waits for the next deadline, which `next` knows; `false` once stopped.
-    fn wait(&self, wheels: &Wheels) -> bool {
+    pub(super) fn wait(&self, wheels: &Wheels) -> bool {
         // Before the look, so that whoever adds a deadline behind its back calls.
         self.looks_at.store(CALLED, Ordering::Relaxed);
         let next = wheels.next_due();
@@ -95,6 +101,9 @@ impl Waiter {
             return self.called.wait(state).unwrap_or_else(PoisonError::into_inner);
         };
         let left = Duration::from_nanos(until.saturating_sub(wheels.elapsed()));
+        if left.is_zero() {
+            return state;
+        }
         self.called.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
     }
 
