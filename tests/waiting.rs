@@ -164,13 +164,15 @@ fn a_waker_outlives_its_actor_and_its_runtime_and_does_them_no_harm() {
     next(&ended);
     // The slots are taken again, also the one of the dead.
     let handled = Arc::new(Mutex::new(0));
-    let actors: Vec<Pid> = (0..2000)
-        .map(|_| {
-            let handled = handled.clone();
-            rt.spawn_fn(move |_, _| *handled.lock().unwrap() += 1)
-        })
-        .collect();
-    assert!(actors.iter().any(|actor| actor.index() == pid.index()), "the slot is taken again");
+    let spawn = || {
+        let handled = handled.clone();
+        rt.spawn_fn(move |_, _| *handled.lock().unwrap() += 1)
+    };
+    let mut actors: Vec<Pid> = (0..2000).map(|_| spawn()).collect();
+    // It is free only after its end was told.
+    while !actors.iter().any(|actor| actor.index() == pid.index()) {
+        actors.push(spawn());
+    }
     for actor in &actors {
         stale.wake_by_ref();
         rt.send(*actor, "x").unwrap();

@@ -17,6 +17,9 @@ use super::policy::Overflow;
 use super::waiters::{Ticket, Waiters};
 use crate::sync::{Mutex, MutexGuard};
 
+/// Messages for which an empty queue keeps memory.
+const KEPT: usize = 64;
+
 pub(crate) struct Bounded<T> {
     state: Mutex<State<T>>,
 }
@@ -130,7 +133,9 @@ impl<T> Bounded<T> {
         }
         let Some(message) = state.queue.pop_front() else { return Next::Wait };
         let next = state.admit();
+        let room = state.spare_room();
         drop(state);
+        drop(room);
         next.into_iter().for_each(Waker::wake);
         Next::Message(message)
     }
@@ -218,6 +223,12 @@ impl<T> State<T> {
         self.queue.push_back(message);
         self.last += 1;
         Offer::Queued { alone: self.queue.len() == 1 }
+    }
+
+    /// Memory that a burst has left in an empty queue.
+    fn spare_room(&mut self) -> Option<VecDeque<T>> {
+        let spare = self.queue.is_empty() && self.queue.capacity() > KEPT;
+        spare.then(|| std::mem::take(&mut self.queue))
     }
 
     /// Hands room that has become free to who waits. Who is to be woken.
