@@ -13,6 +13,7 @@ mod idle;
 mod memory;
 mod ping_pong;
 mod ring;
+mod send_many;
 mod skynet;
 mod spawn;
 mod straggler;

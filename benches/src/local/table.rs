@@ -2,7 +2,7 @@
 
 use super::{
     ask, bang, big, budget, chameneos, count, fairness, fib, fork_join, idle, memory, ping_pong, ring,
-    skynet, spawn, straggler, swap, timers, urgent, wake,
+    send_many, skynet, spawn, straggler, swap, timers, urgent, wake,
 };
 use crate::measure::Goal::{Times, Value};
 use crate::measure::Run::{self, Many, One};
@@ -35,11 +35,12 @@ const HANDLED: &[Metric] = &[Metric::new("rate", RATE)];
 
 /// Lines of one row may be long: a row is one thing.
 #[rustfmt::skip]
-pub(crate) static WORKLOADS: [Workload; 30] = [
+pub(crate) static WORKLOADS: [Workload; 31] = [
     row(Group::Messages, "count", "one thread sends, one actor counts", 10_000_000,
         &[Metric::new("rate", RATE).limit("33–38")
             .goals(&[Value(27.0), Times(4.0, "erlang"), Times(3.0, "actix"), Times(3.0, "ractor"), Times(3.0, "kameo")])],
         One(count::run)),
+    row(Group::Messages, "send-many", "as count, a hundred messages a call", 10_000_000, HANDLED, One(send_many::run)),
     row(Group::Messages, "fork-join", "one thread sends to 60 actors in turn", 600_000,
         &[Metric::new("rate", RATE).limit("28–32").goals(&[Value(22.0), Times(7.0, "erlang"), Times(3.0, "kameo")])],
         One(fork_join::run)),
