@@ -10,6 +10,7 @@ use loom::thread;
 
 use super::Wheels;
 use super::waiter::Waiter;
+use crate::clock::Clock;
 
 /// Far beyond any model.
 const FAR: u64 = 1 << 60;
