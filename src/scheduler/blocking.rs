@@ -228,6 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(myrmidon_loom, ignore = "runs outside of a model")]
     fn threads_end_when_there_is_nothing_to_do_and_start_again() {
         let io = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let system = Arc::new(System::new(1).unwrap());
