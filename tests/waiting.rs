@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
+use std::time::Instant;
 
 use bytes::Bytes;
 use common::{eventually, next, runtime, watch};
@@ -169,8 +170,10 @@ fn a_waker_outlives_its_actor_and_its_runtime_and_does_them_no_harm() {
         rt.spawn_fn(move |_, _| *handled.lock().unwrap() += 1)
     };
     let mut actors: Vec<Pid> = (0..2000).map(|_| spawn()).collect();
-    // It is free only after its end was told.
+    // It is free a moment after its end was told.
+    let deadline = Instant::now() + common::DEADLINE;
     while !actors.iter().any(|actor| actor.index() == pid.index()) {
+        assert!(Instant::now() < deadline, "the slot is taken again");
         actors.push(spawn());
     }
     for actor in &actors {
