@@ -173,7 +173,8 @@ impl Turn<'_> {
         self.start()?;
         self.receive()?;
         loop {
-            if self.hold.is_urged() {
+            // Before the look at `parked`, as a signal may park the actor.
+            if self.hold.is_urged() || (self.cell.backlog.is_empty() && self.hold.has_arrivals()) {
                 self.receive()?;
             }
             if self.cell.parked && !self.poll()? {
@@ -187,7 +188,7 @@ impl Turn<'_> {
             if self.is_spent() {
                 return Ok(Rest::Spent);
             }
-            let Some(node) = self.next()? else {
+            let Some(node) = self.cell.backlog.pop() else {
                 if !self.cell.bounded {
                     return Ok(Rest::Waiting);
                 }
@@ -255,15 +256,6 @@ impl Turn<'_> {
         let over = self.runner.is_over(self.spent);
         self.spent = self.spent.saturating_add(debt::take(self.pid));
         over || self.spent >= self.cell.budget
-    }
-
-    /// The next message in order; `None` when the mailbox is empty.
-    #[inline(always)]
-    fn next(&mut self) -> Result<Option<Node<Envelope>>, Box<ExitReason>> {
-        if self.cell.backlog.is_empty() && self.hold.has_arrivals() {
-            self.receive()?;
-        }
-        Ok(self.cell.backlog.pop())
     }
 
     /// Accounts for something meant for an earlier actor of this slot.
