@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The stress test under valgrind, at a size that takes about a minute: reads of what was freed or never written,
+# The stress test under valgrind, at a size that takes some seconds: reads of what was freed or never written,
 # and memory that nobody can free any more. MYRMIDON_STRESS_OPS changes the size.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -14,5 +14,5 @@ fi
 target=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
 export "CARGO_TARGET_${target}_RUNNER=valgrind --quiet --error-exitcode=99 --fair-sched=yes \
 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite"
-export MYRMIDON_STRESS_OPS=${MYRMIDON_STRESS_OPS:-1500}
+export MYRMIDON_STRESS_OPS=${MYRMIDON_STRESS_OPS:-15000}
 exec timeout 300 cargo test --locked --package myrmidon --test stress -- --nocapture
