@@ -12,6 +12,7 @@ use bytes::Bytes;
 use myrmidon::actor::{
     Actor, AskError, AsyncActor, Context, ExitReason, Flow, Observed, Reply, SpawnOptions, bytes_fn,
 };
+use myrmidon::mailbox::{Mailbox, Overflow};
 use myrmidon::runtime::JoinError;
 use myrmidon::sim::{self, Step, Strategy, Trace};
 use myrmidon::supervision::Strategy as Restart;
@@ -254,6 +255,35 @@ fn async_actors_wait_for_each_other() {
         let answer = sim.block_on(SECOND, oracle.ask(|reply| Question::Double(4, reply), HOUR));
         assert_eq!(answer, Some(Ok(8)));
         assert_eq!(sim.block_on(SECOND, std::future::pending::<()>()), None);
+    });
+}
+
+#[test]
+fn what_waits_for_a_time_waits_by_the_simulated_clock() {
+    sim::check(0..20, |sim| {
+        let rt = sim.runtime().clone();
+        let oracle = rt.spawn(Oracle(Vec::new()));
+        let timeout = Err(AskError::Timeout(oracle.pid()));
+        assert_eq!(sim.block_on(2 * HOUR, oracle.ask(Question::Keep, HOUR)), Some(timeout));
+        assert_eq!(sim.elapsed(), HOUR);
+        assert_eq!(sim.block_on(2 * HOUR, rt.timers().sleep(SECOND)), Some(()));
+        assert_eq!(sim.elapsed(), HOUR + SECOND);
+
+        // One waits in the mailbox, which has no room for a second until the first is handled.
+        let log = Log::default();
+        let writer = log.writer(&rt, "w");
+        let full = {
+            let mailbox = Mailbox::bounded(1).overflow(Overflow::Block);
+            let options = SpawnOptions { mailbox, ..SpawnOptions::default() };
+            let forward = move |text: Bytes, cx: &mut Context<'_>| cx.send(writer, text).unwrap();
+            rt.spawn_behaviour(Box::new(bytes_fn(forward)), options)
+        };
+        for text in ["1", "2", "3"] {
+            rt.send_blocking(full, text, SECOND).unwrap();
+        }
+        sim.run();
+        assert_eq!(log.taken(), ["w 1", "w 2", "w 3"]);
+        assert_eq!(sim.elapsed(), HOUR + SECOND, "handling takes no time");
     });
 }
 
