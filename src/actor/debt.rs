@@ -8,9 +8,12 @@ use crate::pid::Pid;
 use crate::sync::thread_local;
 
 /// Messages that make a queue long, and for each so many of which a send costs one reduction more.
-pub(super) const LONG: u32 = 1_000;
+const LONG: u32 = 1_000;
 /// The most that one send costs.
 const MOST: u32 = 100;
+/// Of so many sends to a long queue one is charged, for all of them. The last of them, so that a queue too
+/// long to be counted charges as well.
+const EVERY: u32 = 16;
 
 thread_local! {
     /// The actor that ran here when the last such message was sent, and what it owes.
@@ -18,15 +21,30 @@ thread_local! {
 }
 
 /// Notes that the actor that runs on this thread, if any, has sent to a queue of this length.
+#[inline(always)]
+pub(super) fn note(length: u32) {
+    if length >= LONG && length % EVERY == EVERY - 1 {
+        owe((length / LONG).min(MOST) * EVERY);
+    }
+}
+
+/// As [`note`], for a batch that made the queue so long.
+pub(super) fn owe_for(length: u32) {
+    if length >= LONG {
+        owe((length / LONG).min(MOST));
+    }
+}
+
+/// Charges the actor that runs on this thread, if any.
 #[cold]
-pub(super) fn owe(length: u32) {
+fn owe(reductions: u32) {
     let Some(sender) = current() else { return };
     DEBT.with(|debt| {
         let owed = match debt.get() {
             (Some(debtor), owed) if debtor == sender => owed,
             _ => 0,
         };
-        debt.set((Some(sender), owed.saturating_add((length / LONG).min(MOST))));
+        debt.set((Some(sender), owed.saturating_add(reductions)));
     });
 }
 

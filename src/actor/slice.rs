@@ -1,6 +1,7 @@
 //! One turn of an actor: signals that overtake, then messages in order, until its budget is spent,
 //! its time is up, or there is nothing left.
 
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task;
@@ -206,7 +207,8 @@ impl Turn<'_> {
                 let (system, pid, spent) = (self.system, self.pid, &mut self.spent);
                 let mut cx = Context { system, pid, bonds, trap_exit, spent };
                 match behaviour.handle(payload, &mut cx) {
-                    Flow::Continue => {}
+                    // Nothing is in it to be dropped, which the compiler does not see by itself.
+                    flow @ Flow::Continue => mem::forget(flow),
                     flow => self.follow(flow)?,
                 }
             } else {

@@ -15,6 +15,8 @@ pub(super) struct Injector {
     normal: SegQueue<Ready>,
     spilled: Spilled,
     low: SegQueue<Ready>,
+    /// At least the number of actors in `high` and `low`: most often zero, which is seen at a glance.
+    others: AtomicUsize,
 }
 
 /// Actors of normal priority that had no room, in batches of a run queue's size at most. A lock is good
@@ -33,12 +35,17 @@ impl Injector {
             normal: SegQueue::new(),
             spilled: Spilled::default(),
             low: SegQueue::new(),
+            others: AtomicUsize::new(0),
         }
     }
 
     /// Puts the actor behind those of its priority.
     pub(super) fn push(&self, ready: Ready) {
-        self.queue(ready.priority()).push(ready);
+        let priority = ready.priority();
+        if priority != Priority::Normal {
+            self.others.fetch_add(1, Ordering::SeqCst);
+        }
+        self.queue(priority).push(ready);
     }
 
     /// Puts in what a run queue had no room for.
@@ -48,7 +55,20 @@ impl Injector {
 
     /// The actor of this priority that has waited longest, spilled ones apart.
     pub(super) fn pop(&self, priority: Priority) -> Option<Ready> {
-        if self.has(priority) { self.queue(priority).pop() } else { None }
+        if !self.has(priority) {
+            return None;
+        }
+        let ready = self.queue(priority).pop()?;
+        if priority != Priority::Normal {
+            self.others.fetch_sub(1, Ordering::SeqCst);
+        }
+        Some(ready)
+    }
+
+    /// Whether one of high or low priority may wait.
+    #[inline]
+    pub(super) fn has_others(&self) -> bool {
+        self.others.load(Ordering::Relaxed) > 0
     }
 
     /// Whether one of this priority waits, spilled ones apart.

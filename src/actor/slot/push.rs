@@ -58,9 +58,7 @@ impl Slot {
         let node = Node::made(pid.generation(), stay, || Envelope::User(wrap(message)));
         match self.inbox.push(node, true) {
             Push::Queued(before) => {
-                if before >= debt::LONG {
-                    debt::owe(before);
-                }
+                debt::note(before);
                 Ok(None)
             }
             Push::WasIdle => Ok(Some(Ready { slot: self })),
@@ -84,9 +82,7 @@ impl Slot {
         match self.inbox.push_all(batch) {
             Push::Queued(before) => {
                 let length = before.saturating_add(len);
-                if length >= debt::LONG {
-                    debt::owe(length);
-                }
+                debt::owe_for(length);
                 Ok(None)
             }
             Push::WasIdle => Ok(Some(Ready { slot: self })),

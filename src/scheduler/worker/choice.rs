@@ -30,13 +30,19 @@ impl Worker<'_> {
     /// All on this way returns one pointer: what is larger goes through memory and waits for it.
     #[inline]
     pub(super) fn next(&mut self) -> Option<Ready> {
+        let urgent = if self.scheduler.injector.has_others() { self.next_urgent() } else { None };
+        urgent.or_else(|| self.next_normal()).or_else(|| self.next_other())
+    }
+
+    /// What comes before actors of normal priority this time.
+    #[inline(never)]
+    fn next_urgent(&mut self) -> Option<Ready> {
         self.passes = self.passes.wrapping_add(1);
-        let urgent = match self.passes % ROUND {
+        match self.passes % ROUND {
             0 => self.take(Priority::Low).or_else(|| self.take(Priority::High)),
             1 => None,
             _ => self.take(Priority::High),
-        };
-        urgent.or_else(|| self.next_normal()).or_else(|| self.next_other())
+        }
     }
 
     #[inline]
