@@ -117,7 +117,7 @@ impl Setup {
         Node::start("client", self.command(self.client), self.kind, "127.0.0.1:0")
     }
 
-    fn command(&self, language: Language) -> Command {
+    pub(crate) fn command(&self, language: Language) -> Command {
         let mut command = match (language, &self.python) {
             (Language::Python, Some(python)) => {
                 let mut command = Command::new(python);
@@ -153,7 +153,7 @@ pub struct Node {
 }
 
 impl Node {
-    fn start(name: &str, mut command: Command, kind: Kind, addr: &str) -> Self {
+    pub(crate) fn start(name: &str, mut command: Command, kind: Kind, addr: &str) -> Self {
         command.args(["--transport", kind.name(), "--listen", addr]);
         let process = Process::start(name, command);
         let line = process.line();
@@ -262,7 +262,7 @@ impl Node {
         self.ask("crash").unwrap_or_else(|error| panic!("no end was reported: {error}"))
     }
 
-    fn ask(&mut self, command: &str) -> Result<String, String> {
+    pub(crate) fn ask(&mut self, command: &str) -> Result<String, String> {
         self.process.say(command);
         let line = self.process.line();
         match line.split_once(' ').unwrap_or((&line, "")) {

@@ -1,9 +1,12 @@
 //! A Rust node for the interop tests, driven by lines (see `src/node.rs`).
 #![forbid(unsafe_code)]
 
+mod traffic;
+
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::{self, BufRead, Write};
+use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,14 +18,16 @@ use myrmidon::transport::{NodeAddr, Transport};
 use myrmidon::{Pid, Runtime};
 use myrmidon_certs::Credentials;
 use myrmidon_quic::{QuicConfig, QuicTransport};
-use myrmidon_tcp::TcpTransport;
+use myrmidon_tcp::{TcpConfig, TcpTransport};
+
+use traffic::Traffic;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
     let options = options();
-    let option = |name: &str| options.get(name).ok_or_else(|| format!("{name} is missing"));
-    let mut node = Node::start(option("--transport")?, option("--listen")?)?;
+    let listen = options.get("--listen").ok_or("--listen is missing")?;
+    let mut node = Node::start(transport(&options)?, listen)?;
     println!("ready {}", node.addr);
     for line in io::stdin().lock().lines() {
         let line = line?;
@@ -52,16 +57,18 @@ struct Node {
     counter: Pid,
     counts: Arc<Mutex<Counts>>,
     proxies: Arc<Mutex<Proxies>>,
+    traffic: Traffic,
 }
 
 impl Node {
-    fn start(transport: &str, listen: &str) -> Outcome<Self> {
-        let rt = Runtime::builder().transport(transport_of(transport)?).start()?;
+    fn start(transport: Arc<dyn Transport>, listen: &str) -> Outcome<Self> {
+        let rt = Runtime::builder().transport(transport).start()?;
         let counts = Arc::new(Mutex::new(Counts::default()));
         let counter = rt.spawn_behaviour(counting(&counts, 0), Default::default());
         rt.names().register("counter", counter)?;
         let addr = rt.io().block_on(rt.node().listen(&listen.parse()?))?;
-        Ok(Self { rt, addr, counter, counts, proxies: Arc::default() })
+        let traffic = Traffic::new(&rt);
+        Ok(Self { rt, addr, counter, counts, proxies: Arc::default(), traffic })
     }
 
     fn obey(&mut self, words: &[&str]) -> Outcome<String> {
@@ -80,7 +87,7 @@ impl Node {
             ["proxies"] => Ok(lock(&self.proxies).made.to_string()),
             ["tell", number] => self.tell(number.parse()?),
             ["crash"] => self.crash(),
-            _ => Err("no such command".into()),
+            _ => self.traffic.obey(words).unwrap_or_else(|| Err("no such command".into())),
         }
     }
 
@@ -126,11 +133,23 @@ impl Node {
     }
 }
 
-fn transport_of(name: &str) -> Outcome<Arc<dyn Transport>> {
-    match name {
-        "tcp" => Ok(Arc::new(TcpTransport::default())),
-        "quic" => Ok(Arc::new(QuicTransport::new(QuicConfig::new(Credentials::loopback()?))?)),
+/// Plain TCP or QUIC, on loopback unless told otherwise, with the certificates of `--certs` or those of
+/// loopback.
+fn transport(options: &HashMap<String, String>) -> Outcome<Arc<dyn Transport>> {
+    let allow_insecure_remote = options.contains_key("--beyond-loopback");
+    match options.get("--transport").map(String::as_str) {
+        Some("tcp") => {
+            Ok(Arc::new(TcpTransport::new(TcpConfig { allow_insecure_remote, ..Default::default() })))
+        }
+        Some("quic") => Ok(Arc::new(QuicTransport::new(QuicConfig::new(credentials(options)?))?)),
         other => Err(format!("no transport {other:?}").into()),
+    }
+}
+
+fn credentials(options: &HashMap<String, String>) -> Outcome<Credentials> {
+    match options.get("--certs") {
+        Some(dir) => Ok(Credentials::load(Path::new(dir))?),
+        None => Ok(Credentials::loopback()?),
     }
 }
 

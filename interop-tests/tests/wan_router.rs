@@ -1,0 +1,132 @@
+//! The userspace WAN itself: what its hosts see of delay, loss and cuts.
+#![cfg(target_os = "linux")]
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
+
+use myrmidon_interop_tests::wan::{Conditions, Tally, Wan};
+
+const MS: Duration = Duration::from_millis(1);
+const NOTHING: [u32; 0] = [];
+
+/// A UDP socket on a host, which waits this long for a datagram.
+fn socket(wan: &Wan, host: usize, patience: Duration) -> UdpSocket {
+    let addr = (wan.addr(host), 0);
+    wan.run(host, move || {
+        let socket = UdpSocket::bind(addr).unwrap();
+        socket.set_read_timeout(Some(patience)).unwrap();
+        socket
+    })
+}
+
+/// The numbers that arrive at `to`, in their order, of so many sent by `from`.
+fn arrivals(from: &UdpSocket, to: &UdpSocket, count: u32) -> Vec<u32> {
+    let there = to.local_addr().unwrap();
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let mut datagram = [0; 4];
+            let next = move || to.recv(&mut datagram).ok().map(|_| u32::from_be_bytes(datagram));
+            std::iter::from_fn(next).collect()
+        });
+        for number in 0..count {
+            from.send_to(&number.to_be_bytes(), there).unwrap();
+            std::thread::sleep(MS / 5);
+        }
+        reading.join().unwrap()
+    })
+}
+
+#[test]
+fn packets_take_the_time_that_the_path_says() {
+    let Some(wan) = Wan::start(2, 1) else { return };
+    let (a, b) = (socket(&wan, 0, 10_000 * MS), socket(&wan, 1, 10_000 * MS));
+    for round_trip in [0, 20, 100] {
+        wan.everywhere(Conditions::round_trip(round_trip));
+        let (start, mut datagram) = (Instant::now(), [0; 4]);
+        a.send_to(b"ping", b.local_addr().unwrap()).unwrap();
+        b.recv(&mut datagram).unwrap();
+        b.send_to(b"pong", a.local_addr().unwrap()).unwrap();
+        a.recv(&mut datagram).unwrap();
+        assert!(start.elapsed() >= MS * round_trip as u32, "{:?}", start.elapsed());
+        assert_eq!(&datagram, b"pong");
+    }
+}
+
+#[test]
+fn packets_are_lost_repeated_and_overtaken_as_often_as_the_path_counts() {
+    let Some(wan) = Wan::start(2, 2) else { return };
+    let (a, b) = (socket(&wan, 0, 1000 * MS), socket(&wan, 1, 1000 * MS));
+    let rough = Conditions { loss: 0.1, duplicate: 0.05, reorder: 0.05, ..Conditions::round_trip(10) };
+    wan.everywhere(rough);
+    let mut got = arrivals(&a, &b, 1000);
+    let Tally { offered, lost, duplicated, reordered, overflowed, cut } = wan.tally(0, 1);
+    assert_eq!((offered, overflowed, cut), (1000, 0, 0));
+    assert!(lost > 50 && duplicated > 20 && reordered > 20, "{:?}", wan.tally(0, 1));
+    assert_eq!(got.len() as u64, offered - lost + duplicated);
+    assert!(!got.is_sorted());
+    got.sort_unstable();
+    got.dedup();
+    assert_eq!(got.len() as u64, offered - lost);
+}
+
+#[test]
+fn a_cut_stops_one_direction_and_healing_brings_it_back() {
+    let Some(wan) = Wan::start(2, 3) else { return };
+    let (a, b) = (socket(&wan, 0, 500 * MS), socket(&wan, 1, 500 * MS));
+    wan.cut_one_way(0, 1);
+    assert_eq!(arrivals(&a, &b, 10), NOTHING);
+    assert_eq!(arrivals(&b, &a, 10).len(), 10);
+    wan.heal();
+    assert_eq!(arrivals(&a, &b, 10).len(), 10);
+    wan.cut(0, 1);
+    assert_eq!(arrivals(&b, &a, 10), NOTHING);
+}
+
+#[test]
+fn three_hosts_reach_each_other_and_a_partition_leaves_each_side_whole() {
+    let Some(wan) = Wan::start(3, 4) else { return };
+    let sockets = [0, 1, 2].map(|host| socket(&wan, host, 500 * MS));
+    wan.part(&[0], &[1, 2]);
+    assert_eq!(arrivals(&sockets[0], &sockets[1], 5), NOTHING);
+    assert_eq!(arrivals(&sockets[2], &sockets[0], 5), NOTHING);
+    assert_eq!(arrivals(&sockets[1], &sockets[2], 5).len(), 5);
+    wan.heal();
+    assert_eq!(arrivals(&sockets[2], &sockets[0], 5).len(), 5);
+}
+
+#[test]
+fn tcp_passes_a_rough_path_whole_and_its_connections_are_counted() {
+    let Some(wan) = Wan::start(2, 5) else { return };
+    wan.everywhere(Conditions {
+        loss: 0.03,
+        reorder: 0.02,
+        ..Conditions::round_trip(10).with_rate(100, 256 << 10)
+    });
+    let addr = (wan.addr(1), 0);
+    let listener = wan.run(1, move || TcpListener::bind(addr).unwrap());
+    let there = listener.local_addr().unwrap();
+    let sent: Vec<u8> = (0..1_000_000u32).map(|n| n as u8).collect();
+    let sending = sent.clone();
+    let sender = std::thread::spawn(move || {
+        let mut stream = wan.run(0, move || TcpStream::connect(there).unwrap());
+        stream.write_all(&sending).unwrap();
+        drop(stream);
+        wan
+    });
+    let mut got = vec![];
+    listener.accept().unwrap().0.read_to_end(&mut got).unwrap();
+    assert!(got == sent, "{} bytes arrived, or others", got.len());
+    let wan = sender.join().unwrap();
+    assert_eq!((wan.attempts(0, 1), wan.attempts(1, 0)), (1, 0));
+    assert!(wan.tally(0, 1).lost > 0);
+}
+
+#[test]
+fn nothing_leaves_the_network() {
+    let Some(wan) = Wan::start(2, 6) else { return };
+    let outside = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let (a, there) = (socket(&wan, 0, MS), outside.local_addr().unwrap());
+    assert!(a.send_to(b"hello", there).is_err(), "the loopback of a host is down, and not this one");
+    assert!(a.send_to(b"hello", (Ipv4Addr::new(192, 0, 2, 1), 9)).is_err(), "no route but to the hosts");
+}
