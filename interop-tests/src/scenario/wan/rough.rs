@@ -1,0 +1,98 @@
+//! Paths that lose, repeat and reorder packets, and take their time (F07).
+
+use std::thread::sleep;
+
+use super::{Pair, lasting, millis, secs};
+use crate::node::{Node, Setup};
+use crate::wait::until;
+use crate::wan::{Conditions, Wan};
+
+/// 75 ± 50 ms, one packet in a hundred twice, one overtaken.
+const ROUGH: Conditions = Conditions {
+    delay: millis(75),
+    jitter: millis(50),
+    duplicate: 0.01,
+    reorder: 0.01,
+    ..Conditions::PERFECT
+};
+const SIZE: usize = 200;
+/// Between two messages, in microseconds.
+const GAP: u64 = 4000;
+
+/// F07 at 1 %.
+pub fn one_lost_packet_in_a_hundred_loses_no_message(setup: &Setup) {
+    nothing_is_lost(setup, 0.01, lasting(1000, 150_000));
+}
+
+/// F07 at 5 %.
+pub fn five_lost_packets_in_a_hundred_lose_no_message(setup: &Setup) {
+    nothing_is_lost(setup, 0.05, lasting(800, 150_000));
+}
+
+/// F07 at 20 %: while the connection lives all arrives, and if it breaks the sender is told.
+pub fn twenty_lost_packets_in_a_hundred_lose_no_message_or_the_sender_is_told(setup: &Setup) {
+    let Some(mut pair) = Pair::start(setup, 20, ROUGH.with_loss(0.2)) else { return };
+    super::watch(&mut pair.a, &mut pair.b);
+    let sink = pair.b.sinks(1);
+    let stream = pair.a.stream(&pair.b.addr, &sink, lasting(200, 2000), SIZE, GAP);
+    let accepted = pair.a.stream_end(stream).accepted;
+    until("all messages, or the news of a loss", || {
+        let arrived = pair.b.received().received >= accepted;
+        (arrived || !pair.a.downs().is_empty()).then_some(())
+    });
+    let got = pair.b.received();
+    assert_eq!((got.backwards, got.corrupt), (0, 0), "{got:?}");
+    assert!(got.missing == 0 || pair.a.downs().len() == 1, "{got:?} {:?}", pair.a.downs());
+    assert!(pair.wan.tally(0, 1).lost > 0);
+}
+
+/// Half of all packets is lost for a second: a delay, and nothing else.
+pub fn half_of_the_packets_lost_for_a_second_is_only_a_delay(setup: &Setup) {
+    let near = Conditions::round_trip(20);
+    let Some(mut pair) = Pair::start(setup, 50, near) else { return };
+    pair.watch_each_other();
+    let sink = pair.b.sinks(1);
+    let stream = pair.a.stream(&pair.b.addr, &sink, u64::MAX, SIZE, GAP);
+    until("the stream to flow", || (pair.b.received().received > 100).then_some(()));
+    pair.wan.everywhere(near.with_loss(0.5));
+    sleep(secs(1));
+    pair.wan.everywhere(near);
+    let accepted = pair.a.halt(stream).accepted;
+    all_arrived(&mut pair, accepted);
+    assert!(pair.wan.tally(0, 1).lost > 0);
+}
+
+/// The same on a rough path for nodes in any language, by the commands that all of them know.
+pub fn nodes_of_all_languages_keep_the_order_on_a_rough_path(setup: &Setup) {
+    let Some(wan) = Wan::start(2, 7) else { return };
+    wan.everywhere(ROUGH.with_loss(0.02));
+    let (mut client, mut server): (Node, Node) = (setup.node_on(&wan, 0), setup.node_on(&wan, 1));
+    for (from, to) in [(&mut client, &mut server)] {
+        let pid = from.find_counter(&to.addr);
+        from.send(&to.addr, pid, 2000, 0).expect("send");
+        assert_eq!(to.counted(2000).out_of_order, 0);
+        assert!(from.is_up(&to.addr));
+    }
+    assert_eq!(server.counts().received, 2000, "none twice");
+}
+
+/// Streams over a rough path that loses this share of packets: everything arrives, once and in order,
+/// and nobody is taken for dead.
+fn nothing_is_lost(setup: &Setup, loss: f64, count: u64) {
+    let Some(mut pair) = Pair::start(setup, (loss * 100.0) as u64, ROUGH.with_loss(loss)) else { return };
+    pair.watch_each_other();
+    let sink = pair.b.sinks(1);
+    let stream = pair.a.stream(&pair.b.addr, &sink, count, SIZE, GAP);
+    let accepted = pair.a.stream_end(stream).accepted;
+    assert_eq!(accepted, count);
+    all_arrived(&mut pair, accepted);
+    let there = pair.wan.tally(0, 1);
+    assert!(there.lost > 0 && there.duplicated > 0 && there.reordered > 0, "{there:?}");
+}
+
+fn all_arrived(pair: &mut Pair, accepted: u64) {
+    let got = until("all messages", || Some(pair.b.received()).filter(|got| got.received >= accepted));
+    assert_eq!((got.received, got.missing), (accepted, 0), "{got:?}");
+    assert_eq!((got.backwards, got.corrupt), (0, 0), "{got:?}");
+    assert_eq!((pair.a.downs(), pair.b.downs()), (vec![], vec![]));
+}
