@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod legacy;
 pub mod node;
 pub mod process;
+pub mod program;
 pub mod raw;
 pub mod scenario;
 pub mod traffic;

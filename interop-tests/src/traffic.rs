@@ -1,5 +1,6 @@
 //! The driver's side of a node's long-running work: streams, pings and monitors (Rust nodes only).
 
+use std::ops::Range;
 use std::str::FromStr;
 
 use crate::node::Node;
@@ -82,8 +83,13 @@ impl Node {
 
     /// What the sinks have got.
     pub fn received(&mut self) -> Received {
-        let [received, missing, backwards, corrupt, sum, p50, p99, p999, max] =
-            fields(&self.obey("received"));
+        self.received_by(0..usize::MAX)
+    }
+
+    /// What some of the sinks have got, by their place among all that were made.
+    pub fn received_by(&mut self, sinks: Range<usize>) -> Received {
+        let line = self.obey(&format!("received {} {}", sinks.start, sinks.len()));
+        let [received, missing, backwards, corrupt, sum, p50, p99, p999, max] = fields(&line);
         Received { received, missing, backwards, corrupt, sum, p50, p99, p999, max }
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use myrmidon_interop_tests::wan::{Conditions, Tally, Wan};
 
+const WORKS: &str = "the network works";
 const MS: Duration = Duration::from_millis(1);
 const NOTHING: [u32; 0] = [];
 
@@ -14,15 +15,15 @@ const NOTHING: [u32; 0] = [];
 fn socket(wan: &Wan, host: usize, patience: Duration) -> UdpSocket {
     let addr = (wan.addr(host), 0);
     wan.run(host, move || {
-        let socket = UdpSocket::bind(addr).unwrap();
-        socket.set_read_timeout(Some(patience)).unwrap();
+        let socket = UdpSocket::bind(addr).expect(WORKS);
+        socket.set_read_timeout(Some(patience)).expect(WORKS);
         socket
     })
 }
 
 /// The numbers that arrive at `to`, in their order, of so many sent by `from`.
 fn arrivals(from: &UdpSocket, to: &UdpSocket, count: u32) -> Vec<u32> {
-    let there = to.local_addr().unwrap();
+    let there = to.local_addr().expect(WORKS);
     std::thread::scope(|scope| {
         let reading = scope.spawn(|| {
             let mut datagram = [0; 4];
@@ -30,10 +31,10 @@ fn arrivals(from: &UdpSocket, to: &UdpSocket, count: u32) -> Vec<u32> {
             std::iter::from_fn(next).collect()
         });
         for number in 0..count {
-            from.send_to(&number.to_be_bytes(), there).unwrap();
+            from.send_to(&number.to_be_bytes(), there).expect(WORKS);
             std::thread::sleep(MS / 5);
         }
-        reading.join().unwrap()
+        reading.join().expect(WORKS)
     })
 }
 
@@ -44,10 +45,10 @@ fn packets_take_the_time_that_the_path_says() {
     for round_trip in [0, 20, 100] {
         wan.everywhere(Conditions::round_trip(round_trip));
         let (start, mut datagram) = (Instant::now(), [0; 4]);
-        a.send_to(b"ping", b.local_addr().unwrap()).unwrap();
-        b.recv(&mut datagram).unwrap();
-        b.send_to(b"pong", a.local_addr().unwrap()).unwrap();
-        a.recv(&mut datagram).unwrap();
+        a.send_to(b"ping", b.local_addr().expect(WORKS)).expect(WORKS);
+        b.recv(&mut datagram).expect(WORKS);
+        b.send_to(b"pong", a.local_addr().expect(WORKS)).expect(WORKS);
+        a.recv(&mut datagram).expect(WORKS);
         assert!(start.elapsed() >= MS * round_trip as u32, "{:?}", start.elapsed());
         assert_eq!(&datagram, b"pong");
     }
@@ -104,20 +105,20 @@ fn tcp_passes_a_rough_path_whole_and_its_connections_are_counted() {
         ..Conditions::round_trip(10).with_rate(100, 256 << 10)
     });
     let addr = (wan.addr(1), 0);
-    let listener = wan.run(1, move || TcpListener::bind(addr).unwrap());
-    let there = listener.local_addr().unwrap();
+    let listener = wan.run(1, move || TcpListener::bind(addr).expect(WORKS));
+    let there = listener.local_addr().expect(WORKS);
     let sent: Vec<u8> = (0..1_000_000u32).map(|n| n as u8).collect();
     let sending = sent.clone();
     let sender = std::thread::spawn(move || {
-        let mut stream = wan.run(0, move || TcpStream::connect(there).unwrap());
-        stream.write_all(&sending).unwrap();
+        let mut stream = wan.run(0, move || TcpStream::connect(there).expect(WORKS));
+        stream.write_all(&sending).expect(WORKS);
         drop(stream);
         wan
     });
     let mut got = vec![];
-    listener.accept().unwrap().0.read_to_end(&mut got).unwrap();
+    listener.accept().expect(WORKS).0.read_to_end(&mut got).expect(WORKS);
     assert!(got == sent, "{} bytes arrived, or others", got.len());
-    let wan = sender.join().unwrap();
+    let wan = sender.join().expect(WORKS);
     assert_eq!((wan.attempts(0, 1), wan.attempts(1, 0)), (1, 0));
     assert!(wan.tally(0, 1).lost > 0);
 }
@@ -125,8 +126,8 @@ fn tcp_passes_a_rough_path_whole_and_its_connections_are_counted() {
 #[test]
 fn nothing_leaves_the_network() {
     let Some(wan) = Wan::start(2, 6) else { return };
-    let outside = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let (a, there) = (socket(&wan, 0, MS), outside.local_addr().unwrap());
+    let outside = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect(WORKS);
+    let (a, there) = (socket(&wan, 0, MS), outside.local_addr().expect(WORKS));
     assert!(a.send_to(b"hello", there).is_err(), "the loopback of a host is down, and not this one");
     assert!(a.send_to(b"hello", (Ipv4Addr::new(192, 0, 2, 1), 9)).is_err(), "no route but to the hosts");
 }

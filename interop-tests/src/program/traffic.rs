@@ -9,10 +9,10 @@ use myrmidon::actor::bytes_fn;
 use myrmidon::node::Node;
 use myrmidon::transport::NodeAddr;
 use myrmidon::{Pid, Runtime};
-use myrmidon_interop_tests::ledger::{Ledger, checksum_of, message, quantile};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::{Outcome, lock};
+use crate::ledger::{Ledger, checksum_of, message, quantile};
 
 /// A refused message is offered again after this.
 const AGAIN: Duration = Duration::from_millis(10);
@@ -35,7 +35,7 @@ impl Traffic {
     pub(super) fn obey(&mut self, words: &[&str]) -> Option<Outcome<String>> {
         Some(match *words {
             ["sinks", count] => self.make_sinks(count),
-            ["received"] => Ok(self.received()),
+            ["received", first, count] => self.received(first, count),
             ["stream", addr, count, size, gap, ref pids @ ..] => self.stream(addr, count, size, gap, pids),
             ["streamed", id] => self.stream_of(id).map(|stream| stream.report()),
             ["halt", id] => self.stream_of(id).map(|stream| {
@@ -63,12 +63,13 @@ impl Traffic {
         Ok(made.collect::<Vec<_>>().join(" "))
     }
 
-    fn received(&self) -> String {
+    /// The books of some sinks, by their place among all, added up.
+    fn received(&self, first: &str, count: &str) -> Outcome<String> {
         let mut all = Ledger::default();
-        self.sinks.iter().for_each(|sink| all.add(&lock(sink)));
+        self.sinks.iter().skip(first.parse()?).take(count.parse()?).for_each(|sink| all.add(&lock(sink)));
         let Ledger { received, missing, backwards, corrupt, sum, .. } = all;
         let [p50, p99, p999, most] = [0.5, 0.99, 0.999, 1.0].map(|share| quantile(&mut all.delays, share));
-        format!("{received} {missing} {backwards} {corrupt} {sum} {p50} {p99} {p999} {most}")
+        Ok(format!("{received} {missing} {backwards} {corrupt} {sum} {p50} {p99} {p999} {most}"))
     }
 
     fn stream(&mut self, addr: &str, count: &str, size: &str, gap: &str, pids: &[&str]) -> Outcome<String> {

@@ -1,5 +1,5 @@
-//! A Rust node for the interop tests, driven by lines (see `src/node.rs`).
-#![forbid(unsafe_code)]
+//! A Rust node in a process of its own, driven by lines (see `src/node.rs`): the program behind
+//! `src/bin/interop_node.rs`, and behind the nodes that other programs of this crate start.
 
 mod traffic;
 
@@ -22,10 +22,16 @@ use myrmidon_tcp::{TcpConfig, TcpTransport};
 
 use traffic::Traffic;
 
+/// What goes wrong is told as text, to the driver or on standard error.
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-fn main() -> Outcome<()> {
-    let options = options();
+/// Runs a node until its input ends or says `quit`. `arguments` are pairs: `--transport` and `--listen`
+/// must be there, `--certs` names a directory, `--beyond-loopback yes` lets plain TCP leave this machine.
+///
+/// # Errors
+/// If an argument is wrong, the node cannot start, or it ends with messages unsent.
+pub fn run(arguments: impl Iterator<Item = String>) -> Outcome<()> {
+    let options = pairs(arguments);
     let listen = options.get("--listen").ok_or("--listen is missing")?;
     let mut node = Node::start(transport(&options)?, listen)?;
     println!("ready {}", node.addr);
@@ -46,8 +52,8 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-fn options() -> HashMap<String, String> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+fn pairs(arguments: impl Iterator<Item = String>) -> HashMap<String, String> {
+    let arguments: Vec<String> = arguments.collect();
     arguments.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
 }
 
