@@ -62,6 +62,12 @@ impl Host {
     }
 }
 
+/// Whether a thread of this process may have a namespace of its own.
+pub(super) fn namespaces_allowed() -> io::Result<()> {
+    let tried = thread::spawn(|| unshare(CloneFlags::CLONE_NEWNET)).join();
+    Ok(tried.map_err(|_| io::Error::other("the attempt panicked"))??)
+}
+
 /// Moves the calling thread into a namespace of its own with one interface.
 fn enter(addr: Ipv4Addr) -> io::Result<SyncDevice> {
     unshare(CloneFlags::CLONE_NEWNET)?;

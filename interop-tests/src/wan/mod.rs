@@ -17,9 +17,10 @@ mod packet;
 mod path;
 mod router;
 
+use std::fs::OpenOptions;
 use std::io;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nix::unistd::geteuid;
 
@@ -128,12 +129,11 @@ impl Wan {
 }
 
 /// Whether this system can have such a network, or why not.
-fn supported() -> Result<(), &'static str> {
+fn supported() -> Result<(), String> {
     if !geteuid().is_root() {
-        return Err("the userspace WAN needs root, for network namespaces");
+        return Err("the userspace WAN needs root, for network namespaces".to_owned());
     }
-    if !Path::new("/dev/net/tun").exists() {
-        return Err("the userspace WAN needs /dev/net/tun: load the module tun");
-    }
-    Ok(())
+    let device = OpenOptions::new().read(true).write(true).open("/dev/net/tun");
+    device.map_err(|error| format!("the userspace WAN needs /dev/net/tun, the module tun: {error}"))?;
+    host::namespaces_allowed().map_err(|error| format!("the userspace WAN needs network namespaces: {error}"))
 }
