@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::node::Node;
-use crate::wait::until;
+use crate::wait::{DEADLINE, until_within};
 
 /// What all sinks of a node have got, together. Times are in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +111,12 @@ impl Node {
 
     /// Waits until a stream is over.
     pub fn stream_end(&mut self, id: StreamId) -> Streamed {
-        until("the stream to end", || Some(self.streamed(id)).filter(|streamed| streamed.done))
+        self.stream_end_within(DEADLINE, id)
+    }
+
+    /// The same for a stream that is meant to take longer than [`DEADLINE`].
+    pub fn stream_end_within(&mut self, deadline: Duration, id: StreamId) -> Streamed {
+        until_within(deadline, "the stream to end", || Some(self.streamed(id)).filter(|sent| sent.done))
     }
 
     /// Ends a stream early, and waits until it is over.

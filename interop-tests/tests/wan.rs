@@ -16,6 +16,7 @@ macro_rules! over {
                     a_frozen_node_is_down_and_takes_part_again_when_it_wakes,
                     a_killed_node_is_missed_and_the_next_on_its_port_is_found;
                 outage: a_short_outage_is_only_a_delay, a_long_outage_leaves_a_gap_and_the_sender_is_told,
+                    a_sender_whose_ports_change_is_back_soon,
                     a_flapping_link_is_dialled_with_patience, a_partition_leaves_each_side_whole_and_heals;
                 rough: one_lost_packet_in_a_hundred_loses_no_message,
                     five_lost_packets_in_a_hundred_lose_no_message,

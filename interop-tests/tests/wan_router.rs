@@ -124,6 +124,26 @@ fn tcp_passes_a_rough_path_whole_and_its_connections_are_counted() {
 }
 
 #[test]
+fn a_host_that_is_rebound_speaks_from_another_port_and_is_answered_there() {
+    let Some(wan) = Wan::start(2, 7) else { return };
+    let (a, b) = (socket(&wan, 0, 10_000 * MS), socket(&wan, 1, 10_000 * MS));
+    let mut seen = vec![];
+    for _ in 0..3 {
+        a.send_to(b"ping", b.local_addr().expect(WORKS)).expect(WORKS);
+        let mut datagram = [0; 4];
+        let (_, from) = b.recv_from(&mut datagram).expect(WORKS);
+        b.send_to(b"pong", from).expect(WORKS);
+        a.recv(&mut datagram).expect(WORKS);
+        assert_eq!(&datagram, b"pong");
+        assert_eq!(from.ip(), wan.addr(0));
+        seen.push(from);
+        wan.rebind(0);
+    }
+    assert_eq!(seen[0], a.local_addr().expect(WORKS));
+    assert!(seen[0] != seen[1] && seen[1] != seen[2] && seen[0] != seen[2], "{seen:?}");
+}
+
+#[test]
 fn nothing_leaves_the_network() {
     let Some(wan) = Wan::start(2, 6) else { return };
     let outside = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect(WORKS);

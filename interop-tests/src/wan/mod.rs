@@ -90,6 +90,13 @@ impl Wan {
         self.pairs().for_each(|(from, to)| self.router.cut(from, to, false));
     }
 
+    /// Gives `host` new ports in the eyes of all others, as a translator of addresses does that has
+    /// forgotten its table: what it has open goes on from other ports. Nobody reaches it at the
+    /// ports on which it listens from then on.
+    pub fn rebind(&self, host: usize) {
+        self.router.translate(host);
+    }
+
     /// What the path from one host to another has done.
     pub fn tally(&self, from: usize, to: usize) -> Tally {
         self.router.tally(from, to)

@@ -1,4 +1,5 @@
-//! What the router reads in an IPv4 packet: where it goes, and whether it begins a connection.
+//! What the router reads in an IPv4 packet: where it goes, and whether it begins a connection; and what
+//! it changes there.
 
 use std::net::Ipv4Addr;
 
@@ -31,6 +32,50 @@ pub(super) fn opening(packet: &[u8]) -> Option<Opening<'_>> {
         UDP => initial(payload.get(8..)?),
         _ => None,
     }
+}
+
+/// Which of the two ports.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Port {
+    Source,
+    Destination,
+}
+
+/// Flips the bits of `mask` in a port, as a translator of addresses does that has a new table; twice is
+/// as before. Packets without ports stay as they are.
+pub(super) fn change_port(packet: &mut [u8], port: Port, mask: u16) {
+    let Some((header, checksum)) = layout(packet) else { return };
+    let at = header + if matches!(port, Port::Source) { 0 } else { 2 };
+    let (Some(old), Some(sum)) = (word(packet, at), word(packet, header + checksum)) else { return };
+    let new = old ^ mask;
+    packet[at..at + 2].copy_from_slice(&new.to_be_bytes());
+    let is_unused = packet[9] == UDP && sum == 0;
+    if !is_unused {
+        packet[header + checksum..][..2].copy_from_slice(&updated(sum, old, new).to_be_bytes());
+    }
+}
+
+/// Where the ports stand, and behind them the checksum.
+fn layout(packet: &[u8]) -> Option<(usize, usize)> {
+    let header = usize::from(packet.first()? & 15) * 4;
+    match *packet.get(9)? {
+        TCP => Some((header, 16)),
+        UDP => Some((header, 6)),
+        _ => None,
+    }
+}
+
+fn word(packet: &[u8], at: usize) -> Option<u16> {
+    packet.get(at..at + 2)?.try_into().ok().map(u16::from_be_bytes)
+}
+
+/// The checksum after a word has changed (RFC 1624).
+fn updated(sum: u16, old: u16, new: u16) -> u16 {
+    let mut total = u32::from(!sum) + u32::from(!old) + u32::from(new);
+    while total > 0xffff {
+        total = (total & 0xffff) + (total >> 16);
+    }
+    !(total as u16)
 }
 
 fn syn(segment: &[u8]) -> Option<Opening<'_>> {
@@ -75,6 +120,35 @@ mod tests {
         assert_eq!(destination(&ip(TCP, &[])), Some(Ipv4Addr::new(10, 99, 0, 2)));
         assert_eq!(destination(&[0x60; 40]), None);
         assert_eq!(destination(&[0x45; 19]), None);
+    }
+
+    /// The sum of all words, which a correct checksum makes 0xffff.
+    fn sum(bytes: &[u8]) -> u16 {
+        let words = bytes.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
+        let total: u32 = words.sum();
+        ((total & 0xffff) + (total >> 16)) as u16
+    }
+
+    #[test]
+    fn a_changed_port_leaves_the_checksum_right_and_twice_is_as_before() {
+        // Source port 0x1234, destination port 80, length 8, and a checksum that fits.
+        let mut datagram = vec![0x12, 0x34, 0, 80, 0, 8, 0, 0];
+        let missing = !sum(&datagram);
+        datagram[6..].copy_from_slice(&missing.to_be_bytes());
+        let before = ip(UDP, &datagram);
+        for port in [Port::Source, Port::Destination] {
+            let mut packet = before.clone();
+            change_port(&mut packet, port, 0xf0f0);
+            assert_ne!(packet, before);
+            assert_eq!(sum(&packet[20..]), 0xffff, "{port:?}");
+            change_port(&mut packet, port, 0xf0f0);
+            assert_eq!(packet, before);
+        }
+        let mut other = ip(1, &datagram);
+        change_port(&mut other, Port::Source, 1);
+        assert_eq!(other, ip(1, &datagram));
+        change_port(&mut [], Port::Source, 1);
+        change_port(&mut ip(TCP, &[1, 2, 3]), Port::Source, 1);
     }
 
     #[test]

@@ -80,6 +80,11 @@ impl Path {
         [Some(arrival), None]
     }
 
+    /// A packet for which the router had no room.
+    pub(super) fn overflowed(&mut self) {
+        self.tally.overflowed += 1;
+    }
+
     /// A packet that was under way when the path was cut.
     pub(super) fn lost_in_the_cut(&mut self) {
         self.tally.cut += 1;

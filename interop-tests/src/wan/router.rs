@@ -15,12 +15,12 @@ use tokio::sync::{Notify, oneshot};
 use tun_rs::{AsyncDevice, SyncDevice};
 
 use super::conditions::Conditions;
-use super::packet::{Opening, destination, opening};
+use super::packet::{Opening, Port, change_port, destination, opening};
 use super::path::{Path, Tally};
 
 /// Longer than any packet that a device hands out.
 const LONGEST: usize = 2048;
-/// Packets under way, over all paths; more are lost and counted as overflow would be.
+/// Packets under way, over all paths; more are lost, and counted as overflow.
 const UNDER_WAY: usize = 200_000;
 
 /// The hosts by number, in the order in which they were given.
@@ -43,6 +43,8 @@ struct State {
 struct Network {
     /// By sender, then receiver.
     paths: Vec<Vec<Path>>,
+    /// By host: the bits by which the others see its ports changed.
+    translations: Vec<u16>,
     under_way: BinaryHeap<Reverse<UnderWay>>,
     /// Keeps packets with the same time in their order.
     admitted: u64,
@@ -89,6 +91,14 @@ impl Router {
     /// Cuts or heals the path from one host to another.
     pub(super) fn cut(&self, from: HostNumber, to: HostNumber, is_cut: bool) {
         self.state.network().paths[from][to].is_cut = is_cut;
+    }
+
+    /// Gives `host` new ports in the eyes of the others.
+    pub(super) fn translate(&self, host: HostNumber) {
+        let mut network = self.state.network();
+        let translations = &mut network.translations;
+        // Every time other bits than before, and never none.
+        translations[host] = translations[host] % 0x0fff + 1;
     }
 
     pub(super) fn tally(&self, from: HostNumber, to: HostNumber) -> Tally {
@@ -141,7 +151,8 @@ impl Network {
     fn new(hosts: usize, seed: u64) -> Self {
         let path = |from, to| Path::new(Conditions::PERFECT, seed ^ (from << 32 | to) as u64);
         let paths = (0..hosts).map(|from| (0..hosts).map(|to| path(from, to)).collect()).collect();
-        Self { paths, under_way: BinaryHeap::new(), admitted: 0, openings: Openings::default() }
+        let translations = vec![0; hosts];
+        Self { paths, translations, under_way: BinaryHeap::new(), admitted: 0, openings: Openings::default() }
     }
 
     /// True if the packet arrives before everything that is under way.
@@ -151,24 +162,29 @@ impl Network {
         }
         let before = self.under_way.peek().map(|Reverse(first)| first.number);
         for arrives in self.paths[from][to].admit(now, packet.len()).into_iter().flatten() {
-            if self.under_way.len() < UNDER_WAY {
-                let number = self.admitted;
-                self.admitted += 1;
-                self.under_way.push(Reverse(UnderWay { arrives, number, from, to, packet: packet.to_vec() }));
+            if self.under_way.len() == UNDER_WAY {
+                self.paths[from][to].overflowed();
+                continue;
             }
+            let mut packet = packet.to_vec();
+            change_port(&mut packet, Port::Source, self.translations[from]);
+            let number = self.admitted;
+            self.admitted += 1;
+            self.under_way.push(Reverse(UnderWay { arrives, number, from, to, packet }));
         }
         self.under_way.peek().map(|Reverse(first)| first.number) != before
     }
 
     /// The first packet under way; `None` if its path was cut in the meantime.
     fn arrive(&mut self) -> Option<UnderWay> {
-        let Reverse(packet) = self.under_way.pop()?;
-        let path = &mut self.paths[packet.from][packet.to];
+        let Reverse(mut arriving) = self.under_way.pop()?;
+        let path = &mut self.paths[arriving.from][arriving.to];
         if path.is_cut {
             path.lost_in_the_cut();
             return None;
         }
-        Some(packet)
+        change_port(&mut arriving.packet, Port::Destination, self.translations[arriving.to]);
+        Some(arriving)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::{NEAR, Pair, SEEN, lasting, meets_again, millis, secs, watch};
+use super::{BACK, NEAR, Pair, SEEN, lasting, meets_again, millis, secs, watch};
 use crate::node::{Node, Setup};
 use crate::traffic::{Received, StreamId};
 use crate::wait::until;
@@ -44,6 +44,21 @@ pub fn a_long_outage_leaves_a_gap_and_the_sender_is_told(setup: &Setup) {
     let got = end_stream(&mut pair, stream);
     assert!(got.missing > 0, "so long an outage loses something: {got:?}");
     assert_eq!(pair.a.downs().len(), 1, "the sender is told once");
+}
+
+/// The sender's ports change, as behind a translator of addresses that was restarted: what the receiver
+/// misses then, if anything, is told, and the stream goes on soon (F06).
+pub fn a_sender_whose_ports_change_is_back_soon(setup: &Setup) {
+    let Some(mut pair) = Pair::start(setup, 5, Conditions::round_trip(NEAR)) else { return };
+    watch(&mut pair.a, &mut pair.b);
+    let stream = begin_stream(&mut pair);
+    pair.wan.rebind(0);
+    let rebound = Instant::now();
+    let got = end_stream(&mut pair, stream);
+    let after = rebound.elapsed();
+    assert!(after < SEEN + BACK, "the stream went on after {after:?} only");
+    assert!(got.missing == 0 || pair.a.downs().len() == 1, "a loss is told: {got:?}");
+    println!("{}: the stream went on after {after:?}, {} messages were lost", setup.kind.name(), got.missing);
 }
 
 /// A link that comes and goes: no storm of connections, no growing memory, and what arrives is in

@@ -1,10 +1,11 @@
 //! Paths that lose, repeat and reorder packets, and take their time (F07).
 
 use std::thread::sleep;
+use std::time::Duration;
 
 use super::{Pair, lasting, millis, secs};
 use crate::node::Setup;
-use crate::wait::until;
+use crate::wait::{DEADLINE, until};
 use crate::wan::{Conditions, Wan};
 
 /// 75 ± 50 ms, one packet in a hundred twice, one overtaken.
@@ -84,7 +85,8 @@ fn nothing_is_lost(setup: &Setup, loss: f64, count: u64) {
     pair.watch_each_other();
     let sink = pair.b.sinks(1);
     let stream = pair.a.stream(&pair.b.addr, &sink, count, SIZE, GAP);
-    let accepted = pair.a.stream_end(stream).accepted;
+    let planned = Duration::from_micros(count * GAP);
+    let accepted = pair.a.stream_end_within(planned + DEADLINE, stream).accepted;
     assert_eq!(accepted, count);
     all_arrived(&mut pair, accepted);
     let there = pair.wan.tally(0, 1);
