@@ -57,13 +57,13 @@ fn packets_take_the_time_that_the_path_says() {
 #[test]
 fn packets_are_lost_repeated_and_overtaken_as_often_as_the_path_counts() {
     let Some(wan) = Wan::start(2, 2) else { return };
-    let (a, b) = (socket(&wan, 0, 1000 * MS), socket(&wan, 1, 1000 * MS));
-    let rough = Conditions { loss: 0.1, duplicate: 0.05, reorder: 0.05, ..Conditions::round_trip(10) };
-    wan.everywhere(rough);
-    let mut got = arrivals(&a, &b, 1000);
+    let (a, b) = (socket(&wan, 0, 2000 * MS), socket(&wan, 1, 2000 * MS));
+    wan.everywhere(Conditions { loss: 0.2, duplicate: 0.2, reorder: 0.2, ..Conditions::round_trip(10) });
+    // No more than a socket holds that nobody reads for a while.
+    let mut got = arrivals(&a, &b, 200);
     let Tally { offered, lost, duplicated, reordered, overflowed, cut } = wan.tally(0, 1);
-    assert_eq!((offered, overflowed, cut), (1000, 0, 0));
-    assert!(lost > 50 && duplicated > 20 && reordered > 20, "{:?}", wan.tally(0, 1));
+    assert_eq!((offered, overflowed, cut), (200, 0, 0));
+    assert!(lost > 15 && duplicated > 15 && reordered > 15, "{:?}", wan.tally(0, 1));
     assert_eq!(got.len() as u64, offered - lost + duplicated);
     assert!(!got.is_sorted());
     got.sort_unstable();

@@ -1,5 +1,6 @@
 //! The measurement behind `wan_bench`: what one lost packet does to everybody's messages.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -9,13 +10,15 @@ use serde_json::{Value, json};
 
 use super::{Conditions, Wan};
 use crate::node::{Kind, Node, Setup};
-use crate::traffic::{Received, Streamed};
+use crate::traffic::{Pinged, Received, Streamed};
 
 /// Sent before the clock runs: connections are made and their windows are open.
 const WARM_UP: Duration = Duration::from_secs(1);
 /// A run that needs so much longer than planned is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
 const MIB: usize = 1 << 20;
+/// What the QUIC transport is configured to.
+const QUIC_CONGESTION: &str = "cubic";
 
 /// Small messages to many actors, over paths of every length and loss.
 #[derive(Parser)]
@@ -40,7 +43,7 @@ struct Options {
     #[arg(long, default_value_t = 64)]
     actors: usize,
     /// Messages a second, over all actors
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     rate: u64,
     /// Bytes of a message, at least 24
     #[arg(long, default_value_t = 64)]
@@ -78,21 +81,17 @@ pub fn main() -> ExitCode {
 /// One row; `None` where there can be no WAN.
 fn measure(options: &Options, kind: Kind, round_trip: u64, loss: f64) -> Option<Value> {
     let wan = Wan::start(2, options.seed)?;
-    let mut conditions = Conditions::round_trip(round_trip).with_loss(loss / 100.0);
-    if let Some(megabits) = options.megabits {
-        conditions = conditions.with_rate(megabits, options.queue << 10);
-    }
-    wan.everywhere(conditions);
+    wan.everywhere(options.path(round_trip, loss));
     let setup = setup(kind);
-    let (mut a, mut b) = (setup.node_on(&wan, 0), setup.node_on(&wan, 1));
-    let mut run = Run { options, addr: b.addr.clone(), a: &mut a, b: &mut b };
+    let (a, b) = (setup.node_on(&wan, 0), setup.node_on(&wan, 1));
+    let mut run = Run { options, a, b };
     run.warm_up();
     let before = wan.tally(0, 1);
-    let (sent, got, rest) = run.measured();
+    let Measured { sent, got, bulk, pings } = run.measured();
     let after = wan.tally(0, 1);
     Some(json!({
         "transport": kind.name(),
-        "congestion": if kind == Kind::Tcp { wan.tcp_congestion() } else { "cubic".to_owned() },
+        "congestion": if kind == Kind::Tcp { wan.tcp_congestion() } else { QUIC_CONGESTION.to_owned() },
         "lanes": 1,
         "round_trip_ms": round_trip,
         "loss_percent": loss,
@@ -115,62 +114,76 @@ fn measure(options: &Options, kind: Kind, round_trip: u64, loss: f64) -> Option<
         "packets": after.offered - before.offered,
         "packets_lost": after.lost - before.lost,
         "packets_overflowed": after.overflowed - before.overflowed,
-        "beside": rest,
+        "bulk": bulk,
+        "pings": pings,
     }))
+}
+
+impl Options {
+    fn path(&self, round_trip: u64, loss: f64) -> Conditions {
+        let path = Conditions::round_trip(round_trip).with_loss(loss / 100.0);
+        self.megabits.map_or(path, |megabits| path.with_rate(megabits, self.queue << 10))
+    }
 }
 
 /// The nodes are this very program.
 fn setup(kind: Kind) -> Setup {
     let program = std::env::current_exe().expect("the system knows the running program");
     let state = std::env::temp_dir();
-    let path = |path: &std::path::Path| path.to_str().expect("paths are text").to_owned();
-    Setup::new(kind, &path(&program), &path(&state)).with_rust_arguments(&["node"])
+    let text = |path: PathBuf| path.into_os_string().into_string().expect("paths are text");
+    Setup::new(kind, &text(program), &text(state)).with_rust_arguments(&["node"])
 }
 
 struct Run<'a> {
     options: &'a Options,
-    a: &'a mut Node,
-    b: &'a mut Node,
-    addr: String,
+    /// Sends.
+    a: Node,
+    /// Receives.
+    b: Node,
+}
+
+struct Measured {
+    sent: Streamed,
+    got: Received,
+    bulk: Value,
+    pings: Value,
 }
 
 impl Run<'_> {
     fn warm_up(&mut self) {
         let sink = self.b.sinks(1);
         let Options { rate, size, .. } = *self.options;
-        let stream = self.a.stream(&self.addr, &sink, rate * WARM_UP.as_secs(), size, 1_000_000 / rate);
-        self.wait(|run| run.a.streamed(stream).done && run.b.received().received >= rate);
+        let count = rate * WARM_UP.as_secs();
+        let stream = self.a.stream(&self.b.addr, &sink, count, size, 1_000_000 / rate);
+        self.wait(|run| run.a.streamed(stream).done && run.b.received().received >= count);
     }
 
-    /// The measured messages, and what was measured beside them.
-    fn measured(&mut self) -> (Streamed, Received, Value) {
+    fn measured(&mut self) -> Measured {
         let Options { actors, rate, size, seconds, bulk, pings, .. } = *self.options;
         let (sinks, bulk_sink) = (self.b.sinks(actors), self.b.sinks(1));
-        let small = 1..1 + actors;
+        // The first sink is that of the warm-up.
+        let (small, large) = (1..1 + actors, 1 + actors..2 + actors);
         if pings {
-            self.a.ping(&self.addr, u32::try_from(seconds * 50).unwrap_or(u32::MAX), 20);
+            self.a.ping(&self.b.addr, u32::try_from(seconds * 50).unwrap_or(u32::MAX), 20);
         }
         let start = Instant::now();
-        let large = self.a.stream(&self.addr, &bulk_sink, bulk, MIB, 0);
-        let stream = self.a.stream(&self.addr, &sinks, rate * seconds, size, 1_000_000 / rate);
+        let bulk_stream = self.a.stream(&self.b.addr, &bulk_sink, bulk, MIB, 0);
+        let stream = self.a.stream(&self.b.addr, &sinks, rate * seconds, size, 1_000_000 / rate);
         self.wait(|run| {
             let sent = run.a.streamed(stream);
             sent.done && run.b.received_by(small.clone()).received >= sent.accepted
         });
-        let bulk_got = |run: &mut Self| run.b.received_by(1 + actors..2 + actors);
-        self.wait(|run| bulk_got(run).received >= bulk);
+        self.wait(|run| run.b.received_by(large.clone()).received >= bulk);
         let took = start.elapsed();
-        let beside = json!({
-            "bulk": (bulk > 0).then(|| {
-                let (sent, got) = (self.a.streamed(large), bulk_got(self));
-                json!({ "mib": got.received, "clean": is_clean(&sent, &got), "all_after_ms": took.as_millis() as u64 })
-            }),
-            "pings": pings.then(|| {
-                let pinged = self.a.pinged();
-                json!({ "answered": pinged.answered, "failed": pinged.failed, "p50_us": pinged.p50, "p99_us": pinged.p99, "max_us": pinged.max })
-            }),
-        });
-        (self.a.streamed(stream), self.b.received_by(small), beside)
+        let bulk =
+            (bulk > 0).then(|| bulk_report(&self.a.streamed(bulk_stream), &self.b.received_by(large), took));
+        let pings = pings.then(|| ping_report(&self.a.pinged()));
+        Measured {
+            sent: self.a.streamed(stream),
+            got: self.b.received_by(small),
+            bulk: json!(bulk),
+            pings: json!(pings),
+        }
     }
 
     /// Waits for a condition, as long as the run may take. What is missing then shows in the counts.
@@ -181,6 +194,24 @@ impl Run<'_> {
             sleep(Duration::from_millis(50));
         }
     }
+}
+
+fn bulk_report(sent: &Streamed, got: &Received, took: Duration) -> Value {
+    json!({
+        "mib": got.received,
+        "clean": is_clean(sent, got),
+        "all_after_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+fn ping_report(pinged: &Pinged) -> Value {
+    json!({
+        "answered": pinged.answered,
+        "failed": pinged.failed,
+        "p50_us": pinged.p50,
+        "p99_us": pinged.p99,
+        "max_us": pinged.max,
+    })
 }
 
 fn is_clean(sent: &Streamed, got: &Received) -> bool {

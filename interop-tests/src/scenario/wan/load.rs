@@ -3,7 +3,7 @@
 use super::{NEAR, Pair, lasting, watch};
 use crate::node::Setup;
 use crate::traffic::Received;
-use crate::wait::until;
+use crate::wait::{DEADLINE, until};
 use crate::wan::{Conditions, Signal};
 
 const MIB: usize = 1 << 20;
@@ -40,7 +40,7 @@ pub fn large_messages_leave_room_for_signs_of_life(setup: &Setup) {
     let (sink, count) = (pair.b.sinks(1), lasting(64, 640));
     let stream = pair.a.stream(&pair.b.addr, &sink, count, MIB, 0);
     pair.a.ping(&pair.b.addr, lasting(100, 1000), 10);
-    let sent = pair.a.stream_end(stream);
+    let sent = pair.a.stream_end_within(lasting(DEADLINE, 10 * DEADLINE), stream);
     let all = |got: &Received| got.received >= count;
     let got = until("all messages", || Some(pair.b.received()).filter(all));
     let pinged = until("all pings", || Some(pair.a.pinged()).filter(|pinged| pinged.done));
