@@ -8,7 +8,7 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
 use super::Wan;
-use crate::node::{Language, Node, Setup};
+use crate::node::{Node, Setup};
 
 pub use nix::sys::signal::Signal;
 
@@ -24,13 +24,8 @@ impl Setup {
     /// The node of a host, on this port; in the language of the client on host 0, and of the server
     /// elsewhere.
     pub fn node_on_port(&self, wan: &Wan, host: usize, port: u16) -> Node {
-        let language = if host == 0 { self.client } else { self.server };
-        self.start_on(wan, host, language, port)
-    }
-
-    fn start_on(&self, wan: &Wan, host: usize, language: Language, port: u16) -> Node {
         let (kind, addr) = (self.kind, format!("{}:{port}", wan.addr(host)));
-        let mut command = self.command(language);
+        let mut command = self.command(if host == 0 { self.client } else { self.server });
         command.args(["--beyond-loopback", "yes", "--certs"]).arg(wan.certs_of(host));
         wan.run(host, move || Node::start(&format!("host {host}"), command, kind, &addr))
     }
