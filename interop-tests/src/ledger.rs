@@ -31,18 +31,21 @@ pub fn checksum_of(message: &[u8]) -> u64 {
 /// What one receiver has got.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
+    /// A bit for each number.
+    seen: Vec<u64>,
+    /// One more than the greatest number.
     expected: u64,
-    /// Messages that were intact.
+    /// Messages that were intact, each counted once.
     pub received: u64,
-    /// Numbers that were left out.
-    pub missing: u64,
-    /// Messages whose number had been reached before: repeated, or out of order.
-    pub backwards: u64,
+    /// Intact messages that had been there before.
+    pub repeated: u64,
+    /// Messages that came after one with a greater number.
+    pub late: u64,
     /// Messages with a wrong checksum.
     pub corrupt: u64,
-    /// The sum of the checksums of all intact messages.
+    /// The sum of the checksums of the received ones.
     pub sum: u64,
-    /// How long each intact message was under way, in microseconds.
+    /// How long each of them was under way, in microseconds.
     pub delays: Vec<u32>,
 }
 
@@ -53,26 +56,42 @@ impl Ledger {
             self.corrupt += 1;
             return;
         };
-        if number < self.expected {
-            self.backwards += 1;
-        } else {
-            self.missing += number - self.expected;
-            self.expected = number + 1;
+        if !self.is_new(number) {
+            self.repeated += 1;
+            return;
         }
+        self.late += u64::from(number < self.expected);
+        self.expected = self.expected.max(number + 1);
         self.received += 1;
         self.sum = self.sum.wrapping_add(checksum_of(message));
         let delay = Duration::from_nanos(since_epoch().saturating_sub(sent));
         self.delays.push(u32::try_from(delay.as_micros()).unwrap_or(u32::MAX));
     }
 
-    /// Adds the book of another receiver.
+    /// Numbers below the greatest that have not come.
+    pub const fn missing(&self) -> u64 {
+        self.expected - self.received
+    }
+
+    /// Adds the book of another receiver; numbers may not be entered after that.
     pub fn add(&mut self, other: &Self) {
+        self.expected += other.expected;
         self.received += other.received;
-        self.missing += other.missing;
-        self.backwards += other.backwards;
+        self.repeated += other.repeated;
+        self.late += other.late;
         self.corrupt += other.corrupt;
         self.sum = self.sum.wrapping_add(other.sum);
         self.delays.extend_from_slice(&other.delays);
+    }
+
+    fn is_new(&mut self, number: u64) -> bool {
+        let (word, bit) = ((number / 64) as usize, 1 << (number % 64));
+        if self.seen.len() <= word {
+            self.seen.resize(word + 1, 0);
+        }
+        let is_new = self.seen[word] & bit == 0;
+        self.seen[word] |= bit;
+        is_new
     }
 }
 
@@ -125,21 +144,28 @@ mod tests {
             sum = sum.wrapping_add(checksum_of(&message));
             ledger.enter(&message);
         }
-        assert_eq!((ledger.received, ledger.missing, ledger.backwards, ledger.corrupt), (100, 0, 0, 0));
+        assert_eq!(
+            (ledger.received, ledger.missing(), ledger.repeated, ledger.late, ledger.corrupt),
+            (100, 0, 0, 0, 0)
+        );
         assert_eq!((ledger.sum, ledger.delays.len()), (sum, 100));
     }
 
     #[test]
-    fn gaps_repetitions_and_damage_are_told_apart() {
+    fn gaps_repetitions_lateness_and_damage_are_told_apart() {
         let mut ledger = Ledger::default();
-        for number in [0, 3, 3, 1, 4] {
+        for number in [0, 3, 3, 1, 70] {
             ledger.enter(&message(number, 64));
         }
-        let mut damaged = message(5, 64).to_vec();
+        let mut damaged = message(71, 64).to_vec();
         damaged[30] ^= 1;
         ledger.enter(&damaged);
         ledger.enter(&[1, 2, 3]);
-        assert_eq!((ledger.received, ledger.missing, ledger.backwards, ledger.corrupt), (5, 2, 2, 2));
+        assert_eq!((ledger.received, ledger.missing()), (4, 67));
+        assert_eq!((ledger.repeated, ledger.late, ledger.corrupt), (1, 1, 2));
+        let mut both = ledger.clone();
+        both.add(&ledger);
+        assert_eq!((both.received, both.missing(), both.repeated), (8, 134, 2));
     }
 
     #[test]

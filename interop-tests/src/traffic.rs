@@ -10,12 +10,14 @@ use crate::wait::{DEADLINE, until_within};
 /// What all sinks of a node have got, together. Times are in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
-    /// Messages that were intact.
+    /// Messages that were intact, each counted once.
     pub received: u64,
-    /// Numbers that were left out.
+    /// Numbers below the greatest that have not come.
     pub missing: u64,
-    /// Messages that were repeated or out of order.
-    pub backwards: u64,
+    /// Messages that had been there before.
+    pub repeated: u64,
+    /// Messages that came after one with a greater number.
+    pub late: u64,
     /// Messages with a wrong checksum.
     pub corrupt: u64,
     /// The sum of all checksums.
@@ -90,15 +92,34 @@ impl Node {
     /// What some of the sinks have got, by their place among all that were made.
     pub fn received_by(&mut self, sinks: Range<usize>) -> Received {
         let line = self.obey(&format!("received {} {}", sinks.start, sinks.len()));
-        let [received, missing, backwards, corrupt, sum, p50, p99, p999, max] = fields(&line);
-        Received { received, missing, backwards, corrupt, sum, p50, p99, p999, max }
+        let [received, missing, repeated, late, corrupt, sum, p50, p99, p999, max] = fields(&line);
+        Received { received, missing, repeated, late, corrupt, sum, p50, p99, p999, max }
     }
 
     /// Starts to send `count` messages of `size` bytes in turn to `pids` at `addr`, one every `gap`
     /// microseconds; as fast as they are taken if that is 0.
     pub fn stream(&mut self, addr: &str, pids: &[u64], count: u64, size: usize, gap: u64) -> StreamId {
+        self.stream_from(0, addr, pids, count, size, gap)
+    }
+
+    /// Sends one more message, of the shortest size, with this number.
+    pub fn send_one(&mut self, addr: &str, pid: u64, number: u64) -> Streamed {
+        let stream = self.stream_from(number, addr, &[pid], 1, 0, 0);
+        self.stream_end(stream)
+    }
+
+    fn stream_from(
+        &mut self,
+        first: u64,
+        addr: &str,
+        pids: &[u64],
+        count: u64,
+        size: usize,
+        gap: u64,
+    ) -> StreamId {
         let pids: Vec<_> = pids.iter().map(u64::to_string).collect();
-        StreamId(number(&self.obey(&format!("stream {addr} {count} {size} {gap} {}", pids.join(" ")))))
+        let pids = pids.join(" ");
+        StreamId(number(&self.obey(&format!("stream {addr} {first} {count} {size} {gap} {pids}"))))
     }
 
     /// How far a stream has come.

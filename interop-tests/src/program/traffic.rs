@@ -36,7 +36,9 @@ impl Traffic {
         Some(match *words {
             ["sinks", count] => self.make_sinks(count),
             ["received", first, count] => self.received(first, count),
-            ["stream", addr, count, size, gap, ref pids @ ..] => self.stream(addr, count, size, gap, pids),
+            ["stream", addr, first, count, size, gap, ref pids @ ..] => {
+                self.stream(addr, [first, count], size, gap, pids)
+            }
             ["streamed", id] => self.stream_of(id).map(|stream| stream.report()),
             ["halt", id] => self.stream_of(id).map(|stream| {
                 stream.halted.store(true, Ordering::Relaxed);
@@ -67,14 +69,23 @@ impl Traffic {
     fn received(&self, first: &str, count: &str) -> Outcome<String> {
         let mut all = Ledger::default();
         self.sinks.iter().skip(first.parse()?).take(count.parse()?).for_each(|sink| all.add(&lock(sink)));
-        let Ledger { received, missing, backwards, corrupt, sum, .. } = all;
-        let [p50, p99, p999, most] = [0.5, 0.99, 0.999, 1.0].map(|share| quantile(&mut all.delays, share));
-        Ok(format!("{received} {missing} {backwards} {corrupt} {sum} {p50} {p99} {p999} {most}"))
+        let missing = all.missing();
+        let Ledger { received, repeated, late, corrupt, sum, mut delays, .. } = all;
+        let [p50, p99, p999, most] = [0.5, 0.99, 0.999, 1.0].map(|share| quantile(&mut delays, share));
+        Ok(format!("{received} {missing} {repeated} {late} {corrupt} {sum} {p50} {p99} {p999} {most}"))
     }
 
-    fn stream(&mut self, addr: &str, count: &str, size: &str, gap: &str, pids: &[&str]) -> Outcome<String> {
+    fn stream(
+        &mut self,
+        addr: &str,
+        [first, count]: [&str; 2],
+        size: &str,
+        gap: &str,
+        pids: &[&str],
+    ) -> Outcome<String> {
         let plan = Plan {
             addr: addr.parse()?,
+            first: first.parse()?,
             count: count.parse()?,
             size: size.parse()?,
             gap: Duration::from_micros(gap.parse()?),
@@ -137,9 +148,10 @@ impl Traffic {
 }
 
 /// What a stream is to send. Message n goes to the receiver n modulo their number, and each receiver
-/// sees numbers of its own.
+/// sees numbers of its own, from `first` on.
 struct Plan {
     addr: NodeAddr,
+    first: u64,
     count: u64,
     size: usize,
     gap: Duration,
@@ -170,7 +182,7 @@ impl Stream {
                 pace.tick().await;
             }
             let to = plan.pids[(number % receivers) as usize];
-            if !self.send(node, plan, to, number / receivers).await {
+            if !self.send(node, plan, to, plan.first + number / receivers).await {
                 break;
             }
         }

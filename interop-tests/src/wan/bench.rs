@@ -103,7 +103,8 @@ fn measure(options: &Options, kind: Kind, round_trip: u64, loss: f64) -> Option<
         "accepted": sent.accepted,
         "refused": sent.refused,
         "received": got.received,
-        "backwards": got.backwards,
+        "repeated": got.repeated,
+        "late": got.late,
         "corrupt": got.corrupt,
         "checksum": got.sum,
         "clean": is_clean(&sent, &got),
@@ -216,7 +217,7 @@ fn ping_report(pinged: &Pinged) -> Value {
 
 fn is_clean(sent: &Streamed, got: &Received) -> bool {
     let all = sent.done && got.received == sent.accepted && got.sum == sent.sum;
-    all && (got.missing, got.backwards, got.corrupt) == (0, 0, 0)
+    all && (got.missing, got.repeated, got.late, got.corrupt) == (0, 0, 0, 0)
 }
 
 fn kind(name: &str) -> Result<Kind, String> {

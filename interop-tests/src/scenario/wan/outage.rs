@@ -3,7 +3,10 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::{BACK, NEAR, Pair, SEEN, lasting, meets_again, millis, secs, watch};
+use super::{
+    BACK, NEAR, Pair, SEEN, is_in_order, is_in_order_across_connections, lasting, meets_again, millis, secs,
+    watch,
+};
 use crate::node::{Node, Setup};
 use crate::traffic::{Received, StreamId};
 use crate::wait::until;
@@ -21,14 +24,13 @@ const MOST_GROWTH: u64 = 32 << 20;
 pub fn a_short_outage_is_only_a_delay(setup: &Setup) {
     let Some(mut pair) = Pair::start(setup, 1, Conditions::round_trip(NEAR)) else { return };
     pair.watch_each_other();
-    let stream = begin_stream(&mut pair);
+    let flow = Flow::begin(&mut pair);
     pair.wan.cut(0, 1);
     sleep(secs(2));
     pair.wan.heal();
-    let accepted = pair.a.halt(stream).accepted;
-    let got = until("all messages", || Some(pair.b.received()).filter(|got| got.received >= accepted));
-    assert_eq!((got.received, got.missing), (accepted, 0), "{got:?}");
-    assert_eq!((got.backwards, got.corrupt), (0, 0), "{got:?}");
+    let got = flow.account(&mut pair);
+    assert_eq!(got.missing, 0, "{got:?}");
+    is_in_order(&got);
     assert_eq!((pair.a.downs(), pair.b.downs()), (vec![], vec![]));
 }
 
@@ -37,11 +39,11 @@ pub fn a_short_outage_is_only_a_delay(setup: &Setup) {
 pub fn a_long_outage_leaves_a_gap_and_the_sender_is_told(setup: &Setup) {
     let Some(mut pair) = Pair::start(setup, 2, Conditions::round_trip(NEAR)) else { return };
     watch(&mut pair.a, &mut pair.b);
-    let stream = begin_stream(&mut pair);
+    let flow = Flow::begin(&mut pair);
     pair.wan.cut(0, 1);
     sleep(lasting(secs(8), secs(60)));
     pair.wan.heal();
-    let got = end_stream(&mut pair, stream);
+    let got = flow.end(setup, &mut pair);
     assert!(got.missing > 0, "so long an outage loses something: {got:?}");
     assert_eq!(pair.a.downs().len(), 1, "the sender is told once");
 }
@@ -51,13 +53,12 @@ pub fn a_long_outage_leaves_a_gap_and_the_sender_is_told(setup: &Setup) {
 pub fn a_sender_whose_ports_change_is_back_soon(setup: &Setup) {
     let Some(mut pair) = Pair::start(setup, 5, Conditions::round_trip(NEAR)) else { return };
     watch(&mut pair.a, &mut pair.b);
-    let stream = begin_stream(&mut pair);
+    let flow = Flow::begin(&mut pair);
     pair.wan.rebind(0);
     let rebound = Instant::now();
-    let got = end_stream(&mut pair, stream);
+    let got = flow.end(setup, &mut pair);
     let after = rebound.elapsed();
     assert!(after < SEEN + BACK, "the stream went on after {after:?} only");
-    assert!(got.missing == 0 || pair.a.downs().len() == 1, "a loss is told: {got:?}");
     println!("{}: the stream went on after {after:?}, {} messages were lost", setup.kind.name(), got.missing);
 }
 
@@ -66,14 +67,13 @@ pub fn a_sender_whose_ports_change_is_back_soon(setup: &Setup) {
 pub fn a_flapping_link_is_dialled_with_patience(setup: &Setup) {
     let Some(mut pair) = Pair::start(setup, 3, Conditions::round_trip(NEAR)) else { return };
     watch(&mut pair.a, &mut pair.b);
-    let stream = begin_stream(&mut pair);
+    let flow = Flow::begin(&mut pair);
     let attempts = pair.wan.attempts(0, 1);
     let memory = [pair.a.memory(), pair.b.memory()];
     flap(&pair.wan, millis(200), lasting(secs(8), secs(60)));
     let attempts = pair.wan.attempts(0, 1) - attempts;
     assert!(attempts <= MOST_ATTEMPTS, "{attempts} attempts");
-    let got = end_stream(&mut pair, stream);
-    assert!(got.missing == 0 || pair.a.downs().len() == 1, "a loss is told: {got:?}");
+    flow.end(setup, &mut pair);
     for (before, now) in memory.into_iter().zip([pair.a.memory(), pair.b.memory()]) {
         assert!(now < before + MOST_GROWTH, "{before} bytes, then {now}");
     }
@@ -110,25 +110,53 @@ pub fn a_partition_leaves_each_side_whole_and_heals(setup: &Setup) {
     assert_eq!(downs, [3, 3, 2, 2, 2], "fired once and for all");
 }
 
-/// Starts an endless stream, and waits until it flows.
-fn begin_stream(pair: &mut Pair) -> StreamId {
-    let sink = pair.b.sinks(1);
-    let stream = pair.a.stream(&pair.b.addr, &sink, u64::MAX, SIZE, GAP);
-    until("the stream to flow", || (pair.b.received().received > 100).then_some(()));
-    stream
+/// An endless stream from the first node of a pair to a sink at the second.
+struct Flow {
+    id: StreamId,
+    sink: u64,
 }
 
-/// Waits until the stream flows again, ends it, and makes sure that every message either arrived or is
-/// a gap, none twice and none out of order.
-fn end_stream(pair: &mut Pair, stream: StreamId) -> Received {
-    let before = pair.b.received().received;
-    until("the stream to flow again", || (pair.b.received().received > before + 100).then_some(()));
-    let accepted = pair.a.halt(stream).accepted;
-    let all = |got: &Received| got.received + got.missing >= accepted;
-    let got = until("all that is left", || Some(pair.b.received()).filter(all));
-    assert_eq!(got.received + got.missing, accepted, "{got:?}");
-    assert_eq!((got.backwards, got.corrupt), (0, 0), "{got:?}");
-    got
+impl Flow {
+    /// Starts it, and waits until it flows.
+    fn begin(pair: &mut Pair) -> Self {
+        let sink = pair.b.sinks(1)[0];
+        let id = pair.a.stream(&pair.b.addr, &[sink], u64::MAX, SIZE, GAP);
+        until("the stream to flow", || (pair.b.received().received > 100).then_some(()));
+        Self { id, sink }
+    }
+
+    /// Waits until it flows again, ends it, and makes sure that every message either arrived once, or is
+    /// a gap of which the sender was told.
+    fn end(self, setup: &Setup, pair: &mut Pair) -> Received {
+        let before = pair.b.received().received;
+        until("the stream to flow again", || (pair.b.received().received > before + 100).then_some(()));
+        let got = self.account(pair);
+        let downs = pair.a.downs();
+        assert!(downs.len() <= 1 && (got.missing == 0 || downs.len() == 1), "{got:?} {downs:?}");
+        if downs.is_empty() {
+            is_in_order(&got);
+        } else {
+            is_in_order_across_connections(setup.kind, &got);
+        }
+        got
+    }
+
+    /// Ends it, and waits until every number has arrived or is a gap. A loss at the end only shows when
+    /// something comes after it, so now and then one more message is sent.
+    fn account(&self, pair: &mut Pair) -> Received {
+        let mut accepted = pair.a.halt(self.id).accepted;
+        let mut last = Instant::now();
+        until("all that is left", || {
+            let got = pair.b.received();
+            let is_all = got.received + got.missing == accepted;
+            if !is_all && last.elapsed() > secs(1) {
+                pair.a.send_one(&pair.b.addr, self.sink, accepted);
+                accepted += 1;
+                last = Instant::now();
+            }
+            is_all.then_some(got)
+        })
+    }
 }
 
 /// Cuts and heals in turns, so long each, and leaves the network healed.
