@@ -21,7 +21,8 @@ macro_rules! over {
                 rough: one_lost_packet_in_a_hundred_loses_no_message,
                     five_lost_packets_in_a_hundred_lose_no_message,
                     twenty_lost_packets_in_a_hundred_lose_no_message_or_the_sender_is_told,
-                    half_of_the_packets_lost_for_a_second_is_only_a_delay;
+                    half_of_the_packets_lost_for_a_second_is_only_a_delay,
+                    five_lost_packets_in_a_hundred_end_no_idle_connection;
                 load: a_peer_that_stands_still_costs_a_bounded_queue,
                     large_messages_leave_room_for_signs_of_life,
                     nodes_that_dial_each_other_at_once_lose_nothing;

@@ -68,6 +68,16 @@ pub fn half_of_the_packets_lost_for_a_second_is_only_a_delay(setup: &Setup) {
     assert!(pair.wan.tally(0, 1).lost > 0, "the path was too good");
 }
 
+/// Connections that have nothing to carry: a lost sign of life, or its lost answer, is not a lost peer
+/// (F07).
+pub fn five_lost_packets_in_a_hundred_end_no_idle_connection(setup: &Setup) {
+    let Some(mut pair) = Pair::start(setup, 6, Conditions::round_trip(20).with_loss(0.05)) else { return };
+    pair.watch_each_other();
+    sleep(lasting(secs(16), secs(600)));
+    assert_eq!((pair.a.downs(), pair.b.downs()), (vec![], vec![]));
+    assert!(pair.a.is_up(&pair.b.addr) && pair.b.is_up(&pair.a.addr));
+}
+
 /// The same on a rough path for nodes in any language, by the commands that all of them know.
 pub fn nodes_of_all_languages_keep_the_order_on_a_rough_path(setup: &Setup) {
     const COUNT: u64 = 2000;
