@@ -86,7 +86,13 @@ impl Batch {
         self.len += 1;
     }
 
-    fn payload(&mut self, data: Bytes) {
+    /// Appends `len` bytes by `write`.
+    pub(super) fn head(&mut self, len: usize, write: impl FnOnce(&mut BytesMut)) {
+        write(&mut self.open);
+        self.len += len;
+    }
+
+    pub(super) fn payload(&mut self, data: Bytes) {
         self.len += data.len();
         if data.len() < COPY_BELOW {
             self.open.put_slice(&data);
