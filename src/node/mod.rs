@@ -16,6 +16,7 @@
 //! - connections are made when they are needed, and after a failure only once a pause is over (L28).
 
 mod backoff;
+mod dialler;
 mod error;
 mod heartbeat;
 mod lane;
@@ -249,7 +250,7 @@ impl Node {
         let _ = self.shared().within(drain, self.written_and_read(&peers)).await;
         self.reach(Stage::Closed);
         let unwritten = peers.iter().map(|peer| peer.abandon()).sum();
-        peers.iter().for_each(|peer| peer.link.close(CloseCode::GoingAway, "shut down"));
+        peers.iter().for_each(|peer| peer.dialler.close(CloseCode::GoingAway, "shut down"));
         // A task that takes longer is left to end by itself.
         let _ = self.shared().within(CLOSING, self.shared().all_done()).await;
         unwritten

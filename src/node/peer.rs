@@ -8,9 +8,9 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::PeerInfo;
 use super::backoff::Gate;
+use super::dialler::Dialler;
 use super::error::{DownReason, RemoteSendError, ResolveError};
 use super::lane::{DataLane, Ended};
-use super::link::Link;
 use super::outbound::{Leftover, Load, MAX_RESOLVES, Outbound, Refusal};
 use super::shared::{Shared, Stage, now, random};
 use super::watch::Watch;
@@ -27,7 +27,7 @@ pub(super) type Reply = oneshot::Sender<Result<Option<Pid>, ResolveError>>;
 pub(super) struct Peer {
     pub(super) addr: NodeAddr,
     pub(super) shared: Arc<Shared>,
-    pub(super) link: Link,
+    pub(super) dialler: Dialler,
     pub(super) watch: Watch,
     outbound: Mutex<Outbound<Reply>>,
     /// Something was queued.
@@ -48,7 +48,7 @@ impl Peer {
             if addr.is_loopback() { config.reconnect_cap.min(LOOPBACK_CAP) } else { config.reconnect_cap };
         let most = Load { messages: config.outbound_messages, bytes: config.outbound_bytes };
         let peer = Arc::new(Self {
-            link: Link::new(addr.clone(), shared.clone()),
+            dialler: Dialler::new(addr.clone(), shared.clone()),
             watch: Watch::new(addr.clone()),
             outbound: Mutex::new(Outbound::new(most, Gate::new(config.reconnect_first, cap))),
             work: Notify::new(),
@@ -155,7 +155,7 @@ impl Peer {
     }
 
     pub(super) fn info(&self) -> PeerInfo {
-        let identity = self.link.identity();
+        let identity = self.dialler.identity();
         let (monitors, round_trip) = self.watch.info();
         let out = self.outbound();
         PeerInfo {
@@ -243,7 +243,7 @@ impl Peer {
     /// One lane from beginning to end.
     async fn carry(&self) {
         self.outbound().dialling();
-        let (dialled, lane) = match self.link.open_lane(LaneClass::Control).await {
+        let (dialled, lane) = match self.dialler.open_lane(LaneClass::Control).await {
             Ok(opened) => opened,
             Err(reason) => return self.broke(Vec::new(), reason),
         };
@@ -258,7 +258,7 @@ impl Peer {
                 self.watch.lost(&DownReason::Lost(reason));
             }
         }
-        self.link.release(&dialled).await;
+        self.dialler.release(&dialled).await;
     }
 
     /// Nothing of a broken lane is sent again (D11); whoever waits is told.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::dialler::Dialled;
 use super::error::DownReason;
 use super::heartbeat::{Beat, Heartbeat, LaneEnd};
-use super::link::Dialled;
 use super::peer::Peer;
 use super::shared::{Stage, now, random};
 use crate::transport::{CloseCode, Lane, LaneClass, LaneReceiver, LaneSender};
@@ -34,7 +34,7 @@ enum Over {
 async fn episodes(peer: &Peer) {
     while let Some(reason) = episode(peer).await {
         // First, so that whoever is told finds no remains of the dead connection.
-        peer.link.close(CloseCode::Unresponsive, "no sign of life");
+        peer.dialler.close(CloseCode::Unresponsive, "no sign of life");
         peer.watch.down(&reason);
         if !peer.watch.is_wanted() {
             return;
@@ -50,7 +50,7 @@ async fn episode(peer: &Peer) -> Option<DownReason> {
         pause(peer, at).await;
     }
     loop {
-        let (dialled, lane) = match peer.link.open_lane(LaneClass::Heartbeat).await {
+        let (dialled, lane) = match peer.dialler.open_lane(LaneClass::Heartbeat).await {
             Ok(opened) => opened,
             Err(reason) => {
                 peer.unreachable(&reason);

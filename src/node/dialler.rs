@@ -7,7 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::shared::Shared;
 use crate::transport::{CloseCode, Connection, Lane, LaneClass, NodeAddr, PeerIdentity};
 
-pub(super) struct Link {
+pub(super) struct Dialler {
     addr: NodeAddr,
     shared: Arc<Shared>,
     current: Mutex<Option<Dialled>>,
@@ -29,7 +29,7 @@ impl Dialled {
     }
 }
 
-impl Link {
+impl Dialler {
     pub(super) fn new(addr: NodeAddr, shared: Arc<Shared>) -> Self {
         Self { addr, shared, current: Mutex::new(None), dialling: tokio::sync::Mutex::new(()) }
     }
