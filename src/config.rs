@@ -2,6 +2,16 @@
 
 use std::time::Duration;
 
+/// Which of the two protocols is spoken (`src/wire/PROTOCOL.md`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Level {
+    /// The documented framing, which every peer speaks.
+    One,
+    /// What two nodes of ours speak.
+    #[default]
+    Two,
+}
+
 /// How a runtime is made. Fixed once the runtime runs.
 #[derive(Clone, Debug)]
 pub struct RuntimeConfig {
@@ -58,6 +68,17 @@ pub struct NodeConfig {
     pub reconnect_cap: Duration,
     /// Connections at once, both ways. Default: 1 024 (L07).
     pub max_connections: usize,
+    /// The highest level that is spoken where the transport's handshake does not decide it. Default:
+    /// [`Level::Two`], with peers that know it.
+    pub level: Level,
+    /// Message lanes of a link, beside its control lane; the lower of both sides' numbers is used. 0
+    /// puts everything on the control lane. Default: 4.
+    pub message_lanes: u8,
+    /// Messages that a level-2 peer may send before earlier ones are in their mailboxes. Default:
+    /// 65 536 (L11).
+    pub credit_messages: u32,
+    /// Their payloads, in bytes. Default: 16 MiB (L11).
+    pub credit_bytes: u32,
 }
 
 impl Default for NodeConfig {
@@ -75,6 +96,10 @@ impl Default for NodeConfig {
             reconnect_first: Duration::from_millis(100),
             reconnect_cap: Duration::from_secs(5),
             max_connections: 1024,
+            level: Level::Two,
+            message_lanes: 4,
+            credit_messages: 65_536,
+            credit_bytes: 16 << 20,
         }
     }
 }

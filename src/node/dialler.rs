@@ -18,7 +18,7 @@ pub(super) struct Dialler {
 /// A connection, and its place among the connections of the node.
 #[derive(Clone)]
 pub(super) struct Dialled {
-    connection: Arc<dyn Connection>,
+    pub(super) connection: Arc<dyn Connection>,
     _place: Arc<OwnedSemaphorePermit>,
 }
 
@@ -68,6 +68,11 @@ impl Dialler {
             let _over =
                 self.current().take_if(|current| Arc::ptr_eq(&current.connection, &dialled.connection));
         }
+    }
+
+    /// Lets go of a connection that somebody else has taken over.
+    pub(super) fn forget(&self, dialled: &Dialled) {
+        let _taken = self.current().take_if(|current| Arc::ptr_eq(&current.connection, &dialled.connection));
     }
 
     /// Who the peer proved to be, if it is connected and the transport knows.

@@ -1,5 +1,7 @@
-//! One peer: its queue, its data lane, and the task that keeps the lane open while there is work.
+//! One peer, by its address: what waits for a connection, and the task that makes one while there is
+//! work.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,14 +10,18 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::PeerInfo;
 use super::backoff::Gate;
+use super::dialler;
 use super::dialler::Dialler;
 use super::error::{DownReason, RemoteSendError, ResolveError};
 use super::lane::{DataLane, Ended};
-use super::outbound::{Leftover, Load, MAX_RESOLVES, Outbound, Refusal};
+use super::link::{Dialled, End, Link, negotiate};
+use super::outbound::{Item, Leftover, Load, MAX_RESOLVES, Outbound, Refusal};
 use super::shared::{Shared, Stage, now, random};
+use super::standing::{Standing, Up};
 use super::watch::Watch;
+use crate::config::Level;
 use crate::pid::Pid;
-use crate::transport::{LaneClass, NodeAddr};
+use crate::transport::{CloseCode, Lane, LaneClass, NodeAddr};
 use crate::wire::{Answers, Batch};
 
 /// The longest pause before a peer on this machine is dialled again (L28).
@@ -29,9 +35,12 @@ pub(super) struct Peer {
     pub(super) shared: Arc<Shared>,
     pub(super) dialler: Dialler,
     pub(super) watch: Watch,
+    /// How things stand with the peer. Changed under the lock of `outbound` only.
+    pub(super) standing: Standing,
     outbound: Mutex<Outbound<Reply>>,
-    /// Something was queued.
+    /// Something was queued, or a connection is wanted.
     work: Notify,
+    wanted: AtomicBool,
     /// The queue has room again; woken one by one, each wakes the next while there is room.
     room: Notify,
     /// Everything was written.
@@ -50,8 +59,10 @@ impl Peer {
         let peer = Arc::new(Self {
             dialler: Dialler::new(addr.clone(), shared.clone()),
             watch: Watch::new(addr.clone()),
+            standing: Standing::new(config.level),
             outbound: Mutex::new(Outbound::new(most, Gate::new(config.reconnect_first, cap))),
             work: Notify::new(),
+            wanted: AtomicBool::new(false),
             room: Notify::new(),
             drained: Notify::new(),
             ended: watch::Sender::new(false),
@@ -64,18 +75,19 @@ impl Peer {
 
     /// Queues a message, or hands it back at once.
     pub(super) fn try_send(&self, pid: Pid, message: Bytes) -> Result<(), RemoteSendError> {
-        let pushed = self.outbound().push_message(now(), pid, message);
-        let (refusal, message) = match pushed {
-            Ok(()) => {
-                self.work.notify_one();
-                return Ok(());
+        let len = message.len();
+        let pushed = {
+            let mut out = self.outbound();
+            match self.standing.link() {
+                Some(link) if !out.is_closed() => link.try_send(pid, message),
+                _ => out.push_message(now(), pid, message).map(|()| self.work.notify_one()),
             }
-            Err(refused) => refused,
         };
         let addr = self.addr.clone();
-        Err(match refusal {
+        pushed.map_err(|(refusal, message)| match refusal {
             Refusal::Busy => RemoteSendError::Busy { addr, message },
             Refusal::NoConnection(reason) => RemoteSendError::NoConnection { addr, reason, message },
+            Refusal::TooLarge(max) => RemoteSendError::TooLarge { len, max, message },
             Refusal::Closed => RemoteSendError::Closed { message },
         })
     }
@@ -102,12 +114,10 @@ impl Peer {
         }
     }
 
-    /// Asks for the PID of `name`, behind everything sent before.
+    /// Asks for the PID of `name`; at level 1 behind everything sent before.
     pub(super) async fn resolve(&self, name: String) -> Result<Option<Pid>, ResolveError> {
         let (reply, answer) = oneshot::channel();
-        let pushed = self.outbound().push_resolve(now(), name, reply);
-        pushed.map_err(|refusal| self.not_resolved(refusal))?;
-        self.work.notify_one();
+        self.ask(name, reply).map_err(|refusal| self.not_resolved(refusal))?;
         let after = self.shared.config.request_timeout;
         match self.shared.within(after, answer).await {
             Ok(Ok(answer)) => answer,
@@ -116,13 +126,43 @@ impl Peer {
         }
     }
 
+    fn ask(&self, name: String, reply: Reply) -> Result<(), Refusal> {
+        let mut out = self.outbound();
+        match self.standing.link() {
+            Some(link) if !out.is_closed() => {
+                link.resolve(&self.addr, &name, reply).map_err(|_| Refusal::Busy)
+            }
+            _ => out.push_resolve(now(), name, reply).map(|()| self.work.notify_one()),
+        }
+    }
+
+    /// Tells the peer of a monitor, if it is one that can be told; otherwise that is done when it is
+    /// linked.
+    pub(super) fn monitor(&self, id: u64, pid: Pid, from: Option<Pid>) {
+        let _in_order = self.outbound();
+        if let Some(link) = self.standing.link() {
+            link.monitor(id, pid, from);
+        }
+    }
+
+    /// Removes a monitor; false if it has fired.
+    pub(super) fn demonitor(&self, id: u64) -> bool {
+        let removed = self.watch.demonitor(id);
+        if let Some(pid) = removed
+            && let Some(link) = self.standing.link()
+        {
+            link.demonitor(id, pid);
+        }
+        removed.is_some()
+    }
+
     /// Waits until everything queued has been written.
     pub(super) async fn drain(&self) {
         loop {
             let drained = self.drained.notified();
             tokio::pin!(drained);
             drained.as_mut().enable();
-            if self.outbound().is_drained() {
+            if self.is_drained() {
                 return;
             }
             drained.await;
@@ -130,12 +170,20 @@ impl Peer {
     }
 
     /// Waits until the task of this peer has ended: in a draining node, when everything was written
-    /// and the peer has read it, or when the connection broke.
+    /// and the peer has read it, or when the connection broke. A link ends by itself.
     pub(super) async fn ended(&self) {
         let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
     }
 
-    /// Messages not written yet.
+    /// In a draining node: waits until nothing more will be put into a link.
+    pub(super) async fn handed_over(&self) {
+        tokio::select! {
+            () = self.ended() => {}
+            () = self.standing.is_direct() => {}
+        }
+    }
+
+    /// Messages not written yet, those of a link apart.
     pub(super) fn unwritten(&self) -> usize {
         self.outbound().load().messages
     }
@@ -155,20 +203,37 @@ impl Peer {
     }
 
     pub(super) fn info(&self) -> PeerInfo {
-        let identity = self.dialler.identity();
         let (monitors, round_trip) = self.watch.info();
+        let link = self.standing.link();
+        let on_link = link.as_ref().map(|link| link.load()).unwrap_or_default();
+        let (sent, dead_letters) = self.standing.counts();
         let out = self.outbound();
         PeerInfo {
             addr: self.addr.clone(),
-            identity,
+            identity: link
+                .as_ref()
+                .and_then(|link| link.identity.clone())
+                .or_else(|| self.dialler.identity()),
             connected: out.is_up(),
-            queued_messages: out.load().messages,
-            queued_bytes: out.load().bytes,
-            sent: out.sent(),
-            dead_letters: out.dead_letters(),
+            level: self.standing.level(now()),
+            stalled: link.as_ref().is_some_and(|link| link.is_stalled()),
+            queued_messages: out.load().messages + on_link.messages,
+            queued_bytes: out.load().bytes + on_link.bytes,
+            sent: out.sent() + sent,
+            dead_letters: out.dead_letters() + dead_letters,
             monitors,
-            round_trip,
+            round_trip: link.and_then(|link| link.round_trip()).or(round_trip),
         }
+    }
+
+    /// A connection, made if there is none; the error says why not.
+    pub(super) async fn connect(&self) -> Result<Up, String> {
+        self.standing
+            .connected(now(), || {
+                self.wanted.store(true, Ordering::Release);
+                self.work.notify_one();
+            })
+            .await
     }
 
     /// Moves queued items into `batch`.
@@ -192,15 +257,13 @@ impl Peer {
 
     /// A batch was written.
     pub(super) fn written(&self, load: Load) {
-        let drained = {
-            let mut out = self.outbound();
-            out.written(load);
-            out.is_drained()
-        };
-        self.room.notify_one();
-        if drained {
-            self.drained.notify_waiters();
-        }
+        self.outbound().written(load);
+        self.has_room();
+    }
+
+    /// The link has written some messages.
+    pub(super) fn link_has_written(&self, _link: &Link) {
+        self.has_room();
     }
 
     /// An answer came.
@@ -225,43 +288,151 @@ impl Peer {
         self.outbound().opens_at(now())
     }
 
-    /// Keeps a data lane open while there is work.
+    /// The link to the peer is over. Whoever monitors is told, once.
+    pub(super) fn link_is_over(&self, link: &Link, end: &End) {
+        {
+            let _in_order = self.outbound();
+            if !self.standing.unlink(link) {
+                return;
+            }
+        }
+        match end {
+            End::Left => {
+                self.outbound().rested();
+                self.has_room();
+            }
+            _ => self.broke(Vec::new(), format!("{}; try again, as the node may be back", end.reason())),
+        }
+        self.watch.lost(&end.reason());
+    }
+
+    /// Keeps a connection open while there is work.
     async fn run(self: Arc<Self>) {
-        let lanes = async {
-            while self.more_work().await {
-                self.carry().await;
+        let connections = async {
+            while self.is_needed().await {
+                let wanted = self.wanted.swap(false, Ordering::AcqRel);
+                self.carry(wanted).await;
             }
         };
         tokio::select! {
             biased;
             () = self.shared.at(Stage::Closed) => {}
-            () = lanes => {}
+            () = connections => {}
         }
         self.ended.send_replace(true);
     }
 
-    /// One lane from beginning to end.
-    async fn carry(&self) {
+    async fn is_needed(&self) -> bool {
+        while !self.wanted.load(Ordering::Acquire) || self.shared.stage() != Stage::Running {
+            if self.outbound().has_work() {
+                return true;
+            }
+            tokio::select! {
+                () = self.work.notified() => {}
+                () = self.shared.at(Stage::Draining) => return !self.outbound().close_if_idle(),
+            }
+        }
+        true
+    }
+
+    /// One connection from beginning to end.
+    async fn carry(self: &Arc<Self>, wanted: bool) {
         self.outbound().dialling();
-        let (dialled, lane) = match self.dialler.open_lane(LaneClass::Control).await {
-            Ok(opened) => opened,
-            Err(reason) => return self.broke(Vec::new(), reason),
+        match self.dial().await {
+            Err(reason) => {
+                self.broke(Vec::new(), reason.clone());
+                self.standing.failed(&reason);
+                if !wanted {
+                    // Who wanted it is told already.
+                    self.watch.probe();
+                }
+            }
+            Ok((dialled, Dialled::One(lane))) => self.direct(&dialled, lane).await,
+            Ok((dialled, Dialled::Two(link))) => {
+                self.dialler.forget(&dialled);
+                self.linked(link).await;
+            }
+        }
+    }
+
+    /// Connects, and finds out which level is spoken.
+    async fn dial(&self) -> Result<(dialler::Dialled, Dialled), String> {
+        let (dialled, lane) = self.dialler.open_lane(LaneClass::Control).await?;
+        let asks = dialled.connection.level().map_or(!self.standing.is_known_one(now()), |l| l == Level::Two);
+        if !asks {
+            return Ok((dialled, Dialled::One(lane)));
+        }
+        let limit = self.shared.config.connect_timeout;
+        let reason = match self.shared.within(limit, negotiate(&self.shared, &dialled, lane)).await {
+            Ok(Ok(found)) => return Ok((dialled, found)),
+            Ok(Err(reason)) => reason,
+            Err(_) => format!("it did not greet us within {limit:?}; does a node listen there?"),
         };
-        self.outbound().opened(now());
+        self.dialler.forget(&dialled);
+        dialled.connection.close(CloseCode::Timeout, &reason);
+        Err(reason)
+    }
+
+    /// One data lane of level 1.
+    async fn direct(&self, dialled: &dialler::Dialled, lane: Lane) {
+        {
+            let mut out = self.outbound();
+            out.opened(now());
+            self.standing.direct(now());
+        }
         let data = DataLane::new(self);
-        match data.run(lane).await {
+        let ended = data.run(lane).await;
+        self.standing.not_direct(data.was_used() || matches!(ended, Ended::Broke(_)));
+        match ended {
             Ended::Rested => self.outbound().rested(),
             Ended::Broke(reason) => {
                 self.broke(data.abandon(), format!("{reason}; try again, as the node may be back"));
                 // Messages may be lost here, and who monitors is owed the news (G4), though the peer
                 // may be alive.
                 self.watch.lost(&DownReason::Lost(reason));
+                self.watch.probe();
             }
         }
-        self.dialler.release(&dialled).await;
+        self.dialler.release(dialled).await;
     }
 
-    /// Nothing of a broken lane is sent again (D11); whoever waits is told.
+    /// Uses a link until it is over, or the node drains.
+    async fn linked(self: &Arc<Self>, link: Arc<Link>) {
+        self.attach(&link);
+        tokio::select! {
+            biased;
+            () = self.shared.at(Stage::Draining) => self.outbound().close(),
+            end = link.gone() => {
+                // It may have been over before it knew of us.
+                self.link_is_over(&link, &end);
+                link.sweep();
+            }
+        }
+    }
+
+    /// Moves everything that waits into the link, in its order, and whatever comes from now on.
+    fn attach(self: &Arc<Self>, link: &Arc<Link>) {
+        let mut out = self.outbound();
+        out.opened(now());
+        link.adopt(self);
+        for (id, pid, from) in self.watch.monitors() {
+            link.monitor(id, pid, from);
+        }
+        for item in out.take_all() {
+            match item {
+                Item::Message { to, data } => link.admit(to, data),
+                Item::Resolve { name, reply } => {
+                    if let Err(reply) = link.resolve(&self.addr, &name, reply) {
+                        // The asker may have given up.
+                        let _ = reply.send(Err(self.not_resolved(Refusal::Busy)));
+                    }
+                }
+            }
+        }
+        self.standing.linked(link.clone());
+    }
+
+    /// Nothing of a broken connection is sent again (D11); whoever waits is told.
     fn broke(&self, unanswered: Vec<Reply>, reason: String) {
         let Leftover { messages, resolves } = self.outbound().broke(now(), random(), reason.clone());
         if messages > 0
@@ -274,7 +445,6 @@ impl Peer {
         self.refuse(resolves, &reason);
         self.room.notify_waiters();
         self.drained.notify_waiters();
-        self.watch.probe();
     }
 
     fn refuse(&self, replies: Vec<Reply>, reason: &str) {
@@ -288,7 +458,7 @@ impl Peer {
     fn not_resolved(&self, refusal: Refusal) -> ResolveError {
         let addr = self.addr.clone();
         match refusal {
-            Refusal::Busy => ResolveError::Busy { addr, max: MAX_RESOLVES },
+            Refusal::Busy | Refusal::TooLarge(_) => ResolveError::Busy { addr, max: MAX_RESOLVES },
             Refusal::NoConnection(reason) => ResolveError::NoConnection { addr, reason },
             Refusal::Closed => ResolveError::Closed,
         }
@@ -306,9 +476,25 @@ impl Peer {
         }
     }
 
+    /// Tells who waits for room, and who waits until everything is written.
+    fn has_room(&self) {
+        self.room.notify_one();
+        if self.is_drained() {
+            self.drained.notify_waiters();
+        }
+    }
+
+    fn is_drained(&self) -> bool {
+        self.outbound().is_drained() && self.standing.link().is_none_or(|link| link.is_drained())
+    }
+
     /// Passes the news of room on to the next who waits.
     fn wake_next(&self, len: usize) {
-        if self.outbound().has_room(len) {
+        let room = match self.standing.link() {
+            Some(link) => link.has_room(len),
+            None => self.outbound().has_room(len),
+        };
+        if room {
             self.room.notify_one();
         }
     }

@@ -125,6 +125,11 @@ impl Decoder {
             && self.input.first() == Some(&byte)
     }
 
+    /// Whether bytes were fed that are not part of a complete frame.
+    pub fn has_input(&self) -> bool {
+        !self.input.is_empty()
+    }
+
     /// The bytes that were fed and are not part of a frame yet, for a decoder of another level. Only
     /// between two frames.
     pub fn into_rest(self) -> Bytes {

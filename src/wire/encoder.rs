@@ -60,7 +60,12 @@ impl Batch {
 
     /// Appends the answer to a resolve: a bare number, 0 for "nobody".
     pub fn resolved(&mut self, pid: Option<Pid>) {
-        self.open.put_u64(pid.map_or(0, Pid::as_u64));
+        self.number(pid.map_or(0, Pid::as_u64));
+    }
+
+    /// Appends eight bare bytes, where an answer says something else than a PID.
+    pub fn number(&mut self, number: u64) {
+        self.open.put_u64(number);
         self.len += 8;
     }
 

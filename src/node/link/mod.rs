@@ -1,5 +1,475 @@
-//! The link between two nodes at level 2.
+//! The link between two nodes at level 2: lanes of typed frames under one epoch.
+//!
+//! ```text
+//! Peer ─► Link ─► Outgoing (a queue per lane, credit) ─► carrier: a writer per lane ─► transport
+//! transport ─► carrier: a reader per lane ─► Inlet (what each frame does) ─► LocalNode, Watch
+//! ```
+//!
+//! | file | holds |
+//! |---|---|
+//! | `table` | which link lives when both nodes dial (sans-IO, with a search through all states) |
+//! | `greeting` | who we are, and what two nodes agree on |
+//! | `registry` | the links of a node, and the lanes that wait to join one |
+//! | `dial`, `accept` | the two sides of the handshake |
+//! | `outgoing`, `credit` | what waits to be written, and how much may be (sans-IO) |
+//! | `clock`, `parting` | life and death, and leaving without loss (sans-IO) |
+//! | `carrier`, `inlet` | the tasks of a link, and what incoming frames do |
+//! | `guests` | the peer's monitors of our actors |
+//! | `reason` | why an actor ended, as the wire says it |
 
+mod accept;
+mod carrier;
+mod clock;
+mod credit;
+mod dial;
+mod greeting;
+mod guests;
+mod inlet;
+mod outgoing;
+mod parting;
+mod reason;
+mod registry;
+mod strand;
 mod table;
 #[cfg(test)]
 mod table_tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, oneshot, watch};
+
+pub(super) use accept::{greet, join};
+pub(super) use dial::{Dialled, negotiate};
+pub(super) use registry::Links;
+
+use self::clock::Clock;
+use self::credit::{Allowance, Grant};
+use self::greeting::Agreed;
+use self::guests::Guests;
+use self::outgoing::Outgoing;
+use self::parting::{Parting, Step};
+use self::table::Life;
+use super::error::{DownReason, ResolveError};
+use super::outbound::{Load, MAX_RESOLVES, Refusal};
+use super::peer::{Peer, Reply};
+use super::shared::{Shared, now, random};
+use crate::pid::Pid;
+use crate::transport::{CloseCode, NodeAddr, PeerIdentity};
+use crate::wire::level2::{Credit, Demonitor, Drained, Frame, Goaway, Id, Monitor, Resolve, Text16};
+
+/// How long the one who began to leave waits for the other to close.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
+/// Why a link is over.
+#[derive(Clone, Debug)]
+pub(super) enum End {
+    /// One side left, and nothing was lost.
+    Left,
+    /// It broke, or the peer closed it.
+    Lost(String),
+    /// Nothing came for so long.
+    Silent(Duration),
+    /// This side closes it: the peer broke a rule, or another link takes its place.
+    Refused(CloseCode, String),
+}
+
+impl End {
+    pub(super) fn reason(&self) -> DownReason {
+        match self {
+            Self::Left => DownReason::Left,
+            Self::Lost(reason) | Self::Refused(_, reason) => DownReason::Lost(reason.clone()),
+            Self::Silent(after) => DownReason::Unresponsive(*after),
+        }
+    }
+
+    const fn code(&self) -> CloseCode {
+        match self {
+            Self::Left => CloseCode::Normal,
+            Self::Lost(_) => CloseCode::Internal,
+            Self::Silent(_) => CloseCode::Unresponsive,
+            Self::Refused(code, _) => *code,
+        }
+    }
+}
+
+/// A question that waits for its answer.
+struct Question {
+    /// Where the asker thinks he asks.
+    addr: NodeAddr,
+    reply: Reply,
+}
+
+#[derive(Default)]
+struct Questions {
+    next: u64,
+    open: HashMap<u64, Question>,
+}
+
+/// A ping whose pong has not come.
+struct Ping {
+    sent: Instant,
+    /// The clock's own ping has nobody to tell.
+    asker: Option<oneshot::Sender<Duration>>,
+}
+
+pub(super) struct Link {
+    pub(super) id: Id,
+    pub(super) peer: Life,
+    pub(super) identity: Option<PeerIdentity>,
+    agreed: Agreed,
+    shared: Arc<Shared>,
+    outgoing: Mutex<Outgoing>,
+    /// Something was put into a lane, by its number.
+    work: Vec<Notify>,
+    grant: Mutex<Grant>,
+    questions: Mutex<Questions>,
+    pings: Mutex<VecDeque<Ping>>,
+    round_trip: Mutex<Option<Duration>>,
+    /// Pings of the peer that a worker has still to answer.
+    pongs_owed: AtomicUsize,
+    clock: Mutex<Clock>,
+    /// The clock has changed.
+    beat: Notify,
+    parting: Mutex<Parting>,
+    guests: Guests,
+    /// The addresses under which this node is in use here.
+    users: Mutex<Vec<Weak<Peer>>>,
+    ended: watch::Sender<Option<End>>,
+    gone: watch::Sender<bool>,
+}
+
+/// Using the link.
+impl Link {
+    /// Takes over what waits at `peer`, in its order, and serves it from now on. The caller keeps
+    /// others from sending to that peer meanwhile.
+    pub(super) fn adopt(&self, peer: &Arc<Peer>) {
+        self.users().push(Arc::downgrade(peer));
+    }
+
+    /// Queues a message, or hands it back.
+    pub(super) fn try_send(&self, pid: Pid, data: Bytes) -> Result<(), (Refusal, Bytes)> {
+        if data.len() > self.agreed.max_sent {
+            return Err((Refusal::TooLarge(self.agreed.max_sent), data));
+        }
+        let lane = self.out().push_message(pid, data)?;
+        self.work[lane].notify_one();
+        Ok(())
+    }
+
+    /// Queues a message that was accepted before the link was up.
+    pub(super) fn admit(&self, pid: Pid, data: Bytes) {
+        let lane = self.out().admit(pid, data);
+        self.work[lane].notify_one();
+    }
+
+    /// Asks for the PID of a name; at the bound of unanswered questions (L19) the reply comes back.
+    pub(super) fn resolve(&self, addr: &NodeAddr, name: &str, reply: Reply) -> Result<(), Reply> {
+        let rid = {
+            let mut questions = lock(&self.questions);
+            if questions.open.len() >= MAX_RESOLVES {
+                return Err(reply);
+            }
+            questions.next += 1;
+            let rid = questions.next;
+            questions.open.insert(rid, Question { addr: addr.clone(), reply });
+            rid
+        };
+        self.push(None, Frame::Resolve(Resolve { rid, from: None, name: Text16::from(name) }));
+        if self.has_ended() {
+            self.refuse_questions("the link has ended");
+        }
+        Ok(())
+    }
+
+    /// Monitors an actor; `id` is not used twice.
+    pub(super) fn monitor(&self, id: u64, pid: Pid, from: Option<Pid>) {
+        self.push(Some(pid), Frame::Monitor(Monitor { id, to: Some(pid), from, name: Text16::default() }));
+    }
+
+    pub(super) fn demonitor(&self, id: u64, pid: Pid) {
+        self.push(Some(pid), Frame::Demonitor(Demonitor { id, to: Some(pid), from: None }));
+    }
+
+    /// Asks the peer's scheduler for a sign of life; `None` when the link ends first.
+    pub(super) async fn ping(&self) -> Option<Duration> {
+        let (asker, answer) = oneshot::channel();
+        self.send_ping(Some(asker));
+        tokio::select! {
+            biased;
+            answer = answer => answer.ok(),
+            _ = self.ended() => None,
+        }
+    }
+
+    /// Leaves in good order.
+    pub(super) fn leave(self: &Arc<Self>) {
+        let steps = lock(&self.parting).leave();
+        self.part(steps);
+    }
+
+    /// Ends the link; only the first reason counts.
+    pub(super) fn end(&self, end: End) {
+        self.ended.send_if_modified(|ended| {
+            let first = ended.is_none();
+            ended.get_or_insert(end);
+            first
+        });
+    }
+
+    /// Waits until the link is over and everything that was read has taken effect.
+    pub(super) async fn gone(&self) -> End {
+        let _ = self.gone.subscribe().wait_for(|gone| *gone).await;
+        self.ended.borrow().clone().unwrap_or(End::Left)
+    }
+
+    pub(super) fn has_room(&self, len: usize) -> bool {
+        self.out().has_room(len)
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.out().load().messages == 0
+    }
+
+    pub(super) fn load(&self) -> Load {
+        self.out().load()
+    }
+
+    /// Messages written, and messages lost before they were.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        let out = self.out();
+        (out.sent(), out.dead_letters())
+    }
+
+    /// Messages that the peer has not confirmed, once the link is gone.
+    pub(super) fn unconfirmed(&self) -> usize {
+        let (sent, dead) = self.counts();
+        let confirmed = lock(&self.parting).confirmed();
+        let lost_after_writing = confirmed.map_or(0, |confirmed| sent.saturating_sub(confirmed));
+        usize::try_from(dead + lost_after_writing).unwrap_or(usize::MAX)
+    }
+
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        *lock(&self.round_trip)
+    }
+
+    pub(super) fn is_stalled(&self) -> bool {
+        lock(&self.clock).is_stalled(now())
+    }
+}
+
+/// For the tasks of the link.
+impl Link {
+    fn new(shared: Arc<Shared>, id: Id, peer: Life, identity: Option<PeerIdentity>, agreed: Agreed) -> Self {
+        let config = &shared.config;
+        let most = Load { messages: config.outbound_messages, bytes: config.outbound_bytes };
+        let allowance = Allowance::new(agreed.credit_messages, agreed.credit_bytes);
+        let lanes = 1 + usize::from(agreed.lanes);
+        Self {
+            outgoing: Mutex::new(Outgoing::new(most, agreed.lanes, allowance)),
+            work: (0..lanes).map(|_| Notify::new()).collect(),
+            grant: Mutex::new(Grant::new(
+                config.credit_messages.into(),
+                config.credit_bytes.into(),
+                greeting::max_frame(config) as u64,
+            )),
+            questions: Mutex::default(),
+            pings: Mutex::default(),
+            round_trip: Mutex::default(),
+            pongs_owed: AtomicUsize::new(0),
+            clock: Mutex::new(Clock::new(config.heartbeat, config.down_after, now())),
+            beat: Notify::new(),
+            parting: Mutex::new(Parting::new(shared.links.me().life, peer, lanes)),
+            guests: Guests::default(),
+            users: Mutex::default(),
+            ended: watch::Sender::new(None),
+            gone: watch::Sender::new(false),
+            shared,
+            id,
+            peer,
+            identity,
+            agreed,
+        }
+    }
+
+    /// Queues a frame in the lane of `to`.
+    fn push(&self, to: Option<Pid>, frame: Frame) {
+        let lane = self.out().push(to, frame);
+        self.work[lane].notify_one();
+    }
+
+    async fn ended(&self) -> End {
+        let mut ended = self.ended.subscribe();
+        let end = ended.wait_for(Option::is_some).await.ok().and_then(|end| end.clone());
+        end.unwrap_or(End::Left)
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended.borrow().is_some()
+    }
+
+    /// A batch of a lane was written.
+    fn written(&self, load: Load) {
+        self.out().written(load);
+        if load.messages > 0 {
+            self.for_users(|peer| peer.link_has_written(self));
+        }
+    }
+
+    fn credit(&self, credit: &Credit) {
+        self.out().credit(credit);
+        self.work.iter().for_each(Notify::notify_one);
+    }
+
+    /// Messages came and are in their mailboxes.
+    fn received(&self, messages: u64, bytes: u64) -> Result<(), End> {
+        let (renewed, received) = {
+            let mut grant = lock(&self.grant);
+            let violated = |_| End::Refused(CloseCode::CreditViolated, "it sent more than it may".to_owned());
+            grant.received(messages, bytes).map_err(violated)?;
+            (grant.renew(), grant.total())
+        };
+        if let Some((msgs, bytes)) = renewed {
+            self.push(None, Frame::Credit(Credit { msgs, bytes, received }));
+        }
+        Ok(())
+    }
+
+    fn answered(&self, rid: u64, pid: Option<Pid>) {
+        let question = lock(&self.questions).open.remove(&rid);
+        if let Some(Question { reply, .. }) = question {
+            // The asker may have given up.
+            let _ = reply.send(Ok(pid));
+        }
+    }
+
+    fn refuse_questions(&self, reason: &str) {
+        let open = std::mem::take(&mut lock(&self.questions).open);
+        for Question { addr, reply } in open.into_values() {
+            // The asker may have given up.
+            let _ = reply.send(Err(ResolveError::NoConnection { addr, reason: reason.to_owned() }));
+        }
+    }
+
+    fn send_ping(&self, asker: Option<oneshot::Sender<Duration>>) {
+        let mut pings = lock(&self.pings);
+        pings.push_back(Ping { sent: now(), asker });
+        self.push(None, Frame::Ping);
+    }
+
+    fn pong(&self) {
+        let Some(Ping { sent, asker }) = lock(&self.pings).pop_front() else { return };
+        let round_trip = now().saturating_duration_since(sent);
+        *lock(&self.round_trip) = Some(round_trip);
+        lock(&self.clock).pong(now(), asker.is_none(), random());
+        self.beat.notify_one();
+        if let Some(asker) = asker {
+            // The asker may have given up.
+            let _ = asker.send(round_trip);
+        }
+    }
+
+    /// Lets a scheduler worker answer, so that a frozen scheduler shows (D12). Control goes on.
+    fn answer_ping(self: &Arc<Self>) {
+        if self.pongs_owed.fetch_add(1, Ordering::AcqRel) > 0 {
+            return;
+        }
+        let link = self.clone();
+        self.shared.local.on_worker(Box::new(move || {
+            for _ in 0..link.pongs_owed.swap(0, Ordering::AcqRel) {
+                link.push(None, Frame::Pong);
+            }
+        }));
+    }
+
+    fn goaway(self: &Arc<Self>, lane: usize, frame: &Goaway) -> Result<(), End> {
+        if !CloseCode::is_in_good_order(frame.code) {
+            let reason =
+                format!("closed by the peer with code {:#04x}: {}", frame.code, frame.reason.as_str());
+            return Err(End::Lost(reason));
+        }
+        let steps = lock(&self.parting).goaway(lane, frame.code == CloseCode::GoingAway.as_u16());
+        self.part(steps);
+        Ok(())
+    }
+
+    fn drained(self: &Arc<Self>, received: u64) {
+        let steps = lock(&self.parting).drained(received);
+        self.part(steps);
+    }
+
+    fn part(self: &Arc<Self>, steps: Vec<Step>) {
+        for step in steps {
+            match step {
+                Step::SayGoaway(code) => self.say_goaway(code),
+                Step::SayDrained => {
+                    let received = lock(&self.grant).total();
+                    self.push(None, Frame::Drained(Drained { received }));
+                    self.expect_the_end();
+                }
+                Step::Close => self.end(End::Left),
+            }
+        }
+    }
+
+    fn say_goaway(&self, code: CloseCode) {
+        self.out().close(&Frame::Goaway(Goaway { code: code.as_u16(), reason: Text16::default() }));
+        self.work.iter().for_each(Notify::notify_one);
+    }
+
+    /// The other closes; if it does not, this side does.
+    fn expect_the_end(self: &Arc<Self>) {
+        let link = self.clone();
+        self.shared.spawn(async move {
+            tokio::select! {
+                _ = link.ended() => {}
+                () = tokio::time::sleep(LAST_WORD) => link.end(End::Left),
+            }
+        });
+    }
+
+    /// Accounts for what was put into a link that was over already.
+    pub(super) fn sweep(&self) {
+        self.out().abandon();
+        self.refuse_questions("the link has ended");
+    }
+
+    /// The last thing that happens: whoever waits for something of this link is told.
+    fn bury(&self) {
+        let end = self.ended.borrow().clone().unwrap_or(End::Left);
+        let reason = end.reason().to_string();
+        let messages = self.out().abandon();
+        if messages > 0
+            && let Some(left_out) = self.shared.log.admit()
+        {
+            let peer = self.peer.node;
+            tracing::warn!(%peer, messages, %reason, left_out, "messages became dead letters");
+        }
+        self.refuse_questions(&reason);
+        lock(&self.pings).clear();
+        self.guests.clear(self.shared.local.as_ref());
+        self.shared.links.dead(self.id);
+        self.for_users(|peer| peer.link_is_over(self, &end));
+        self.gone.send_replace(true);
+    }
+
+    fn for_users(&self, tell: impl Fn(&Peer)) {
+        let users: Vec<_> = self.users().iter().filter_map(Weak::upgrade).collect();
+        users.iter().for_each(|peer| tell(peer));
+    }
+
+    fn users(&self) -> MutexGuard<'_, Vec<Weak<Peer>>> {
+        lock(&self.users)
+    }
+
+    fn out(&self) -> MutexGuard<'_, Outgoing> {
+        lock(&self.outgoing)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
