@@ -25,6 +25,7 @@ mod backoff;
 mod dialler;
 mod error;
 mod heartbeat;
+mod here;
 mod lane;
 mod link;
 mod local;
@@ -226,6 +227,15 @@ impl Node {
     /// Whether the node at `addr` answers a ping.
     pub async fn is_up(&self, addr: &NodeAddr) -> bool {
         self.ping(addr).await.is_ok()
+    }
+
+    /// Speaks nothing but the documented framing with the node at `addr`, from the next connection on:
+    /// for a peer that does not answer the question for its level as it should. Where the transport's
+    /// own handshake decides the level, this has no effect.
+    pub fn speak_level_1(&self, addr: &NodeAddr) {
+        if let Some(peer) = self.peer(addr) {
+            peer.standing.only_one();
+        }
     }
 
     /// The addresses on which this node listens now.

@@ -17,6 +17,8 @@ pub(super) enum Up {
     /// At level 1.
     One,
     Two(Arc<Link>),
+    /// The address is this very node's.
+    Here,
 }
 
 pub(super) struct Standing {
@@ -50,10 +52,15 @@ impl Standing {
         }
     }
 
+    pub(super) fn up(&self) -> Option<Up> {
+        self.now.borrow().up.clone()
+    }
+
     pub(super) fn level(&self, now: Instant) -> Option<Level> {
         match &self.now.borrow().up {
             Some(Up::One) => Some(Level::One),
             Some(Up::Two(_)) => Some(Level::Two),
+            Some(Up::Here) => None,
             None => self.is_known_one(now).then_some(Level::One),
         }
     }
@@ -116,6 +123,10 @@ impl Standing {
     pub(super) fn linked(&self, link: Arc<Link>) {
         self.forget();
         self.now.send_modify(|now| now.up = Some(Up::Two(link)));
+    }
+
+    pub(super) fn here(&self) {
+        self.now.send_modify(|now| now.up = Some(Up::Here));
     }
 
     /// The link is over; false if it was not this one.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::dialler::Dialled;
 use super::error::DownReason;
 use super::heartbeat::{Beat, Heartbeat, LaneEnd};
+use super::here;
 use super::link::Link;
 use super::peer::Peer;
 use super::shared::{Stage, now, random};
@@ -33,7 +34,7 @@ enum Over {
 }
 
 /// From one death to the next, until nobody cares.
-async fn episodes(peer: &Peer) {
+async fn episodes(peer: &Arc<Peer>) {
     while let Some(reason) = episode(peer).await {
         // First, so that whoever is told finds no remains of the dead connection.
         peer.dialler.close(CloseCode::Unresponsive, "no sign of life");
@@ -47,13 +48,17 @@ async fn episodes(peer: &Peer) {
 
 /// `Some` when the peer is gone, `None` when [`is_wanted`](super::watch::Watch::is_wanted) said no,
 /// after which this task has to end.
-async fn episode(peer: &Peer) -> Option<DownReason> {
+async fn episode(peer: &Arc<Peer>) -> Option<DownReason> {
     if let Some(at) = peer.dial_again_at() {
         pause(peer, at).await;
     }
     match peer.connect().await {
         Ok(Up::One) => ping_on_lanes(peer).await,
         Ok(Up::Two(link)) => ask_the_link(peer, &link).await,
+        Ok(Up::Here) => {
+            here::watch(peer).await;
+            None
+        }
         Err(reason) => Some(DownReason::Refused(reason)),
     }
 }

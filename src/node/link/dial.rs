@@ -23,12 +23,18 @@ pub(in crate::node) enum Dialled {
     One(Lane),
     /// A node of ours, and the link with it: a new one, or one that was up before.
     Two(Arc<Link>),
+    /// This very node.
+    Here,
 }
 
 /// Why there is no link.
-struct Failure {
-    code: CloseCode,
-    reason: String,
+enum Failure {
+    /// It is this very node that answers.
+    Ourselves,
+    Because {
+        code: CloseCode,
+        reason: String,
+    },
 }
 
 impl From<Broken> for Failure {
@@ -37,12 +43,12 @@ impl From<Broken> for Failure {
             Broken::Lane(_) => CloseCode::Normal,
             Broken::Bytes(error) => error.code(),
         };
-        Self { code, reason: broken.to_string() }
+        Self::Because { code, reason: broken.to_string() }
     }
 }
 
 fn failed(code: CloseCode, reason: impl Into<String>) -> Failure {
-    Failure { code, reason: reason.into() }
+    Failure::Because { code, reason: reason.into() }
 }
 
 /// Finds out who answers on a fresh `lane`, and links with a node of ours. The caller sets the
@@ -60,7 +66,11 @@ pub(in crate::node) async fn negotiate(
     // Whatever happens, also when the caller gives up, nothing of this link stays behind.
     match attempt.greet(lane, shared.links.tentative(id)).await {
         Ok(link) => Ok(Dialled::Two(link)),
-        Err(Failure { code, reason }) => {
+        Err(Failure::Ourselves) => {
+            dialled.connection.close(CloseCode::Normal, "");
+            Ok(Dialled::Here)
+        }
+        Err(Failure::Because { code, reason }) => {
             dialled.connection.close(code, &reason);
             Err(reason)
         }
@@ -187,6 +197,10 @@ pub(super) fn replace(shared: &Shared, old: Id, peer: Life) {
 fn acknowledged(frame: Frame) -> Result<Box<HelloAck>, Failure> {
     match frame {
         Frame::HelloAck(ack) => Ok(ack),
+        // Another link refuses READY with this code, which comes later.
+        Frame::Goaway(Goaway { code, .. }) if code == CloseCode::Duplicate.as_u16() => {
+            Err(Failure::Ourselves)
+        }
         Frame::Goaway(Goaway { code, reason }) => {
             let reason = format!("refused by the peer with code {code:#04x}: {}", reason.as_str());
             Err(failed(CloseCode::Normal, reason))

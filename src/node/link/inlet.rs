@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
 use super::outgoing::CONTROL;
-use super::{End, Link, reason};
+use super::{End, Link, lock, reason};
 use crate::node::shared::now;
 use crate::node::throttle::TokenBucket;
 use crate::pid::Pid;
@@ -93,7 +93,7 @@ impl Inlet {
                 self.pause().await;
                 self.resolve(&frame);
             }
-            Frame::Resolved(frame) => link.answered(frame.rid, frame.pid),
+            Frame::Resolved(frame) => lock(&link.questions).answer(frame.rid, frame.pid),
             Frame::Monitor(frame) => link.guests.watch(link, frame),
             Frame::Demonitor(frame) => link.guests.unwatch(link.shared.local.as_ref(), frame.id),
             Frame::Down(frame) => {

@@ -13,6 +13,7 @@
 //! | `dial`, `accept` | the two sides of the handshake |
 //! | `outgoing`, `credit` | what waits to be written, and how much may be (sans-IO) |
 //! | `clock`, `parting` | life and death, and leaving without loss (sans-IO) |
+//! | `leaving`, `questions` | carrying out a parting; resolves that wait |
 //! | `carrier`, `inlet` | the tasks of a link, and what incoming frames do |
 //! | `guests` | the peer's monitors of our actors |
 //! | `reason` | why an actor ended, as the wire says it |
@@ -25,8 +26,10 @@ mod dial;
 mod greeting;
 mod guests;
 mod inlet;
+mod leaving;
 mod outgoing;
 mod parting;
+mod questions;
 mod reason;
 mod registry;
 mod strand;
@@ -34,7 +37,7 @@ mod table;
 #[cfg(test)]
 mod table_tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -51,18 +54,16 @@ use self::credit::{Allowance, Grant};
 use self::greeting::Agreed;
 use self::guests::Guests;
 use self::outgoing::Outgoing;
-use self::parting::{Parting, Step};
+use self::parting::Parting;
+use self::questions::Questions;
 use self::table::Life;
-use super::error::{DownReason, ResolveError};
-use super::outbound::{Load, MAX_RESOLVES, Refusal};
+use super::error::DownReason;
+use super::outbound::{Load, Refusal};
 use super::peer::{Peer, Reply};
 use super::shared::{Shared, now, random};
 use crate::pid::Pid;
 use crate::transport::{CloseCode, NodeAddr, PeerIdentity};
-use crate::wire::level2::{Credit, Demonitor, Drained, Frame, Goaway, Id, Monitor, Resolve, Text16};
-
-/// How long the one who began to leave waits for the other to close.
-const LAST_WORD: Duration = Duration::from_secs(2);
+use crate::wire::level2::{Credit, Demonitor, Frame, Id, Monitor, Resolve, Text16};
 
 /// Why a link is over.
 #[derive(Clone, Debug)]
@@ -94,19 +95,6 @@ impl End {
             Self::Refused(code, _) => *code,
         }
     }
-}
-
-/// A question that waits for its answer.
-struct Question {
-    /// Where the asker thinks he asks.
-    addr: NodeAddr,
-    reply: Reply,
-}
-
-#[derive(Default)]
-struct Questions {
-    next: u64,
-    open: HashMap<u64, Question>,
 }
 
 /// A ping whose pong has not come.
@@ -168,16 +156,7 @@ impl Link {
 
     /// Asks for the PID of a name; at the bound of unanswered questions (L19) the reply comes back.
     pub(super) fn resolve(&self, addr: &NodeAddr, name: &str, reply: Reply) -> Result<(), Reply> {
-        let rid = {
-            let mut questions = lock(&self.questions);
-            if questions.open.len() >= MAX_RESOLVES {
-                return Err(reply);
-            }
-            questions.next += 1;
-            let rid = questions.next;
-            questions.open.insert(rid, Question { addr: addr.clone(), reply });
-            rid
-        };
+        let rid = lock(&self.questions).ask(addr, reply)?;
         self.push(None, Frame::Resolve(Resolve { rid, from: None, name: Text16::from(name) }));
         if self.has_ended() {
             self.refuse_questions("the link has ended");
@@ -203,12 +182,6 @@ impl Link {
             answer = answer => answer.ok(),
             _ = self.ended() => None,
         }
-    }
-
-    /// Leaves in good order.
-    pub(super) fn leave(self: &Arc<Self>) {
-        let steps = lock(&self.parting).leave();
-        self.part(steps);
     }
 
     /// Ends the link; only the first reason counts.
@@ -338,20 +311,9 @@ impl Link {
         Ok(())
     }
 
-    fn answered(&self, rid: u64, pid: Option<Pid>) {
-        let question = lock(&self.questions).open.remove(&rid);
-        if let Some(Question { reply, .. }) = question {
-            // The asker may have given up.
-            let _ = reply.send(Ok(pid));
-        }
-    }
-
     fn refuse_questions(&self, reason: &str) {
-        let open = std::mem::take(&mut lock(&self.questions).open);
-        for Question { addr, reply } in open.into_values() {
-            // The asker may have given up.
-            let _ = reply.send(Err(ResolveError::NoConnection { addr, reason: reason.to_owned() }));
-        }
+        let open = lock(&self.questions).take();
+        open.for_each(|question| question.refuse(reason));
     }
 
     fn send_ping(&self, asker: Option<oneshot::Sender<Duration>>) {
@@ -383,52 +345,6 @@ impl Link {
                 link.push(None, Frame::Pong);
             }
         }));
-    }
-
-    fn goaway(self: &Arc<Self>, lane: usize, frame: &Goaway) -> Result<(), End> {
-        if !CloseCode::is_in_good_order(frame.code) {
-            let reason =
-                format!("closed by the peer with code {:#04x}: {}", frame.code, frame.reason.as_str());
-            return Err(End::Lost(reason));
-        }
-        let steps = lock(&self.parting).goaway(lane, frame.code == CloseCode::GoingAway.as_u16());
-        self.part(steps);
-        Ok(())
-    }
-
-    fn drained(self: &Arc<Self>, received: u64) {
-        let steps = lock(&self.parting).drained(received);
-        self.part(steps);
-    }
-
-    fn part(self: &Arc<Self>, steps: Vec<Step>) {
-        for step in steps {
-            match step {
-                Step::SayGoaway(code) => self.say_goaway(code),
-                Step::SayDrained => {
-                    let received = lock(&self.grant).total();
-                    self.push(None, Frame::Drained(Drained { received }));
-                    self.expect_the_end();
-                }
-                Step::Close => self.end(End::Left),
-            }
-        }
-    }
-
-    fn say_goaway(&self, code: CloseCode) {
-        self.out().close(&Frame::Goaway(Goaway { code: code.as_u16(), reason: Text16::default() }));
-        self.work.iter().for_each(Notify::notify_one);
-    }
-
-    /// The other closes; if it does not, this side does.
-    fn expect_the_end(self: &Arc<Self>) {
-        let link = self.clone();
-        self.shared.spawn(async move {
-            tokio::select! {
-                _ = link.ended() => {}
-                () = tokio::time::sleep(LAST_WORD) => link.end(End::Left),
-            }
-        });
     }
 
     /// Accounts for what was put into a link that was over already.

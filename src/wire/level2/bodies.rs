@@ -1,7 +1,4 @@
-//! A structure for each type of frame, with its fields in the order of the wire.
-//!
-//! PIDs are optional where the wire may say 0. `rid`s and `id`s are numbers of the side that asks,
-//! never used twice on a link.
+//! A structure for each type of frame, with its fields in the order of the wire. PIDs are optional where the wire may say 0. Numbers of the side that asks are not used twice.
 
 use bytes::{Bytes, BytesMut};
 
@@ -12,7 +9,7 @@ use crate::pid::Pid;
 pub(super) trait Body: Sized {
     fn put(&self, out: &mut BytesMut);
     fn get(fields: &mut &[u8], data: Bytes) -> Result<Self, Malformed>;
-    /// What comes after the fields; nothing for most frames.
+    /// What comes after the fields.
     fn into_data(self) -> Bytes;
 }
 
@@ -48,9 +45,9 @@ macro_rules! body {
 body! {
     /// The first frame of a link: who dials, and what it can take.
     Hello {
-        /// The trust domain; empty on plain TCP.
+        /// The trust domain, or nothing.
         cluster: Text8,
-        /// The node's name; empty where it has none.
+        /// The node's name, or nothing.
         name: Text8,
         /// The node's id.
         node: Id,
@@ -83,7 +80,7 @@ body! {
     }
 }
 
-/// The answer to HELLO; both version fields say what was chosen.
+/// The answer to HELLO; both versions are the chosen one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HelloAck {
     /// The acceptor's own HELLO.
