@@ -11,6 +11,7 @@ use bytes::Bytes;
 use common::{DEADLINE, echo, eventually, next};
 use myrmidon::actor::{Actor, Context, ExitCause, ExitReason, Flow, Observed, SpawnOptions, SystemMessage};
 use myrmidon::config::{NodeConfig, RuntimeConfig};
+use myrmidon::node::DownReason;
 use myrmidon::supervision::{Factory, Strategy};
 use myrmidon::transport::NodeAddr;
 use myrmidon::transport::memory::{MemoryNetwork, MemoryTransport};
@@ -171,6 +172,76 @@ fn s28_a_remote_monitor_made_in_a_handler_belongs_to_that_actor() {
     };
     assert_eq!(gone, target);
     assert!(client.is_alive(watchful.pid()), "told, and not supervised: it lives on");
+}
+
+/// Monitors a remote actor, tells it to begin, and passes on what it hears.
+struct Observer {
+    rt: Runtime,
+    there: NodeAddr,
+    target: Pid,
+    tell: SyncSender<String>,
+}
+
+impl Actor for Observer {
+    type Msg = Bytes;
+
+    fn handle(&mut self, message: Bytes, cx: &mut Context<'_>) -> Flow {
+        if message == "go" {
+            self.rt.monitor_remote(&self.there, self.target);
+            let me = Bytes::copy_from_slice(&cx.pid().as_u64().to_be_bytes());
+            self.rt.node().try_send(&self.there, self.target, me).unwrap();
+        } else {
+            self.tell.send(String::from_utf8_lossy(&message).into_owned()).unwrap();
+        }
+        Flow::Continue
+    }
+
+    fn system(&mut self, message: SystemMessage, _: &mut Context<'_>) -> Flow {
+        if let SystemMessage::Exit { reason, .. } = message {
+            self.tell.send(reason.to_string()).unwrap();
+        }
+        Flow::Continue
+    }
+}
+
+#[test]
+fn s29_messages_of_an_actor_arrive_before_the_news_of_its_end_and_that_has_its_reason() {
+    let network = MemoryNetwork::new();
+    for count in [0, 1, 100, 2_000] {
+        let (client, server) = (node(&network), node(&network));
+        let (here, there) = (listen(&client, "client:0"), listen(&server, "server:0"));
+        let (tell, told) = sync_channel(3_000);
+        let (rt, address) = (server.clone(), here.clone());
+        let target = server.spawn_fn(move |observer, _| {
+            let observer = Pid::from_u64(u64::from_be_bytes(observer[..].try_into().unwrap())).unwrap();
+            for n in 0..count {
+                let message = Bytes::from(n.to_string());
+                rt.node().try_send(&here, observer, message).unwrap();
+            }
+            assert!(count > 5_000, "as ordered");
+        });
+        // From here on both names of the client's node lead to one link.
+        assert!(server.io().block_on(server.node().is_up(&address)));
+        let observer = client.spawn(Observer { rt: client.clone(), there, target, tell }).pid();
+        client.send(observer, "go").unwrap();
+        for n in 0..count {
+            assert_eq!(next(&told), n.to_string());
+        }
+        assert_eq!(next(&told), "panic: as ordered");
+    }
+}
+
+#[test]
+fn s24_a_remote_monitor_of_a_dead_actor_fires_at_once_with_noproc() {
+    let network = MemoryNetwork::new();
+    let (client, server) = (node(&network), node(&network));
+    let there = listen(&server, "server:0");
+    let (target, _told) = echo(&server, "");
+    server.stop(target);
+    eventually("it has ended", || !server.is_alive(target));
+    let (tell, told) = sync_channel(1);
+    client.node().monitor(&there, target, Box::new(move |down| tell.send(down.reason).unwrap()));
+    assert_eq!(next(&told), DownReason::Ended(ExitReason::NoProcess));
 }
 
 #[test]

@@ -44,9 +44,10 @@ impl Monitors {
         pid: Pid,
         from: Option<Pid>,
         on_down: OnDown,
-    ) -> Result<(), Firing> {
+    ) -> Result<(), Box<Firing>> {
         if self.entries.len() >= MAX_MONITORS {
-            return Err(self.firing(pid, on_down, DownReason::TooManyMonitors(MAX_MONITORS)));
+            let reason = DownReason::TooManyMonitors(MAX_MONITORS);
+            return Err(Box::new(self.firing(pid, on_down, reason)));
         }
         self.entries.insert(id, Entry { pid, from, on_down });
         Ok(())

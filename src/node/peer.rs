@@ -80,7 +80,10 @@ impl Peer {
             let mut out = self.outbound();
             match self.standing.up() {
                 Some(Up::Two(link)) if !out.is_closed() => link.try_send(pid, message),
-                Some(Up::Here) if !out.is_closed() => Ok(Here(&self.shared).send(pid, message)),
+                Some(Up::Here) if !out.is_closed() => {
+                    Here(&self.shared).send(pid, message);
+                    Ok(())
+                }
                 _ => out.push_message(now(), pid, message).map(|()| self.work.notify_one()),
             }
         };
@@ -133,7 +136,10 @@ impl Peer {
             Some(Up::Two(link)) if !out.is_closed() => {
                 link.resolve(&self.addr, &name, reply).map_err(|_| Refusal::Busy)
             }
-            Some(Up::Here) if !out.is_closed() => Ok(Here(&self.shared).resolve(&name, reply)),
+            Some(Up::Here) if !out.is_closed() => {
+                Here(&self.shared).resolve(&name, reply);
+                Ok(())
+            }
             _ => out.push_resolve(now(), name, reply).map(|()| self.work.notify_one()),
         }
     }

@@ -62,7 +62,7 @@ impl Watch {
     pub(super) fn monitor(&self, id: u64, pid: Pid, from: Option<Pid>, on_down: OnDown) -> Start {
         let mut demand = self.demand();
         let refused = if demand.closed {
-            Err(demand.monitors.firing(pid, on_down, DownReason::Closed))
+            Err(Box::new(demand.monitors.firing(pid, on_down, DownReason::Closed)))
         } else {
             demand.monitors.add(id, pid, from, on_down)
         };
@@ -70,7 +70,7 @@ impl Watch {
             Ok(()) => demand.start(),
             Err(firing) => {
                 drop(demand);
-                fire(firing);
+                fire(*firing);
                 Start::Running
             }
         }

@@ -6,6 +6,7 @@
 
 mod failures;
 mod fake;
+mod greetings;
 mod lifecycle;
 mod links;
 mod messages;

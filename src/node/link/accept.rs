@@ -41,7 +41,10 @@ pub(in crate::node) async fn greet(
         Ok((link, lanes)) => {
             let strands = std::iter::once(control).chain(lanes).collect();
             let connection = accepted.connection.clone();
-            carry(link, strands, move |code, reason| connection.close(code, reason)).await;
+            let close = move |code, reason: &str| connection.close(code, reason);
+            // On its own, since a link must come to its end though this lane's server is dropped.
+            shared.spawn(carry(link.clone(), strands, close));
+            link.gone().await;
             Ok(())
         }
         Err(refused) => {
@@ -60,25 +63,37 @@ pub(in crate::node) async fn join(
     let shared = &accepted.shared;
     let mut strand = strand(shared, lane, rest);
     let limit = shared.config.connect_timeout;
-    let frame = match timeout(limit, strand.hear()).await {
-        Ok(Ok(Frame::Lane(frame))) => frame,
-        Ok(Ok(_)) => return Err(refused(CloseCode::Malformed, "a lane must begin with LANE".to_owned())),
-        Ok(Err(broken)) => return broken_lane(broken),
-        Err(_) => return Err(refused(CloseCode::Timeout, format!("LANE took longer than {limit:?}"))),
+    let placed = match timeout(limit, place(accepted, &mut strand)).await {
+        Ok(placed) => placed,
+        Err(_) => Err(refused(CloseCode::Timeout, format!("LANE took longer than {limit:?}"))),
     };
-    let joins = shared.links.join(&frame, accepted.serial);
+    match placed {
+        Ok((number, joins)) => {
+            let (over, ended) = oneshot::channel();
+            strand.over = Some(over);
+            // The link may have died meanwhile, and the lane dies with it.
+            let _ = joins.send((number, strand)).await;
+            drop(joins);
+            let _ = ended.await;
+            Ok(())
+        }
+        Err(refused) => {
+            say_why(&mut strand, &refused).await;
+            Err(refused)
+        }
+    }
+}
+
+/// Reads LANE and answers it; returns the lane's number and where it goes.
+async fn place(accepted: &Accepted, strand: &mut Strand) -> Result<(u8, mpsc::Sender<Joining>), Refused> {
+    let Frame::Lane(frame) = hear(strand).await? else {
+        return Err(refused(CloseCode::Malformed, "a lane must begin with LANE".to_owned()));
+    };
+    let joins = accepted.shared.links.join(&frame, accepted.serial);
     let joins = joins.map_err(|code| refused(code, "a lane for no link, or for a taken place".to_owned()))?;
     let ok = Frame::LaneOk(LaneOk { kind: frame.kind, number: frame.number });
-    if let Err(broken) = strand.say(ok).await {
-        return broken_lane(broken);
-    }
-    let (over, ended) = oneshot::channel();
-    strand.over = Some(over);
-    // The link may have died meanwhile, and the lane dies with it.
-    let _ = joins.send((frame.number, strand)).await;
-    drop(joins);
-    let _ = ended.await;
-    Ok(())
+    strand.say(ok).await.map_err(|broken| refused(CloseCode::Normal, broken.to_string()))?;
+    Ok((frame.number, joins))
 }
 
 /// From HELLO to READY.
@@ -177,13 +192,6 @@ async fn hear(control: &mut Strand) -> Result<Frame, Refused> {
         Broken::Lane(reason) => refused(CloseCode::Normal, reason),
         Broken::Bytes(error) => error.into(),
     })
-}
-
-fn broken_lane(broken: Broken) -> Result<(), Refused> {
-    match broken {
-        Broken::Lane(_) => Ok(()),
-        Broken::Bytes(error) => Err(error.into()),
-    }
 }
 
 /// On TCP the code has no other way.
