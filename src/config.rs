@@ -79,6 +79,11 @@ pub struct NodeConfig {
     pub credit_messages: u32,
     /// Their payloads, in bytes. Default: 16 MiB (L11).
     pub credit_bytes: u32,
+    /// With more messages than this in the mailbox of one actor, level-2 peers are asked to send it
+    /// nothing for now; others are not affected. What is under way still comes. Default: 16 384 (L12).
+    pub actor_messages: usize,
+    /// The same for their bytes, reckoned at the length of the last message. Default: 4 MiB.
+    pub actor_bytes: usize,
 }
 
 impl Default for NodeConfig {
@@ -100,6 +105,8 @@ impl Default for NodeConfig {
             message_lanes: 4,
             credit_messages: 65_536,
             credit_bytes: 16 << 20,
+            actor_messages: 16_384,
+            actor_bytes: 4 << 20,
         }
     }
 }

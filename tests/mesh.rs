@@ -8,7 +8,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{DEADLINE, echo, eventually, next};
+use common::{DEADLINE, echo, eventually, held, next};
 use myrmidon::actor::{Actor, Context, ExitCause, ExitReason, Flow, Observed, SpawnOptions, SystemMessage};
 use myrmidon::config::{NodeConfig, RuntimeConfig};
 use myrmidon::node::DownReason;
@@ -18,8 +18,12 @@ use myrmidon::transport::memory::{MemoryNetwork, MemoryTransport};
 use myrmidon::{Pid, Runtime};
 
 fn node(network: &MemoryNetwork) -> Runtime {
+    node_with(network, NodeConfig::default())
+}
+
+fn node_with(network: &MemoryNetwork, node: NodeConfig) -> Runtime {
     let heartbeat = Duration::from_millis(50);
-    let node = NodeConfig { heartbeat, down_after: Duration::from_secs(2), ..NodeConfig::default() };
+    let node = NodeConfig { heartbeat, down_after: Duration::from_secs(2), ..node };
     Runtime::builder()
         .config(RuntimeConfig { workers: 2, node, ..RuntimeConfig::default() })
         .transport(Arc::new(MemoryTransport::new(network)))
@@ -242,6 +246,32 @@ fn s24_a_remote_monitor_of_a_dead_actor_fires_at_once_with_noproc() {
     let (tell, told) = sync_channel(1);
     client.node().monitor(&there, target, Box::new(move |down| tell.send(down.reason).unwrap()));
     assert_eq!(next(&told), DownReason::Ended(ExitReason::NoProcess));
+}
+
+#[test]
+fn f17_an_actor_that_never_reads_costs_bounded_memory_and_harms_nobody() {
+    let network = MemoryNetwork::new();
+    let limits = NodeConfig {
+        credit_messages: 1_000,
+        actor_messages: 100,
+        outbound_messages: 8_000,
+        ..NodeConfig::default()
+    };
+    let (a, b) = (node_with(&network, limits.clone()), node_with(&network, limits));
+    let addr = listen(&b, "b:0");
+    let (dead, go, _told) = held(&b, "");
+    let (living, told) = echo(&b, "");
+    eventually("its queue is full, and nothing else is", || {
+        let full = a.node().try_send(&addr, dead, Bytes::from_static(b"x")).is_err();
+        full && a.node().peers()[0].queued_messages <= 1_000
+    });
+    for n in 0..1_000 {
+        a.io().block_on(a.node().send(&addr, living, Bytes::from(n.to_string()))).unwrap();
+        assert_eq!(next(&told), n.to_string());
+    }
+    assert!(b.mailbox_size(dead).unwrap() <= 100 + 1_000, "{:?}", b.mailbox_size(dead));
+    drop(go);
+    eventually("it catches up", || a.node().peers()[0].queued_messages == 0);
 }
 
 #[test]

@@ -13,6 +13,9 @@ pub trait LocalNode: Send + Sync + 'static {
     /// it must not block.
     fn deliver(&self, batch: &mut Vec<(Pid, Bytes)>);
 
+    /// Messages that wait in an actor's mailbox; `None` for the dead.
+    fn mailbox_size(&self, pid: Pid) -> Option<usize>;
+
     /// The living actor behind `name`.
     fn whereis(&self, name: &str) -> Option<Pid>;
 

@@ -20,6 +20,8 @@ const BATCH: usize = 64 << 10;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     Busy,
+    /// The receiver does not keep up; others do.
+    Held,
     NoConnection(String),
     /// The peer takes at most so many bytes.
     TooLarge(usize),

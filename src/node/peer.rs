@@ -43,6 +43,8 @@ pub(super) struct Peer {
     wanted: AtomicBool,
     /// The queue has room again; woken one by one, each wakes the next while there is room.
     room: Notify,
+    /// An actor that did not keep up has caught up, or the link is gone.
+    released: Notify,
     /// Everything was written.
     drained: Notify,
     /// The task of this peer has ended.
@@ -64,6 +66,7 @@ impl Peer {
             work: Notify::new(),
             wanted: AtomicBool::new(false),
             room: Notify::new(),
+            released: Notify::new(),
             drained: Notify::new(),
             ended: watch::Sender::new(false),
             shared: shared.clone(),
@@ -76,24 +79,7 @@ impl Peer {
     /// Queues a message, or hands it back at once.
     pub(super) fn try_send(&self, pid: Pid, message: Bytes) -> Result<(), RemoteSendError> {
         let len = message.len();
-        let pushed = {
-            let mut out = self.outbound();
-            match self.standing.up() {
-                Some(Up::Two(link)) if !out.is_closed() => link.try_send(pid, message),
-                Some(Up::Here) if !out.is_closed() => {
-                    Here(&self.shared).send(pid, message);
-                    Ok(())
-                }
-                _ => out.push_message(now(), pid, message).map(|()| self.work.notify_one()),
-            }
-        };
-        let addr = self.addr.clone();
-        pushed.map_err(|(refusal, message)| match refusal {
-            Refusal::Busy => RemoteSendError::Busy { addr, message },
-            Refusal::NoConnection(reason) => RemoteSendError::NoConnection { addr, reason, message },
-            Refusal::TooLarge(max) => RemoteSendError::TooLarge { len, max, message },
-            Refusal::Closed => RemoteSendError::Closed { message },
-        })
+        self.offer(pid, message).map_err(|refused| self.refusal(len, refused))
     }
 
     /// Queues a message, waiting for room.
@@ -102,19 +88,48 @@ impl Peer {
         let deadline = self.shared.within(self.shared.config.send_timeout, std::future::pending::<()>());
         tokio::pin!(deadline);
         loop {
-            let room = self.room.notified();
-            message = match self.try_send(pid, message) {
-                Err(RemoteSendError::Busy { message, .. }) => message,
+            let (room, released) = (self.room.notified(), self.released.notified());
+            tokio::pin!(released);
+            // Woken all at once, so it must wait before it looks.
+            released.as_mut().enable();
+            let refusal = match self.offer(pid, message) {
+                Err((refusal @ (Refusal::Busy | Refusal::Held), back)) => {
+                    message = back;
+                    refusal
+                }
                 done => {
                     self.wake_next(len);
-                    return done;
+                    return done.map_err(|refused| self.refusal(len, refused));
                 }
             };
             tokio::select! {
                 biased;
-                () = room => {}
+                () = room, if refusal == Refusal::Busy => {}
+                () = released, if refusal == Refusal::Held => {}
                 _ = &mut deadline => return self.try_send(pid, message),
             }
+        }
+    }
+
+    fn offer(&self, pid: Pid, message: Bytes) -> Result<(), (Refusal, Bytes)> {
+        let mut out = self.outbound();
+        match self.standing.up() {
+            Some(Up::Two(link)) if !out.is_closed() => link.try_send(pid, message),
+            Some(Up::Here) if !out.is_closed() => {
+                Here(&self.shared).send(pid, message);
+                Ok(())
+            }
+            _ => out.push_message(now(), pid, message).map(|()| self.work.notify_one()),
+        }
+    }
+
+    fn refusal(&self, len: usize, (refusal, message): (Refusal, Bytes)) -> RemoteSendError {
+        let addr = self.addr.clone();
+        match refusal {
+            Refusal::Busy | Refusal::Held => RemoteSendError::Busy { addr, message },
+            Refusal::NoConnection(reason) => RemoteSendError::NoConnection { addr, reason, message },
+            Refusal::TooLarge(max) => RemoteSendError::TooLarge { len, max, message },
+            Refusal::Closed => RemoteSendError::Closed { message },
         }
     }
 
@@ -202,6 +217,7 @@ impl Peer {
     pub(super) fn close(&self) {
         self.outbound().close();
         self.room.notify_waiters();
+        self.released.notify_waiters();
         self.work.notify_one();
     }
 
@@ -276,6 +292,12 @@ impl Peer {
         self.has_room();
     }
 
+    /// An actor of the peer has caught up.
+    pub(super) fn link_has_released(&self) {
+        self.released.notify_waiters();
+        self.has_room();
+    }
+
     /// An answer came.
     pub(super) fn answer(&self, reply: Reply, pid: Option<Pid>) {
         self.outbound().answered(1);
@@ -309,7 +331,9 @@ impl Peer {
     fn not_resolved(&self, refusal: Refusal) -> ResolveError {
         let addr = self.addr.clone();
         match refusal {
-            Refusal::Busy | Refusal::TooLarge(_) => ResolveError::Busy { addr, max: MAX_RESOLVES },
+            Refusal::Busy | Refusal::Held | Refusal::TooLarge(_) => {
+                ResolveError::Busy { addr, max: MAX_RESOLVES }
+            }
             Refusal::NoConnection(reason) => ResolveError::NoConnection { addr, reason },
             Refusal::Closed => ResolveError::Closed,
         }

@@ -30,6 +30,10 @@ impl LocalNode for Local {
         }
     }
 
+    fn mailbox_size(&self, pid: Pid) -> Option<usize> {
+        self.system.mailbox_size(pid)
+    }
+
     fn whereis(&self, name: &str) -> Option<Pid> {
         self.registry.whereis(name)
     }

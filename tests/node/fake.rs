@@ -27,6 +27,8 @@ pub(crate) struct FakeRuntime {
     /// Who wants to know when an actor ends; the actors that have ended.
     watchers: Mutex<Vec<(Pid, MonitorRef, OnExit)>>,
     dead: Mutex<Vec<Pid>>,
+    /// Actors whose mailboxes are full.
+    full: Mutex<Vec<Pid>>,
     /// Jobs of a scheduler that does not run.
     frozen: Mutex<Option<Vec<Job>>>,
 }
@@ -53,6 +55,13 @@ impl FakeRuntime {
         self.watchers.lock().unwrap().len()
     }
 
+    /// Lets the mailbox of an actor be full, or not any more.
+    pub(crate) fn fill(&self, pid: Pid, full: bool) {
+        let mut all = self.full.lock().unwrap();
+        all.retain(|other| *other != pid);
+        all.extend(full.then_some(pid));
+    }
+
     pub(crate) fn freeze(&self) {
         self.frozen.lock().unwrap().get_or_insert_default();
     }
@@ -76,6 +85,10 @@ impl FakeRuntime {
 impl LocalNode for FakeRuntime {
     fn deliver(&self, batch: &mut Vec<(Pid, Bytes)>) {
         self.inbox.send_modify(|inbox| inbox.append(batch));
+    }
+
+    fn mailbox_size(&self, pid: Pid) -> Option<usize> {
+        self.full.lock().unwrap().contains(&pid).then_some(usize::MAX).or(Some(0))
     }
 
     fn whereis(&self, name: &str) -> Option<Pid> {

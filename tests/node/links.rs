@@ -242,6 +242,52 @@ async fn l11_a_small_credit_slows_a_sender_down_and_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn l12_f17_an_actor_that_does_not_keep_up_holds_up_its_own_senders_only() {
+    let network = MemoryNetwork::new();
+    let config = NodeConfig { outbound_messages: 80, ..NodeConfig::default() };
+    let (a, b) = (node_with(&network, config).await, node(&network).await);
+    let (slow, fast) = (pid(1), pid(2));
+    b.runtime.fill(slow, true);
+    a.node.send(&b.addr, slow, number(0)).await.unwrap();
+    b.runtime.wait_for(1).await;
+    a_while().await;
+    let mut accepted = 1;
+    while a.node.try_send(&b.addr, slow, number(accepted)).is_ok() {
+        accepted += 1;
+    }
+    assert_eq!(accepted, 1 + 80 / 8, "an eighth of the peer's queue");
+    for n in 0..1000 {
+        soon(a.node.send(&b.addr, fast, number(n))).await.unwrap();
+    }
+    let received = b.runtime.wait_for(1001).await;
+    assert_eq!(received.iter().filter(|(to, _)| *to == slow).count(), 1);
+
+    let (waiting, addr) = (a.node.clone(), b.addr.clone());
+    let waiting = tokio::spawn(async move { waiting.send(&addr, slow, number(accepted)).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    b.runtime.fill(slow, false);
+    soon(waiting).await.unwrap().unwrap();
+    let received = b.runtime.wait_for(1001 + accepted).await;
+    let own: Vec<_> = received.iter().filter(|(to, _)| *to == slow).map(|(_, n)| n.clone()).collect();
+    assert_eq!(own, (0..=accepted).map(number).collect::<Vec<_>>(), "G2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn g8_a_node_that_leaves_loses_nothing_that_was_held_back() {
+    let network = MemoryNetwork::new();
+    let (a, b) = (node(&network).await, node(&network).await);
+    b.runtime.fill(pid(1), true);
+    a.node.send(&b.addr, pid(1), number(0)).await.unwrap();
+    b.runtime.wait_for(1).await;
+    a_while().await;
+    for n in 1..100 {
+        a.node.try_send(&b.addr, pid(1), number(n)).unwrap();
+    }
+    assert_eq!(a.node.shutdown(Duration::from_secs(10)).await, 0);
+    assert_eq!(b.runtime.received().len(), 100);
+}
+
+#[tokio::test(start_paused = true)]
 async fn d8_any_number_of_lanes_carries_everything() {
     let network = MemoryNetwork::new();
     for (here, there) in [(0, 4), (4, 0), (1, 16), (16, 16)] {

@@ -40,6 +40,7 @@ pub(super) async fn carry(link: Arc<Link>, strands: Vec<Strand>, close: impl FnO
         }
         _ = link.ended() => {}
         () = beat(&link) => {}
+        () = link.brakes.release(&link) => {}
     }
     let end = link.ended().await;
     // All of them stop at once, and what they have done counts before the link is buried.

@@ -13,7 +13,7 @@ use crate::node::throttle::TokenBucket;
 use crate::pid::Pid;
 use crate::transport::CloseCode;
 use crate::wire::MAX_NAME;
-use crate::wire::level2::{Decoder, Frame, Resolve, Resolved};
+use crate::wire::level2::{Decoder, Frame, Resolve, Resolved, Xoff, Xon};
 
 /// Pings and resolves of one peer: so many at once, then so many per second (L17).
 const CONTROL_BURST: u32 = 2000;
@@ -29,6 +29,8 @@ pub(super) struct Inlet {
     decoder: Decoder,
     /// Messages decoded and not delivered yet.
     inbound: Vec<(Pid, Bytes)>,
+    /// Whom they go to, with the length of the last one; empty between two deliveries.
+    receivers: Vec<(Pid, usize)>,
     messages: u64,
     bytes: u64,
     questions: TokenBucket,
@@ -43,6 +45,7 @@ impl Inlet {
             lane,
             decoder,
             inbound: Vec::new(),
+            receivers: Vec::new(),
             messages: 0,
             bytes: 0,
             questions: TokenBucket::new(CONTROL_PER_SECOND, CONTROL_BURST, now()),
@@ -100,7 +103,9 @@ impl Inlet {
                 let why = reason::from_wire(frame.reason, frame.text.as_str());
                 link.for_users(|peer| peer.watch.ended(frame.id, &why));
             }
-            Frame::Info(_) => {}
+            Frame::Xoff(Xoff { pid: Some(pid) }) => link.out().hold(pid),
+            Frame::Xon(Xon { pid: Some(pid) }) => link.release(pid),
+            Frame::Info(_) | Frame::Xoff(_) | Frame::Xon(_) => {}
             other => return Err(unexpected(&other)),
         }
         Ok(())
@@ -138,8 +143,16 @@ impl Inlet {
     /// Delivers what came.
     fn settle(&mut self) -> Result<(), End> {
         if !self.inbound.is_empty() {
+            let lengths = self.inbound.iter().map(|(pid, data)| (*pid, data.len()));
+            lengths.for_each(|(pid, len)| match self.receivers.last_mut() {
+                Some(last) if last.0 == pid => last.1 = len,
+                _ => self.receivers.push((pid, len)),
+            });
             self.link.shared.local.deliver(&mut self.inbound);
             self.inbound.clear();
+            for (pid, len) in self.receivers.drain(..) {
+                self.link.brakes.delivered(&self.link, pid, len);
+            }
         }
         if self.messages > 0 {
             let (messages, bytes) = (std::mem::take(&mut self.messages), std::mem::take(&mut self.bytes));

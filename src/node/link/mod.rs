@@ -13,12 +13,14 @@
 //! | `dial`, `accept` | the two sides of the handshake |
 //! | `outgoing`, `credit` | what waits to be written, and how much may be (sans-IO) |
 //! | `clock`, `parting` | life and death, and leaving without loss (sans-IO) |
-//! | `leaving`, `questions` | carrying out a parting; resolves that wait |
+//! | `leaving`, `pings`, `questions` | carrying out a parting; signs of life; resolves that wait |
 //! | `carrier`, `inlet` | the tasks of a link, and what incoming frames do |
+//! | `brakes` | which of our actors the peer is asked to spare |
 //! | `guests` | the peer's monitors of our actors |
 //! | `reason` | why an actor ended, as the wire says it |
 
 mod accept;
+mod brakes;
 mod carrier;
 mod clock;
 mod credit;
@@ -29,6 +31,7 @@ mod inlet;
 mod leaving;
 mod outgoing;
 mod parting;
+mod pings;
 mod questions;
 mod reason;
 mod registry;
@@ -38,29 +41,31 @@ mod table;
 mod table_tests;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, watch};
 
 pub(super) use accept::{greet, join};
 pub(super) use dial::{Dialled, negotiate};
 pub(super) use registry::Links;
 
+use self::brakes::Brakes;
 use self::clock::Clock;
 use self::credit::{Allowance, Grant};
 use self::greeting::Agreed;
 use self::guests::Guests;
 use self::outgoing::Outgoing;
 use self::parting::Parting;
+use self::pings::Ping;
 use self::questions::Questions;
 use self::table::Life;
 use super::error::DownReason;
 use super::outbound::{Load, Refusal};
 use super::peer::{Peer, Reply};
-use super::shared::{Shared, now, random};
+use super::shared::{Shared, now};
 use crate::pid::Pid;
 use crate::transport::{CloseCode, NodeAddr, PeerIdentity};
 use crate::wire::level2::{Credit, Demonitor, Frame, Id, Monitor, Resolve, Text16};
@@ -97,13 +102,6 @@ impl End {
     }
 }
 
-/// A ping whose pong has not come.
-struct Ping {
-    sent: Instant,
-    /// The clock's own ping has nobody to tell.
-    asker: Option<oneshot::Sender<Duration>>,
-}
-
 pub(super) struct Link {
     pub(super) id: Id,
     pub(super) peer: Life,
@@ -124,6 +122,7 @@ pub(super) struct Link {
     beat: Notify,
     parting: Mutex<Parting>,
     guests: Guests,
+    brakes: Brakes,
     /// The addresses under which this node is in use here.
     users: Mutex<Vec<Weak<Peer>>>,
     ended: watch::Sender<Option<End>>,
@@ -132,8 +131,7 @@ pub(super) struct Link {
 
 /// Using the link.
 impl Link {
-    /// Takes over what waits at `peer`, in its order, and serves it from now on. The caller keeps
-    /// others from sending to that peer meanwhile.
+    /// Tells `peer` from now on of what happens here.
     pub(super) fn adopt(&self, peer: &Arc<Peer>) {
         self.users().push(Arc::downgrade(peer));
     }
@@ -173,17 +171,6 @@ impl Link {
         self.push(Some(pid), Frame::Demonitor(Demonitor { id, to: Some(pid), from: None }));
     }
 
-    /// Asks the peer's scheduler for a sign of life; `None` when the link ends first.
-    pub(super) async fn ping(&self) -> Option<Duration> {
-        let (asker, answer) = oneshot::channel();
-        self.send_ping(Some(asker));
-        tokio::select! {
-            biased;
-            answer = answer => answer.ok(),
-            _ = self.ended() => None,
-        }
-    }
-
     /// Ends the link; only the first reason counts.
     pub(super) fn end(&self, end: End) {
         self.ended.send_if_modified(|ended| {
@@ -193,7 +180,7 @@ impl Link {
         });
     }
 
-    /// Waits until the link is over and everything that was read has taken effect.
+    /// Waits until the link is over and what was read has taken effect.
     pub(super) async fn gone(&self) -> End {
         let _ = self.gone.subscribe().wait_for(|gone| *gone).await;
         self.ended.borrow().clone().unwrap_or(End::Left)
@@ -257,6 +244,7 @@ impl Link {
             beat: Notify::new(),
             parting: Mutex::new(Parting::new(shared.links.me().life, peer, lanes)),
             guests: Guests::default(),
+            brakes: Brakes::default(),
             users: Mutex::default(),
             ended: watch::Sender::new(None),
             gone: watch::Sender::new(false),
@@ -292,6 +280,13 @@ impl Link {
         }
     }
 
+    /// XON came.
+    fn release(&self, pid: Pid) {
+        let lane = self.out().release(pid);
+        self.work[lane].notify_one();
+        self.for_users(|peer| peer.link_has_released());
+    }
+
     fn credit(&self, credit: &Credit) {
         self.out().credit(credit);
         self.work.iter().for_each(Notify::notify_one);
@@ -314,37 +309,6 @@ impl Link {
     fn refuse_questions(&self, reason: &str) {
         let open = lock(&self.questions).take();
         open.for_each(|question| question.refuse(reason));
-    }
-
-    fn send_ping(&self, asker: Option<oneshot::Sender<Duration>>) {
-        let mut pings = lock(&self.pings);
-        pings.push_back(Ping { sent: now(), asker });
-        self.push(None, Frame::Ping);
-    }
-
-    fn pong(&self) {
-        let Some(Ping { sent, asker }) = lock(&self.pings).pop_front() else { return };
-        let round_trip = now().saturating_duration_since(sent);
-        *lock(&self.round_trip) = Some(round_trip);
-        lock(&self.clock).pong(now(), asker.is_none(), random());
-        self.beat.notify_one();
-        if let Some(asker) = asker {
-            // The asker may have given up.
-            let _ = asker.send(round_trip);
-        }
-    }
-
-    /// Lets a scheduler worker answer, so that a frozen scheduler shows (D12). Control goes on.
-    fn answer_ping(self: &Arc<Self>) {
-        if self.pongs_owed.fetch_add(1, Ordering::AcqRel) > 0 {
-            return;
-        }
-        let link = self.clone();
-        self.shared.local.on_worker(Box::new(move || {
-            for _ in 0..link.pongs_owed.swap(0, Ordering::AcqRel) {
-                link.push(None, Frame::Pong);
-            }
-        }));
     }
 
     /// Accounts for what was put into a link that was over already.

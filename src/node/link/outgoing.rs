@@ -2,7 +2,7 @@
 //!
 //! Sans-IO: the caller holds the lock and does what the result says.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use super::credit::Allowance;
 use crate::node::outbound::{Load, Refusal};
@@ -13,13 +13,24 @@ use crate::wire::level2::{Credit, Frame};
 /// A batch is written when it holds so many bytes, or when its lane is empty.
 const BATCH: usize = 64 << 10;
 
+/// One actor that does not keep up may hold back this part of what the peer may hold back.
+const HELD_PART: usize = 8;
+
 /// The control lane.
 pub(crate) const CONTROL: usize = 0;
+
+#[derive(Default)]
+struct Held {
+    frames: VecDeque<Frame>,
+    load: Load,
+}
 
 /// All lanes of one link; number 0 is control.
 pub(crate) struct Outgoing {
     most: Load,
     lanes: Vec<VecDeque<Frame>>,
+    /// What waits for actors that the peer asked to spare.
+    held: HashMap<Pid, Held>,
     /// Messages queued or being written.
     load: Load,
     allowance: Allowance,
@@ -33,7 +44,16 @@ impl Outgoing {
     /// `lanes` message lanes beside control.
     pub(crate) fn new(most: Load, lanes: u8, allowance: Allowance) -> Self {
         let lanes = vec![VecDeque::new(); 1 + usize::from(lanes)];
-        Self { most, lanes, load: Load::default(), allowance, closed: false, sent: 0, dead_letters: 0 }
+        Self {
+            most,
+            lanes,
+            held: HashMap::new(),
+            load: Load::default(),
+            allowance,
+            closed: false,
+            sent: 0,
+            dead_letters: 0,
+        }
     }
 
     /// The lane of everything that has the destination `to`.
@@ -57,6 +77,9 @@ impl Outgoing {
         if !self.has_room(data.len()) {
             return Err((Refusal::Busy, data));
         }
+        if self.held.get(&to).is_some_and(|held| !self.may_hold(held, data.len())) {
+            return Err((Refusal::Held, data));
+        }
         Ok(self.admit(to, data))
     }
 
@@ -71,13 +94,43 @@ impl Outgoing {
     /// source that bounds them.
     pub(crate) fn push(&mut self, to: Option<Pid>, frame: Frame) -> usize {
         let lane = self.lane_of(to);
-        self.lanes[lane].push_back(frame);
+        match to.and_then(|to| self.held.get_mut(&to)) {
+            Some(held) => held.push(frame),
+            None => self.lanes[lane].push_back(frame),
+        }
+        lane
+    }
+
+    /// The peer asks to spare an actor: what waits for it, and what comes, is held back.
+    pub(crate) fn hold(&mut self, pid: Pid) {
+        if self.closed || self.held.contains_key(&pid) {
+            return;
+        }
+        let lane = self.lane_of(Some(pid));
+        let (held, others) =
+            std::mem::take(&mut self.lanes[lane]).into_iter().partition(|frame| frame.to() == Some(pid));
+        self.lanes[lane] = others;
+        let frames: VecDeque<Frame> = held;
+        let entry = self.held.entry(pid).or_default();
+        frames.into_iter().for_each(|frame| entry.push(frame));
+    }
+
+    /// The actor has caught up; returns the lane in which what was held back goes on.
+    pub(crate) fn release(&mut self, pid: Pid) -> usize {
+        let lane = self.lane_of(Some(pid));
+        let held = self.held.remove(&pid).unwrap_or_default();
+        self.lanes[lane].extend(held.frames);
         lane
     }
 
     /// Queues a frame at the end of every lane, behind which nothing of the users of the link comes.
     pub(crate) fn close(&mut self, last: &Frame) {
         self.closed = true;
+        // The end of a lane must be its end: what was held back goes first.
+        let held: Vec<_> = self.held.keys().copied().collect();
+        for pid in held {
+            self.release(pid);
+        }
         self.lanes.iter_mut().for_each(|lane| lane.push_back(last.clone()));
     }
 
@@ -121,12 +174,19 @@ impl Outgoing {
         let messages = std::mem::take(&mut self.load).messages;
         self.dead_letters += messages as u64;
         self.lanes.iter_mut().for_each(VecDeque::clear);
+        self.held.clear();
         messages
     }
 
     pub(crate) fn has_room(&self, len: usize) -> bool {
         let fits = self.load.messages < self.most.messages && self.load.bytes + len <= self.most.bytes;
         fits || self.load.messages == 0
+    }
+
+    fn may_hold(&self, held: &Held, len: usize) -> bool {
+        let fits = held.load.messages < self.most.messages / HELD_PART
+            && held.load.bytes + len <= self.most.bytes / HELD_PART;
+        fits || held.load.messages == 0
     }
 
     /// Frames of the link itself that wait on control.
@@ -144,6 +204,16 @@ impl Outgoing {
 
     pub(crate) fn dead_letters(&self) -> u64 {
         self.dead_letters
+    }
+}
+
+impl Held {
+    fn push(&mut self, frame: Frame) {
+        if let Frame::Message { data, .. } = &frame {
+            self.load.messages += 1;
+            self.load.bytes += data.len();
+        }
+        self.frames.push_back(frame);
     }
 }
 
@@ -203,6 +273,39 @@ mod tests {
         out.credit(&Credit { msgs: 4, bytes: 1000, received: 3 });
         assert_eq!((written(&mut out, 1), written(&mut out, 1)), (1, 0));
         assert_eq!((out.abandon(), out.dead_letters()), (1, 1));
+    }
+
+    #[test]
+    fn l12_frames_for_a_spared_actor_wait_in_order_and_others_go_on() {
+        let mut out = outgoing(1, 100);
+        let (slow, fast) = (pid(1), pid(2));
+        let sent = |n: u8| Bytes::from(vec![n; 1]);
+        for n in 0..2 {
+            out.push_message(slow, sent(n)).unwrap();
+            out.push_message(fast, sent(n)).unwrap();
+        }
+        out.hold(slow);
+        out.push_message(fast, sent(2)).unwrap();
+        let refused = out.push_message(slow, sent(2));
+        assert_eq!(refused, Err((Refusal::Held, sent(2))), "an eighth of ten is held already");
+        assert_eq!(written(&mut out, 1), 3, "those for the fast one");
+        out.release(slow);
+        out.push_message(slow, sent(2)).unwrap();
+        let mut batch = Batch::new();
+        assert_eq!(out.fill(1, &mut batch).messages, 3);
+        let bytes = batch.take().concat();
+        assert_eq!([bytes[13], bytes[27], bytes[41]], [0, 1, 2]);
+    }
+
+    #[test]
+    fn g8_what_is_held_goes_before_the_end_of_its_lane() {
+        let mut out = outgoing(1, 100);
+        out.hold(pid(1));
+        out.push_message(pid(1), Bytes::new()).unwrap();
+        out.close(&Frame::Pong);
+        let mut batch = Batch::new();
+        assert_eq!(out.fill(1, &mut batch).messages, 1);
+        assert_eq!(batch.take().concat().last(), Some(&3));
     }
 
     #[test]

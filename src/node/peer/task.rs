@@ -26,7 +26,7 @@ impl Peer {
         match end {
             End::Left => {
                 self.outbound().rested();
-                self.has_room();
+                self.link_has_released();
             }
             _ => self.broke(Vec::new(), format!("{}; try again, as the node may be back", end.reason())),
         }
@@ -194,6 +194,7 @@ impl Peer {
         self.refuse(unanswered, &reason);
         self.refuse(resolves, &reason);
         self.room.notify_waiters();
+        self.released.notify_waiters();
         self.drained.notify_waiters();
     }
 }

@@ -102,6 +102,26 @@ impl<B: Body> Body for Box<B> {
 }
 
 impl Frame {
+    /// The actor that it is for; none for a frame of the link itself.
+    pub const fn to(&self) -> Option<Pid> {
+        match self {
+            Self::Message { to, .. }
+            | Self::Resolved(bodies::Resolved { to, .. })
+            | Self::Ask(bodies::Ask { to, .. })
+            | Self::Reply(bodies::Reply { to, .. })
+            | Self::Error(bodies::Error { to, .. })
+            | Self::Monitor(bodies::Monitor { to, .. })
+            | Self::Demonitor(bodies::Demonitor { to, .. })
+            | Self::Link(bodies::Link { to, .. })
+            | Self::Unlink(bodies::Unlink { to, .. })
+            | Self::UnlinkAck(bodies::UnlinkAck { to, .. })
+            | Self::Exit(bodies::Exit { to, .. })
+            | Self::Bulk(bodies::Bulk { to, .. }) => *to,
+            Self::Down(down) => down.to,
+            _ => None,
+        }
+    }
+
     /// The frame of type `byte` whose part behind the head is `body`.
     pub(super) fn parse(byte: u8, mut body: Bytes) -> Result<Self, Malformed> {
         let len: usize =
