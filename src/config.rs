@@ -57,9 +57,9 @@ pub struct NodeConfig {
     pub outbound_messages: usize,
     /// Outbound queue of one peer, bytes. Default: 16 MiB (L10).
     pub outbound_bytes: usize,
-    /// Largest payload sent to a level-1 peer. Default: 1 MiB (L02).
+    /// Largest payload sent in one frame, and so to a level-1 peer at all. Default: 1 MiB (L02).
     pub max_sent_payload: usize,
-    /// Largest payload accepted from a level-1 peer. Default: 64 MiB (L02).
+    /// Largest payload accepted. Default: 64 MiB (L02).
     pub max_accepted_payload: usize,
     /// First pause before a lost peer is dialled again; doubles up to `reconnect_cap`, full jitter.
     /// Default: 100 ms (L28).
@@ -79,6 +79,14 @@ pub struct NodeConfig {
     pub credit_messages: u32,
     /// Their payloads, in bytes. Default: 16 MiB (L11).
     pub credit_bytes: u32,
+    /// Payloads beyond so many bytes travel in chunks on a lane of their own, so that they hold up
+    /// nobody but their receiver; at level 2. Default: 256 KiB.
+    pub bulk_above: usize,
+    /// How many of them may be under way at once from one peer, each with its memory. 0: none, and
+    /// `max_sent_payload` is the limit. Default: 4.
+    pub bulk_slots: u8,
+    /// The largest payload sent to a level-2 peer. Default: 64 MiB (L02).
+    pub max_bulk_payload: usize,
     /// With more messages than this in the mailbox of one actor, level-2 peers are asked to send it
     /// nothing for now; others are not affected. What is under way still comes. Default: 16 384 (L12).
     pub actor_messages: usize,
@@ -105,6 +113,9 @@ impl Default for NodeConfig {
             message_lanes: 4,
             credit_messages: 65_536,
             credit_bytes: 16 << 20,
+            bulk_above: 256 << 10,
+            bulk_slots: 4,
+            max_bulk_payload: 64 << 20,
             actor_messages: 16_384,
             actor_bytes: 4 << 20,
         }

@@ -164,7 +164,8 @@ impl Node {
     /// Queues `message` for the actor `pid` of the node at `addr`; never waits.
     ///
     /// `Ok` means queued: the message is lost if the connection breaks before it is written and
-    /// delivered (G4). Any error hands it back.
+    /// delivered (G4). Any error hands it back. More than `max_sent_payload` is taken only while the
+    /// node is known to speak level 2; [`send`](Self::send) finds out.
     pub fn try_send(&self, addr: &NodeAddr, pid: Pid, message: Bytes) -> Result<(), RemoteSendError> {
         let (peer, message) = self.sendable(addr, message)?;
         peer.try_send(pid, message)
@@ -325,7 +326,8 @@ impl Node {
 
     /// The wire has 32 bits for a length, whatever is configured.
     fn max_payload(&self) -> usize {
-        self.shared().config.max_sent_payload.min(u32::MAX as usize)
+        let config = &self.shared().config;
+        config.max_sent_payload.max(config.max_bulk_payload).min(u32::MAX as usize)
     }
 
     fn watch(&self, peer: &Arc<Peer>, start: Start) {

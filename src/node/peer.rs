@@ -85,6 +85,10 @@ impl Peer {
     /// Queues a message, waiting for room.
     pub(super) async fn send(&self, pid: Pid, mut message: Bytes) -> Result<(), RemoteSendError> {
         let len = message.len();
+        if len > self.shared.config.max_sent_payload && self.standing.up().is_none() {
+            // Only a peer of level 2 takes it. If there is no connection, that is said below.
+            let _ = self.shared.within(self.shared.config.send_timeout, self.connect()).await;
+        }
         let deadline = self.shared.within(self.shared.config.send_timeout, std::future::pending::<()>());
         tokio::pin!(deadline);
         loop {
@@ -118,6 +122,9 @@ impl Peer {
             Some(Up::Here) if !out.is_closed() => {
                 Here(&self.shared).send(pid, message);
                 Ok(())
+            }
+            _ if message.len() > self.shared.config.max_sent_payload => {
+                Err((Refusal::TooLarge(self.shared.config.max_sent_payload), message))
             }
             _ => out.push_message(now(), pid, message).map(|()| self.work.notify_one()),
         }

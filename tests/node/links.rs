@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use myrmidon::actor::ExitReason;
 use myrmidon::config::{Level, NodeConfig};
-use myrmidon::node::{DownReason, Node, RemoteDown, RemoteMonitor};
+use myrmidon::node::{DownReason, Node, RemoteDown, RemoteMonitor, RemoteSendError};
 use myrmidon::transport::NodeAddr;
 use myrmidon::transport::memory::MemoryNetwork;
 
@@ -285,6 +285,78 @@ async fn g8_a_node_that_leaves_loses_nothing_that_was_held_back() {
     }
     assert_eq!(a.node.shutdown(Duration::from_secs(10)).await, 0);
     assert_eq!(b.runtime.received().len(), 100);
+}
+
+fn pattern(len: u32) -> Bytes {
+    (0..len).map(|n| (n % 251) as u8).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn l02_large_payloads_arrive_whole_in_their_place_and_larger_ones_come_back() {
+    let network = MemoryNetwork::new();
+    let config = NodeConfig { max_bulk_payload: 4 << 20, ..NodeConfig::default() };
+    let (a, b) = (node_with(&network, config).await, node(&network).await);
+    let large = [(4 << 20), (256 << 10) + 1, (1 << 20) + 1].map(pattern);
+    let mut sent = Vec::new();
+    for (n, payload) in large.iter().cycle().take(9).enumerate() {
+        for message in [number(n), payload.clone(), number(n + 100)] {
+            a.node.send(&b.addr, pid(1), message.clone()).await.unwrap();
+            sent.push(message);
+        }
+        a.node.send(&b.addr, pid(n as u32 + 2), number(n)).await.unwrap();
+    }
+    let received = b.runtime.wait_for(36).await;
+    let own: Vec<_> = received.into_iter().filter(|(to, _)| *to == pid(1)).map(|(_, data)| data).collect();
+    assert!(own == sent, "G2: every message is whole and in its place");
+
+    let larger = Bytes::from(vec![0; (4 << 20) + 1]);
+    let error = a.node.send(&b.addr, pid(1), larger.clone()).await.unwrap_err();
+    assert!(matches!(error, RemoteSendError::TooLarge { max: 0x40_0000, .. }), "{error}");
+    assert_eq!(error.into_message().as_ptr(), larger.as_ptr());
+    assert_eq!(a.node.shutdown(Duration::from_secs(10)).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_payload_is_sent_to_a_node_that_is_not_linked_yet() {
+    let network = MemoryNetwork::new();
+    let (a, b, one) = (node(&network).await, node(&network).await, node_one(&network).await);
+    let payload = pattern(3 << 20);
+    let early = a.node.try_send(&b.addr, pid(1), payload.clone()).unwrap_err();
+    assert!(matches!(early, RemoteSendError::TooLarge { max: 0x10_0000, .. }), "its level is not known");
+    a.node.send(&b.addr, pid(1), payload.clone()).await.unwrap();
+    assert!(b.runtime.wait_for(1).await == [(pid(1), payload.clone())]);
+    let refused = a.node.send(&one.addr, pid(1), payload).await.unwrap_err();
+    assert!(matches!(refused, RemoteSendError::TooLarge { max: 0x10_0000, .. }), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn g8_a_shutdown_waits_for_large_payloads() {
+    let network = MemoryNetwork::new();
+    let (a, b) = (node(&network).await, node(&network).await);
+    a.node.ping(&b.addr).await.unwrap();
+    for index in 0..5 {
+        a.node.try_send(&b.addr, pid(index), pattern(3 << 20)).unwrap();
+    }
+    assert_eq!(a.node.shutdown(Duration::from_secs(10)).await, 0);
+    let received = b.runtime.received();
+    assert!(received.len() == 5 && received.iter().all(|(_, data)| *data == pattern(3 << 20)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_payload_holds_up_its_receiver_only() {
+    let network = MemoryNetwork::new();
+    let (a, b) = (node(&network).await, node(&network).await);
+    a.node.ping(&b.addr).await.unwrap();
+    a.node.try_send(&b.addr, pid(1), pattern(8 << 20)).unwrap();
+    a.node.try_send(&b.addr, pid(1), number(1)).unwrap();
+    for n in 0..100 {
+        a.node.try_send(&b.addr, pid(2 + n), number(0)).unwrap();
+    }
+    let received = b.runtime.wait_for(102).await;
+    let place = |index| received.iter().position(|(to, _)| *to == pid(index)).unwrap();
+    assert!((2..102).all(|index| place(index) < place(1)), "small ones do not wait");
+    assert_eq!(received[100].1.len(), 8 << 20);
+    assert_eq!(received[101], (pid(1), number(1)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -63,9 +63,9 @@ async fn g2_at_level_1_a_resolve_is_answered_after_the_messages_sent_before_it_a
 }
 
 #[tokio::test(start_paused = true)]
-async fn l02_payloads_up_to_the_limit_arrive_and_larger_ones_come_back() {
+async fn l02_at_level_1_payloads_up_to_the_limit_arrive_and_larger_ones_come_back() {
     let network = MemoryNetwork::new();
-    let (a, b) = (node(&network).await, node(&network).await);
+    let (a, b) = (node_one(&network).await, node(&network).await);
     let largest: Bytes = (0..1u32 << 20).map(|n| (n % 251) as u8).collect();
     for payload in [Bytes::new(), largest.slice(..4096), largest.clone()] {
         a.node.send(&b.addr, pid(1), payload).await.unwrap();

@@ -17,7 +17,7 @@ use crate::node::serve::Accepted;
 use crate::node::serve_lane::Refused;
 use crate::node::shared::{Shared, Stage};
 use crate::transport::{CloseCode, Lane};
-use crate::wire::level2::{self, Frame, Goaway, Hello, Id, LaneOk, Text16};
+use crate::wire::level2::{self, Frame, Goaway, Hello, HelloAck, Id, LaneOk, Text16};
 
 /// How long an older link may take to prove that it lives, when a newer one wants its place.
 const LAST_SIGN: Duration = Duration::from_secs(1);
@@ -68,11 +68,11 @@ pub(in crate::node) async fn join(
         Err(_) => Err(refused(CloseCode::Timeout, format!("LANE took longer than {limit:?}"))),
     };
     match placed {
-        Ok((number, joins)) => {
+        Ok((place, joins)) => {
             let (over, ended) = oneshot::channel();
             strand.over = Some(over);
             // The link may have died meanwhile, and the lane dies with it.
-            let _ = joins.send((number, strand)).await;
+            let _ = joins.send((place, strand)).await;
             drop(joins);
             let _ = ended.await;
             Ok(())
@@ -84,8 +84,8 @@ pub(in crate::node) async fn join(
     }
 }
 
-/// Reads LANE and answers it; returns the lane's number and where it goes.
-async fn place(accepted: &Accepted, strand: &mut Strand) -> Result<(u8, mpsc::Sender<Joining>), Refused> {
+/// Reads LANE and answers it; returns the lane's place and where it goes.
+async fn place(accepted: &Accepted, strand: &mut Strand) -> Result<(usize, mpsc::Sender<Joining>), Refused> {
     let Frame::Lane(frame) = hear(strand).await? else {
         return Err(refused(CloseCode::Malformed, "a lane must begin with LANE".to_owned()));
     };
@@ -93,7 +93,7 @@ async fn place(accepted: &Accepted, strand: &mut Strand) -> Result<(u8, mpsc::Se
     let joins = joins.map_err(|code| refused(code, "a lane for no link, or for a taken place".to_owned()))?;
     let ok = Frame::LaneOk(LaneOk { kind: frame.kind, number: frame.number });
     strand.say(ok).await.map_err(|broken| refused(CloseCode::Normal, broken.to_string()))?;
-    Ok((frame.number, joins))
+    Ok(joins)
 }
 
 /// From HELLO to READY.
@@ -112,18 +112,18 @@ async fn offer(
         return Err(refused(CloseCode::Malformed, "HELLO names another link than the probe".to_owned()));
     }
     let tentative = shared.links.tentative(hello.link);
-    let lanes = shared.config.message_lanes.min(hello.lanes);
+    let me = shared.links.me();
+    let answer = me.ack(&hello, Id::NONE, Id::NONE, &shared.config).hello;
+    let lanes = (answer.lanes, answer.bulk_slots > 0);
     let (other, key, joined) = shared
         .links
         .offer(hello.link, peer, lanes, accepted.serial, proved.is_some())
         .map_err(|refusal| refused(refusal.code(), refusal.to_string()))?;
-    let ack = shared.links.me().ack(&hello, other, key, &shared.config);
-    let lanes = ack.hello.lanes;
-    let ack = Frame::HelloAck(Box::new(ack));
+    let ack = Frame::HelloAck(Box::new(HelloAck { hello: answer.clone(), other, key }));
     control.say(ack).await.map_err(|broken| refused(CloseCode::Normal, broken.to_string()))?;
     let strands = gather(control, joined, lanes).await?;
     admit(shared, &hello, peer, proved.is_some()).await?;
-    let agreed = agree(&hello, lanes, &shared.config);
+    let agreed = agree(&hello, &answer, &shared.config);
     let link = Arc::new(Link::new(shared.clone(), hello.link, peer, proved, agreed));
     shared.links.insert(&link);
     tentative.keep();
@@ -134,13 +134,14 @@ async fn offer(
 async fn gather(
     control: &mut Strand,
     mut joined: mpsc::Receiver<Joining>,
-    lanes: u8,
+    (lanes, bulk): (u8, bool),
 ) -> Result<Vec<Strand>, Refused> {
-    let mut strands: Vec<Option<Strand>> = (0..lanes).map(|_| None).collect();
+    let places = usize::from(lanes) + usize::from(bulk);
+    let mut strands: Vec<Option<Strand>> = (0..places).map(|_| None).collect();
     loop {
         tokio::select! {
             biased;
-            Some((number, strand)) = joined.recv() => strands[usize::from(number) - 1] = Some(strand),
+            Some((place, strand)) = joined.recv() => strands[place] = Some(strand),
             frame = hear(control) => match frame? {
                 Frame::Ready(ready) if ready.lanes == lanes => break,
                 Frame::Goaway(goaway) => {
@@ -153,8 +154,8 @@ async fn gather(
     // A lane is answered before it arrives here, so READY may be faster.
     while strands.iter().any(Option::is_none) {
         let missing = || refused(CloseCode::Malformed, "READY came without its lanes".to_owned());
-        let (number, strand) = joined.recv().await.ok_or_else(missing)?;
-        strands[usize::from(number) - 1] = Some(strand);
+        let (place, strand) = joined.recv().await.ok_or_else(missing)?;
+        strands[place] = Some(strand);
     }
     Ok(strands.into_iter().flatten().collect())
 }

@@ -34,6 +34,14 @@ impl Brakes {
         }
     }
 
+    /// A frame for `pid` was parked.
+    pub(super) fn parked(&self, link: &Link, pid: Pid) {
+        if link.parking.is_full(pid, &link.shared.config) && lock(&self.spared).insert(pid, 0).is_none() {
+            link.push(None, Frame::Xoff(Xoff { pid: Some(pid) }));
+            self.pulled.notify_one();
+        }
+    }
+
     /// Releases who has caught up, as long as the link lives.
     pub(super) async fn release(&self, link: &Link) {
         loop {
@@ -41,7 +49,10 @@ impl Brakes {
                 self.pulled.notified().await;
             }
             sleep(LOOK_AGAIN).await;
-            for (pid, _) in lock(&self.spared).extract_if(|pid, len| !is_over(link, *pid, *len, 2)) {
+            let caught_up = |pid: Pid, len| {
+                !is_over(link, pid, len, 2) && !link.parking.is_full(pid, &link.shared.config)
+            };
+            for (pid, _) in lock(&self.spared).extract_if(|pid, len| caught_up(*pid, *len)) {
                 link.push(None, Frame::Xon(Xon { pid: Some(pid) }));
             }
         }

@@ -132,7 +132,7 @@ async fn write(
             _ = link.ended() => return None,
         };
         match written {
-            Ok(Ok(())) => link.written(load),
+            Ok(Ok(())) => link.written(lane, load),
             Ok(Err(error)) => {
                 lost(&link, lane, error.to_string()).await;
                 return None;

@@ -29,6 +29,15 @@ impl Allowance {
         any
     }
 
+    /// Uses credit for bytes of a message that has used its own already, if any is left.
+    pub(super) const fn take_bytes(&mut self, len: usize) -> bool {
+        let any = self.used_bytes < self.bytes;
+        if any {
+            self.used_bytes += len as u64;
+        }
+        any
+    }
+
     /// CREDIT came, with new totals.
     pub(super) fn raise(&mut self, messages: u64, bytes: u64) {
         self.messages = self.messages.max(messages);

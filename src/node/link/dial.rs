@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes};
 
 use super::carrier::carry;
 use super::greeting::{self, agree, random_id};
-use super::registry::{MESSAGES, Tentative};
+use super::registry::{BULK, MESSAGES, Tentative};
 use super::strand::{Broken, Strand};
 use super::table::{Decision, Life};
 use super::{End, Link};
@@ -109,12 +109,16 @@ impl Attempt<'_> {
         let ack = acknowledged(control.hear().await?)?;
         let proved = self.connection().peer_identity();
         let peer = greeting::judge(&ack.hello, proved.as_ref()).map_err(|e| failed(e.code, e.reason))?;
-        if ack.hello.link != self.id || ack.hello.lanes > hello.lanes {
+        let offered = (hello.lanes, hello.bulk_slots);
+        if ack.hello.link != self.id || ack.hello.lanes > offered.0 || ack.hello.bulk_slots > offered.1 {
             return Err(failed(CloseCode::Malformed, "the peer answered another greeting"));
         }
         let mut strands = vec![control];
         for number in 1..=ack.hello.lanes {
-            strands.push(self.open(number, &ack).await?);
+            strands.push(self.open(LaneClass::Message, MESSAGES, number, &ack).await?);
+        }
+        if ack.hello.bulk_slots > 0 {
+            strands.push(self.open(LaneClass::Bulk, BULK, 0, &ack).await?);
         }
         for strand in &mut strands[1..] {
             let Frame::LaneOk(_) = strand.hear().await? else {
@@ -125,7 +129,7 @@ impl Attempt<'_> {
             self.give_way(&mut strands[0]).await;
             return Ok(other);
         }
-        let agreed = agree(&ack.hello, ack.hello.lanes, config);
+        let agreed = agree(&ack.hello, &ack.hello, config);
         let link = Arc::new(Link::new(self.shared.clone(), self.id, peer, proved, agreed));
         link.push(None, Frame::Ready(Ready { lanes: ack.hello.lanes }));
         self.shared.links.insert(&link);
@@ -136,11 +140,11 @@ impl Attempt<'_> {
         Ok(link)
     }
 
-    async fn open(&self, number: u8, ack: &HelloAck) -> Result<Strand, Failure> {
-        let lane = self.connection().open_lane(LaneClass::Message).await;
+    async fn open(&self, class: LaneClass, kind: u8, number: u8, ack: &HelloAck) -> Result<Strand, Failure> {
+        let lane = self.connection().open_lane(class).await;
         let lane = lane.map_err(|error| failed(CloseCode::Normal, error.to_string()))?;
         let mut strand = Strand::new(lane, greeting::max_frame(&self.shared.config));
-        let frame = level2::Lane { kind: MESSAGES, number, link: self.id, key: ack.key };
+        let frame = level2::Lane { kind, number, link: self.id, key: ack.key };
         strand.say(Frame::Lane(frame)).await?;
         Ok(strand)
     }

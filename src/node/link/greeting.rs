@@ -24,7 +24,9 @@ pub(crate) struct Me {
 pub(crate) struct Agreed {
     /// Message lanes.
     pub(crate) lanes: u8,
-    /// The largest payload that the peer takes in one frame.
+    /// Large payloads that may be under way at once, each way; 0 if there is no lane for them.
+    pub(crate) bulk_slots: u8,
+    /// The largest payload that the peer takes.
     pub(crate) max_sent: usize,
     /// What the peer lets us send at first.
     pub(crate) credit_messages: u64,
@@ -64,7 +66,7 @@ impl Me {
             max_message: config.max_accepted_payload as u64,
             credit_msgs: config.credit_messages,
             credit_bytes: config.credit_bytes,
-            bulk_slots: 0,
+            bulk_slots: config.bulk_slots,
             heartbeat_ms: u32::try_from(config.heartbeat.as_millis()).unwrap_or(u32::MAX),
             advertised: Text8::default(),
         }
@@ -74,6 +76,7 @@ impl Me {
     pub(crate) fn ack(&self, theirs: &Hello, other: Id, key: Id, config: &NodeConfig) -> HelloAck {
         let mut hello = self.hello(theirs.link, config);
         hello.lanes = hello.lanes.min(theirs.lanes);
+        hello.bulk_slots = hello.bulk_slots.min(theirs.bulk_slots);
         let version = VERSION.min(theirs.vmax);
         (hello.vmin, hello.vmax) = (version, version);
         HelloAck { hello, other, key }
@@ -107,13 +110,15 @@ pub(crate) fn judge(hello: &Hello, proved: Option<&PeerIdentity>) -> Result<Life
     Ok(Life { node: hello.node, incarnation: hello.incarnation })
 }
 
-/// What follows from the peer's greeting, with the number of lanes that its answer or ours says.
-pub(crate) fn agree(theirs: &Hello, lanes: u8, config: &NodeConfig) -> Agreed {
+/// What follows from the peer's greeting, with the numbers that the answer says, its or ours.
+pub(crate) fn agree(theirs: &Hello, answer: &Hello, config: &NodeConfig) -> Agreed {
     let most = usize::try_from(theirs.max_message).unwrap_or(usize::MAX);
     let frame = (theirs.max_frame as usize).saturating_sub(FRAME_OVERHEAD);
+    let in_one_frame = most.min(frame).min(config.max_sent_payload);
     Agreed {
-        lanes,
-        max_sent: most.min(frame).min(theirs.credit_bytes as usize).min(config.max_sent_payload),
+        lanes: answer.lanes,
+        bulk_slots: answer.bulk_slots,
+        max_sent: if answer.bulk_slots > 0 { most.min(config.max_bulk_payload) } else { in_one_frame },
         credit_messages: theirs.credit_msgs.into(),
         credit_bytes: theirs.credit_bytes.into(),
     }

@@ -13,7 +13,7 @@ use crate::node::throttle::TokenBucket;
 use crate::pid::Pid;
 use crate::transport::CloseCode;
 use crate::wire::MAX_NAME;
-use crate::wire::level2::{Decoder, Frame, Resolve, Resolved, Xoff, Xon};
+use crate::wire::level2::{Chunk, Decoder, Frame, Resolve, Resolved, Xoff, Xon};
 
 /// Pings and resolves of one peer: so many at once, then so many per second (L17).
 const CONTROL_BURST: u32 = 2000;
@@ -77,47 +77,64 @@ impl Inlet {
     }
 
     async fn frame(&mut self, frame: Frame) -> Result<(), End> {
+        match &frame {
+            Frame::Message { data, .. } => self.count(data.len()),
+            // Its bytes count as they come.
+            Frame::Bulk(_) => self.count(0),
+            _ => {}
+        }
+        let to = frame.to();
+        let Some(frame) = self.link.parking.park(frame) else {
+            to.into_iter().for_each(|to| self.link.brakes.parked(&self.link, to));
+            return Ok(());
+        };
         if let Frame::Message { to, data } = frame {
-            self.message(to, data);
+            match to {
+                Some(pid) => self.inbound.push((pid, data)),
+                None => tracing::debug!("a message for PID 0 is a dead letter"),
+            }
             return Ok(());
         }
         self.settle()?;
-        let link = &self.link;
         match frame {
             Frame::Ping => {
                 self.pause().await;
                 self.link.answer_ping();
             }
-            Frame::Pong => link.pong(),
-            Frame::Goaway(frame) => link.goaway(self.lane, &frame)?,
-            Frame::Drained(frame) => link.drained(frame.received),
-            Frame::Credit(frame) => link.credit(&frame),
             Frame::Resolve(frame) => {
                 self.pause().await;
                 self.resolve(&frame);
             }
-            Frame::Resolved(frame) => lock(&link.questions).answer(frame.rid, frame.pid),
-            Frame::Monitor(frame) => link.guests.watch(link, frame),
-            Frame::Demonitor(frame) => link.guests.unwatch(link.shared.local.as_ref(), frame.id),
-            Frame::Down(frame) => {
-                let why = reason::from_wire(frame.reason, frame.text.as_str());
-                link.for_users(|peer| peer.watch.ended(frame.id, &why));
+            Frame::Goaway(frame) => self.link.goaway(self.lane, &frame)?,
+            Frame::Bulk(frame) => {
+                let (link, max) = (&self.link, self.max_message());
+                link.parking.announce(&frame, max, &mut |frame| apply(link, frame))?;
             }
-            Frame::Xoff(Xoff { pid: Some(pid) }) => link.out().hold(pid),
-            Frame::Xon(Xon { pid: Some(pid) }) => link.release(pid),
-            Frame::Info(_) | Frame::Xoff(_) | Frame::Xon(_) => {}
-            other => return Err(unexpected(&other)),
+            Frame::Chunk(frame) => self.chunk(frame).await?,
+            frame => apply(&self.link, frame)?,
         }
         Ok(())
     }
 
-    fn message(&mut self, to: Option<Pid>, data: Bytes) {
+    const fn count(&mut self, len: usize) {
         self.messages += 1;
-        self.bytes += data.len() as u64;
-        match to {
-            Some(pid) => self.inbound.push((pid, data)),
-            None => tracing::debug!("a message for PID 0 is a dead letter"),
+        self.bytes += len as u64;
+    }
+
+    async fn chunk(&mut self, frame: Chunk) -> Result<(), End> {
+        let (link, slots) = (self.link.clone(), usize::from(self.link.agreed.bulk_slots));
+        let len = frame.data.len() as u64;
+        link.parking.chunk(frame, slots, self.max_message(), &mut |frame| apply(&link, frame))?;
+        link.received(0, len)?;
+        // Whatever is complete was announced before; that will be read in a moment.
+        while link.parking.early() > slots {
+            link.parking.announced.notified().await;
         }
+        Ok(())
+    }
+
+    fn max_message(&self) -> u64 {
+        self.link.shared.config.max_accepted_payload as u64
     }
 
     fn resolve(&self, frame: &Resolve) {
@@ -160,6 +177,30 @@ impl Inlet {
         }
         Ok(())
     }
+}
+
+/// What a frame does, wherever it was held up.
+fn apply(link: &Arc<Link>, frame: Frame) -> Result<(), End> {
+    match frame {
+        Frame::Message { to, data } => {
+            link.shared.local.deliver(&mut to.map(|pid| (pid, data)).into_iter().collect());
+        }
+        Frame::Pong => link.pong(),
+        Frame::Drained(frame) => link.drained(frame.received),
+        Frame::Credit(frame) => link.credit(&frame),
+        Frame::Resolved(frame) => lock(&link.questions).answer(frame.rid, frame.pid),
+        Frame::Monitor(frame) => link.guests.watch(link, frame),
+        Frame::Demonitor(frame) => link.guests.unwatch(link.shared.local.as_ref(), frame.id),
+        Frame::Down(frame) => {
+            let why = reason::from_wire(frame.reason, frame.text.as_str());
+            link.for_users(|peer| peer.watch.ended(frame.id, &why));
+        }
+        Frame::Xoff(Xoff { pid: Some(pid) }) => link.out().hold(pid),
+        Frame::Xon(Xon { pid: Some(pid) }) => link.release(pid),
+        Frame::Info(_) | Frame::Xoff(_) | Frame::Xon(_) => {}
+        other => return Err(unexpected(&other)),
+    }
+    Ok(())
 }
 
 /// A frame of the handshake, or of a feature that was not agreed on.

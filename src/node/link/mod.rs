@@ -12,6 +12,7 @@
 //! | `registry` | the links of a node, and the lanes that wait to join one |
 //! | `dial`, `accept` | the two sides of the handshake |
 //! | `outgoing`, `credit` | what waits to be written, and how much may be (sans-IO) |
+//! | `bulk`, `parking` | large payloads: out in chunks, in with what waits behind them (sans-IO) |
 //! | `clock`, `parting` | life and death, and leaving without loss (sans-IO) |
 //! | `leaving`, `pings`, `questions` | carrying out a parting; signs of life; resolves that wait |
 //! | `carrier`, `inlet` | the tasks of a link, and what incoming frames do |
@@ -21,6 +22,7 @@
 
 mod accept;
 mod brakes;
+mod bulk;
 mod carrier;
 mod clock;
 mod credit;
@@ -30,6 +32,7 @@ mod guests;
 mod inlet;
 mod leaving;
 mod outgoing;
+mod parking;
 mod parting;
 mod pings;
 mod questions;
@@ -58,6 +61,7 @@ use self::credit::{Allowance, Grant};
 use self::greeting::Agreed;
 use self::guests::Guests;
 use self::outgoing::Outgoing;
+use self::parking::Parking;
 use self::parting::Parting;
 use self::pings::Ping;
 use self::questions::Questions;
@@ -121,6 +125,7 @@ pub(super) struct Link {
     /// The clock has changed.
     beat: Notify,
     parting: Mutex<Parting>,
+    parking: Parking,
     guests: Guests,
     brakes: Brakes,
     /// The addresses under which this node is in use here.
@@ -227,9 +232,15 @@ impl Link {
         let config = &shared.config;
         let most = Load { messages: config.outbound_messages, bytes: config.outbound_bytes };
         let allowance = Allowance::new(agreed.credit_messages, agreed.credit_bytes);
-        let lanes = 1 + usize::from(agreed.lanes);
+        let lanes = 1 + usize::from(agreed.lanes) + usize::from(agreed.bulk_slots > 0);
         Self {
-            outgoing: Mutex::new(Outgoing::new(most, agreed.lanes, allowance)),
+            outgoing: Mutex::new(Outgoing::new(
+                most,
+                agreed.lanes,
+                agreed.bulk_slots,
+                config.bulk_above,
+                allowance,
+            )),
             work: (0..lanes).map(|_| Notify::new()).collect(),
             grant: Mutex::new(Grant::new(
                 config.credit_messages.into(),
@@ -243,6 +254,7 @@ impl Link {
             clock: Mutex::new(Clock::new(config.heartbeat, config.down_after, now())),
             beat: Notify::new(),
             parting: Mutex::new(Parting::new(shared.links.me().life, peer, lanes)),
+            parking: Parking::default(),
             guests: Guests::default(),
             brakes: Brakes::default(),
             users: Mutex::default(),
@@ -273,8 +285,14 @@ impl Link {
     }
 
     /// A batch of a lane was written.
-    fn written(&self, load: Load) {
-        self.out().written(load);
+    fn written(&self, lane: usize, load: Load) {
+        let (bulk, bulk_lane) = {
+            let mut out = self.out();
+            (out.written(lane, load), out.bulk_lane())
+        };
+        if bulk {
+            self.work[bulk_lane].notify_one();
+        }
         if load.messages > 0 {
             self.for_users(|peer| peer.link_has_written(self));
         }

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use super::bulk::BulkQueue;
 use super::credit::Allowance;
 use crate::node::outbound::{Load, Refusal};
 use crate::pid::Pid;
@@ -25,10 +26,17 @@ struct Held {
     load: Load,
 }
 
-/// All lanes of one link; number 0 is control.
+/// All lanes of one link: number 0 is control, then come the message lanes, then the bulk lane, if there
+/// is one.
 pub(crate) struct Outgoing {
     most: Load,
     lanes: Vec<VecDeque<Frame>>,
+    message_lanes: usize,
+    bulk: BulkQueue,
+    /// Payloads beyond so many bytes go there.
+    bulk_above: usize,
+    /// Payloads whose BULK is in a batch that is being written, by the lane of that.
+    announcing: Vec<(usize, u64)>,
     /// What waits for actors that the peer asked to spare.
     held: HashMap<Pid, Held>,
     /// Messages queued or being written.
@@ -41,12 +49,17 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    /// `lanes` message lanes beside control.
-    pub(crate) fn new(most: Load, lanes: u8, allowance: Allowance) -> Self {
-        let lanes = vec![VecDeque::new(); 1 + usize::from(lanes)];
+    /// `lanes` message lanes beside control, and a bulk lane for `slots` payloads at once, if any.
+    pub(crate) fn new(most: Load, lanes: u8, slots: u8, bulk_above: usize, allowance: Allowance) -> Self {
+        let message_lanes = usize::from(lanes);
+        let lanes = vec![VecDeque::new(); 1 + message_lanes + usize::from(slots > 0)];
         Self {
             most,
             lanes,
+            message_lanes,
+            bulk: BulkQueue::new(slots),
+            bulk_above,
+            announcing: Vec::new(),
             held: HashMap::new(),
             load: Load::default(),
             allowance,
@@ -58,7 +71,7 @@ impl Outgoing {
 
     /// The lane of everything that has the destination `to`.
     pub(crate) fn lane_of(&self, to: Option<Pid>) -> usize {
-        match (to, self.lanes.len() - 1) {
+        match (to, self.message_lanes) {
             (None, _) | (_, 0) => CONTROL,
             // Spreads neighbouring PIDs; any function of the receiver keeps the order.
             (Some(to), lanes) => 1 + (to.index().wrapping_mul(0x9E37_79B9) >> 16) as usize % lanes,
@@ -87,6 +100,10 @@ impl Outgoing {
     pub(crate) fn admit(&mut self, to: Pid, data: bytes::Bytes) -> usize {
         self.load.messages += 1;
         self.load.bytes += data.len();
+        if self.has_bulk() && data.len() > self.bulk_above {
+            let announcement = self.bulk.push(to, data);
+            return self.push(Some(to), announcement);
+        }
         self.push(Some(to), Frame::Message { to: Some(to), data })
     }
 
@@ -134,13 +151,25 @@ impl Outgoing {
         self.lanes.iter_mut().for_each(|lane| lane.push_back(last.clone()));
     }
 
+    /// The lane of large payloads.
+    pub(crate) fn bulk_lane(&self) -> usize {
+        1 + self.message_lanes
+    }
+
+    fn has_bulk(&self) -> bool {
+        self.lanes.len() > self.bulk_lane()
+    }
+
     /// Moves the next frames of a lane into `batch`, as far as there is credit. What it returns goes to
     /// [`written`](Self::written) once it is.
     pub(crate) fn fill(&mut self, lane: usize, batch: &mut Batch) -> Load {
+        if lane == self.bulk_lane() {
+            return self.fill_bulk(batch);
+        }
         let mut taken = Load::default();
-        let lane = &mut self.lanes[lane];
+        let frames = &mut self.lanes[lane];
         while batch.len() < BATCH {
-            match lane.front() {
+            match frames.front() {
                 None => break,
                 Some(Frame::Message { data, .. }) => {
                     if !self.allowance.take(data.len()) {
@@ -149,15 +178,45 @@ impl Outgoing {
                     taken.messages += 1;
                     taken.bytes += data.len();
                 }
+                Some(Frame::Bulk(bulk)) => {
+                    if !self.allowance.take(0) {
+                        break;
+                    }
+                    self.announcing.push((lane, bulk.bulk));
+                }
                 Some(_) => {}
             }
-            lane.pop_front().into_iter().for_each(|frame| batch.frame(frame));
+            frames.pop_front().into_iter().for_each(|frame| batch.frame(frame));
         }
         taken
     }
 
-    /// A filled batch has been written.
-    pub(crate) fn written(&mut self, load: Load) {
+    /// Chunks, as far as their payloads are announced; behind the last one what ends the lane.
+    fn fill_bulk(&mut self, batch: &mut Batch) -> Load {
+        let mut taken = Load::default();
+        while batch.len() < BATCH
+            && let Some((chunk, done)) = self.bulk.next(&mut self.allowance)
+        {
+            taken.messages += done.messages;
+            taken.bytes += done.bytes;
+            batch.frame(chunk);
+        }
+        if self.bulk.is_empty() {
+            let lane = self.bulk_lane();
+            self.lanes[lane].drain(..).for_each(|frame| batch.frame(frame));
+        }
+        taken
+    }
+
+    /// A filled batch of a lane has been written. True if there is more to do for the bulk lane.
+    pub(crate) fn written(&mut self, lane: usize, load: Load) -> bool {
+        let announced: Vec<_> = self.announcing.extract_if(.., |(of, _)| *of == lane).collect();
+        announced.iter().for_each(|(_, bulk)| self.bulk.announced(*bulk));
+        self.count(load);
+        !announced.is_empty()
+    }
+
+    fn count(&mut self, load: Load) {
         self.load.messages = self.load.messages.saturating_sub(load.messages);
         self.load.bytes = self.load.bytes.saturating_sub(load.bytes);
         self.sent += load.messages as u64;
@@ -175,6 +234,7 @@ impl Outgoing {
         self.dead_letters += messages as u64;
         self.lanes.iter_mut().for_each(VecDeque::clear);
         self.held.clear();
+        self.bulk.clear();
         messages
     }
 
@@ -209,9 +269,14 @@ impl Outgoing {
 
 impl Held {
     fn push(&mut self, frame: Frame) {
-        if let Frame::Message { data, .. } = &frame {
+        let bytes = match &frame {
+            Frame::Message { data, .. } => Some(data.len()),
+            Frame::Bulk(bulk) => usize::try_from(bulk.total).ok(),
+            _ => None,
+        };
+        if let Some(bytes) = bytes {
             self.load.messages += 1;
-            self.load.bytes += data.len();
+            self.load.bytes += bytes;
         }
         self.frames.push_back(frame);
     }
@@ -229,12 +294,12 @@ mod tests {
 
     fn outgoing(lanes: u8, credit: u64) -> Outgoing {
         let most = Load { messages: 10, bytes: 1000 };
-        Outgoing::new(most, lanes, Allowance::new(credit, 1000))
+        Outgoing::new(most, lanes, 0, 1000, Allowance::new(credit, 1000))
     }
 
     fn written(out: &mut Outgoing, lane: usize) -> usize {
         let load = out.fill(lane, &mut Batch::new());
-        out.written(load);
+        out.written(lane, load);
         load.messages
     }
 
@@ -306,6 +371,29 @@ mod tests {
         let mut batch = Batch::new();
         assert_eq!(out.fill(1, &mut batch).messages, 1);
         assert_eq!(batch.take().concat().last(), Some(&3));
+    }
+
+    #[test]
+    fn chunks_follow_the_written_announcement_and_go_before_the_end_of_their_lane() {
+        let most = Load { messages: 10, bytes: 1 << 20 };
+        let mut out = Outgoing::new(most, 1, 4, 1000, Allowance::new(10, 1 << 20));
+        let (lane, bulk) = (1, out.bulk_lane());
+        out.push_message(pid(1), Bytes::from(vec![7; 1001])).unwrap();
+        out.close(&Frame::Pong);
+        let mut batch = Batch::new();
+        out.fill(bulk, &mut batch);
+        assert!(batch.is_empty(), "not announced yet");
+        let load = out.fill(lane, &mut batch);
+        out.fill(bulk, &mut Batch::new());
+        assert_eq!(load, Load::default(), "the announcement is not the message");
+        assert!(out.written(lane, load));
+        let mut chunks = Batch::new();
+        let load = out.fill(bulk, &mut chunks);
+        assert_eq!(load, Load { messages: 1, bytes: 1001 });
+        let bytes = chunks.take().concat();
+        assert_eq!((bytes[0], bytes.last()), (0x41, Some(&3)));
+        out.written(bulk, load);
+        assert_eq!((out.load(), out.sent()), (Load::default(), 1));
     }
 
     #[test]

@@ -14,9 +14,11 @@ use crate::wire::level2::{Id, Lane};
 
 /// A lane of messages.
 pub(super) const MESSAGES: u8 = 1;
+/// The lane of large payloads.
+pub(super) const BULK: u8 = 2;
 
-/// A lane on its way to its link.
-pub(super) type Joining = (u8, Strand);
+/// A lane on its way to its link, with its place: messages from 0, then bulk.
+pub(super) type Joining = (usize, Strand);
 
 /// The links of one node.
 pub(in crate::node) struct Links {
@@ -37,8 +39,9 @@ struct Offer {
     key: Id,
     /// The connection that must carry its lanes, where there is no key.
     connection: u64,
-    /// Which lanes have come.
+    /// Which lanes have come, by their places.
     seen: Vec<bool>,
+    message_lanes: u8,
     joins: mpsc::Sender<Joining>,
 }
 
@@ -82,30 +85,39 @@ impl Links {
         &self,
         link: Id,
         peer: Life,
-        lanes: u8,
+        (lanes, bulk): (u8, bool),
         connection: u64,
         keyless: bool,
     ) -> Result<(Id, Id, mpsc::Receiver<Joining>), Refusal> {
         let mut inner = self.inner();
         let other = inner.table.hello(link, peer)?;
         let key = if keyless { Id::NONE } else { random_id() };
-        let (joins, joined) = mpsc::channel(usize::from(lanes).max(1));
-        let seen = vec![false; usize::from(lanes)];
-        inner.offers.insert(link, Offer { key, connection, seen, joins });
+        let seen = vec![false; usize::from(lanes) + usize::from(bulk)];
+        let (joins, joined) = mpsc::channel(seen.len().max(1));
+        let message_lanes = lanes;
+        inner.offers.insert(link, Offer { key, connection, seen, message_lanes, joins });
         Ok((other, key, joined))
     }
 
-    /// LANE came over `connection`: where the lane goes.
-    pub(super) fn join(&self, lane: &Lane, connection: u64) -> Result<mpsc::Sender<Joining>, CloseCode> {
+    /// LANE came over `connection`: its place, and where it goes.
+    pub(super) fn join(
+        &self,
+        lane: &Lane,
+        connection: u64,
+    ) -> Result<(usize, mpsc::Sender<Joining>), CloseCode> {
         let mut inner = self.inner();
         let offer = inner.offers.get_mut(&lane.link).ok_or(CloseCode::NotAuthenticated)?;
         let trusted = offer.key == lane.key && (offer.key.is_some() || offer.connection == connection);
         if !trusted {
             return Err(CloseCode::NotAuthenticated);
         }
-        let place = usize::from(lane.number).checked_sub(1).and_then(|place| offer.seen.get_mut(place));
-        let taken = place.is_none_or(|seen| std::mem::replace(seen, true));
-        if taken || lane.kind != MESSAGES { Err(CloseCode::Malformed) } else { Ok(offer.joins.clone()) }
+        let place = match lane.kind {
+            MESSAGES if (1..=offer.message_lanes).contains(&lane.number) => usize::from(lane.number) - 1,
+            BULK if lane.number == 0 => offer.message_lanes.into(),
+            _ => return Err(CloseCode::Malformed),
+        };
+        let taken = offer.seen.get_mut(place).is_none_or(|seen| std::mem::replace(seen, true));
+        if taken { Err(CloseCode::Malformed) } else { Ok((place, offer.joins.clone())) }
     }
 
     /// READY came, see [`Table::ready`].
