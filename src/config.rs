@@ -2,6 +2,16 @@
 
 use std::time::Duration;
 
+/// Which of the two protocols is spoken (`src/wire/PROTOCOL.md`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Level {
+    /// The documented framing, which every peer speaks.
+    One,
+    /// What two nodes of ours speak.
+    #[default]
+    Two,
+}
+
 /// How a runtime is made. Fixed once the runtime runs.
 #[derive(Clone, Debug)]
 pub struct RuntimeConfig {
@@ -67,9 +77,9 @@ pub struct NodeConfig {
     pub outbound_messages: usize,
     /// Outbound queue of one peer, bytes. Default: 16 MiB (L10).
     pub outbound_bytes: usize,
-    /// Largest payload sent to a level-1 peer. Default: 1 MiB (L02).
+    /// Largest payload sent in one frame, and so to a level-1 peer at all. Default: 1 MiB (L02).
     pub max_sent_payload: usize,
-    /// Largest payload accepted from a level-1 peer. Default: 64 MiB (L02).
+    /// Largest payload accepted. Default: 64 MiB (L02).
     pub max_accepted_payload: usize,
     /// First pause before a lost peer is dialled again; doubles up to `reconnect_cap`, full jitter.
     /// Default: 100 ms (L28).
@@ -78,6 +88,30 @@ pub struct NodeConfig {
     pub reconnect_cap: Duration,
     /// Connections at once, both ways. Default: 1 024 (L07).
     pub max_connections: usize,
+    /// The highest level that is spoken where the transport's handshake does not decide it. Default:
+    /// [`Level::Two`], with peers that know it.
+    pub level: Level,
+    /// Message lanes of a link, beside its control lane; the lower of both sides' numbers is used. 0
+    /// puts everything on the control lane. Default: 4.
+    pub message_lanes: u8,
+    /// Messages that a level-2 peer may send before earlier ones are in their mailboxes. Default:
+    /// 65 536 (L11).
+    pub credit_messages: u32,
+    /// Their payloads, in bytes. Default: 16 MiB (L11).
+    pub credit_bytes: u32,
+    /// Payloads beyond so many bytes travel in chunks on a lane of their own, so that they hold up
+    /// nobody but their receiver; at level 2. Default: 256 KiB.
+    pub bulk_above: usize,
+    /// How many of them may be under way at once from one peer, each with its memory. 0: none, and
+    /// `max_sent_payload` is the limit. Default: 4.
+    pub bulk_slots: u8,
+    /// The largest payload sent to a level-2 peer. Default: 64 MiB (L02).
+    pub max_bulk_payload: usize,
+    /// With more messages than this in the mailbox of one actor, level-2 peers are asked to send it
+    /// nothing for now; others are not affected. What is under way still comes. Default: 16 384 (L12).
+    pub actor_messages: usize,
+    /// The same for their bytes, reckoned at the length of the last message. Default: 4 MiB.
+    pub actor_bytes: usize,
 }
 
 impl Default for NodeConfig {
@@ -95,6 +129,15 @@ impl Default for NodeConfig {
             reconnect_first: Duration::from_millis(100),
             reconnect_cap: Duration::from_secs(5),
             max_connections: 1024,
+            level: Level::Two,
+            message_lanes: 4,
+            credit_messages: 65_536,
+            credit_bytes: 16 << 20,
+            bulk_above: 256 << 10,
+            bulk_slots: 4,
+            max_bulk_payload: 64 << 20,
+            actor_messages: 16_384,
+            actor_bytes: 4 << 20,
         }
     }
 }

@@ -8,17 +8,22 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{DEADLINE, echo, eventually, next};
+use common::{DEADLINE, echo, eventually, held, next};
 use myrmidon::actor::{Actor, Context, ExitCause, ExitReason, Flow, Observed, SpawnOptions, SystemMessage};
 use myrmidon::config::{NodeConfig, RuntimeConfig};
+use myrmidon::node::DownReason;
 use myrmidon::supervision::{Factory, Strategy};
 use myrmidon::transport::NodeAddr;
 use myrmidon::transport::memory::{MemoryNetwork, MemoryTransport};
 use myrmidon::{Pid, Runtime};
 
 fn node(network: &MemoryNetwork) -> Runtime {
+    node_with(network, NodeConfig::default())
+}
+
+fn node_with(network: &MemoryNetwork, node: NodeConfig) -> Runtime {
     let heartbeat = Duration::from_millis(50);
-    let node = NodeConfig { heartbeat, down_after: Duration::from_secs(2), ..NodeConfig::default() };
+    let node = NodeConfig { heartbeat, down_after: Duration::from_secs(2), ..node };
     Runtime::builder()
         .config(RuntimeConfig { workers: 2, node, ..RuntimeConfig::default() })
         .transport(Arc::new(MemoryTransport::new(network)))
@@ -171,6 +176,102 @@ fn s28_a_remote_monitor_made_in_a_handler_belongs_to_that_actor() {
     };
     assert_eq!(gone, target);
     assert!(client.is_alive(watchful.pid()), "told, and not supervised: it lives on");
+}
+
+/// Monitors a remote actor, tells it to begin, and passes on what it hears.
+struct Observer {
+    rt: Runtime,
+    there: NodeAddr,
+    target: Pid,
+    tell: SyncSender<String>,
+}
+
+impl Actor for Observer {
+    type Msg = Bytes;
+
+    fn handle(&mut self, message: Bytes, cx: &mut Context<'_>) -> Flow {
+        if message == "go" {
+            self.rt.monitor_remote(&self.there, self.target);
+            let me = Bytes::copy_from_slice(&cx.pid().as_u64().to_be_bytes());
+            self.rt.node().try_send(&self.there, self.target, me).unwrap();
+        } else {
+            self.tell.send(String::from_utf8_lossy(&message).into_owned()).unwrap();
+        }
+        Flow::Continue
+    }
+
+    fn system(&mut self, message: SystemMessage, _: &mut Context<'_>) -> Flow {
+        if let SystemMessage::Exit { reason, .. } = message {
+            self.tell.send(reason.to_string()).unwrap();
+        }
+        Flow::Continue
+    }
+}
+
+#[test]
+fn s29_messages_of_an_actor_arrive_before_the_news_of_its_end_and_that_has_its_reason() {
+    let network = MemoryNetwork::new();
+    for count in [0, 1, 100, 2_000] {
+        let (client, server) = (node(&network), node(&network));
+        let (here, there) = (listen(&client, "client:0"), listen(&server, "server:0"));
+        let (tell, told) = sync_channel(3_000);
+        let (rt, address) = (server.clone(), here.clone());
+        let target = server.spawn_fn(move |observer, _| {
+            let observer = Pid::from_u64(u64::from_be_bytes(observer[..].try_into().unwrap())).unwrap();
+            for n in 0..count {
+                let message = Bytes::from(n.to_string());
+                rt.node().try_send(&here, observer, message).unwrap();
+            }
+            assert!(count > 5_000, "as ordered");
+        });
+        // From here on both names of the client's node lead to one link.
+        assert!(server.io().block_on(server.node().is_up(&address)));
+        let observer = client.spawn(Observer { rt: client.clone(), there, target, tell }).pid();
+        client.send(observer, "go").unwrap();
+        for n in 0..count {
+            assert_eq!(next(&told), n.to_string());
+        }
+        assert_eq!(next(&told), "panic: as ordered");
+    }
+}
+
+#[test]
+fn s24_a_remote_monitor_of_a_dead_actor_fires_at_once_with_noproc() {
+    let network = MemoryNetwork::new();
+    let (client, server) = (node(&network), node(&network));
+    let there = listen(&server, "server:0");
+    let (target, _told) = echo(&server, "");
+    server.stop(target);
+    eventually("it has ended", || !server.is_alive(target));
+    let (tell, told) = sync_channel(1);
+    client.node().monitor(&there, target, Box::new(move |down| tell.send(down.reason).unwrap()));
+    assert_eq!(next(&told), DownReason::Ended(ExitReason::NoProcess));
+}
+
+#[test]
+fn f17_an_actor_that_never_reads_costs_bounded_memory_and_harms_nobody() {
+    let network = MemoryNetwork::new();
+    let limits = NodeConfig {
+        credit_messages: 1_000,
+        actor_messages: 100,
+        outbound_messages: 8_000,
+        ..NodeConfig::default()
+    };
+    let (a, b) = (node_with(&network, limits.clone()), node_with(&network, limits));
+    let addr = listen(&b, "b:0");
+    let (dead, go, _told) = held(&b, "");
+    let (living, told) = echo(&b, "");
+    eventually("its queue is full, and nothing else is", || {
+        let full = a.node().try_send(&addr, dead, Bytes::from_static(b"x")).is_err();
+        full && a.node().peers()[0].queued_messages <= 1_000
+    });
+    for n in 0..1_000 {
+        a.io().block_on(a.node().send(&addr, living, Bytes::from(n.to_string()))).unwrap();
+        assert_eq!(next(&told), n.to_string());
+    }
+    assert!(b.mailbox_size(dead).unwrap() <= 100 + 1_000, "{:?}", b.mailbox_size(dead));
+    drop(go);
+    eventually("it catches up", || a.node().peers()[0].queued_messages == 0);
 }
 
 #[test]

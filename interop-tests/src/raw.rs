@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use myrmidon::transport::{Connection, LaneClass, LaneReceiver, LaneSender, Transport, TransportError};
+use myrmidon::transport::{
+    Connection, LaneClass, LaneReceiver, LaneSender, Level, Transport, TransportError,
+};
 use myrmidon_certs::Credentials;
 use myrmidon_quic::{QuicConfig, QuicTransport};
 use myrmidon_tcp::TcpTransport;
@@ -108,7 +110,9 @@ fn transport(setup: &Setup) -> Arc<dyn Transport> {
         Kind::Tcp => Arc::new(TcpTransport::default()),
         Kind::Quic => {
             let credentials = Credentials::loopback_in(&setup.state_dir().join("loopback"));
-            let config = QuicConfig::new(credentials.expect("private certificates"));
+            let mut config = QuicConfig::new(credentials.expect("private certificates"));
+            // What is written here are the bytes of level 1.
+            config.level = Level::One;
             Arc::new(QuicTransport::new(config).expect("a QUIC transport"))
         }
     }

@@ -44,19 +44,21 @@ impl Runtime {
         found.map(|pid| pid.map(Pid::as_u64)).map_err(|error| unresolved(&error))
     }
 
-    /// Queues `data` for the actor `pid` of the node at `addr`. Messages to one node leave in the
+    /// Queues `data` for the actor `pid` of the node at `addr`. Messages to one actor leave in the
     /// order of the calls; what the connection loses is not sent again.
     ///
     /// Returns at once unless the queue to that node is full; then it waits for room, at most
     /// `send_timeout` seconds.
     ///
     /// Raises `Busy` if there is still no room, `NodeDown` if the node could not be reached a moment
-    /// ago, `PayloadTooLarge` (`ValueError`) above 1 MiB, and `AddressError`.
+    /// ago, `PayloadTooLarge` (`ValueError`) above 64 MiB, or above 1 MiB for a peer that speaks only
+    /// the documented framing, and `AddressError`.
     fn send_remote(&self, py: Python<'_>, addr: &str, pid: u64, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let core = self.core()?;
         let (addr, pid, message) = (address(addr)?, living(pid)?, payload::remote(data)?);
         let refused = match core.node().try_send(&addr, pid, message) {
-            Err(RemoteSendError::Busy { message, .. }) => {
+            // A large message is taken once the peer is known to speak more than the documented framing.
+            Err(RemoteSendError::Busy { message, .. } | RemoteSendError::TooLarge { message, .. }) => {
                 let node = core.node().clone();
                 block_on(py, core.io(), async move { node.send(&addr, pid, message).await })?
             }
@@ -65,13 +67,14 @@ impl Runtime {
         refused.map_err(|error| unsent(&error))
     }
 
-    /// Watches the node of the actor `pid` at `addr`; returns at once.
+    /// Watches the actor `pid` of the node at `addr`; returns at once.
     ///
     /// Inside a handler the monitor belongs to that actor, inside a factory to the actor that the
     /// factory returns, elsewhere to the actor that this thread hands to `supervise_with_factory`
-    /// next. When the node is lost its owner gets an EXIT message with reason "noconnection", or, if
-    /// it is supervised, is ended so that its factory runs again. An actor that ends there while its
-    /// node lives is not noticed.
+    /// next. When the actor ends, its owner gets an EXIT message with the reason ("noproc" if it had
+    /// ended before, "noconnection" when its node is lost), or, if the owner is supervised, is ended so
+    /// that its factory runs again. At a peer that speaks only the documented framing the end of one
+    /// actor while its node lives is not noticed.
     ///
     /// Raises `AddressError`.
     fn monitor_remote(&self, addr: &str, pid: u64) -> PyResult<()> {

@@ -44,9 +44,35 @@ def test_a_large_message_arrives_whole_and_a_larger_one_is_refused(pair):
     data = bytes(range(256)) * 4000
     here.send_remote(addr, pid, data)
     eventually(lambda: inbox)
-    assert inbox == [data]
+    large = bytes(range(256)) * 12_000
+    here.send_remote(addr, pid, large)
+    here.send_remote(addr, pid, b"behind it")
+    eventually(lambda: len(inbox) == 3)
+    assert inbox == [data, large, b"behind it"]
     with pytest.raises(errors.PayloadTooLarge, match="split"):
-        here.send_remote(addr, pid, bytes(2 << 20))
+        here.send_remote(addr, pid, bytes((64 << 20) + 1))
+
+
+def test_a_remote_monitor_tells_of_one_actor_and_its_reason(pair):
+    here, there, addr = pair
+
+    def fragile(message):
+        raise ValueError("as ordered")
+
+    target = there.spawn(fragile)
+    ends = []
+
+    def watcher(message):
+        if message == b"watch":
+            here.monitor_remote(addr, target)
+            here.send_remote(addr, target, b"go")
+        else:
+            ends.append((message.type_name, message.target_pid, message.reason))
+
+    here.send(here.spawn(watcher), b"watch")
+    eventually(lambda: ends)
+    assert ends == [("EXIT", target, "exception")]
+    assert here.is_node_up(addr)
 
 
 def test_a_node_that_answers_is_up_and_one_that_is_gone_is_not(pair):

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::actor::ExitReason;
 use crate::pid::Pid;
 use crate::transport::{NodeAddr, TransportError};
 
@@ -166,10 +167,16 @@ pub struct RemoteDown {
     pub reason: DownReason,
 }
 
-/// Why a monitor fired. All of these are `noconnection`: level 1 tells of nodes, not of actors.
+/// Why a monitor fired. All but the first are `noconnection`: whether the actor lives is not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DownReason {
+    /// The actor has ended, or there is none. Only nodes that speak level 2 tell so.
+    #[error("{0}")]
+    Ended(ExitReason),
+    /// Its node left in good order.
+    #[error("noconnection: left: the node was shut down")]
+    Left,
     /// No connection could be made.
     #[error("noconnection: refused: {0}")]
     Refused(String),

@@ -29,11 +29,18 @@ pub(super) struct DataLane<'a> {
     peer: &'a Peer,
     answers: Mutex<Answers<Reply>>,
     writing: AtomicBool,
+    /// Something was written.
+    used: AtomicBool,
 }
 
 impl<'a> DataLane<'a> {
     pub(super) fn new(peer: &'a Peer) -> Self {
-        Self { peer, answers: Mutex::new(Answers::new()), writing: AtomicBool::new(false) }
+        Self {
+            peer,
+            answers: Mutex::new(Answers::new()),
+            writing: AtomicBool::new(false),
+            used: AtomicBool::new(false),
+        }
     }
 
     /// Carries what is queued until the lane ends, or until the node drains and the queue is empty.
@@ -61,6 +68,11 @@ impl<'a> DataLane<'a> {
         self.answers().abandon().collect()
     }
 
+    /// Whether anything was written.
+    pub(super) fn was_used(&self) -> bool {
+        self.used.load(Ordering::Relaxed)
+    }
+
     /// Writes batches; returns when the node drains and everything is written.
     async fn write(&self, sender: &mut dyn LaneSender) -> Result<(), String> {
         let mut batch = Batch::new();
@@ -78,6 +90,7 @@ impl<'a> DataLane<'a> {
                 Err(_) => return Err(format!("the peer read nothing for {WRITE_STALL:?}")),
             }
             self.writing.store(false, Ordering::Relaxed);
+            self.used.store(true, Ordering::Relaxed);
             self.peer.written(load);
         }
     }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::actor::{ExitReason, MonitorRef};
 use crate::pid::Pid;
 
 /// The local side of a node. The mesh knows actors only through this.
@@ -12,8 +13,18 @@ pub trait LocalNode: Send + Sync + 'static {
     /// it must not block.
     fn deliver(&self, batch: &mut Vec<(Pid, Bytes)>);
 
+    /// Messages that wait in an actor's mailbox; `None` for the dead.
+    fn mailbox_size(&self, pid: Pid) -> Option<usize>;
+
     /// The living actor behind `name`.
     fn whereis(&self, name: &str) -> Option<Pid>;
+
+    /// Calls `on_exit` once with the reason when the actor ends, on any thread; at once and with
+    /// [`ExitReason::NoProcess`] if there is none. It does not wait.
+    fn watch(&self, pid: Pid, on_exit: Box<dyn FnOnce(&ExitReason) + Send>) -> MonitorRef;
+
+    /// Takes a [`watch`](Self::watch) back: its call is dropped.
+    fn unwatch(&self, pid: Pid, monitor: MonitorRef);
 
     /// Runs `job` on a scheduler worker, so that a frozen scheduler is noticed by who waits for it
     /// (D12). A runtime that has ended drops the job.

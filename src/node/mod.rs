@@ -1,23 +1,31 @@
-//! The mesh at level 1, over any transport.
+//! The mesh over any transport.
 //!
 //! ```text
-//! try_send/send/resolve ─► Outbound (queue, bounds, gate) ─► DataLane ─► Link ─► transport
-//! monitor/ping/is_up ────► Watch (who wants to know) ──► watcher + Heartbeat clock ─► Link
-//! transport ─► serve (connections) ─► LaneServer (decode, deliver, answer) ─► LocalNode
+//! try_send/send/resolve ─► Peer (an address: gate, and a queue while there is no connection)
+//!     level 1 ─► DataLane ─► transport              level 2 ─► Link (queues, credit, lanes) ─► transport
+//! monitor/ping/is_up ────► Watch (who wants to know)
+//!     level 1 ─► watcher + Heartbeat clock          level 2 ─► Link (MONITOR, DOWN, its own clock)
+//! transport ─► serve (connections) ─► LaneServer (level 1) ─► LocalNode
+//!                                         └── HELLO, LANE ─► Link ─► LocalNode
 //! ```
+//!
+//! A peer's level is found out when it is dialled (`link::dial`). Two nodes of ours share one link,
+//! whoever dialled it.
 //!
 //! Decisions are made by structures that take the time as an argument (`Outbound`, `Gate`, `Heartbeat`,
 //! `Monitors`); the tasks around them only carry bytes. Rules that hold everywhere:
 //!
-//! - per address, messages and resolves leave in the order of the calls (G2), on one lane;
+//! - messages for one actor leave in the order of the calls (G2);
 //! - nothing is sent twice (G1, D11): what a broken lane has not written becomes dead letters, counted
 //!   in [`PeerInfo`], and unanswered resolves fail;
 //! - every queue is bounded (L10, L19), and the bound is an error that hands the message back;
 //! - connections are made when they are needed, and after a failure only once a pause is over (L28).
 
 mod backoff;
+mod dialler;
 mod error;
 mod heartbeat;
+mod here;
 mod lane;
 mod link;
 mod local;
@@ -27,6 +35,7 @@ mod peer;
 mod serve;
 mod serve_lane;
 mod shared;
+mod standing;
 mod throttle;
 mod watch;
 mod watcher;
@@ -45,7 +54,7 @@ pub use local::LocalNode;
 use self::peer::Peer;
 use self::shared::{Shared, Stage};
 use self::watch::Start;
-use crate::config::NodeConfig;
+use crate::config::{Level, NodeConfig};
 use crate::pid::Pid;
 use crate::transport::{CloseCode, NodeAddr, PeerIdentity, Transport};
 use crate::wire::MAX_NAME;
@@ -85,8 +94,12 @@ pub struct PeerInfo {
     pub addr: NodeAddr,
     /// Who it proved to be, where the transport authenticates.
     pub identity: Option<PeerIdentity>,
-    /// Whether a data lane is open now.
+    /// Whether a connection for messages is open now.
     pub connected: bool,
+    /// The protocol that is spoken with it, once that is known.
+    pub level: Option<Level>,
+    /// Whether its scheduler does not answer though its process lives (D12); only at level 2.
+    pub stalled: bool,
     /// Messages queued or being written.
     pub queued_messages: usize,
     /// Their payload in bytes.
@@ -138,8 +151,8 @@ impl Node {
 
     /// Asks the node at `addr` for the PID of `name`; `None` if nobody has the name there.
     ///
-    /// It is answered after every message sent there before has reached its mailbox. Waits at most
-    /// `request_timeout`.
+    /// Waits at most `request_timeout`. A peer of level 1 answers after every message sent there before
+    /// has reached its mailbox; at level 2 questions overtake messages.
     pub async fn resolve(&self, addr: &NodeAddr, name: &str) -> Result<Option<Pid>, ResolveError> {
         if name.is_empty() || name.len() > MAX_NAME || name.starts_with('\0') {
             return Err(ResolveError::BadName { len: name.len(), max: MAX_NAME });
@@ -151,7 +164,8 @@ impl Node {
     /// Queues `message` for the actor `pid` of the node at `addr`; never waits.
     ///
     /// `Ok` means queued: the message is lost if the connection breaks before it is written and
-    /// delivered (G4). Any error hands it back.
+    /// delivered (G4). Any error hands it back. More than `max_sent_payload` is taken only while the
+    /// node is known to speak level 2; [`send`](Self::send) finds out.
     pub fn try_send(&self, addr: &NodeAddr, pid: Pid, message: Bytes) -> Result<(), RemoteSendError> {
         let (peer, message) = self.sendable(addr, message)?;
         peer.try_send(pid, message)
@@ -168,8 +182,8 @@ impl Node {
     /// broke so that messages may be lost (G4), unless [`demonitor`](Self::demonitor) comes first. A
     /// node that cannot be reached now fires as well.
     ///
-    /// Level 1 tells of nodes, not of actors: the end of `pid` alone is not noticed. The callback
-    /// must be short: it runs on an I/O thread, or within this call if the node is shut down or the
+    /// A node that speaks level 2 also tells when `pid` alone ends, with its reason, and at once if it
+    /// is dead. A peer of level 1 tells of nodes, not of actors. The callback must be short: it runs on an I/O thread, or within this call if the node is shut down or the
     /// peer has too many monitors (L20). A fired monitor stays fired, whatever becomes of the peer
     /// (S28).
     pub fn monitor(
@@ -180,7 +194,12 @@ impl Node {
     ) -> RemoteMonitor {
         let id = self.inner.next_monitor.fetch_add(1, Ordering::Relaxed);
         match self.peer(addr) {
-            Some(peer) => self.watch(&peer, peer.watch.monitor(id, pid, on_down)),
+            Some(peer) => {
+                let from = crate::actor::current();
+                let start = peer.watch.monitor(id, pid, from, on_down);
+                peer.monitor(id, pid, from);
+                self.watch(&peer, start);
+            }
             None => on_down(RemoteDown { addr: addr.clone(), pid, reason: DownReason::Closed }),
         }
         RemoteMonitor { addr: addr.clone(), id }
@@ -189,7 +208,7 @@ impl Node {
     /// Removes a monitor. True means that it never fires; false that it has fired or is firing.
     pub fn demonitor(&self, monitor: RemoteMonitor) -> bool {
         let peer = lock(&self.inner.peers).get(&monitor.addr).cloned();
-        peer.is_some_and(|peer| peer.watch.demonitor(monitor.id))
+        peer.is_some_and(|peer| peer.demonitor(monitor.id))
     }
 
     /// Asks the scheduler of the node at `addr` for a sign of life and returns the round trip. Waits
@@ -209,6 +228,15 @@ impl Node {
     /// Whether the node at `addr` answers a ping.
     pub async fn is_up(&self, addr: &NodeAddr) -> bool {
         self.ping(addr).await.is_ok()
+    }
+
+    /// Speaks nothing but the documented framing with the node at `addr`, from the next connection on:
+    /// for a peer that does not answer the question for its level as it should. Where the transport's
+    /// own handshake decides the level, this has no effect.
+    pub fn speak_level_1(&self, addr: &NodeAddr) {
+        if let Some(peer) = self.peer(addr) {
+            peer.standing.only_one();
+        }
     }
 
     /// The addresses on which this node listens now.
@@ -234,30 +262,46 @@ impl Node {
         };
         // What is left after the limit is counted below.
         let _ = self.shared().within(limit, drained).await;
-        peers.iter().map(|peer| peer.unwritten()).sum()
+        let links = self.shared().links.all();
+        let on_links: usize = links.iter().map(|link| link.load().messages).sum();
+        on_links + peers.iter().map(|peer| peer.unwritten()).sum::<usize>()
     }
 
     /// Ends the node: takes nothing more, writes what is queued and waits for the peers to have read
     /// it, at most `drain`; then closes everything. Returns the number of messages that were not
-    /// written (G8). Monitors are dropped without firing.
+    /// written, or at level 2 not confirmed (G8). Monitors are dropped without firing.
     pub async fn shutdown(&self, drain: Duration) -> usize {
         self.reach(Stage::Draining);
         let peers = self.all_peers();
         peers.iter().for_each(|peer| peer.watch.close());
         peers.iter().for_each(|peer| peer.close());
+        let earlier = self.shared().links.all();
         // What is left after the limit is counted below.
         let _ = self.shared().within(drain, self.written_and_read(&peers)).await;
+        let mut links = self.shared().links.all();
+        links.extend(earlier);
+        links.sort_by_key(|link| link.id);
+        links.dedup_by_key(|link| link.id);
         self.reach(Stage::Closed);
-        let unwritten = peers.iter().map(|peer| peer.abandon()).sum();
-        peers.iter().for_each(|peer| peer.link.close(CloseCode::GoingAway, "shut down"));
+        let unwritten: usize = peers.iter().map(|peer| peer.abandon()).sum();
+        peers.iter().for_each(|peer| peer.dialler.close(CloseCode::GoingAway, "shut down"));
         // A task that takes longer is left to end by itself.
         let _ = self.shared().within(CLOSING, self.shared().all_done()).await;
-        unwritten
+        unwritten + links.iter().map(|link| link.unconfirmed()).sum::<usize>()
     }
 
+    /// Waits until the peers have everything. A link leaves when no more can be put into it.
     async fn written_and_read(&self, peers: &[Arc<Peer>]) {
         for peer in peers {
+            peer.handed_over().await;
+        }
+        let links = self.shared().links.all();
+        links.iter().for_each(|link| link.leave());
+        for peer in peers {
             peer.ended().await;
+        }
+        for link in links {
+            link.gone().await;
         }
     }
 
@@ -282,7 +326,8 @@ impl Node {
 
     /// The wire has 32 bits for a length, whatever is configured.
     fn max_payload(&self) -> usize {
-        self.shared().config.max_sent_payload.min(u32::MAX as usize)
+        let config = &self.shared().config;
+        config.max_sent_payload.max(config.max_bulk_payload).min(u32::MAX as usize)
     }
 
     fn watch(&self, peer: &Arc<Peer>, start: Start) {

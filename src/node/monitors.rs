@@ -22,7 +22,14 @@ pub(super) struct Firing {
 /// The monitors at one peer. Each leaves the table exactly once: fired, or removed.
 pub(super) struct Monitors {
     addr: NodeAddr,
-    entries: HashMap<u64, (Pid, OnDown)>,
+    entries: HashMap<u64, Entry>,
+}
+
+struct Entry {
+    pid: Pid,
+    /// The actor that monitors, if one does.
+    from: Option<Pid>,
+    on_down: OnDown,
 }
 
 impl Monitors {
@@ -31,24 +38,41 @@ impl Monitors {
     }
 
     /// Adds a monitor; at the bound it is handed back, to be told so at once.
-    pub(super) fn add(&mut self, id: u64, pid: Pid, on_down: OnDown) -> Result<(), Firing> {
+    pub(super) fn add(
+        &mut self,
+        id: u64,
+        pid: Pid,
+        from: Option<Pid>,
+        on_down: OnDown,
+    ) -> Result<(), Box<Firing>> {
         if self.entries.len() >= MAX_MONITORS {
-            return Err(self.firing(pid, on_down, DownReason::TooManyMonitors(MAX_MONITORS)));
+            let reason = DownReason::TooManyMonitors(MAX_MONITORS);
+            return Err(Box::new(self.firing(pid, on_down, reason)));
         }
-        self.entries.insert(id, (pid, on_down));
+        self.entries.insert(id, Entry { pid, from, on_down });
         Ok(())
     }
 
     /// Takes a monitor out, unless it has fired.
-    pub(super) fn remove(&mut self, id: u64) -> Option<OnDown> {
-        self.entries.remove(&id).map(|(_, on_down)| on_down)
+    pub(super) fn remove(&mut self, id: u64) -> Option<(Pid, OnDown)> {
+        self.entries.remove(&id).map(|entry| (entry.pid, entry.on_down))
+    }
+
+    /// Every monitor with its target and who made it, oldest first.
+    pub(super) fn all(&self) -> Vec<(u64, Pid, Option<Pid>)> {
+        let mut all: Vec<_> = self.entries.iter().map(|(id, entry)| (*id, entry.pid, entry.from)).collect();
+        all.sort_unstable_by_key(|(id, ..)| *id);
+        all
     }
 
     /// Takes all monitors out, oldest first, each with its event.
     pub(super) fn fire(&mut self, reason: &DownReason) -> Vec<Firing> {
         let mut entries: Vec<_> = std::mem::take(&mut self.entries).into_iter().collect();
         entries.sort_unstable_by_key(|(id, _)| *id);
-        entries.into_iter().map(|(_, (pid, on_down))| self.firing(pid, on_down, reason.clone())).collect()
+        entries
+            .into_iter()
+            .map(|(_, Entry { pid, on_down, .. })| self.firing(pid, on_down, reason.clone()))
+            .collect()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -78,7 +102,7 @@ mod tests {
             let seen = seen.clone();
             let pid = Pid::new(1, id).unwrap();
             let on_down = Box::new(move |down: RemoteDown| seen.lock().unwrap().push(down.pid.index()));
-            assert!(monitors.add(id.into(), pid, on_down).is_ok());
+            assert!(monitors.add(id.into(), pid, None, on_down).is_ok());
         }
         assert!(monitors.remove(3).is_some() && monitors.remove(3).is_none());
         let reason = DownReason::Lost("reset".into());

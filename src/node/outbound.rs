@@ -20,7 +20,11 @@ const BATCH: usize = 64 << 10;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     Busy,
+    /// The receiver does not keep up; others do.
+    Held,
     NoConnection(String),
+    /// The peer takes at most so many bytes.
+    TooLarge(usize),
     Closed,
 }
 
@@ -40,7 +44,7 @@ pub(super) enum Phase {
     Up(Instant),
 }
 
-enum Item<R> {
+pub(super) enum Item<R> {
     Message { to: Pid, data: Bytes },
     Resolve { name: String, reply: R },
 }
@@ -110,6 +114,13 @@ impl<R> Outbound<R> {
         self.resolves += 1;
         self.queue.push_back(Item::Resolve { name, reply });
         Ok(())
+    }
+
+    /// Moves everything to a link, which counts it from now on.
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = Item<R>> + '_ {
+        self.load = Load::default();
+        self.resolves = 0;
+        self.queue.drain(..)
     }
 
     /// Moves the next items into `batch`, up to 64 KiB, and notes in `answers` what will be answered.
@@ -203,6 +214,10 @@ impl<R> Outbound<R> {
     pub(super) fn close_if_idle(&mut self) -> bool {
         self.closed |= self.queue.is_empty();
         self.queue.is_empty()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// Whether something waits to be written.

@@ -1,5 +1,9 @@
-//! One peer: its queue, its data lane, and the task that keeps the lane open while there is work.
+//! One peer, by its address: the calls about it, and what waits for a connection. The task that makes
+//! connections is in `task`.
 
+mod task;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,14 +12,16 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::PeerInfo;
 use super::backoff::Gate;
-use super::error::{DownReason, RemoteSendError, ResolveError};
-use super::lane::{DataLane, Ended};
+use super::dialler::Dialler;
+use super::error::{RemoteSendError, ResolveError};
+use super::here::Here;
 use super::link::Link;
-use super::outbound::{Leftover, Load, MAX_RESOLVES, Outbound, Refusal};
+use super::outbound::{Load, MAX_RESOLVES, Outbound, Refusal};
 use super::shared::{Shared, Stage, now, random};
+use super::standing::{Standing, Up};
 use super::watch::Watch;
 use crate::pid::Pid;
-use crate::transport::{LaneClass, NodeAddr};
+use crate::transport::NodeAddr;
 use crate::wire::{Answers, Batch};
 
 /// The longest pause before a peer on this machine is dialled again (L28).
@@ -27,13 +33,18 @@ pub(super) type Reply = oneshot::Sender<Result<Option<Pid>, ResolveError>>;
 pub(super) struct Peer {
     pub(super) addr: NodeAddr,
     pub(super) shared: Arc<Shared>,
-    pub(super) link: Link,
+    pub(super) dialler: Dialler,
     pub(super) watch: Watch,
+    /// How things stand with the peer. Changed under the lock of `outbound` only.
+    pub(super) standing: Standing,
     outbound: Mutex<Outbound<Reply>>,
-    /// Something was queued.
+    /// Something was queued, or a connection is wanted.
     work: Notify,
+    wanted: AtomicBool,
     /// The queue has room again; woken one by one, each wakes the next while there is room.
     room: Notify,
+    /// An actor that did not keep up has caught up, or the link is gone.
+    released: Notify,
     /// Everything was written.
     drained: Notify,
     /// The task of this peer has ended.
@@ -48,11 +59,14 @@ impl Peer {
             if addr.is_loopback() { config.reconnect_cap.min(LOOPBACK_CAP) } else { config.reconnect_cap };
         let most = Load { messages: config.outbound_messages, bytes: config.outbound_bytes };
         let peer = Arc::new(Self {
-            link: Link::new(addr.clone(), shared.clone()),
+            dialler: Dialler::new(addr.clone(), shared.clone()),
             watch: Watch::new(addr.clone()),
+            standing: Standing::new(config.level),
             outbound: Mutex::new(Outbound::new(most, Gate::new(config.reconnect_first, cap))),
             work: Notify::new(),
+            wanted: AtomicBool::new(false),
             room: Notify::new(),
+            released: Notify::new(),
             drained: Notify::new(),
             ended: watch::Sender::new(false),
             shared: shared.clone(),
@@ -64,50 +78,72 @@ impl Peer {
 
     /// Queues a message, or hands it back at once.
     pub(super) fn try_send(&self, pid: Pid, message: Bytes) -> Result<(), RemoteSendError> {
-        let pushed = self.outbound().push_message(now(), pid, message);
-        let (refusal, message) = match pushed {
-            Ok(()) => {
-                self.work.notify_one();
-                return Ok(());
-            }
-            Err(refused) => refused,
-        };
-        let addr = self.addr.clone();
-        Err(match refusal {
-            Refusal::Busy => RemoteSendError::Busy { addr, message },
-            Refusal::NoConnection(reason) => RemoteSendError::NoConnection { addr, reason, message },
-            Refusal::Closed => RemoteSendError::Closed { message },
-        })
+        let len = message.len();
+        self.offer(pid, message).map_err(|refused| self.refusal(len, refused))
     }
 
     /// Queues a message, waiting for room.
     pub(super) async fn send(&self, pid: Pid, mut message: Bytes) -> Result<(), RemoteSendError> {
         let len = message.len();
+        if len > self.shared.config.max_sent_payload && self.standing.up().is_none() {
+            // Only a peer of level 2 takes it. If there is no connection, that is said below.
+            let _ = self.shared.within(self.shared.config.send_timeout, self.connect()).await;
+        }
         let deadline = self.shared.within(self.shared.config.send_timeout, std::future::pending::<()>());
         tokio::pin!(deadline);
         loop {
-            let room = self.room.notified();
-            message = match self.try_send(pid, message) {
-                Err(RemoteSendError::Busy { message, .. }) => message,
+            let (room, released) = (self.room.notified(), self.released.notified());
+            tokio::pin!(released);
+            // Woken all at once, so it must wait before it looks.
+            released.as_mut().enable();
+            let refusal = match self.offer(pid, message) {
+                Err((refusal @ (Refusal::Busy | Refusal::Held), back)) => {
+                    message = back;
+                    refusal
+                }
                 done => {
                     self.wake_next(len);
-                    return done;
+                    return done.map_err(|refused| self.refusal(len, refused));
                 }
             };
             tokio::select! {
                 biased;
-                () = room => {}
+                () = room, if refusal == Refusal::Busy => {}
+                () = released, if refusal == Refusal::Held => {}
                 _ = &mut deadline => return self.try_send(pid, message),
             }
         }
     }
 
-    /// Asks for the PID of `name`, behind everything sent before.
+    fn offer(&self, pid: Pid, message: Bytes) -> Result<(), (Refusal, Bytes)> {
+        let mut out = self.outbound();
+        match self.standing.up() {
+            Some(Up::Two(link)) if !out.is_closed() => link.try_send(pid, message),
+            Some(Up::Here) if !out.is_closed() => {
+                Here(&self.shared).send(pid, message);
+                Ok(())
+            }
+            _ if message.len() > self.shared.config.max_sent_payload => {
+                Err((Refusal::TooLarge(self.shared.config.max_sent_payload), message))
+            }
+            _ => out.push_message(now(), pid, message).map(|()| self.work.notify_one()),
+        }
+    }
+
+    fn refusal(&self, len: usize, (refusal, message): (Refusal, Bytes)) -> RemoteSendError {
+        let addr = self.addr.clone();
+        match refusal {
+            Refusal::Busy | Refusal::Held => RemoteSendError::Busy { addr, message },
+            Refusal::NoConnection(reason) => RemoteSendError::NoConnection { addr, reason, message },
+            Refusal::TooLarge(max) => RemoteSendError::TooLarge { len, max, message },
+            Refusal::Closed => RemoteSendError::Closed { message },
+        }
+    }
+
+    /// Asks for the PID of `name`; at level 1 behind everything sent before.
     pub(super) async fn resolve(&self, name: String) -> Result<Option<Pid>, ResolveError> {
         let (reply, answer) = oneshot::channel();
-        let pushed = self.outbound().push_resolve(now(), name, reply);
-        pushed.map_err(|refusal| self.not_resolved(refusal))?;
-        self.work.notify_one();
+        self.ask(name, reply).map_err(|refusal| self.not_resolved(refusal))?;
         let after = self.shared.config.request_timeout;
         match self.shared.within(after, answer).await {
             Ok(Ok(answer)) => answer,
@@ -116,13 +152,49 @@ impl Peer {
         }
     }
 
+    fn ask(&self, name: String, reply: Reply) -> Result<(), Refusal> {
+        let mut out = self.outbound();
+        match self.standing.up() {
+            Some(Up::Two(link)) if !out.is_closed() => {
+                link.resolve(&self.addr, &name, reply).map_err(|_| Refusal::Busy)
+            }
+            Some(Up::Here) if !out.is_closed() => {
+                Here(&self.shared).resolve(&name, reply);
+                Ok(())
+            }
+            _ => out.push_resolve(now(), name, reply).map(|()| self.work.notify_one()),
+        }
+    }
+
+    /// Tells the peer of a monitor, if it is one that can be told; otherwise that is done when it is
+    /// linked.
+    pub(super) fn monitor(self: &Arc<Self>, id: u64, pid: Pid, from: Option<Pid>) {
+        let _in_order = self.outbound();
+        match self.standing.up() {
+            Some(Up::Two(link)) => link.monitor(id, pid, from),
+            Some(Up::Here) => Here(&self.shared).monitor(Arc::downgrade(self), id, pid),
+            Some(Up::One) | None => {}
+        }
+    }
+
+    /// Removes a monitor; false if it has fired.
+    pub(super) fn demonitor(&self, id: u64) -> bool {
+        let removed = self.watch.demonitor(id);
+        if let Some(pid) = removed
+            && let Some(link) = self.standing.link()
+        {
+            link.demonitor(id, pid);
+        }
+        removed.is_some()
+    }
+
     /// Waits until everything queued has been written.
     pub(super) async fn drain(&self) {
         loop {
             let drained = self.drained.notified();
             tokio::pin!(drained);
             drained.as_mut().enable();
-            if self.outbound().is_drained() {
+            if self.is_drained() {
                 return;
             }
             drained.await;
@@ -130,12 +202,20 @@ impl Peer {
     }
 
     /// Waits until the task of this peer has ended: in a draining node, when everything was written
-    /// and the peer has read it, or when the connection broke.
+    /// and the peer has read it, or when the connection broke. A link ends by itself.
     pub(super) async fn ended(&self) {
         let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
     }
 
-    /// Messages not written yet.
+    /// In a draining node: waits until nothing more will be put into a link.
+    pub(super) async fn handed_over(&self) {
+        tokio::select! {
+            () = self.ended() => {}
+            () = self.standing.is_direct() => {}
+        }
+    }
+
+    /// Messages not written yet, those of a link apart.
     pub(super) fn unwritten(&self) -> usize {
         self.outbound().load().messages
     }
@@ -144,6 +224,7 @@ impl Peer {
     pub(super) fn close(&self) {
         self.outbound().close();
         self.room.notify_waiters();
+        self.released.notify_waiters();
         self.work.notify_one();
     }
 
@@ -155,20 +236,37 @@ impl Peer {
     }
 
     pub(super) fn info(&self) -> PeerInfo {
-        let identity = self.link.identity();
         let (monitors, round_trip) = self.watch.info();
+        let link = self.standing.link();
+        let on_link = link.as_ref().map(|link| link.load()).unwrap_or_default();
+        let (sent, dead_letters) = self.standing.counts();
         let out = self.outbound();
         PeerInfo {
             addr: self.addr.clone(),
-            identity,
+            identity: link
+                .as_ref()
+                .and_then(|link| link.identity.clone())
+                .or_else(|| self.dialler.identity()),
             connected: out.is_up(),
-            queued_messages: out.load().messages,
-            queued_bytes: out.load().bytes,
-            sent: out.sent(),
-            dead_letters: out.dead_letters(),
+            level: self.standing.level(now()),
+            stalled: link.as_ref().is_some_and(|link| link.is_stalled()),
+            queued_messages: out.load().messages + on_link.messages,
+            queued_bytes: out.load().bytes + on_link.bytes,
+            sent: out.sent() + sent,
+            dead_letters: out.dead_letters() + dead_letters,
             monitors,
-            round_trip,
+            round_trip: link.and_then(|link| link.round_trip()).or(round_trip),
         }
+    }
+
+    /// A connection, made if there is none; the error says why not.
+    pub(super) async fn connect(&self) -> Result<Up, String> {
+        self.standing
+            .connected(now(), || {
+                self.wanted.store(true, Ordering::Release);
+                self.work.notify_one();
+            })
+            .await
     }
 
     /// Moves queued items into `batch`.
@@ -192,15 +290,19 @@ impl Peer {
 
     /// A batch was written.
     pub(super) fn written(&self, load: Load) {
-        let drained = {
-            let mut out = self.outbound();
-            out.written(load);
-            out.is_drained()
-        };
-        self.room.notify_one();
-        if drained {
-            self.drained.notify_waiters();
-        }
+        self.outbound().written(load);
+        self.has_room();
+    }
+
+    /// The link has written some messages.
+    pub(super) fn link_has_written(&self, _link: &Link) {
+        self.has_room();
+    }
+
+    /// An actor of the peer has caught up.
+    pub(super) fn link_has_released(&self) {
+        self.released.notify_waiters();
+        self.has_room();
     }
 
     /// An answer came.
@@ -225,58 +327,6 @@ impl Peer {
         self.outbound().opens_at(now())
     }
 
-    /// Keeps a data lane open while there is work.
-    async fn run(self: Arc<Self>) {
-        let lanes = async {
-            while self.more_work().await {
-                self.carry().await;
-            }
-        };
-        tokio::select! {
-            biased;
-            () = self.shared.at(Stage::Closed) => {}
-            () = lanes => {}
-        }
-        self.ended.send_replace(true);
-    }
-
-    /// One lane from beginning to end.
-    async fn carry(&self) {
-        self.outbound().dialling();
-        let (dialled, lane) = match self.link.open_lane(LaneClass::Control).await {
-            Ok(opened) => opened,
-            Err(reason) => return self.broke(Vec::new(), reason),
-        };
-        self.outbound().opened(now());
-        let data = DataLane::new(self);
-        match data.run(lane).await {
-            Ended::Rested => self.outbound().rested(),
-            Ended::Broke(reason) => {
-                self.broke(data.abandon(), format!("{reason}; try again, as the node may be back"));
-                // Messages may be lost here, and who monitors is owed the news (G4), though the peer
-                // may be alive.
-                self.watch.lost(&DownReason::Lost(reason));
-            }
-        }
-        self.link.release(&dialled).await;
-    }
-
-    /// Nothing of a broken lane is sent again (D11); whoever waits is told.
-    fn broke(&self, unanswered: Vec<Reply>, reason: String) {
-        let Leftover { messages, resolves } = self.outbound().broke(now(), random(), reason.clone());
-        if messages > 0
-            && let Some(left_out) = self.shared.log.admit()
-        {
-            let peer = &self.addr;
-            tracing::warn!(%peer, messages, %reason, left_out, "messages became dead letters");
-        }
-        self.refuse(unanswered, &reason);
-        self.refuse(resolves, &reason);
-        self.room.notify_waiters();
-        self.drained.notify_waiters();
-        self.watch.probe();
-    }
-
     fn refuse(&self, replies: Vec<Reply>, reason: &str) {
         for reply in replies {
             let error = ResolveError::NoConnection { addr: self.addr.clone(), reason: reason.to_owned() };
@@ -288,7 +338,9 @@ impl Peer {
     fn not_resolved(&self, refusal: Refusal) -> ResolveError {
         let addr = self.addr.clone();
         match refusal {
-            Refusal::Busy => ResolveError::Busy { addr, max: MAX_RESOLVES },
+            Refusal::Busy | Refusal::Held | Refusal::TooLarge(_) => {
+                ResolveError::Busy { addr, max: MAX_RESOLVES }
+            }
             Refusal::NoConnection(reason) => ResolveError::NoConnection { addr, reason },
             Refusal::Closed => ResolveError::Closed,
         }
@@ -306,9 +358,25 @@ impl Peer {
         }
     }
 
+    /// Tells who waits for room, and who waits until everything is written.
+    fn has_room(&self) {
+        self.room.notify_one();
+        if self.is_drained() {
+            self.drained.notify_waiters();
+        }
+    }
+
+    fn is_drained(&self) -> bool {
+        self.outbound().is_drained() && self.standing.link().is_none_or(|link| link.is_drained())
+    }
+
     /// Passes the news of room on to the next who waits.
     fn wake_next(&self, len: usize) {
-        if self.outbound().has_room(len) {
+        let room = match self.standing.link() {
+            Some(link) => link.has_room(len),
+            None => self.outbound().has_room(len),
+        };
+        if room {
             self.room.notify_one();
         }
     }

@@ -1,5 +1,6 @@
 //! The accepting side: listeners, connections, and the bounds on both.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinSet;
@@ -14,6 +15,25 @@ const MAX_LANES: usize = 64;
 /// Resolves and pings of one connection: so many at once, then so many per second (L17).
 const CONTROL_BURST: u32 = 2000;
 const CONTROL_PER_SECOND: u32 = 1000;
+
+/// A connection that was accepted.
+#[derive(Clone)]
+pub(super) struct Accepted {
+    pub(super) shared: Arc<Shared>,
+    pub(super) connection: Arc<dyn Connection>,
+    /// Tells it from every other.
+    pub(super) serial: u64,
+    /// The rate of questions, shared by its lanes.
+    pub(super) questions: Arc<Mutex<TokenBucket>>,
+}
+
+impl Accepted {
+    fn new(shared: Arc<Shared>, connection: Arc<dyn Connection>) -> Self {
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
+        let questions = Arc::new(Mutex::new(TokenBucket::new(CONTROL_PER_SECOND, CONTROL_BURST, now())));
+        Self { shared, connection, serial: SERIAL.fetch_add(1, Ordering::Relaxed), questions }
+    }
+}
 
 /// Accepts until the node drains. `ended` is called when nothing listens any more.
 pub(super) async fn accept(
@@ -43,7 +63,7 @@ pub(super) async fn accept(
 fn admit(shared: &Arc<Shared>, connection: Arc<dyn Connection>) {
     match shared.accepted.clone().try_acquire_owned() {
         Ok(place) => {
-            let served = serve(shared.clone(), connection);
+            let served = serve(Accepted::new(shared.clone(), connection));
             shared.spawn(async move {
                 let _place = place;
                 served.await;
@@ -58,20 +78,20 @@ fn admit(shared: &Arc<Shared>, connection: Arc<dyn Connection>) {
 }
 
 /// Serves the lanes of one connection until it ends, or one of its lanes says something bad.
-async fn serve(shared: Arc<Shared>, connection: Arc<dyn Connection>) {
-    let control = Arc::new(Mutex::new(TokenBucket::new(CONTROL_PER_SECOND, CONTROL_BURST, now())));
+async fn serve(accepted: Accepted) {
+    let Accepted { shared, connection, .. } = &accepted;
     let mut lanes = JoinSet::new();
-    let serve_lane = |lane| LaneServer::new(shared.clone(), control.clone()).run(lane);
+    let serve_lane = |lane| LaneServer::new(accepted.clone()).run(lane);
     let mut more = true;
     while more || !lanes.is_empty() {
         tokio::select! {
             Some(ended) = lanes.join_next() => {
                 if let Ok(Err(refused)) = ended {
-                    return refuse(&shared, connection.as_ref(), &refused);
+                    return refuse(shared, connection.as_ref(), &refused);
                 }
             }
-            accepted = connection.accept_lane(), if more && lanes.len() < MAX_LANES => {
-                match next_lane(accepted) {
+            lane = connection.accept_lane(), if more && lanes.len() < MAX_LANES => {
+                match next_lane(lane) {
                     Some(lane) => drop(lanes.spawn(serve_lane(lane))),
                     None => more = false,
                 }
@@ -90,7 +110,9 @@ fn next_lane(accepted: Result<Option<Lane>, TransportError>) -> Option<Lane> {
 }
 
 fn refuse(shared: &Shared, connection: &dyn Connection, refused: &Refused) {
-    complain(shared, connection, &refused.reason);
+    if refused.code != CloseCode::Normal {
+        complain(shared, connection, &refused.reason);
+    }
     connection.close(refused.code, &refused.reason);
 }
 

@@ -1,17 +1,20 @@
 //! One accepted lane: decode, deliver, answer in order.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::link;
+use super::serve::Accepted;
 use super::shared::{Shared, Stage, now};
-use super::throttle::TokenBucket;
+use crate::config::Level;
 use crate::pid::Pid;
 use crate::transport::{CloseCode, Lane, LaneReceiver, LaneSender};
-use crate::wire::{Batch, DecodeError, Decoder, Frame, Limits, STEP};
+use crate::wire::level2::{self, Id, Probe};
+use crate::wire::{Batch, DecodeError, Decoder, Frame, Limits, Name, STEP};
 
 /// A frame that has begun must be complete after this (L08).
 const FRAME_TIME: Duration = Duration::from_secs(30);
@@ -41,6 +44,17 @@ enum Over {
     /// The lane broke; nothing more can be said.
     Broken,
     Refused(Refused),
+    /// The lane goes on at level 2.
+    Upgraded(Upgrade),
+}
+
+/// How a lane comes to level 2.
+#[derive(Clone, Copy)]
+enum Upgrade {
+    /// By HELLO, naming this link if a probe came first.
+    Greets(Option<Id>),
+    /// By LANE.
+    Joins,
 }
 
 impl From<Refused> for Over {
@@ -50,10 +64,13 @@ impl From<Refused> for Over {
 }
 
 pub(super) struct LaneServer {
+    accepted: Accepted,
     shared: Arc<Shared>,
-    /// The rate of control frames, shared by the lanes of a connection.
-    control: Arc<Mutex<TokenBucket>>,
     decoder: Decoder,
+    /// Nothing was read yet.
+    fresh: bool,
+    /// The link that the last frame, a probe, named.
+    probed: Option<Id>,
     /// Messages decoded and not delivered yet.
     inbound: Vec<(Pid, Bytes)>,
     /// Answers not written yet.
@@ -65,12 +82,15 @@ pub(super) struct LaneServer {
 }
 
 impl LaneServer {
-    pub(super) fn new(shared: Arc<Shared>, control: Arc<Mutex<TokenBucket>>) -> Self {
+    pub(super) fn new(accepted: Accepted) -> Self {
+        let shared = accepted.shared.clone();
         let limits = Limits { max_payload: shared.config.max_accepted_payload };
         Self {
+            accepted,
             shared,
-            control,
             decoder: Decoder::new(limits),
+            fresh: true,
+            probed: None,
             inbound: Vec::new(),
             answers: Batch::new(),
             began: None,
@@ -87,6 +107,7 @@ impl LaneServer {
         };
         match over {
             Over::Broken => Ok(()),
+            Over::Upgraded(upgrade) => self.upgrade(upgrade, (sender, receiver)).await,
             Over::Goodbye => {
                 goodbye(sender.as_mut(), receiver.as_mut()).await;
                 Ok(())
@@ -136,7 +157,12 @@ impl LaneServer {
     /// Handles every complete frame in its place.
     async fn handle(&mut self, sender: &mut dyn LaneSender) -> Result<(), Over> {
         let mut complete = 0usize;
-        while let Some(frame) = self.decoder.next_frame().map_err(Refused::from)? {
+        loop {
+            if let Some(upgrade) = self.upgrades()? {
+                return Err(Over::Upgraded(upgrade));
+            }
+            let Some(frame) = self.decoder.next_frame().map_err(Refused::from)? else { break };
+            (self.fresh, self.probed) = (false, None);
             complete += 1;
             match frame {
                 Frame::Message { to: Some(pid), data } => self.inbound.push((pid, data)),
@@ -144,8 +170,7 @@ impl LaneServer {
                 Frame::Resolve(name) => {
                     self.throttle(sender).await?;
                     self.deliver();
-                    let pid = name.registrable().and_then(|name| self.shared.local.whereis(name));
-                    self.answers.resolved(pid);
+                    self.resolve(&name);
                 }
                 Frame::Ping => {
                     self.throttle(sender).await?;
@@ -157,6 +182,46 @@ impl LaneServer {
         }
         self.note_progress(complete > 0);
         Ok(())
+    }
+
+    /// Answers for a name, or for a probe.
+    fn resolve(&mut self, name: &Name) {
+        let speaks = self.shared.config.level == Level::Two && self.shared.stage() == Stage::Running;
+        if let Some(Probe { link }) = Probe::read(name.as_str()).filter(|_| speaks) {
+            self.probed = Some(link);
+            return self.answers.number(level2::magic(0));
+        }
+        let pid = name.registrable().and_then(|name| self.shared.local.whereis(name));
+        self.answers.resolved(pid);
+    }
+
+    /// Whether the next frame takes the lane to level 2: HELLO right after a probe, or at the very
+    /// beginning where the handshake below has agreed on it; or LANE at the very beginning.
+    fn upgrades(&self) -> Result<Option<Upgrade>, Refused> {
+        let agreed = self.accepted.connection.level() == Some(Level::Two);
+        let possible = agreed || self.shared.config.level == Level::Two;
+        if possible
+            && (self.probed.is_some() || agreed && self.fresh)
+            && self.decoder.begins_with(level2::HELLO)
+        {
+            return Ok(Some(Upgrade::Greets(self.probed)));
+        }
+        if possible && self.fresh && self.decoder.begins_with(level2::LANE) {
+            return Ok(Some(Upgrade::Joins));
+        }
+        if agreed && self.decoder.has_input() {
+            let reason = "a lane of level 2 must begin with HELLO or LANE".to_owned();
+            return Err(Refused { code: CloseCode::Malformed, reason });
+        }
+        Ok(None)
+    }
+
+    async fn upgrade(self, upgrade: Upgrade, lane: Lane) -> Result<(), Refused> {
+        let rest = self.decoder.into_rest();
+        match upgrade {
+            Upgrade::Greets(expected) => link::greet(&self.accepted, lane, rest, expected).await,
+            Upgrade::Joins => link::join(&self.accepted, lane, rest).await,
+        }
     }
 
     /// Keeps the time at which the incomplete frame began.
@@ -190,7 +255,7 @@ impl LaneServer {
 
     /// Delays a peer that asks too often (L17).
     async fn throttle(&mut self, sender: &mut dyn LaneSender) -> Result<(), Over> {
-        let pause = self.control.lock().unwrap_or_else(PoisonError::into_inner).take(now());
+        let pause = self.accepted.questions.lock().unwrap_or_else(PoisonError::into_inner).take(now());
         if !pause.is_zero() {
             self.settle(sender).await?;
             sleep(pause).await;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, watch};
 
+use super::link::Links;
 use super::local::LocalNode;
 use super::throttle::LogLimit;
 use crate::config::NodeConfig;
@@ -31,6 +32,7 @@ pub(super) struct Shared {
     /// Dialled connections at once (L07).
     pub(super) dialled: Arc<Semaphore>,
     pub(super) log: LogLimit,
+    pub(super) links: Links,
     stage: watch::Receiver<Stage>,
     tasks: watch::Sender<usize>,
 }
@@ -43,6 +45,7 @@ impl Shared {
         config: NodeConfig,
         stage: watch::Receiver<Stage>,
     ) -> Self {
+        let links = Links::new(transport.identity());
         let connections = config.max_connections.min(Semaphore::MAX_PERMITS);
         Self {
             transport,
@@ -52,6 +55,7 @@ impl Shared {
             dialled: Arc::new(Semaphore::new(connections)),
             config,
             log: LogLimit::new(),
+            links,
             stage,
             tasks: watch::Sender::new(0),
         }

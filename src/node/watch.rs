@@ -8,6 +8,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::error::{DownReason, PingError};
 use super::monitors::{Firing, Monitors, OnDown};
+use crate::actor::ExitReason;
 use crate::pid::Pid;
 use crate::transport::NodeAddr;
 
@@ -58,28 +59,53 @@ impl Watch {
     }
 
     /// Adds a monitor. One that cannot be added fires at once.
-    pub(super) fn monitor(&self, id: u64, pid: Pid, on_down: OnDown) -> Start {
+    pub(super) fn monitor(&self, id: u64, pid: Pid, from: Option<Pid>, on_down: OnDown) -> Start {
         let mut demand = self.demand();
         let refused = if demand.closed {
-            Err(demand.monitors.firing(pid, on_down, DownReason::Closed))
+            Err(Box::new(demand.monitors.firing(pid, on_down, DownReason::Closed)))
         } else {
-            demand.monitors.add(id, pid, on_down)
+            demand.monitors.add(id, pid, from, on_down)
         };
         match refused {
             Ok(()) => demand.start(),
             Err(firing) => {
                 drop(demand);
-                fire(firing);
+                fire(*firing);
                 Start::Running
             }
         }
     }
 
-    /// Removes a monitor; false if it has fired.
-    pub(super) fn demonitor(&self, id: u64) -> bool {
+    /// Removes a monitor and says whom it watched; `None` if it has fired.
+    pub(super) fn demonitor(&self, id: u64) -> Option<Pid> {
         let removed = self.demand().monitors.remove(id);
         // The callback is dropped here, without the lock, since it may own anything.
-        removed.is_some()
+        removed.map(|(pid, _)| pid)
+    }
+
+    /// Every monitor with its target and who made it.
+    pub(super) fn monitors(&self) -> Vec<(u64, Pid, Option<Pid>)> {
+        self.demand().monitors.all()
+    }
+
+    /// The peer says that a monitored actor has ended.
+    pub(super) fn ended(&self, id: u64, why: &ExitReason) {
+        let firing = {
+            let mut demand = self.demand();
+            let removed = demand.monitors.remove(id);
+            removed.map(|(pid, on_down)| demand.monitors.firing(pid, on_down, DownReason::Ended(why.clone())))
+        };
+        if let Some(firing) = firing {
+            fire(firing);
+            self.probed.notify_one();
+        }
+    }
+
+    /// Whether somebody waits for a ping to be sent.
+    pub(super) fn has_waiting(&self) -> bool {
+        let mut demand = self.demand();
+        demand.forget_absent();
+        !demand.waiting.is_empty()
     }
 
     /// Asks for a ping.

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::dialler::Dialled;
 use super::error::DownReason;
 use super::heartbeat::{Beat, Heartbeat, LaneEnd};
-use super::link::Dialled;
+use super::here;
+use super::link::Link;
 use super::peer::Peer;
 use super::shared::{Stage, now, random};
+use super::standing::Up;
 use crate::transport::{CloseCode, Lane, LaneClass, LaneReceiver, LaneSender};
 use crate::wire::{Answers, Asked, Batch, STEP};
 
@@ -31,10 +34,11 @@ enum Over {
 }
 
 /// From one death to the next, until nobody cares.
-async fn episodes(peer: &Peer) {
+async fn episodes(peer: &Arc<Peer>) {
     while let Some(reason) = episode(peer).await {
         // First, so that whoever is told finds no remains of the dead connection.
-        peer.link.close(CloseCode::Unresponsive, "no sign of life");
+        peer.dialler.close(CloseCode::Unresponsive, "no sign of life");
+        peer.standing.forget();
         peer.watch.down(&reason);
         if !peer.watch.is_wanted() {
             return;
@@ -42,15 +46,49 @@ async fn episodes(peer: &Peer) {
     }
 }
 
-/// Pings over as many lanes as it takes; `Some` when the peer is gone, `None` when
-/// [`is_wanted`](super::watch::Watch::is_wanted) said no, after which this task has to end.
-async fn episode(peer: &Peer) -> Option<DownReason> {
-    let mut clock: Option<Heartbeat> = None;
+/// `Some` when the peer is gone, `None` when [`is_wanted`](super::watch::Watch::is_wanted) said no,
+/// after which this task has to end.
+async fn episode(peer: &Arc<Peer>) -> Option<DownReason> {
     if let Some(at) = peer.dial_again_at() {
         pause(peer, at).await;
     }
+    match peer.connect().await {
+        Ok(Up::One) => ping_on_lanes(peer).await,
+        Ok(Up::Two(link)) => ask_the_link(peer, &link).await,
+        Ok(Up::Here) => {
+            here::watch(peer).await;
+            None
+        }
+        Err(reason) => Some(DownReason::Refused(reason)),
+    }
+}
+
+/// At level 2 the link has a heartbeat of its own, and tells by itself of actors that end: only who
+/// asks for a ping is served here.
+async fn ask_the_link(peer: &Peer, link: &Arc<Link>) -> Option<DownReason> {
+    while peer.watch.is_wanted() {
+        if peer.watch.has_waiting() {
+            peer.watch.pinged();
+            match link.ping().await {
+                Some(round_trip) => drop(peer.watch.ponged(round_trip)),
+                None => return Some(link.gone().await.reason()),
+            }
+            continue;
+        }
+        tokio::select! {
+            biased;
+            end = link.gone() => return Some(end.reason()),
+            () = peer.watch.probed.notified() => {}
+        }
+    }
+    None
+}
+
+/// At level 1: pings over as many lanes as it takes.
+async fn ping_on_lanes(peer: &Peer) -> Option<DownReason> {
+    let mut clock: Option<Heartbeat> = None;
     loop {
-        let (dialled, lane) = match peer.link.open_lane(LaneClass::Heartbeat).await {
+        let (dialled, lane) = match peer.dialler.open_lane(LaneClass::Heartbeat).await {
             Ok(opened) => opened,
             Err(reason) => {
                 peer.unreachable(&reason);

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::Engine;
-use crate::actor::System;
+use crate::actor::{ExitReason, MonitorRef, Signal, System, Watcher};
 use crate::mailbox::Payload;
 use crate::node::LocalNode;
 use crate::pid::Pid;
@@ -29,8 +29,22 @@ impl LocalNode for Local {
         }
     }
 
+    fn mailbox_size(&self, pid: Pid) -> Option<usize> {
+        self.system.mailbox_size(pid)
+    }
+
     fn whereis(&self, name: &str) -> Option<Pid> {
         self.registry.whereis(name)
+    }
+
+    fn watch(&self, pid: Pid, on_exit: Box<dyn FnOnce(&ExitReason) + Send>) -> MonitorRef {
+        let monitor = MonitorRef::next();
+        self.system.watch(pid, monitor, Watcher::Once(on_exit));
+        monitor
+    }
+
+    fn unwatch(&self, pid: Pid, monitor: MonitorRef) {
+        self.system.signal(pid, Signal::Unwatch(monitor));
     }
 
     fn on_worker(&self, job: Job) {

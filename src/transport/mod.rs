@@ -15,6 +15,7 @@ pub mod memory;
 pub use address::{AddrParseError, NodeAddr};
 pub use error::TransportError;
 
+pub use crate::config::Level;
 pub use crate::wire::CloseCode;
 
 use async_trait::async_trait;
@@ -57,6 +58,11 @@ pub trait Transport: Send + Sync + 'static {
     ///
     /// The caller sets the deadline. Cancel-safe: dropping the future abandons the attempt.
     async fn connect(&self, addr: &NodeAddr) -> Result<Box<dyn Connection>, TransportError>;
+
+    /// Who this side proves to be; `None` where the transport does not authenticate.
+    fn identity(&self) -> Option<PeerIdentity> {
+        None
+    }
 }
 
 /// Accepts connections. Dropping it stops listening; accepted connections live on.
@@ -93,6 +99,12 @@ pub trait Connection: Send + Sync + 'static {
     /// Who the peer proved to be; `None` where the transport does not authenticate, and before
     /// the handshake of an accepted connection is done.
     fn peer_identity(&self) -> Option<PeerIdentity>;
+
+    /// The level that the handshake agreed on; `None` where it does not, so that the bytes have to
+    /// tell. Before the handshake of an accepted connection is done it is `None` too.
+    fn level(&self) -> Option<Level> {
+        None
+    }
 
     /// The network address of the peer, for logs and limits; it decides nothing.
     fn peer_addr(&self) -> NodeAddr;

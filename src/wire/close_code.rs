@@ -31,4 +31,9 @@ impl CloseCode {
     pub const fn as_u16(self) -> u16 {
         self as u16
     }
+
+    /// Whether a peer that gives this number leaves in good order.
+    pub const fn is_in_good_order(code: u16) -> bool {
+        code == Self::Normal as u16 || code == Self::GoingAway as u16
+    }
 }

@@ -2,9 +2,10 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::body::Growing;
 use super::close_code::CloseCode;
 use super::frame::{Frame, Name};
-use super::limits::{COPY_BELOW, Limits, MAX_NAME_FRAME, STEP};
+use super::limits::{Limits, MAX_NAME_FRAME};
 use super::opcode::Opcode;
 use crate::pid::Pid;
 
@@ -29,15 +30,21 @@ pub enum DecodeError {
     /// A name that is no text.
     #[error("a name is not UTF-8")]
     NameNotUtf8,
+    /// A frame of level 2 whose inside contradicts its lengths, or says what cannot be.
+    #[error("a frame of type {0:#04x} is malformed: {1}")]
+    Malformed(u8, &'static str),
+    /// A frame of level 2 with flags that change its meaning, and that are not known.
+    #[error("a frame of type {0:#04x} has the unknown flags {1:#04x}: the peer speaks a newer protocol")]
+    UnknownFlags(u8, u8),
 }
 
 impl DecodeError {
     /// What the lane is closed with.
     pub const fn code(&self) -> CloseCode {
         match self {
-            Self::UnknownType(_) => CloseCode::UnknownType,
+            Self::UnknownType(_) | Self::UnknownFlags(..) => CloseCode::UnknownType,
             Self::TooLarge { .. } | Self::NameTooLong(_) => CloseCode::TooLarge,
-            Self::NameNotUtf8 => CloseCode::Malformed,
+            Self::NameNotUtf8 | Self::Malformed(..) => CloseCode::Malformed,
         }
     }
 }
@@ -110,6 +117,23 @@ impl Decoder {
             State::Body { .. } => true,
             State::Failed(_) => false,
         }
+    }
+
+    /// Whether the next frame begins with `byte`, with nothing of an earlier one outstanding.
+    pub fn begins_with(&self, byte: u8) -> bool {
+        matches!(&self.state, State::Header(partial) if partial.is_empty())
+            && self.input.first() == Some(&byte)
+    }
+
+    /// Whether bytes were fed that are not part of a complete frame.
+    pub fn has_input(&self) -> bool {
+        !self.input.is_empty()
+    }
+
+    /// The bytes that were fed and are not part of a frame yet, for a decoder of another level. Only
+    /// between two frames.
+    pub fn into_rest(self) -> Bytes {
+        self.input
     }
 
     fn advance(&mut self) -> Result<Option<Frame>, DecodeError> {
@@ -208,81 +232,10 @@ impl Partial {
     }
 }
 
-/// A payload that may arrive in many pieces, held as it came until it is complete. So a peer makes us
-/// hold what it has sent, not what it says it will send.
-#[derive(Debug)]
-struct Growing {
-    pieces: Vec<Bytes>,
-    /// Short pieces are copied together here, so that none of them keeps a read buffer alive.
-    block: BytesMut,
-    held: usize,
-    missing: usize,
-}
-
-impl Growing {
-    fn new(missing: usize) -> Self {
-        Self { pieces: Vec::new(), block: BytesMut::new(), held: 0, missing }
-    }
-
-    fn fill(&mut self, input: &mut Bytes) -> Option<Bytes> {
-        if self.held == 0 && input.len() >= self.missing {
-            return Some(whole(input.split_to(self.missing)));
-        }
-        while self.missing > 0 && !input.is_empty() {
-            let n = if input.len() >= STEP / 2 { self.keep(input) } else { self.copy(input) };
-            self.held += n;
-            self.missing -= n;
-        }
-        (self.missing == 0).then(|| self.join())
-    }
-
-    fn keep(&mut self, input: &mut Bytes) -> usize {
-        self.close_block();
-        let piece = input.split_to(input.len().min(self.missing));
-        let n = piece.len();
-        self.pieces.push(if n < COPY_BELOW { Bytes::copy_from_slice(&piece) } else { piece });
-        n
-    }
-
-    /// Fills the block, beginning a new one when it is full.
-    fn copy(&mut self, input: &mut Bytes) -> usize {
-        if self.block.len() == self.block.capacity() {
-            self.close_block();
-            self.block = BytesMut::with_capacity(self.missing.min(STEP));
-        }
-        let room = self.block.capacity() - self.block.len();
-        let n = room.min(input.len()).min(self.missing);
-        self.block.extend_from_slice(&input[..n]);
-        input.advance(n);
-        n
-    }
-
-    fn close_block(&mut self) {
-        if !self.block.is_empty() {
-            self.pieces.push(std::mem::take(&mut self.block).freeze());
-        }
-    }
-
-    fn join(&mut self) -> Bytes {
-        self.close_block();
-        if self.pieces.len() == 1 {
-            return self.pieces.remove(0);
-        }
-        let mut joined = BytesMut::with_capacity(self.held);
-        self.pieces.drain(..).for_each(|piece| joined.extend_from_slice(&piece));
-        joined.freeze()
-    }
-}
-
-/// A payload that lies complete in one read.
-fn whole(data: Bytes) -> Bytes {
-    if data.len() < COPY_BELOW { Bytes::copy_from_slice(&data) } else { data }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Batch;
+    use crate::wire::{Batch, STEP};
 
     fn decoder() -> Decoder {
         Decoder::new(Limits::default())

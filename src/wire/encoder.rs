@@ -60,7 +60,12 @@ impl Batch {
 
     /// Appends the answer to a resolve: a bare number, 0 for "nobody".
     pub fn resolved(&mut self, pid: Option<Pid>) {
-        self.open.put_u64(pid.map_or(0, Pid::as_u64));
+        self.number(pid.map_or(0, Pid::as_u64));
+    }
+
+    /// Appends eight bare bytes, where an answer says something else than a PID.
+    pub fn number(&mut self, number: u64) {
+        self.open.put_u64(number);
         self.len += 8;
     }
 
@@ -86,7 +91,13 @@ impl Batch {
         self.len += 1;
     }
 
-    fn payload(&mut self, data: Bytes) {
+    /// Appends `len` bytes by `write`.
+    pub(super) fn head(&mut self, len: usize, write: impl FnOnce(&mut BytesMut)) {
+        write(&mut self.open);
+        self.len += len;
+    }
+
+    pub(super) fn payload(&mut self, data: Bytes) {
         self.len += data.len();
         if data.len() < COPY_BELOW {
             self.open.put_slice(&data);

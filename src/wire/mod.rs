@@ -6,10 +6,12 @@
 #![doc = include_str!("PROTOCOL.md")]
 
 mod answers;
+mod body;
 mod close_code;
 mod codec;
 mod encoder;
 mod frame;
+pub mod level2;
 mod limits;
 mod opcode;
 

@@ -8,7 +8,7 @@ use myrmidon::node::{Node, PeerInfo, RemoteSendError, ResolveError};
 use myrmidon::transport::NodeAddr;
 use myrmidon::transport::memory::MemoryNetwork;
 
-use crate::fake::{RawPeer, accept_lane, eventually, listen, node, node_at, number, pid, soon};
+use crate::fake::{RawPeer, accept_lane, eventually, listen, node, node_at, node_one, number, pid, soon};
 
 #[tokio::test(start_paused = true)]
 async fn l28_after_a_failure_operations_fail_at_once_until_the_pause_is_over() {
@@ -49,7 +49,7 @@ async fn a_peer_that_appears_is_reached_on_the_next_use() {
 async fn d11_a_broken_lane_loses_what_was_not_written_counts_it_and_sends_nothing_twice() {
     let network = MemoryNetwork::new();
     let (mut listener, addr) = listen(&network).await;
-    let a = node(&network).await;
+    let a = node_one(&network).await;
     let payload = Bytes::from(vec![1; 100 << 10]);
     for _ in 0..10 {
         a.node.try_send(&addr, pid(1), payload.clone()).unwrap();
@@ -79,7 +79,7 @@ async fn d11_a_broken_lane_loses_what_was_not_written_counts_it_and_sends_nothin
 async fn a_peer_that_closes_idle_connections_loses_nothing() {
     let network = MemoryNetwork::new();
     let (mut listener, addr) = listen(&network).await;
-    let a = node(&network).await;
+    let a = node_one(&network).await;
     for n in 0..20 {
         a.node.try_send(&addr, pid(1), number(n)).unwrap();
         let (connection, lane) = accept_lane(&mut listener).await;
@@ -96,7 +96,7 @@ async fn a_peer_that_closes_idle_connections_loses_nothing() {
 async fn answers_that_nobody_asked_for_end_the_lane() {
     let network = MemoryNetwork::new();
     let (mut listener, addr) = listen(&network).await;
-    let a = node(&network).await;
+    let a = node_one(&network).await;
     a.node.try_send(&addr, pid(1), number(1)).unwrap();
     let (connection, lane) = accept_lane(&mut listener).await;
     let mut peer = RawPeer { connection, lane };
@@ -109,7 +109,7 @@ async fn answers_that_nobody_asked_for_end_the_lane() {
 async fn a_late_answer_goes_to_nobody_and_the_next_one_to_its_asker() {
     let network = MemoryNetwork::new();
     let (mut listener, addr) = listen(&network).await;
-    let a = node(&network).await;
+    let a = node_one(&network).await;
     let error = a.node.resolve(&addr, "slow").await.unwrap_err();
     assert!(matches!(error, ResolveError::Timeout { .. }), "{error}");
     let (connection, lane) = accept_lane(&mut listener).await;

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use myrmidon::Pid;
-use myrmidon::config::NodeConfig;
+use myrmidon::actor::{ExitReason, MonitorRef};
+use myrmidon::config::{Level, NodeConfig};
 use myrmidon::node::{LocalNode, Node};
 use myrmidon::transport::memory::{MemoryNetwork, MemoryTransport};
 use myrmidon::transport::{Connection, Lane, LaneClass, Listener, NodeAddr, Transport};
@@ -15,12 +17,18 @@ use myrmidon::wire::Batch;
 use tokio::sync::watch;
 
 type Job = Box<dyn FnOnce() + Send>;
+type OnExit = Box<dyn FnOnce(&ExitReason) + Send>;
 
 /// Records deliveries and answers from a table of names.
 #[derive(Default)]
 pub(crate) struct FakeRuntime {
     names: Mutex<HashMap<String, Pid>>,
     inbox: watch::Sender<Vec<(Pid, Bytes)>>,
+    /// Who wants to know when an actor ends; the actors that have ended.
+    watchers: Mutex<Vec<(Pid, MonitorRef, OnExit)>>,
+    dead: Mutex<Vec<Pid>>,
+    /// Actors whose mailboxes are full.
+    full: Mutex<Vec<Pid>>,
     /// Jobs of a scheduler that does not run.
     frozen: Mutex<Option<Vec<Job>>>,
 }
@@ -28,6 +36,30 @@ pub(crate) struct FakeRuntime {
 impl FakeRuntime {
     pub(crate) fn register(&self, name: &str, pid: Pid) {
         self.names.lock().unwrap().insert(name.to_owned(), pid);
+    }
+
+    /// Lets an actor end.
+    pub(crate) fn end(&self, pid: Pid, reason: &ExitReason) {
+        self.dead.lock().unwrap().push(pid);
+        let told: Vec<_> = {
+            let mut watchers = self.watchers.lock().unwrap();
+            let (told, others) = watchers.drain(..).partition(|(watched, ..)| *watched == pid);
+            *watchers = others;
+            told
+        };
+        told.into_iter().for_each(|(_, _, on_exit)| on_exit(reason));
+    }
+
+    /// How many want to know of an end.
+    pub(crate) fn watchers(&self) -> usize {
+        self.watchers.lock().unwrap().len()
+    }
+
+    /// Lets the mailbox of an actor be full, or not any more.
+    pub(crate) fn fill(&self, pid: Pid, full: bool) {
+        let mut all = self.full.lock().unwrap();
+        all.retain(|other| *other != pid);
+        all.extend(full.then_some(pid));
     }
 
     pub(crate) fn freeze(&self) {
@@ -55,8 +87,27 @@ impl LocalNode for FakeRuntime {
         self.inbox.send_modify(|inbox| inbox.append(batch));
     }
 
+    fn mailbox_size(&self, pid: Pid) -> Option<usize> {
+        self.full.lock().unwrap().contains(&pid).then_some(usize::MAX).or(Some(0))
+    }
+
     fn whereis(&self, name: &str) -> Option<Pid> {
         self.names.lock().unwrap().get(name).copied()
+    }
+
+    fn watch(&self, pid: Pid, on_exit: OnExit) -> MonitorRef {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let monitor = MonitorRef::from_u64(NEXT.fetch_add(1, Ordering::Relaxed));
+        if self.dead.lock().unwrap().contains(&pid) {
+            on_exit(&ExitReason::NoProcess);
+        } else {
+            self.watchers.lock().unwrap().push((pid, monitor, on_exit));
+        }
+        monitor
+    }
+
+    fn unwatch(&self, _: Pid, monitor: MonitorRef) {
+        self.watchers.lock().unwrap().retain(|(_, watched, _)| *watched != monitor);
     }
 
     fn on_worker(&self, job: Job) {
@@ -76,6 +127,16 @@ pub(crate) struct Running {
 
 pub(crate) async fn node(network: &MemoryNetwork) -> Running {
     node_at(network, &any(), NodeConfig::default()).await
+}
+
+/// A node that speaks level 1 only.
+pub(crate) async fn node_one(network: &MemoryNetwork) -> Running {
+    node_with(network, one()).await
+}
+
+/// The configuration of a node that speaks level 1 only.
+pub(crate) fn one() -> NodeConfig {
+    NodeConfig { level: Level::One, ..NodeConfig::default() }
 }
 
 pub(crate) async fn node_with(network: &MemoryNetwork, config: NodeConfig) -> Running {

@@ -8,7 +8,7 @@ use myrmidon::transport::TransportError;
 use myrmidon::transport::memory::MemoryNetwork;
 use tokio::time::Instant;
 
-use crate::fake::{RawPeer, accept_lane, any, listen, node, number, pid, soon};
+use crate::fake::{RawPeer, accept_lane, any, listen, node, node_one, number, pid, soon};
 
 #[tokio::test(start_paused = true)]
 async fn listen_returns_the_bound_address_and_says_what_is_wrong() {
@@ -78,7 +78,7 @@ async fn f10_a_shutdown_while_others_send_loses_no_accepted_message() {
 async fn f11_a_shutdown_with_a_stuck_peer_returns_at_its_limit_with_the_number_unwritten() {
     let network = MemoryNetwork::new();
     let (mut listener, addr) = listen(&network).await;
-    let a = node(&network).await;
+    let a = node_one(&network).await;
     for _ in 0..100 {
         a.node.try_send(&addr, pid(1), Bytes::from(vec![1; 10_000])).unwrap();
     }

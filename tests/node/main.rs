@@ -1,4 +1,4 @@
-//! The mesh at level 1 over the in-process transport, with a fake runtime behind each node.
+//! The mesh over the in-process transport, with a fake runtime behind each node.
 //!
 //! Most tests run on tokio's paused clock: time passes only when nothing else can happen, so they wait
 //! for conditions and never for the wall clock.
@@ -6,7 +6,9 @@
 
 mod failures;
 mod fake;
+mod greetings;
 mod lifecycle;
+mod links;
 mod messages;
 mod monitors;
 mod serving;

@@ -10,7 +10,7 @@ use myrmidon::transport::memory::MemoryNetwork;
 use myrmidon::transport::{CloseCode, Listener, NodeAddr};
 use tokio::time::Instant;
 
-use crate::fake::{accept_lane, eventually, listen, node, node_at, pid, soon};
+use crate::fake::{accept_lane, eventually, listen, node, node_at, node_one, pid, soon};
 
 /// Collects what monitors say.
 #[derive(Clone, Default)]
@@ -95,7 +95,7 @@ async fn a_monitor_of_an_unreachable_node_fires() {
 #[tokio::test(start_paused = true)]
 async fn g10_d12_a_frozen_peer_fires_in_time_and_may_come_back() {
     let network = MemoryNetwork::new();
-    let (a, b) = (node(&network).await, node(&network).await);
+    let (a, b) = (node_one(&network).await, node_one(&network).await);
     let downs = Downs::default();
     downs.monitor(&a.node, &b.addr, 1);
     a_while().await;
@@ -147,7 +147,7 @@ async fn close_after_each_pong(mut listener: Box<dyn Listener>, lanes: Arc<Mutex
 async fn a_peer_that_closes_after_every_pong_lives_until_it_refuses() {
     let network = MemoryNetwork::new();
     let (listener, addr) = listen(&network).await;
-    let (a, downs, lanes) = (node(&network).await, Downs::default(), Arc::new(Mutex::new(0)));
+    let (a, downs, lanes) = (node_one(&network).await, Downs::default(), Arc::new(Mutex::new(0)));
     let serving = tokio::spawn(close_after_each_pong(listener, lanes.clone()));
     downs.monitor(&a.node, &addr, 1);
     a_while().await;
@@ -164,7 +164,7 @@ async fn a_peer_that_closes_after_every_pong_lives_until_it_refuses() {
 async fn a_peer_that_accepts_and_never_answers_is_down_in_time() {
     let network = MemoryNetwork::new();
     let (mut listener, addr) = listen(&network).await;
-    let (a, downs) = (node(&network).await, Downs::default());
+    let (a, downs) = (node_one(&network).await, Downs::default());
     tokio::spawn(async move {
         while let Ok(connection) = listener.accept().await {
             drop(connection.accept_lane().await);
@@ -180,7 +180,7 @@ async fn a_peer_that_accepts_and_never_answers_is_down_in_time() {
 async fn nobody_is_pinged_when_nobody_wants_to_know() {
     let network = MemoryNetwork::new();
     let (mut listener, addr) = listen(&network).await;
-    let (a, downs) = (node(&network).await, Downs::default());
+    let (a, downs) = (node_one(&network).await, Downs::default());
     let monitor = downs.monitor(&a.node, &addr, 1);
     let (_connection, (mut sender, mut receiver)) = accept_lane(&mut listener).await;
     for _ in 0..3 {
@@ -252,7 +252,7 @@ fn renew(node: Node, addr: NodeAddr, fired: Arc<Mutex<u32>>) {
 async fn g4_a_broken_data_lane_fires_though_the_peer_still_answers_pings() {
     let network = MemoryNetwork::new();
     let (mut listener, addr) = listen(&network).await;
-    let (a, downs) = (node(&network).await, Downs::default());
+    let (a, downs) = (node_one(&network).await, Downs::default());
     a.node.try_send(&addr, pid(1), Bytes::from_static(b"x")).unwrap();
     let (connection, (mut answers, mut data)) = accept_lane(&mut listener).await;
     soon(data.read(64)).await.unwrap();

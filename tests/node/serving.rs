@@ -9,7 +9,7 @@ use myrmidon::transport::{LaneClass, TransportError};
 use myrmidon::wire::{Batch, CloseCode};
 use tokio::time::Instant;
 
-use crate::fake::{RawPeer, eventually, node, node_with, number, pid, soon};
+use crate::fake::{RawPeer, eventually, node, node_one, node_with, number, pid, soon};
 
 #[tokio::test(start_paused = true)]
 async fn questions_are_answered_in_order_however_the_bytes_are_split() {
@@ -69,7 +69,7 @@ async fn a_message_is_delivered_when_its_sender_leaves_at_once() {
 #[tokio::test(start_paused = true)]
 async fn l18_reserved_and_overlong_names_resolve_to_nobody() {
     let network = MemoryNetwork::new();
-    let a = node(&network).await;
+    let a = node_one(&network).await;
     for name in ["", "\0myrmidon/2?n=00112233445566778899aabbccddeeff", &"n".repeat(256), &"n".repeat(4096)] {
         a.runtime.register(name, pid(1));
         let mut peer = RawPeer::dial(&network, &a.addr).await;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use myrmidon::transport::Level;
 use myrmidon_certs::Credentials;
 use quinn::congestion::CubicConfig;
 use quinn::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
@@ -13,6 +14,9 @@ use quinn::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 pub struct QuicConfig {
     /// Who we are, and whom we trust.
     pub credentials: Credentials,
+    /// The highest level of the protocol that is offered; level 1 is always offered too, after it.
+    /// Default: [`Level::Two`].
+    pub level: Level,
     /// Lanes that a peer may have open at once (L15).
     pub lanes: u32,
     /// Bytes that a peer may have sent on one lane and we have not read yet (L15).
@@ -30,6 +34,7 @@ impl QuicConfig {
     pub fn new(credentials: Credentials) -> Self {
         Self {
             credentials,
+            level: Level::Two,
             lanes: 64,
             lane_window: 1 << 20,
             handshake_timeout: Duration::from_secs(5),

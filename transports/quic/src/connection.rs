@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use myrmidon::transport::{CloseCode, Connection, Lane, LaneClass, NodeAddr, PeerIdentity, TransportError};
+use myrmidon::transport::{
+    CloseCode, Connection, Lane, LaneClass, Level, NodeAddr, PeerIdentity, TransportError,
+};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
@@ -87,6 +89,10 @@ impl Connection for QuicConnection {
 
     fn peer_identity(&self) -> Option<PeerIdentity> {
         self.if_up().map(|verified| verified.peer.clone())
+    }
+
+    fn level(&self) -> Option<Level> {
+        self.if_up().map(|verified| verified.level)
     }
 
     fn peer_addr(&self) -> NodeAddr {

@@ -2,18 +2,22 @@
 
 use std::time::Duration;
 
-use myrmidon::transport::{CloseCode, PeerIdentity};
+use myrmidon::transport::{CloseCode, Level, PeerIdentity};
 use myrmidon_certs::Credentials;
+use quinn::crypto::rustls::HandshakeData;
 use quinn::{Connecting, Connection, ConnectionError};
 use rustls::pki_types::CertificateDer;
 
 use crate::error;
+use crate::transport::ALPN_TWO;
 
 /// A connection whose peer is known.
 #[derive(Debug)]
 pub(crate) struct Verified {
     pub(crate) quinn: Connection,
     pub(crate) peer: PeerIdentity,
+    /// What ALPN chose.
+    pub(crate) level: Level,
 }
 
 /// Why there is no connection.
@@ -38,7 +42,7 @@ pub(crate) async fn finish(
         Ok(Err(error)) => return Err(Failure::Refused(error::handshake(&error))),
     };
     match identify(&quinn, credentials) {
-        Ok(peer) => Ok(Verified { quinn, peer }),
+        Ok(peer) => Ok(Verified { level: level(&quinn), quinn, peer }),
         Err(reason) => {
             quinn.close(error::code(CloseCode::NotAuthenticated), b"");
             Err(Failure::Refused(reason))
@@ -65,6 +69,15 @@ async fn confirmed(quinn: &Connection) -> Result<(), ConnectionError> {
         pause = (pause * 2).min(Duration::from_millis(20));
     }
     Ok(())
+}
+
+/// Only offered protocols are ever chosen, and one always is.
+fn level(quinn: &Connection) -> Level {
+    let data = quinn.handshake_data().and_then(|any| any.downcast::<HandshakeData>().ok());
+    match data.and_then(|data| data.protocol) {
+        Some(protocol) if protocol == ALPN_TWO => Level::Two,
+        _ => Level::One,
+    }
 }
 
 fn identify(quinn: &Connection, credentials: &Credentials) -> Result<PeerIdentity, String> {

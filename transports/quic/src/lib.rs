@@ -1,8 +1,8 @@
 //! The QUIC transport: every connection is encrypted, and both ends prove who they are.
 //!
-//! A lane is a bidirectional stream that the dialler opens; the ALPN protocol is `myrmidon/1`. Who
-//! may connect, and under which name, is decided by the certificates in
-//! [`Credentials`](myrmidon_certs::Credentials); network addresses decide nothing.
+//! A lane is a bidirectional stream that the dialler opens; the ALPN protocol is `myrmidon/2`, or
+//! `myrmidon/1` with a peer that offers no other. Who may connect, and under which name, is decided by
+//! the certificates in [`Credentials`](myrmidon_certs::Credentials); network addresses decide nothing.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {

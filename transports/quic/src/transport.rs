@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use myrmidon::transport::{Connection, Listener, NodeAddr, Transport, TransportError};
+use myrmidon::transport::{Connection, Level, Listener, NodeAddr, PeerIdentity, Transport, TransportError};
 use myrmidon_certs::CertsError;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, ServerConfig};
@@ -16,8 +16,10 @@ use crate::{QuicConfig, dial, resolve};
 
 pub(crate) const SCHEME: &str = "quic";
 
-/// The level-1 frames in bidirectional streams.
-const ALPN: &[&[u8]] = &[b"myrmidon/1"];
+/// Level 1: the documented frames in bidirectional streams.
+pub(crate) const ALPN_ONE: &[u8] = b"myrmidon/1";
+/// Level 2: typed frames, a stream for each lane.
+pub(crate) const ALPN_TWO: &[u8] = b"myrmidon/2";
 
 /// Connects and accepts over QUIC. Needs a tokio runtime with I/O and time around every call.
 pub struct QuicTransport {
@@ -54,6 +56,11 @@ impl Transport for QuicTransport {
     async fn connect(&self, addr: &NodeAddr) -> Result<Box<dyn Connection>, TransportError> {
         Ok(Box::new(dial::dial(&self.shared, addr).await?))
     }
+
+    fn identity(&self) -> Option<PeerIdentity> {
+        let identity = self.shared.config.credentials.identity();
+        Some(PeerIdentity { cluster: identity.cluster().to_owned(), node: identity.node().to_owned() })
+    }
 }
 
 /// What listeners and dials share.
@@ -72,8 +79,13 @@ pub(crate) struct Settings {
 
 impl Shared {
     fn new(config: QuicConfig) -> Result<Self, CertsError> {
-        let server = config.credentials.server_config(ALPN)?;
-        let client = config.credentials.client_config(ALPN)?;
+        // The preferred one first.
+        let alpn: &[&[u8]] = match config.level {
+            Level::One => &[ALPN_ONE],
+            Level::Two => &[ALPN_TWO, ALPN_ONE],
+        };
+        let server = config.credentials.server_config(alpn)?;
+        let client = config.credentials.client_config(alpn)?;
         let server = Arc::new(QuicServerConfig::try_from(server).expect(INITIAL_SUITE));
         let client = Arc::new(QuicClientConfig::try_from(client).expect(INITIAL_SUITE));
         let settings = |profile| Settings::new(&config, profile, &server, &client);

@@ -7,7 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::shared::Shared;
 use crate::transport::{CloseCode, Connection, Lane, LaneClass, NodeAddr, PeerIdentity};
 
-pub(super) struct Link {
+pub(super) struct Dialler {
     addr: NodeAddr,
     shared: Arc<Shared>,
     current: Mutex<Option<Dialled>>,
@@ -18,7 +18,7 @@ pub(super) struct Link {
 /// A connection, and its place among the connections of the node.
 #[derive(Clone)]
 pub(super) struct Dialled {
-    connection: Arc<dyn Connection>,
+    pub(super) connection: Arc<dyn Connection>,
     _place: Arc<OwnedSemaphorePermit>,
 }
 
@@ -29,7 +29,7 @@ impl Dialled {
     }
 }
 
-impl Link {
+impl Dialler {
     pub(super) fn new(addr: NodeAddr, shared: Arc<Shared>) -> Self {
         Self { addr, shared, current: Mutex::new(None), dialling: tokio::sync::Mutex::new(()) }
     }
@@ -68,6 +68,11 @@ impl Link {
             let _over =
                 self.current().take_if(|current| Arc::ptr_eq(&current.connection, &dialled.connection));
         }
+    }
+
+    /// Lets go of a connection that somebody else has taken over.
+    pub(super) fn forget(&self, dialled: &Dialled) {
+        let _taken = self.current().take_if(|current| Arc::ptr_eq(&current.connection, &dialled.connection));
     }
 
     /// Who the peer proved to be, if it is connected and the transport knows.

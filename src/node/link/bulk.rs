@@ -1,0 +1,136 @@
+//! Large payloads on their way out: announced in the lane of their receiver, sent in chunks on a lane
+//! of their own.
+//!
+//! Sans-IO. A payload may be sent once its BULK has been written. A few are sent by turns, so that one of
+//! 64 MiB does not hold up one of 300 KiB.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::credit::Allowance;
+use crate::node::outbound::Load;
+use crate::pid::Pid;
+use crate::wire::level2::{Bulk, Chunk, Frame};
+
+/// The data of one CHUNK.
+const CHUNK: usize = 64 << 10;
+/// The kind of a payload that is a message.
+pub(super) const MESSAGE: u8 = 0x00;
+/// For ever.
+const NO_DEADLINE: u32 = u32::MAX;
+
+/// The payloads that wait for the bulk lane, or are on it.
+#[derive(Default)]
+pub(super) struct BulkQueue {
+    /// How many may be under way at once.
+    slots: usize,
+    last: u64,
+    /// In the order in which they were announced; the first ones take turns.
+    items: VecDeque<Item>,
+}
+
+struct Item {
+    bulk: u64,
+    to: Pid,
+    rest: Bytes,
+    total: usize,
+    /// BULK has been written.
+    announced: bool,
+}
+
+impl BulkQueue {
+    pub(super) fn new(slots: u8) -> Self {
+        Self { slots: slots.into(), ..Self::default() }
+    }
+
+    /// Takes a payload; returns the frame that announces it.
+    pub(super) fn push(&mut self, to: Pid, data: Bytes) -> Frame {
+        self.last += 1;
+        let (bulk, total) = (self.last, data.len());
+        self.items.push_back(Item { bulk, to, rest: data, total, announced: false });
+        let to = Some(to);
+        let total = total as u64;
+        Frame::Bulk(Bulk { bulk, to, kind: MESSAGE, rid: 0, from: None, left_ms: NO_DEADLINE, total })
+    }
+
+    /// The BULK of a payload has been written.
+    pub(super) fn announced(&mut self, bulk: u64) {
+        if let Some(item) = self.items.iter_mut().find(|item| item.bulk == bulk) {
+            item.announced = true;
+        }
+    }
+
+    /// The next chunk, if there is credit for it; with what is complete by it.
+    pub(super) fn next(&mut self, allowance: &mut Allowance) -> Option<(Frame, Load)> {
+        let at = self.items.iter().take(self.slots).position(|item| item.announced)?;
+        let data_len = self.items[at].rest.len().min(CHUNK);
+        if !allowance.take_bytes(data_len) {
+            return None;
+        }
+        let mut item = self.items.remove(at)?;
+        let offset = (item.total - item.rest.len()) as u64;
+        let data = item.rest.split_to(data_len);
+        let total = item.total as u64;
+        let frame = Frame::Chunk(Chunk { bulk: item.bulk, to: Some(item.to), total, offset, data });
+        let mut done = Load::default();
+        if item.rest.is_empty() {
+            done = Load { messages: 1, bytes: item.total };
+        } else {
+            // Behind the others whose turn it is.
+            let turn = self.items.len().min(self.slots.saturating_sub(1));
+            self.items.insert(turn, item);
+        }
+        Some((frame, done))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.items.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(frame: Frame) -> (u64, u64, usize) {
+        let Frame::Chunk(Chunk { bulk, offset, data, .. }) = frame else { panic!("{frame:?}") };
+        (bulk, offset, data.len())
+    }
+
+    #[test]
+    fn payloads_take_turns_once_they_are_announced() {
+        let (mut queue, mut allowance) = (BulkQueue::new(2), Allowance::new(10, u64::MAX));
+        let to = Pid::new(1, 1).unwrap();
+        for len in [2 * CHUNK + 1, CHUNK, CHUNK] {
+            queue.push(to, Bytes::from(vec![0; len]));
+        }
+        assert!(queue.next(&mut allowance).is_none(), "nothing is announced");
+        (1..=3).for_each(|bulk| queue.announced(bulk));
+        let mut sent = Vec::new();
+        let mut complete = 0;
+        while let Some((frame, done)) = queue.next(&mut allowance) {
+            sent.push(chunk(frame));
+            complete += done.messages;
+        }
+        let step = CHUNK as u64;
+        assert_eq!(sent[..2], [(1, 0, CHUNK), (2, 0, CHUNK)]);
+        let first: Vec<_> = sent.iter().filter(|(bulk, ..)| *bulk == 1).copied().collect();
+        assert_eq!(first, [(1, 0, CHUNK), (1, step, CHUNK), (1, 2 * step, 1)]);
+        assert_eq!((sent.len(), complete, queue.is_empty()), (5, 3, true));
+    }
+
+    #[test]
+    fn without_credit_no_chunk_begins() {
+        let (mut queue, mut allowance) = (BulkQueue::new(1), Allowance::new(1, 10));
+        queue.push(Pid::new(1, 1).unwrap(), Bytes::from(vec![0; 2 * CHUNK]));
+        queue.announced(1);
+        assert!(queue.next(&mut allowance).is_some() && queue.next(&mut allowance).is_none());
+        allowance.raise(1, CHUNK as u64 + 1);
+        assert!(queue.next(&mut allowance).is_some());
+    }
+}

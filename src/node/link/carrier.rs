@@ -1,0 +1,203 @@
+//! The tasks of a link: a reader and a writer for each lane, and the heartbeat.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{sleep_until, timeout, timeout_at};
+
+use super::clock::Beat;
+use super::inlet::Inlet;
+use super::outgoing::CONTROL;
+use super::strand::Strand;
+use super::{End, Link, lock};
+use crate::node::shared::{Stage, now};
+use crate::transport::{CloseCode, LaneReceiver, LaneSender};
+use crate::wire::level2::{Decoder, Frame, Goaway, Text16};
+use crate::wire::{Batch, STEP};
+
+/// A peer that takes nothing of a batch for so long is given up (L09).
+const WRITE_STALL: Duration = Duration::from_secs(30);
+/// A frame that has begun must be complete after this (L08).
+const FRAME_TIME: Duration = Duration::from_secs(30);
+/// How long the last words of a link may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Carries the link from its first frame to its last. Strand 0 is control. `close` is called with
+/// the code and the reason of the end, when everything has been said.
+pub(super) async fn carry(link: Arc<Link>, strands: Vec<Strand>, close: impl FnOnce(CloseCode, &str)) {
+    let (mut readers, mut writers) = (JoinSet::new(), JoinSet::new());
+    let mut overs = Vec::new();
+    for (lane, Strand { sender, receiver, decoder, over }) in strands.into_iter().enumerate() {
+        readers.spawn(read(link.clone(), lane, receiver, decoder));
+        writers.spawn(write(link.clone(), lane, sender));
+        overs.extend(over);
+    }
+    tokio::select! {
+        biased;
+        () = link.shared.at(Stage::Closed) => {
+            link.end(End::Refused(CloseCode::GoingAway, "the node is shut down".to_owned()));
+        }
+        _ = link.ended() => {}
+        () = beat(&link) => {}
+        () = link.brakes.release(&link) => {}
+    }
+    let end = link.ended().await;
+    // All of them stop at once, and what they have done counts before the link is buried.
+    let receivers = readers.join_all().await;
+    let senders = writers.join_all().await;
+    link.bury();
+    // The last words; what takes longer is cut off.
+    let words = async {
+        say_goodbye(&end, senders).await;
+        drain(receivers).await;
+    };
+    let _ = timeout(GOODBYE, words).await;
+    close(end.code(), &end.reason().to_string());
+    drop(overs);
+}
+
+/// Reads until the link ends; returns its receiver, since dropping it early may destroy last words.
+async fn read(
+    link: Arc<Link>,
+    lane: usize,
+    mut receiver: Box<dyn LaneReceiver>,
+    decoder: Decoder,
+) -> (usize, Box<dyn LaneReceiver>) {
+    let mut inlet = Inlet::new(link.clone(), lane, decoder);
+    tokio::select! {
+        biased;
+        _ = link.ended() => {}
+        end = frames(&link, lane, &mut inlet, receiver.as_mut()) => {
+            match end {
+                // A message lane may end once its peer has said so; control decides the rest.
+                _ if lane != CONTROL && lock(&link.parting).has_ended(lane) => {}
+                End::Lost(_) if lock(&link.parting).is_done() => link.end(End::Left),
+                end => link.end(end),
+            }
+        }
+    }
+    (lane, receiver)
+}
+
+async fn frames(link: &Link, lane: usize, inlet: &mut Inlet, receiver: &mut dyn LaneReceiver) -> End {
+    loop {
+        if let Err(end) = inlet.handle().await {
+            return end;
+        }
+        let read = match inlet.began {
+            None => receiver.read(STEP).await,
+            Some(began) => match timeout_at(began + FRAME_TIME, receiver.read(STEP)).await {
+                Ok(read) => read,
+                Err(_) => {
+                    let reason = format!("a frame was not complete within {FRAME_TIME:?}");
+                    return End::Refused(CloseCode::Timeout, reason);
+                }
+            },
+        };
+        match read {
+            Ok(Some(bytes)) => inlet.feed(bytes),
+            Ok(None) => return End::Lost(format!("lane {lane} was closed by the peer")),
+            Err(error) => return End::Lost(error.to_string()),
+        }
+        lock(&link.clock).heard(now());
+    }
+}
+
+/// Writes batches until the link ends; returns its sender, unless a part of a batch was written.
+async fn write(
+    link: Arc<Link>,
+    lane: usize,
+    mut sender: Box<dyn LaneSender>,
+) -> Option<(usize, Box<dyn LaneSender>)> {
+    let mut batch = Batch::new();
+    loop {
+        if link.has_ended() {
+            return Some((lane, sender));
+        }
+        let load = link.out().fill(lane, &mut batch);
+        if batch.is_empty() {
+            tokio::select! {
+                biased;
+                _ = link.ended() => {}
+                () = link.work[lane].notified() => {}
+            }
+            continue;
+        }
+        let mut parts = batch.take();
+        let written = tokio::select! {
+            biased;
+            // First, since what was written counts, however fast the peer ended the link for it.
+            written = timeout(WRITE_STALL, sender.write(&mut parts)) => written,
+            _ = link.ended() => return None,
+        };
+        match written {
+            Ok(Ok(())) => link.written(lane, load),
+            Ok(Err(error)) => {
+                lost(&link, lane, error.to_string()).await;
+                return None;
+            }
+            Err(_) => {
+                link.end(End::Refused(CloseCode::Overloaded, stalled()));
+                return None;
+            }
+        }
+    }
+}
+
+/// A lane that cannot be written is dead, unless everything was said: then the reader decides.
+async fn lost(link: &Link, lane: usize, reason: String) {
+    let done = {
+        let parting = lock(&link.parting);
+        parting.is_done() || (lane != CONTROL && parting.has_ended(lane))
+    };
+    if !done {
+        link.end(End::Lost(reason));
+    }
+    link.ended().await;
+}
+
+fn stalled() -> String {
+    format!("the peer read nothing for {WRITE_STALL:?}")
+}
+
+/// Ends every lane in good order, or control with the code that closes.
+async fn say_goodbye(end: &End, senders: Vec<Option<(usize, Box<dyn LaneSender>)>>) {
+    for (lane, mut sender) in senders.into_iter().flatten() {
+        if !matches!(end, End::Left) {
+            if lane != CONTROL {
+                continue;
+            }
+            let mut batch = Batch::new();
+            let reason = Text16::from(end.reason().to_string().as_str());
+            batch.frame(Frame::Goaway(Goaway { code: end.code().as_u16(), reason }));
+            // The peer may be gone, which is what is wanted.
+            let _ = sender.write(&mut batch.take()).await;
+        }
+        let _ = sender.finish().await;
+    }
+}
+
+/// Reads control to its end, so that closing does not destroy what the peer has not read yet.
+async fn drain(receivers: Vec<(usize, Box<dyn LaneReceiver>)>) {
+    for (lane, mut receiver) in receivers {
+        if lane == CONTROL {
+            while let Ok(Some(_)) = receiver.read(STEP).await {}
+        }
+    }
+}
+
+/// Pings, and ends the link when nothing comes.
+async fn beat(link: &Link) {
+    loop {
+        let poll = lock(&link.clock).poll(now());
+        match poll {
+            Beat::Ping => link.send_ping(None),
+            Beat::Wait(until) => tokio::select! {
+                () = sleep_until(until.into()) => {}
+                () = link.beat.notified() => {}
+            },
+            Beat::Down => return link.end(End::Silent(link.shared.config.down_after)),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Who we are, what we offer, and what two nodes agree on (protocol §2, §5).
+
+use sha2::{Digest, Sha256};
+
+use super::table::Life;
+use crate::config::NodeConfig;
+use crate::transport::{CloseCode, PeerIdentity};
+use crate::wire::level2::{Hello, HelloAck, Id, MIN_VERSION, Text8, VERSION};
+
+/// The largest frame that is taken, beside its payload.
+const FRAME_OVERHEAD: usize = 64 << 10;
+/// Message lanes of a link at most (L15).
+const MAX_LANES: u8 = 16;
+
+/// Who this node says it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Me {
+    pub(crate) life: Life,
+    identity: Option<PeerIdentity>,
+}
+
+/// What the two sides of a link agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Agreed {
+    /// Message lanes.
+    pub(crate) lanes: u8,
+    /// Large payloads that may be under way at once, each way; 0 if there is no lane for them.
+    pub(crate) bulk_slots: u8,
+    /// The largest payload that the peer takes.
+    pub(crate) max_sent: usize,
+    /// What the peer lets us send at first.
+    pub(crate) credit_messages: u64,
+    pub(crate) credit_bytes: u64,
+}
+
+/// Why a greeting is not accepted, with the code that closes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub(crate) struct Unwelcome {
+    pub(crate) code: CloseCode,
+    pub(crate) reason: String,
+}
+
+impl Me {
+    /// A new life of the node that the transport proves us to be, or of a node without a name.
+    pub(crate) fn new(identity: Option<PeerIdentity>) -> Self {
+        let node = identity.as_ref().map_or_else(random_id, node_id);
+        Self { life: Life { node, incarnation: random() }, identity }
+    }
+
+    /// Our HELLO for `link`.
+    pub(crate) fn hello(&self, link: Id, config: &NodeConfig) -> Hello {
+        let (cluster, name) =
+            self.identity.as_ref().map_or(("", ""), |identity| (&identity.cluster, &identity.node));
+        Hello {
+            cluster: cluster.into(),
+            name: name.into(),
+            node: self.life.node,
+            incarnation: self.life.incarnation,
+            link,
+            vmin: MIN_VERSION,
+            vmax: VERSION,
+            caps: 0,
+            lanes: config.message_lanes.min(MAX_LANES),
+            max_frame: u32::try_from(max_frame(config)).unwrap_or(u32::MAX),
+            max_message: config.max_accepted_payload as u64,
+            credit_msgs: config.credit_messages,
+            credit_bytes: config.credit_bytes,
+            bulk_slots: config.bulk_slots,
+            heartbeat_ms: u32::try_from(config.heartbeat.as_millis()).unwrap_or(u32::MAX),
+            advertised: Text8::default(),
+        }
+    }
+
+    /// Our answer to `theirs`.
+    pub(crate) fn ack(&self, theirs: &Hello, other: Id, key: Id, config: &NodeConfig) -> HelloAck {
+        let mut hello = self.hello(theirs.link, config);
+        hello.lanes = hello.lanes.min(theirs.lanes);
+        hello.bulk_slots = hello.bulk_slots.min(theirs.bulk_slots);
+        let version = VERSION.min(theirs.vmax);
+        (hello.vmin, hello.vmax) = (version, version);
+        HelloAck { hello, other, key }
+    }
+}
+
+/// The largest frame that we take.
+pub(crate) fn max_frame(config: &NodeConfig) -> usize {
+    config.max_accepted_payload.min(config.credit_bytes as usize).saturating_add(FRAME_OVERHEAD)
+}
+
+/// Judges a HELLO, or the one in a HELLO_ACK: who it is, if it may be.
+pub(crate) fn judge(hello: &Hello, proved: Option<&PeerIdentity>) -> Result<Life, Unwelcome> {
+    if hello.vmin > VERSION || hello.vmax < MIN_VERSION {
+        let reason = format!(
+            "it speaks the versions {} to {}, we {MIN_VERSION} to {VERSION}: update the older node",
+            hello.vmin, hello.vmax
+        );
+        return Err(Unwelcome { code: CloseCode::Version, reason });
+    }
+    if let Some(identity) = proved {
+        let says = (hello.cluster.as_str(), hello.name.as_str(), hello.node);
+        if says != (&identity.cluster, &identity.node, node_id(identity)) {
+            let reason = "its greeting names another node than its certificate".to_owned();
+            return Err(Unwelcome { code: CloseCode::NotAuthenticated, reason });
+        }
+    }
+    if !hello.node.is_some() || !hello.link.is_some() {
+        return Err(Unwelcome { code: CloseCode::Malformed, reason: "its greeting names nobody".to_owned() });
+    }
+    Ok(Life { node: hello.node, incarnation: hello.incarnation })
+}
+
+/// What follows from the peer's greeting, with the numbers that the answer says, its or ours.
+pub(crate) fn agree(theirs: &Hello, answer: &Hello, config: &NodeConfig) -> Agreed {
+    let most = usize::try_from(theirs.max_message).unwrap_or(usize::MAX);
+    let frame = (theirs.max_frame as usize).saturating_sub(FRAME_OVERHEAD);
+    let in_one_frame = most.min(frame).min(config.max_sent_payload);
+    Agreed {
+        lanes: answer.lanes,
+        bulk_slots: answer.bulk_slots,
+        max_sent: if answer.bulk_slots > 0 { most.min(config.max_bulk_payload) } else { in_one_frame },
+        credit_messages: theirs.credit_msgs.into(),
+        credit_bytes: theirs.credit_bytes.into(),
+    }
+}
+
+/// The id of a node that has a name.
+pub(crate) fn node_id(identity: &PeerIdentity) -> Id {
+    let mut hash = Sha256::new();
+    hash.update(&identity.cluster);
+    hash.update([0]);
+    hash.update(&identity.node);
+    let mut id = [0; 16];
+    id.copy_from_slice(&hash.finalize()[..16]);
+    Id(id)
+}
+
+/// An id that nobody else has, and nobody guesses.
+pub(crate) fn random_id() -> Id {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&random().to_be_bytes());
+    id[8..].copy_from_slice(&random().to_be_bytes());
+    Id(id)
+}
+
+/// # Panics
+/// If the system has no random numbers, without which no runtime starts.
+fn random() -> u64 {
+    getrandom::u64().expect("the system gave random numbers when the runtime started")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(node: &str) -> PeerIdentity {
+        PeerIdentity { cluster: "prod".into(), node: node.into() }
+    }
+
+    #[test]
+    fn the_id_of_a_named_node_is_the_hash_of_its_names() {
+        // The first 16 bytes of SHA-256("prod\0db-1").
+        assert_eq!(node_id(&identity("db-1")).to_string(), "94163af40b45de29a552d77a0d06a27f");
+        assert_ne!(node_id(&identity("db-1")), node_id(&identity("db-2")));
+    }
+
+    #[test]
+    fn a_greeting_must_agree_with_the_certificate() {
+        let config = NodeConfig::default();
+        let (me, link) = (Me::new(Some(identity("a"))), Id([1; 16]));
+        let hello = me.hello(link, &config);
+        assert_eq!(judge(&hello, Some(&identity("a"))), Ok(me.life));
+        assert_eq!(judge(&hello, Some(&identity("b"))).unwrap_err().code, CloseCode::NotAuthenticated);
+        let forged = Hello { node: Id([7; 16]), ..hello };
+        assert_eq!(judge(&forged, Some(&identity("a"))).unwrap_err().code, CloseCode::NotAuthenticated);
+    }
+
+    #[test]
+    fn f26_versions_that_do_not_overlap_are_refused_and_the_lower_maximum_is_taken() {
+        let config = NodeConfig::default();
+        let me = Me::new(None);
+        let hello = me.hello(Id([1; 16]), &config);
+        let newer = Hello { vmin: VERSION + 1, vmax: VERSION + 3, ..hello.clone() };
+        assert_eq!(judge(&newer, None).unwrap_err().code, CloseCode::Version);
+        let both = Hello { vmax: VERSION + 3, lanes: 2, ..hello };
+        assert!(judge(&both, None).is_ok());
+        let ack = me.ack(&both, Id::NONE, Id::NONE, &config);
+        assert_eq!((ack.hello.vmin, ack.hello.vmax, ack.hello.lanes), (VERSION, VERSION, 2));
+    }
+}

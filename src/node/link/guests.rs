@@ -1,0 +1,93 @@
+//! The peer's monitors of our actors.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
+
+use super::{Link, lock, reason};
+use crate::actor::{ExitReason, MonitorRef};
+use crate::node::LocalNode;
+use crate::pid::Pid;
+use crate::wire::level2::{Down, Frame, Monitor, Text16};
+
+/// Monitors of one peer (L20).
+const MAX_GUESTS: usize = 100_000;
+
+/// By the peer's numbers.
+#[derive(Default)]
+pub(super) struct Guests {
+    entries: Mutex<HashMap<u64, Guest>>,
+}
+
+struct Guest {
+    pid: Pid,
+    /// None until the actor has been told.
+    monitor: Option<MonitorRef>,
+}
+
+impl Guests {
+    /// Takes a monitor; a target that is dead or unknown is told of at once (S24).
+    pub(super) fn watch(&self, link: &Arc<Link>, frame: Monitor) {
+        let name = frame.name.as_str();
+        let target = frame.to.or_else(|| link.shared.local.whereis(name));
+        let Some(pid) = target else { return tell(link, &frame, None, &ExitReason::NoProcess) };
+        if !self.add(frame.id, pid) {
+            return tell(link, &frame, Some(pid), &ExitReason::Other("too many monitors".to_owned()));
+        }
+        let (id, there) = (frame.id, Arc::downgrade(link));
+        let on_exit = move |reason: &ExitReason| {
+            if let Some(link) = Weak::upgrade(&there)
+                && link.guests.remove(frame.id).is_some()
+            {
+                tell(&link, &frame, Some(pid), reason);
+            }
+        };
+        let monitor = link.shared.local.watch(pid, Box::new(on_exit));
+        if let Some(guest) = lock(&self.entries).get_mut(&id) {
+            guest.monitor = Some(monitor);
+        }
+    }
+
+    /// Takes a monitor back.
+    pub(super) fn unwatch(&self, local: &dyn LocalNode, id: u64) {
+        if let Some(Guest { pid, monitor: Some(monitor) }) = self.remove(id) {
+            local.unwatch(pid, monitor);
+        }
+    }
+
+    /// The link is over.
+    pub(super) fn clear(&self, local: &dyn LocalNode) {
+        let entries = std::mem::take(&mut *lock(&self.entries));
+        for Guest { pid, monitor } in entries.into_values() {
+            if let Some(monitor) = monitor {
+                local.unwatch(pid, monitor);
+            }
+        }
+    }
+
+    /// False at the bound. A number that is used twice keeps its first monitor.
+    fn add(&self, id: u64, pid: Pid) -> bool {
+        let mut entries = lock(&self.entries);
+        if entries.len() >= MAX_GUESTS {
+            return false;
+        }
+        entries.entry(id).or_insert(Guest { pid, monitor: None });
+        true
+    }
+
+    fn remove(&self, id: u64) -> Option<Guest> {
+        lock(&self.entries).remove(&id)
+    }
+}
+
+fn tell(link: &Link, frame: &Monitor, pid: Option<Pid>, why: &ExitReason) {
+    let (reason, text) = reason::to_wire(why);
+    let down = Down {
+        id: frame.id,
+        to: frame.from,
+        pid,
+        reason,
+        name: frame.name.clone(),
+        text: Text16::from(text.as_str()),
+    };
+    link.push(frame.from, Frame::Down(Box::new(down)));
+}

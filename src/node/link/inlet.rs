@@ -1,0 +1,217 @@
+//! What the frames of one lane do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep};
+
+use super::outgoing::CONTROL;
+use super::{End, Link, lock, reason};
+use crate::node::shared::now;
+use crate::node::throttle::TokenBucket;
+use crate::pid::Pid;
+use crate::transport::CloseCode;
+use crate::wire::MAX_NAME;
+use crate::wire::level2::{Chunk, Decoder, Frame, Resolve, Resolved, Xoff, Xon};
+
+/// Pings and resolves of one peer: so many at once, then so many per second (L17).
+const CONTROL_BURST: u32 = 2000;
+const CONTROL_PER_SECOND: u32 = 1000;
+/// With so many frames on control that the peer does not read, its questions wait.
+const MAX_WAITING: usize = 1024;
+/// How soon that is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+pub(super) struct Inlet {
+    link: Arc<Link>,
+    lane: usize,
+    decoder: Decoder,
+    /// Messages decoded and not delivered yet.
+    inbound: Vec<(Pid, Bytes)>,
+    /// Whom they go to, with the length of the last one; empty between two deliveries.
+    receivers: Vec<(Pid, usize)>,
+    messages: u64,
+    bytes: u64,
+    questions: TokenBucket,
+    /// When the frame that is incomplete began.
+    pub(super) began: Option<Instant>,
+}
+
+impl Inlet {
+    pub(super) fn new(link: Arc<Link>, lane: usize, decoder: Decoder) -> Self {
+        Self {
+            link,
+            lane,
+            decoder,
+            inbound: Vec::new(),
+            receivers: Vec::new(),
+            messages: 0,
+            bytes: 0,
+            questions: TokenBucket::new(CONTROL_PER_SECOND, CONTROL_BURST, now()),
+            began: None,
+        }
+    }
+
+    pub(super) fn feed(&mut self, bytes: Bytes) {
+        self.decoder.feed(bytes);
+    }
+
+    /// Handles every complete frame. Whatever was decoded has taken effect before this waits for
+    /// anything, so it may be dropped at any point.
+    pub(super) async fn handle(&mut self) -> Result<(), End> {
+        let mut complete = false;
+        while let Some(frame) =
+            self.decoder.next_frame().map_err(|e| End::Refused(e.code(), e.to_string()))?
+        {
+            complete = true;
+            self.frame(frame).await?;
+        }
+        self.settle()?;
+        if !self.decoder.mid_frame() {
+            self.began = None;
+        } else if complete || self.began.is_none() {
+            self.began = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    async fn frame(&mut self, frame: Frame) -> Result<(), End> {
+        match &frame {
+            Frame::Message { data, .. } => self.count(data.len()),
+            // Its bytes count as they come.
+            Frame::Bulk(_) => self.count(0),
+            _ => {}
+        }
+        let to = frame.to();
+        let Some(frame) = self.link.parking.park(frame) else {
+            to.into_iter().for_each(|to| self.link.brakes.parked(&self.link, to));
+            return Ok(());
+        };
+        if let Frame::Message { to, data } = frame {
+            match to {
+                Some(pid) => self.inbound.push((pid, data)),
+                None => tracing::debug!("a message for PID 0 is a dead letter"),
+            }
+            return Ok(());
+        }
+        self.settle()?;
+        match frame {
+            Frame::Ping => {
+                self.pause().await;
+                self.link.answer_ping();
+            }
+            Frame::Resolve(frame) => {
+                self.pause().await;
+                self.resolve(&frame);
+            }
+            Frame::Goaway(frame) => self.link.goaway(self.lane, &frame)?,
+            Frame::Bulk(frame) => {
+                let (link, max) = (&self.link, self.max_message());
+                link.parking.announce(&frame, max, &mut |frame| apply(link, frame))?;
+            }
+            Frame::Chunk(frame) => self.chunk(frame).await?,
+            frame => apply(&self.link, frame)?,
+        }
+        Ok(())
+    }
+
+    const fn count(&mut self, len: usize) {
+        self.messages += 1;
+        self.bytes += len as u64;
+    }
+
+    async fn chunk(&mut self, frame: Chunk) -> Result<(), End> {
+        let (link, slots) = (self.link.clone(), usize::from(self.link.agreed.bulk_slots));
+        let len = frame.data.len() as u64;
+        link.parking.chunk(frame, slots, self.max_message(), &mut |frame| apply(&link, frame))?;
+        link.received(0, len)?;
+        // Whatever is complete was announced before; that will be read in a moment.
+        while link.parking.early() > slots {
+            link.parking.announced.notified().await;
+        }
+        Ok(())
+    }
+
+    fn max_message(&self) -> u64 {
+        self.link.shared.config.max_accepted_payload as u64
+    }
+
+    fn resolve(&self, frame: &Resolve) {
+        let name = frame.name.as_str();
+        let registrable = !name.is_empty() && name.len() <= MAX_NAME && !name.starts_with('\0');
+        let pid = registrable.then(|| self.link.shared.local.whereis(name)).flatten();
+        let incarnation = self.link.shared.links.me().life.incarnation;
+        let answer = Resolved { rid: frame.rid, to: frame.from, pid, incarnation };
+        self.link.push(frame.from, Frame::Resolved(answer));
+    }
+
+    /// Delays a peer that asks too often (L17), or does not read the answers.
+    async fn pause(&mut self) {
+        let pause = self.questions.take(now());
+        if !pause.is_zero() {
+            sleep(pause).await;
+        }
+        while self.lane == CONTROL && self.link.out().control_len() > MAX_WAITING {
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Delivers what came.
+    fn settle(&mut self) -> Result<(), End> {
+        if !self.inbound.is_empty() {
+            let lengths = self.inbound.iter().map(|(pid, data)| (*pid, data.len()));
+            lengths.for_each(|(pid, len)| match self.receivers.last_mut() {
+                Some(last) if last.0 == pid => last.1 = len,
+                _ => self.receivers.push((pid, len)),
+            });
+            self.link.shared.local.deliver(&mut self.inbound);
+            self.inbound.clear();
+            for (pid, len) in self.receivers.drain(..) {
+                self.link.brakes.delivered(&self.link, pid, len);
+            }
+        }
+        if self.messages > 0 {
+            let (messages, bytes) = (std::mem::take(&mut self.messages), std::mem::take(&mut self.bytes));
+            self.link.received(messages, bytes)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a frame does, wherever it was held up.
+fn apply(link: &Arc<Link>, frame: Frame) -> Result<(), End> {
+    match frame {
+        Frame::Message { to, data } => {
+            link.shared.local.deliver(&mut to.map(|pid| (pid, data)).into_iter().collect());
+        }
+        Frame::Pong => link.pong(),
+        Frame::Drained(frame) => link.drained(frame.received),
+        Frame::Credit(frame) => link.credit(&frame),
+        Frame::Resolved(frame) => lock(&link.questions).answer(frame.rid, frame.pid),
+        Frame::Monitor(frame) => link.guests.watch(link, frame),
+        Frame::Demonitor(frame) => link.guests.unwatch(link.shared.local.as_ref(), frame.id),
+        Frame::Down(frame) => {
+            let why = reason::from_wire(frame.reason, frame.text.as_str());
+            link.for_users(|peer| peer.watch.ended(frame.id, &why));
+        }
+        Frame::Xoff(Xoff { pid: Some(pid) }) => link.out().hold(pid),
+        Frame::Xon(Xon { pid: Some(pid) }) => link.release(pid),
+        Frame::Info(_) | Frame::Xoff(_) | Frame::Xon(_) => {}
+        other => return Err(unexpected(&other)),
+    }
+    Ok(())
+}
+
+/// A frame of the handshake, or of a feature that was not agreed on.
+fn unexpected(frame: &Frame) -> End {
+    let text = format!("{frame:?}");
+    let name = text.split(['(', ' ']).next().unwrap_or_default();
+    let code = match frame {
+        Frame::Hello(_) | Frame::HelloAck(_) | Frame::Lane(_) | Frame::LaneOk(_) | Frame::Ready(_) => {
+            CloseCode::Malformed
+        }
+        _ => CloseCode::UnknownType,
+    };
+    End::Refused(code, format!("a frame {name} that was not agreed on"))
+}

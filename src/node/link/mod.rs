@@ -1,0 +1,373 @@
+//! The link between two nodes at level 2: lanes of typed frames under one epoch.
+//!
+//! ```text
+//! Peer ─► Link ─► Outgoing (a queue per lane, credit) ─► carrier: a writer per lane ─► transport
+//! transport ─► carrier: a reader per lane ─► Inlet (what each frame does) ─► LocalNode, Watch
+//! ```
+//!
+//! | file | holds |
+//! |---|---|
+//! | `table` | which link lives when both nodes dial (sans-IO, with a search through all states) |
+//! | `greeting` | who we are, and what two nodes agree on |
+//! | `registry` | the links of a node, and the lanes that wait to join one |
+//! | `dial`, `accept` | the two sides of the handshake |
+//! | `outgoing`, `credit` | what waits to be written, and how much may be (sans-IO) |
+//! | `bulk`, `parking` | large payloads: out in chunks, in with what waits behind them (sans-IO) |
+//! | `clock`, `parting` | life and death, and leaving without loss (sans-IO) |
+//! | `leaving`, `pings`, `questions` | carrying out a parting; signs of life; resolves that wait |
+//! | `carrier`, `inlet` | the tasks of a link, and what incoming frames do |
+//! | `brakes` | which of our actors the peer is asked to spare |
+//! | `guests` | the peer's monitors of our actors |
+//! | `reason` | why an actor ended, as the wire says it |
+
+mod accept;
+mod brakes;
+mod bulk;
+mod carrier;
+mod clock;
+mod credit;
+mod dial;
+mod greeting;
+mod guests;
+mod inlet;
+mod leaving;
+mod outgoing;
+mod parking;
+mod parting;
+mod pings;
+mod questions;
+mod reason;
+mod registry;
+mod strand;
+mod table;
+#[cfg(test)]
+mod table_tests;
+
+use std::collections::VecDeque;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{Notify, watch};
+
+pub(super) use accept::{greet, join};
+pub(super) use dial::{Dialled, negotiate};
+pub(super) use registry::Links;
+
+use self::brakes::Brakes;
+use self::clock::Clock;
+use self::credit::{Allowance, Grant};
+use self::greeting::Agreed;
+use self::guests::Guests;
+use self::outgoing::Outgoing;
+use self::parking::Parking;
+use self::parting::Parting;
+use self::pings::Ping;
+use self::questions::Questions;
+use self::table::Life;
+use super::error::DownReason;
+use super::outbound::{Load, Refusal};
+use super::peer::{Peer, Reply};
+use super::shared::{Shared, now};
+use crate::pid::Pid;
+use crate::transport::{CloseCode, NodeAddr, PeerIdentity};
+use crate::wire::level2::{Credit, Demonitor, Frame, Id, Monitor, Resolve, Text16};
+
+/// Why a link is over.
+#[derive(Clone, Debug)]
+pub(super) enum End {
+    /// One side left, and nothing was lost.
+    Left,
+    /// It broke, or the peer closed it.
+    Lost(String),
+    /// Nothing came for so long.
+    Silent(Duration),
+    /// This side closes it: the peer broke a rule, or another link takes its place.
+    Refused(CloseCode, String),
+}
+
+impl End {
+    pub(super) fn reason(&self) -> DownReason {
+        match self {
+            Self::Left => DownReason::Left,
+            Self::Lost(reason) | Self::Refused(_, reason) => DownReason::Lost(reason.clone()),
+            Self::Silent(after) => DownReason::Unresponsive(*after),
+        }
+    }
+
+    const fn code(&self) -> CloseCode {
+        match self {
+            Self::Left => CloseCode::Normal,
+            Self::Lost(_) => CloseCode::Internal,
+            Self::Silent(_) => CloseCode::Unresponsive,
+            Self::Refused(code, _) => *code,
+        }
+    }
+}
+
+pub(super) struct Link {
+    pub(super) id: Id,
+    pub(super) peer: Life,
+    pub(super) identity: Option<PeerIdentity>,
+    agreed: Agreed,
+    shared: Arc<Shared>,
+    outgoing: Mutex<Outgoing>,
+    /// Something was put into a lane, by its number.
+    work: Vec<Notify>,
+    grant: Mutex<Grant>,
+    questions: Mutex<Questions>,
+    pings: Mutex<VecDeque<Ping>>,
+    round_trip: Mutex<Option<Duration>>,
+    /// Pings of the peer that a worker has still to answer.
+    pongs_owed: AtomicUsize,
+    clock: Mutex<Clock>,
+    /// The clock has changed.
+    beat: Notify,
+    parting: Mutex<Parting>,
+    parking: Parking,
+    guests: Guests,
+    brakes: Brakes,
+    /// The addresses under which this node is in use here.
+    users: Mutex<Vec<Weak<Peer>>>,
+    ended: watch::Sender<Option<End>>,
+    gone: watch::Sender<bool>,
+}
+
+/// Using the link.
+impl Link {
+    /// Tells `peer` from now on of what happens here.
+    pub(super) fn adopt(&self, peer: &Arc<Peer>) {
+        self.users().push(Arc::downgrade(peer));
+    }
+
+    /// Queues a message, or hands it back.
+    pub(super) fn try_send(&self, pid: Pid, data: Bytes) -> Result<(), (Refusal, Bytes)> {
+        if data.len() > self.agreed.max_sent {
+            return Err((Refusal::TooLarge(self.agreed.max_sent), data));
+        }
+        let lane = self.out().push_message(pid, data)?;
+        self.work[lane].notify_one();
+        Ok(())
+    }
+
+    /// Queues a message that was accepted before the link was up.
+    pub(super) fn admit(&self, pid: Pid, data: Bytes) {
+        let lane = self.out().admit(pid, data);
+        self.work[lane].notify_one();
+    }
+
+    /// Asks for the PID of a name; at the bound of unanswered questions (L19) the reply comes back.
+    pub(super) fn resolve(&self, addr: &NodeAddr, name: &str, reply: Reply) -> Result<(), Reply> {
+        let rid = lock(&self.questions).ask(addr, reply)?;
+        self.push(None, Frame::Resolve(Resolve { rid, from: None, name: Text16::from(name) }));
+        if self.has_ended() {
+            self.refuse_questions("the link has ended");
+        }
+        Ok(())
+    }
+
+    /// Monitors an actor; `id` is not used twice.
+    pub(super) fn monitor(&self, id: u64, pid: Pid, from: Option<Pid>) {
+        self.push(Some(pid), Frame::Monitor(Monitor { id, to: Some(pid), from, name: Text16::default() }));
+    }
+
+    pub(super) fn demonitor(&self, id: u64, pid: Pid) {
+        self.push(Some(pid), Frame::Demonitor(Demonitor { id, to: Some(pid), from: None }));
+    }
+
+    /// Ends the link; only the first reason counts.
+    pub(super) fn end(&self, end: End) {
+        self.ended.send_if_modified(|ended| {
+            let first = ended.is_none();
+            ended.get_or_insert(end);
+            first
+        });
+    }
+
+    /// Waits until the link is over and what was read has taken effect.
+    pub(super) async fn gone(&self) -> End {
+        let _ = self.gone.subscribe().wait_for(|gone| *gone).await;
+        self.ended.borrow().clone().unwrap_or(End::Left)
+    }
+
+    pub(super) fn has_room(&self, len: usize) -> bool {
+        self.out().has_room(len)
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.out().load().messages == 0
+    }
+
+    pub(super) fn load(&self) -> Load {
+        self.out().load()
+    }
+
+    /// Messages written, and messages lost before they were.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        let out = self.out();
+        (out.sent(), out.dead_letters())
+    }
+
+    /// Messages that the peer has not confirmed, once the link is gone.
+    pub(super) fn unconfirmed(&self) -> usize {
+        let (sent, dead) = self.counts();
+        let confirmed = lock(&self.parting).confirmed();
+        let lost_after_writing = confirmed.map_or(0, |confirmed| sent.saturating_sub(confirmed));
+        usize::try_from(dead + lost_after_writing).unwrap_or(usize::MAX)
+    }
+
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        *lock(&self.round_trip)
+    }
+
+    pub(super) fn is_stalled(&self) -> bool {
+        lock(&self.clock).is_stalled(now())
+    }
+}
+
+/// For the tasks of the link.
+impl Link {
+    fn new(shared: Arc<Shared>, id: Id, peer: Life, identity: Option<PeerIdentity>, agreed: Agreed) -> Self {
+        let config = &shared.config;
+        let most = Load { messages: config.outbound_messages, bytes: config.outbound_bytes };
+        let allowance = Allowance::new(agreed.credit_messages, agreed.credit_bytes);
+        let lanes = 1 + usize::from(agreed.lanes) + usize::from(agreed.bulk_slots > 0);
+        Self {
+            outgoing: Mutex::new(Outgoing::new(
+                most,
+                agreed.lanes,
+                agreed.bulk_slots,
+                config.bulk_above,
+                allowance,
+            )),
+            work: (0..lanes).map(|_| Notify::new()).collect(),
+            grant: Mutex::new(Grant::new(
+                config.credit_messages.into(),
+                config.credit_bytes.into(),
+                greeting::max_frame(config) as u64,
+            )),
+            questions: Mutex::default(),
+            pings: Mutex::default(),
+            round_trip: Mutex::default(),
+            pongs_owed: AtomicUsize::new(0),
+            clock: Mutex::new(Clock::new(config.heartbeat, config.down_after, now())),
+            beat: Notify::new(),
+            parting: Mutex::new(Parting::new(shared.links.me().life, peer, lanes)),
+            parking: Parking::default(),
+            guests: Guests::default(),
+            brakes: Brakes::default(),
+            users: Mutex::default(),
+            ended: watch::Sender::new(None),
+            gone: watch::Sender::new(false),
+            shared,
+            id,
+            peer,
+            identity,
+            agreed,
+        }
+    }
+
+    /// Queues a frame in the lane of `to`.
+    fn push(&self, to: Option<Pid>, frame: Frame) {
+        let lane = self.out().push(to, frame);
+        self.work[lane].notify_one();
+    }
+
+    async fn ended(&self) -> End {
+        let mut ended = self.ended.subscribe();
+        let end = ended.wait_for(Option::is_some).await.ok().and_then(|end| end.clone());
+        end.unwrap_or(End::Left)
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended.borrow().is_some()
+    }
+
+    /// A batch of a lane was written.
+    fn written(&self, lane: usize, load: Load) {
+        let (bulk, bulk_lane) = {
+            let mut out = self.out();
+            (out.written(lane, load), out.bulk_lane())
+        };
+        if bulk {
+            self.work[bulk_lane].notify_one();
+        }
+        if load.messages > 0 {
+            self.for_users(|peer| peer.link_has_written(self));
+        }
+    }
+
+    /// XON came.
+    fn release(&self, pid: Pid) {
+        let lane = self.out().release(pid);
+        self.work[lane].notify_one();
+        self.for_users(|peer| peer.link_has_released());
+    }
+
+    fn credit(&self, credit: &Credit) {
+        self.out().credit(credit);
+        self.work.iter().for_each(Notify::notify_one);
+    }
+
+    /// Messages came and are in their mailboxes.
+    fn received(&self, messages: u64, bytes: u64) -> Result<(), End> {
+        let (renewed, received) = {
+            let mut grant = lock(&self.grant);
+            let violated = |_| End::Refused(CloseCode::CreditViolated, "it sent more than it may".to_owned());
+            grant.received(messages, bytes).map_err(violated)?;
+            (grant.renew(), grant.total())
+        };
+        if let Some((msgs, bytes)) = renewed {
+            self.push(None, Frame::Credit(Credit { msgs, bytes, received }));
+        }
+        Ok(())
+    }
+
+    fn refuse_questions(&self, reason: &str) {
+        let open = lock(&self.questions).take();
+        open.for_each(|question| question.refuse(reason));
+    }
+
+    /// Accounts for what was put into a link that was over already.
+    pub(super) fn sweep(&self) {
+        self.out().abandon();
+        self.refuse_questions("the link has ended");
+    }
+
+    /// The last thing that happens: whoever waits for something of this link is told.
+    fn bury(&self) {
+        let end = self.ended.borrow().clone().unwrap_or(End::Left);
+        let reason = end.reason().to_string();
+        let messages = self.out().abandon();
+        if messages > 0
+            && let Some(left_out) = self.shared.log.admit()
+        {
+            let peer = self.peer.node;
+            tracing::warn!(%peer, messages, %reason, left_out, "messages became dead letters");
+        }
+        self.refuse_questions(&reason);
+        lock(&self.pings).clear();
+        self.guests.clear(self.shared.local.as_ref());
+        self.shared.links.dead(self.id);
+        self.for_users(|peer| peer.link_is_over(self, &end));
+        self.gone.send_replace(true);
+    }
+
+    fn for_users(&self, tell: impl Fn(&Peer)) {
+        let users: Vec<_> = self.users().iter().filter_map(Weak::upgrade).collect();
+        users.iter().for_each(|peer| tell(peer));
+    }
+
+    fn users(&self) -> MutexGuard<'_, Vec<Weak<Peer>>> {
+        lock(&self.users)
+    }
+
+    fn out(&self) -> MutexGuard<'_, Outgoing> {
+        lock(&self.outgoing)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,409 @@
+//! What waits to be written on the lanes of a link: queues, bounds, credit.
+//!
+//! Sans-IO: the caller holds the lock and does what the result says.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::bulk::BulkQueue;
+use super::credit::Allowance;
+use crate::node::outbound::{Load, Refusal};
+use crate::pid::Pid;
+use crate::wire::Batch;
+use crate::wire::level2::{Credit, Frame};
+
+/// A batch is written when it holds so many bytes, or when its lane is empty.
+const BATCH: usize = 64 << 10;
+
+/// One actor that does not keep up may hold back this part of what the peer may hold back.
+const HELD_PART: usize = 8;
+
+/// The control lane.
+pub(crate) const CONTROL: usize = 0;
+
+#[derive(Default)]
+struct Held {
+    frames: VecDeque<Frame>,
+    load: Load,
+}
+
+/// All lanes of one link: number 0 is control, then come the message lanes, then the bulk lane, if there
+/// is one.
+pub(crate) struct Outgoing {
+    most: Load,
+    lanes: Vec<VecDeque<Frame>>,
+    message_lanes: usize,
+    bulk: BulkQueue,
+    /// Payloads beyond so many bytes go there.
+    bulk_above: usize,
+    /// Payloads whose BULK is in a batch that is being written, by the lane of that.
+    announcing: Vec<(usize, u64)>,
+    /// What waits for actors that the peer asked to spare.
+    held: HashMap<Pid, Held>,
+    /// Messages queued or being written.
+    load: Load,
+    allowance: Allowance,
+    /// Nothing more is taken of the users of the link.
+    closed: bool,
+    sent: u64,
+    dead_letters: u64,
+}
+
+impl Outgoing {
+    /// `lanes` message lanes beside control, and a bulk lane for `slots` payloads at once, if any.
+    pub(crate) fn new(most: Load, lanes: u8, slots: u8, bulk_above: usize, allowance: Allowance) -> Self {
+        let message_lanes = usize::from(lanes);
+        let lanes = vec![VecDeque::new(); 1 + message_lanes + usize::from(slots > 0)];
+        Self {
+            most,
+            lanes,
+            message_lanes,
+            bulk: BulkQueue::new(slots),
+            bulk_above,
+            announcing: Vec::new(),
+            held: HashMap::new(),
+            load: Load::default(),
+            allowance,
+            closed: false,
+            sent: 0,
+            dead_letters: 0,
+        }
+    }
+
+    /// The lane of everything that has the destination `to`.
+    pub(crate) fn lane_of(&self, to: Option<Pid>) -> usize {
+        match (to, self.message_lanes) {
+            (None, _) | (_, 0) => CONTROL,
+            // Spreads neighbouring PIDs; any function of the receiver keeps the order.
+            (Some(to), lanes) => 1 + (to.index().wrapping_mul(0x9E37_79B9) >> 16) as usize % lanes,
+        }
+    }
+
+    /// Queues a message; returns its lane, or hands it back.
+    pub(crate) fn push_message(
+        &mut self,
+        to: Pid,
+        data: bytes::Bytes,
+    ) -> Result<usize, (Refusal, bytes::Bytes)> {
+        if self.closed {
+            return Err((Refusal::NoConnection("the link is ending; try again".to_owned()), data));
+        }
+        if !self.has_room(data.len()) {
+            return Err((Refusal::Busy, data));
+        }
+        if self.held.get(&to).is_some_and(|held| !self.may_hold(held, data.len())) {
+            return Err((Refusal::Held, data));
+        }
+        Ok(self.admit(to, data))
+    }
+
+    /// Queues a message that was taken earlier, whatever the bounds.
+    pub(crate) fn admit(&mut self, to: Pid, data: bytes::Bytes) -> usize {
+        self.load.messages += 1;
+        self.load.bytes += data.len();
+        if self.has_bulk() && data.len() > self.bulk_above {
+            let announcement = self.bulk.push(to, data);
+            return self.push(Some(to), announcement);
+        }
+        self.push(Some(to), Frame::Message { to: Some(to), data })
+    }
+
+    /// Queues any other frame in the lane of `to`; returns the lane. Frames of the link itself have a
+    /// source that bounds them.
+    pub(crate) fn push(&mut self, to: Option<Pid>, frame: Frame) -> usize {
+        let lane = self.lane_of(to);
+        match to.and_then(|to| self.held.get_mut(&to)) {
+            Some(held) => held.push(frame),
+            None => self.lanes[lane].push_back(frame),
+        }
+        lane
+    }
+
+    /// The peer asks to spare an actor: what waits for it, and what comes, is held back.
+    pub(crate) fn hold(&mut self, pid: Pid) {
+        if self.closed || self.held.contains_key(&pid) {
+            return;
+        }
+        let lane = self.lane_of(Some(pid));
+        let (held, others) =
+            std::mem::take(&mut self.lanes[lane]).into_iter().partition(|frame| frame.to() == Some(pid));
+        self.lanes[lane] = others;
+        let frames: VecDeque<Frame> = held;
+        let entry = self.held.entry(pid).or_default();
+        frames.into_iter().for_each(|frame| entry.push(frame));
+    }
+
+    /// The actor has caught up; returns the lane in which what was held back goes on.
+    pub(crate) fn release(&mut self, pid: Pid) -> usize {
+        let lane = self.lane_of(Some(pid));
+        let held = self.held.remove(&pid).unwrap_or_default();
+        self.lanes[lane].extend(held.frames);
+        lane
+    }
+
+    /// Queues a frame at the end of every lane, behind which nothing of the users of the link comes.
+    pub(crate) fn close(&mut self, last: &Frame) {
+        self.closed = true;
+        // The end of a lane must be its end: what was held back goes first.
+        let held: Vec<_> = self.held.keys().copied().collect();
+        for pid in held {
+            self.release(pid);
+        }
+        self.lanes.iter_mut().for_each(|lane| lane.push_back(last.clone()));
+    }
+
+    /// The lane of large payloads.
+    pub(crate) fn bulk_lane(&self) -> usize {
+        1 + self.message_lanes
+    }
+
+    fn has_bulk(&self) -> bool {
+        self.lanes.len() > self.bulk_lane()
+    }
+
+    /// Moves the next frames of a lane into `batch`, as far as there is credit. What it returns goes to
+    /// [`written`](Self::written) once it is.
+    pub(crate) fn fill(&mut self, lane: usize, batch: &mut Batch) -> Load {
+        if lane == self.bulk_lane() {
+            return self.fill_bulk(batch);
+        }
+        let mut taken = Load::default();
+        let frames = &mut self.lanes[lane];
+        while batch.len() < BATCH {
+            match frames.front() {
+                None => break,
+                Some(Frame::Message { data, .. }) => {
+                    if !self.allowance.take(data.len()) {
+                        break;
+                    }
+                    taken.messages += 1;
+                    taken.bytes += data.len();
+                }
+                Some(Frame::Bulk(bulk)) => {
+                    if !self.allowance.take(0) {
+                        break;
+                    }
+                    self.announcing.push((lane, bulk.bulk));
+                }
+                Some(_) => {}
+            }
+            frames.pop_front().into_iter().for_each(|frame| batch.frame(frame));
+        }
+        taken
+    }
+
+    /// Chunks, as far as their payloads are announced; behind the last one what ends the lane.
+    fn fill_bulk(&mut self, batch: &mut Batch) -> Load {
+        let mut taken = Load::default();
+        while batch.len() < BATCH
+            && let Some((chunk, done)) = self.bulk.next(&mut self.allowance)
+        {
+            taken.messages += done.messages;
+            taken.bytes += done.bytes;
+            batch.frame(chunk);
+        }
+        if self.bulk.is_empty() {
+            let lane = self.bulk_lane();
+            self.lanes[lane].drain(..).for_each(|frame| batch.frame(frame));
+        }
+        taken
+    }
+
+    /// A filled batch of a lane has been written. True if there is more to do for the bulk lane.
+    pub(crate) fn written(&mut self, lane: usize, load: Load) -> bool {
+        let announced: Vec<_> = self.announcing.extract_if(.., |(of, _)| *of == lane).collect();
+        announced.iter().for_each(|(_, bulk)| self.bulk.announced(*bulk));
+        self.count(load);
+        !announced.is_empty()
+    }
+
+    fn count(&mut self, load: Load) {
+        self.load.messages = self.load.messages.saturating_sub(load.messages);
+        self.load.bytes = self.load.bytes.saturating_sub(load.bytes);
+        self.sent += load.messages as u64;
+    }
+
+    /// CREDIT came.
+    pub(crate) fn credit(&mut self, credit: &Credit) {
+        self.allowance.raise(credit.msgs, credit.bytes);
+    }
+
+    /// Drops everything that is not written; returns the number of messages, which are dead letters.
+    pub(crate) fn abandon(&mut self) -> usize {
+        self.closed = true;
+        let messages = std::mem::take(&mut self.load).messages;
+        self.dead_letters += messages as u64;
+        self.lanes.iter_mut().for_each(VecDeque::clear);
+        self.held.clear();
+        self.bulk.clear();
+        messages
+    }
+
+    pub(crate) fn has_room(&self, len: usize) -> bool {
+        let fits = self.load.messages < self.most.messages && self.load.bytes + len <= self.most.bytes;
+        fits || self.load.messages == 0
+    }
+
+    fn may_hold(&self, held: &Held, len: usize) -> bool {
+        let fits = held.load.messages < self.most.messages / HELD_PART
+            && held.load.bytes + len <= self.most.bytes / HELD_PART;
+        fits || held.load.messages == 0
+    }
+
+    /// Frames of the link itself that wait on control.
+    pub(crate) fn control_len(&self) -> usize {
+        self.lanes[CONTROL].len()
+    }
+
+    pub(crate) fn load(&self) -> Load {
+        self.load
+    }
+
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    pub(crate) fn dead_letters(&self) -> u64 {
+        self.dead_letters
+    }
+}
+
+impl Held {
+    fn push(&mut self, frame: Frame) {
+        let bytes = match &frame {
+            Frame::Message { data, .. } => Some(data.len()),
+            Frame::Bulk(bulk) => usize::try_from(bulk.total).ok(),
+            _ => None,
+        };
+        if let Some(bytes) = bytes {
+            self.load.messages += 1;
+            self.load.bytes += bytes;
+        }
+        self.frames.push_back(frame);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn pid(index: u32) -> Pid {
+        Pid::new(1, index).unwrap()
+    }
+
+    fn outgoing(lanes: u8, credit: u64) -> Outgoing {
+        let most = Load { messages: 10, bytes: 1000 };
+        Outgoing::new(most, lanes, 0, 1000, Allowance::new(credit, 1000))
+    }
+
+    fn written(out: &mut Outgoing, lane: usize) -> usize {
+        let load = out.fill(lane, &mut Batch::new());
+        out.written(lane, load);
+        load.messages
+    }
+
+    #[test]
+    fn d8_a_receiver_has_one_lane_and_receivers_spread() {
+        let out = outgoing(4, 10);
+        let lanes: std::collections::HashSet<_> = (0..100).map(|n| out.lane_of(Some(pid(n)))).collect();
+        assert_eq!(lanes, (1..=4).collect());
+        assert_eq!(out.lane_of(Some(pid(7))), out.lane_of(Some(pid(7))));
+        assert_eq!(out.lane_of(None), CONTROL);
+        assert_eq!(outgoing(0, 10).lane_of(Some(pid(7))), CONTROL, "lanes: 0");
+    }
+
+    #[test]
+    fn l10_the_lanes_are_bounded_together() {
+        let mut out = outgoing(2, 100);
+        for n in 0..10 {
+            assert!(out.push_message(pid(n), Bytes::new()).is_ok());
+        }
+        assert_eq!(out.push_message(pid(1), Bytes::new()), Err((Refusal::Busy, Bytes::new())));
+        out.push(Some(pid(1)), Frame::Ping);
+        assert_eq!(written(&mut out, 1) + written(&mut out, 2), 10);
+        assert!(out.push_message(pid(1), Bytes::new()).is_ok());
+        assert_eq!(out.sent(), 10);
+    }
+
+    #[test]
+    fn l11_without_credit_messages_wait_and_other_frames_in_other_lanes_do_not() {
+        let mut out = outgoing(1, 3);
+        (0..5).for_each(|n| drop(out.push_message(pid(n), Bytes::new())));
+        out.push(None, Frame::Ping);
+        assert_eq!((written(&mut out, 1), written(&mut out, 1)), (3, 0));
+        let mut control = Batch::new();
+        out.fill(CONTROL, &mut control);
+        assert_eq!(control.len(), 1, "the ping");
+        out.credit(&Credit { msgs: 4, bytes: 1000, received: 3 });
+        assert_eq!((written(&mut out, 1), written(&mut out, 1)), (1, 0));
+        assert_eq!((out.abandon(), out.dead_letters()), (1, 1));
+    }
+
+    #[test]
+    fn l12_frames_for_a_spared_actor_wait_in_order_and_others_go_on() {
+        let mut out = outgoing(1, 100);
+        let (slow, fast) = (pid(1), pid(2));
+        let sent = |n: u8| Bytes::from(vec![n; 1]);
+        for n in 0..2 {
+            out.push_message(slow, sent(n)).unwrap();
+            out.push_message(fast, sent(n)).unwrap();
+        }
+        out.hold(slow);
+        out.push_message(fast, sent(2)).unwrap();
+        let refused = out.push_message(slow, sent(2));
+        assert_eq!(refused, Err((Refusal::Held, sent(2))), "an eighth of ten is held already");
+        assert_eq!(written(&mut out, 1), 3, "those for the fast one");
+        out.release(slow);
+        out.push_message(slow, sent(2)).unwrap();
+        let mut batch = Batch::new();
+        assert_eq!(out.fill(1, &mut batch).messages, 3);
+        let bytes = batch.take().concat();
+        assert_eq!([bytes[13], bytes[27], bytes[41]], [0, 1, 2]);
+    }
+
+    #[test]
+    fn g8_what_is_held_goes_before_the_end_of_its_lane() {
+        let mut out = outgoing(1, 100);
+        out.hold(pid(1));
+        out.push_message(pid(1), Bytes::new()).unwrap();
+        out.close(&Frame::Pong);
+        let mut batch = Batch::new();
+        assert_eq!(out.fill(1, &mut batch).messages, 1);
+        assert_eq!(batch.take().concat().last(), Some(&3));
+    }
+
+    #[test]
+    fn chunks_follow_the_written_announcement_and_go_before_the_end_of_their_lane() {
+        let most = Load { messages: 10, bytes: 1 << 20 };
+        let mut out = Outgoing::new(most, 1, 4, 1000, Allowance::new(10, 1 << 20));
+        let (lane, bulk) = (1, out.bulk_lane());
+        out.push_message(pid(1), Bytes::from(vec![7; 1001])).unwrap();
+        out.close(&Frame::Pong);
+        let mut batch = Batch::new();
+        out.fill(bulk, &mut batch);
+        assert!(batch.is_empty(), "not announced yet");
+        let load = out.fill(lane, &mut batch);
+        out.fill(bulk, &mut Batch::new());
+        assert_eq!(load, Load::default(), "the announcement is not the message");
+        assert!(out.written(lane, load));
+        let mut chunks = Batch::new();
+        let load = out.fill(bulk, &mut chunks);
+        assert_eq!(load, Load { messages: 1, bytes: 1001 });
+        let bytes = chunks.take().concat();
+        assert_eq!((bytes[0], bytes.last()), (0x41, Some(&3)));
+        out.written(bulk, load);
+        assert_eq!((out.load(), out.sent()), (Load::default(), 1));
+    }
+
+    #[test]
+    fn g8_nothing_is_taken_behind_the_last_frame_of_a_lane() {
+        let mut out = outgoing(1, 3);
+        out.push_message(pid(1), Bytes::new()).unwrap();
+        out.close(&Frame::Pong);
+        assert!(matches!(out.push_message(pid(1), Bytes::new()), Err((Refusal::NoConnection(_), _))));
+        let mut batch = Batch::new();
+        assert_eq!(out.fill(1, &mut batch).messages, 1);
+        assert_eq!(batch.take().concat().last(), Some(&3), "the last frame");
+    }
+}

@@ -1,0 +1,383 @@
+//! Large payloads on their way in, and what waits behind them.
+//!
+//! BULK stands in the lane for the payload whose chunks come on another one. Until it is complete, the
+//! later frames of its receiver are parked; others go on. Chunks are always taken, within the number
+//! of payloads that may be under way, so nothing waits for itself.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::Notify;
+
+use super::bulk::MESSAGE;
+use super::{End, lock};
+use crate::config::NodeConfig;
+use crate::pid::Pid;
+use crate::transport::CloseCode;
+use crate::wire::level2::{Bulk, Chunk, Frame};
+
+/// Everything that comes in by chunks.
+#[derive(Default)]
+pub(super) struct Parking {
+    lot: Mutex<Lot>,
+    /// Receivers with a payload outstanding. Changed under the lock; while it is 0 nobody else need
+    /// take that.
+    busy: AtomicUsize,
+    /// A payload was announced.
+    pub(super) announced: Notify,
+}
+
+#[derive(Default)]
+pub(super) struct Lot {
+    payloads: HashMap<u64, Payload>,
+    parked: HashMap<Pid, Parked>,
+    /// Payloads whose BULK is parked itself.
+    known: HashSet<u64>,
+    /// Bytes of all payloads.
+    bytes: u64,
+}
+
+struct Payload {
+    to: Pid,
+    total: u64,
+    pieces: Vec<Bytes>,
+    have: u64,
+    announced: bool,
+}
+
+/// A receiver that waits for payloads, and its later frames.
+#[derive(Default)]
+struct Parked {
+    frames: VecDeque<Frame>,
+    bytes: usize,
+}
+
+impl Parking {
+    /// Parks a frame if its receiver waits for a payload; otherwise hands it back.
+    pub(super) fn park(&self, frame: Frame) -> Option<Frame> {
+        if self.busy.load(Ordering::Acquire) == 0 {
+            return Some(frame);
+        }
+        let mut lot = self.lock();
+        match frame.to().and_then(|to| lot.parked.get_mut(&to)) {
+            Some(parked) => {
+                let bulk = if let Frame::Bulk(bulk) = &frame { Some(bulk.bulk) } else { None };
+                parked.push(frame);
+                lot.known.extend(bulk);
+                self.announced.notify_one();
+                None
+            }
+            None => Some(frame),
+        }
+    }
+
+    /// BULK came and is not parked itself; `run` gets the frames that may go on.
+    pub(super) fn announce(
+        &self,
+        bulk: &Bulk,
+        max: u64,
+        run: &mut dyn FnMut(Frame) -> Result<(), End>,
+    ) -> Result<(), End> {
+        let to = bulk.to.ok_or_else(|| malformed("BULK for nobody"))?;
+        if bulk.kind != MESSAGE {
+            return Err(End::Refused(CloseCode::UnknownType, "BULK for more than a message".to_owned()));
+        }
+        let mut lot = self.lock();
+        let payload = lot.payload(bulk.bulk, to, bulk.total, max)?;
+        if std::mem::replace(&mut payload.announced, true) {
+            return Err(malformed("BULK came twice"));
+        }
+        let complete = payload.is_complete();
+        lot.parked.entry(to).or_default();
+        self.busy.store(lot.parked.len(), Ordering::Release);
+        self.announced.notify_one();
+        if complete { self.deliver(&mut lot, bulk.bulk, max, run) } else { Ok(()) }
+    }
+
+    /// CHUNK came; at most `slots` payloads may be under way.
+    pub(super) fn chunk(
+        &self,
+        chunk: Chunk,
+        slots: usize,
+        max: u64,
+        run: &mut dyn FnMut(Frame) -> Result<(), End>,
+    ) -> Result<(), End> {
+        let to = chunk.to.ok_or_else(|| malformed("CHUNK for nobody"))?;
+        let mut lot = self.lock();
+        let bulk = chunk.bulk;
+        if chunk.offset == 0 && lot.started() >= slots {
+            let reason = format!("more than {slots} large payloads under way");
+            return Err(End::Refused(CloseCode::CreditViolated, reason));
+        }
+        // A sender whose payloads take turns never has more under way, those included that are complete
+        // and wait for an earlier one.
+        lot.bytes += chunk.data.len() as u64;
+        if lot.bytes > max.saturating_mul(slots as u64 + 1) {
+            return Err(End::Refused(
+                CloseCode::CreditViolated,
+                "too many large payloads at once".to_owned(),
+            ));
+        }
+        let payload = lot.payload(bulk, to, chunk.total, max)?;
+        payload.add(chunk)?;
+        if payload.announced && payload.is_complete() {
+            self.deliver(&mut lot, bulk, max, run)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Payloads that are complete though their BULK has not been read.
+    pub(super) fn early(&self) -> usize {
+        let lot = self.lock();
+        let early = |bulk: &u64, payload: &Payload| {
+            !payload.announced && payload.is_complete() && !lot.known.contains(bulk)
+        };
+        lot.payloads.iter().filter(|(bulk, payload)| early(bulk, payload)).count()
+    }
+
+    /// Whether more is parked for an actor than its mailbox may hold.
+    pub(super) fn is_full(&self, pid: Pid, config: &NodeConfig) -> bool {
+        if self.busy.load(Ordering::Acquire) == 0 {
+            return false;
+        }
+        self.lock().parked.get(&pid).is_some_and(|parked| {
+            parked.frames.len() > config.actor_messages || parked.bytes > config.actor_bytes
+        })
+    }
+
+    /// Runs a complete payload as the message that it is, and what was parked behind it up to the next
+    /// BULK. The lock is held meanwhile, so that nothing new overtakes.
+    fn deliver(
+        &self,
+        lot: &mut Lot,
+        bulk: u64,
+        max: u64,
+        run: &mut dyn FnMut(Frame) -> Result<(), End>,
+    ) -> Result<(), End> {
+        let mut next = Some(bulk);
+        while let Some(payload) = next.take().and_then(|bulk| lot.payloads.remove(&bulk)) {
+            let to = payload.to;
+            lot.bytes -= payload.have;
+            run(Frame::Message { to: Some(to), data: payload.join() })?;
+            next = lot.run_parked(to, max, run)?;
+        }
+        self.busy.store(lot.parked.len(), Ordering::Release);
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lot> {
+        lock(&self.lot)
+    }
+}
+
+impl Lot {
+    /// The payload of that number, a new one if there is none.
+    fn payload(&mut self, bulk: u64, to: Pid, total: u64, max: u64) -> Result<&mut Payload, End> {
+        if total > max {
+            let reason = format!("a payload of {total} bytes is announced and {max} are accepted");
+            return Err(End::Refused(CloseCode::TooLarge, reason));
+        }
+        let new = || Payload { to, total, pieces: Vec::new(), have: 0, announced: false };
+        let payload = self.payloads.entry(bulk).or_insert_with(new);
+        if (payload.to, payload.total) == (to, total) {
+            Ok(payload)
+        } else {
+            Err(malformed("BULK and CHUNK do not agree"))
+        }
+    }
+
+    /// Payloads of which a part has come.
+    fn started(&self) -> usize {
+        self.payloads.values().filter(|payload| payload.have > 0 && !payload.is_complete()).count()
+    }
+
+    /// Runs what is parked for `to` up to the next payload; returns that if it is complete already.
+    fn run_parked(
+        &mut self,
+        to: Pid,
+        max: u64,
+        run: &mut dyn FnMut(Frame) -> Result<(), End>,
+    ) -> Result<Option<u64>, End> {
+        let Some(mut parked) = self.parked.remove(&to) else { return Ok(None) };
+        while let Some(frame) = parked.frames.pop_front() {
+            let Frame::Bulk(bulk) = &frame else {
+                run(frame)?;
+                continue;
+            };
+            self.known.remove(&bulk.bulk);
+            let payload = self.payload(bulk.bulk, to, bulk.total, max)?;
+            payload.announced = true;
+            let complete = payload.is_complete();
+            self.parked.insert(to, parked);
+            return Ok(complete.then_some(bulk.bulk));
+        }
+        Ok(None)
+    }
+}
+
+impl Payload {
+    fn add(&mut self, chunk: Chunk) -> Result<(), End> {
+        let len = chunk.data.len() as u64;
+        if chunk.offset != self.have || len == 0 || self.have + len > self.total {
+            return Err(malformed("a chunk is not where it belongs"));
+        }
+        self.have += len;
+        self.pieces.push(chunk.data);
+        Ok(())
+    }
+
+    fn is_complete(&self) -> bool {
+        self.have == self.total
+    }
+
+    fn join(self) -> Bytes {
+        let mut whole = BytesMut::with_capacity(usize::try_from(self.total).unwrap_or(0));
+        self.pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
+        whole.freeze()
+    }
+}
+
+impl Parked {
+    fn push(&mut self, frame: Frame) {
+        if let Frame::Message { data, .. } = &frame {
+            self.bytes += data.len();
+        }
+        self.frames.push_back(frame);
+    }
+}
+
+fn malformed(reason: &str) -> End {
+    End::Refused(CloseCode::Malformed, reason.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX: u64 = 1000;
+
+    fn pid(index: u32) -> Pid {
+        Pid::new(1, index).unwrap()
+    }
+
+    fn announcement(bulk: u64, to: Pid, total: u64) -> Bulk {
+        Bulk { bulk, to: Some(to), kind: 0, rid: 0, from: None, left_ms: u32::MAX, total }
+    }
+
+    fn chunk(bulk: u64, to: Pid, total: u64, offset: u64, len: usize) -> Chunk {
+        Chunk { bulk, to: Some(to), total, offset, data: Bytes::from(vec![bulk as u8; len]) }
+    }
+
+    fn message(to: Pid, n: u8) -> Frame {
+        Frame::Message { to: Some(to), data: Bytes::from(vec![n]) }
+    }
+
+    /// A parking with a record of what ran: the first byte and the length of each message.
+    #[derive(Default)]
+    struct World {
+        parking: Parking,
+        ran: Vec<(u8, usize)>,
+    }
+
+    impl World {
+        /// A frame of a message lane.
+        fn lane(&mut self, frame: Frame) {
+            let Some(frame) = self.parking.park(frame) else { return };
+            match frame {
+                Frame::Bulk(bulk) => self.parking.announce(&bulk, MAX, &mut note(&mut self.ran)).unwrap(),
+                frame => note(&mut self.ran)(frame).unwrap(),
+            }
+        }
+
+        fn chunk(&mut self, chunk: Chunk) -> Result<(), End> {
+            self.parking.chunk(chunk, 2, MAX, &mut note(&mut self.ran))
+        }
+    }
+
+    fn note(ran: &mut Vec<(u8, usize)>) -> impl FnMut(Frame) -> Result<(), End> {
+        |frame| {
+            let Frame::Message { data, .. } = frame else { panic!("{frame:?}") };
+            ran.push((data[0], data.len()));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn g2_later_frames_of_the_receiver_wait_and_others_go_on() {
+        let mut world = World::default();
+        let (a, b) = (pid(1), pid(2));
+        world.lane(Frame::Bulk(announcement(7, a, 20)));
+        world.lane(message(a, 1));
+        world.lane(message(b, 2));
+        assert_eq!(world.ran, [(2, 1)]);
+        world.chunk(chunk(7, a, 20, 0, 15)).unwrap();
+        world.lane(message(a, 3));
+        world.chunk(chunk(7, a, 20, 15, 5)).unwrap();
+        assert_eq!(world.ran, [(2, 1), (7, 20), (1, 1), (3, 1)]);
+        world.lane(message(a, 4));
+        assert_eq!(world.ran.last(), Some(&(4, 1)));
+        assert!(world.parking.lock().payloads.is_empty());
+    }
+
+    #[test]
+    fn chunks_that_are_faster_than_their_announcement_wait_for_it() {
+        let mut world = World::default();
+        let a = pid(1);
+        world.chunk(chunk(7, a, 10, 0, 10)).unwrap();
+        world.chunk(chunk(8, a, 10, 0, 10)).unwrap();
+        assert_eq!((world.ran.len(), world.parking.early()), (0, 2));
+        world.lane(message(a, 1));
+        world.lane(Frame::Bulk(announcement(7, a, 10)));
+        world.lane(Frame::Bulk(announcement(8, a, 10)));
+        assert_eq!(world.ran, [(1, 1), (7, 10), (8, 10)]);
+    }
+
+    #[test]
+    fn payloads_of_one_receiver_keep_their_order_however_their_chunks_come() {
+        let mut world = World::default();
+        let a = pid(1);
+        for (bulk, n) in [(7, 1), (8, 2), (9, 3)] {
+            world.lane(Frame::Bulk(announcement(bulk, a, 10)));
+            world.lane(message(a, n));
+        }
+        for bulk in [9, 8, 7] {
+            world.chunk(chunk(bulk, a, 10, 0, 10)).unwrap();
+            assert_eq!(world.parking.early(), 0, "their announcements were read");
+        }
+        assert_eq!(world.parking.lock().bytes, 0);
+        assert_eq!(world.ran, [(7, 10), (1, 1), (8, 10), (2, 1), (9, 10), (3, 1)]);
+        assert!(world.parking.park(message(a, 1)).is_some(), "nothing is outstanding");
+    }
+
+    #[test]
+    fn g11_more_payloads_at_once_than_there_are_slots_are_refused() {
+        let mut world = World::default();
+        let a = pid(1);
+        assert!(world.chunk(chunk(1, a, 10, 0, 5)).is_ok() && world.chunk(chunk(2, a, 10, 0, 5)).is_ok());
+        assert!(matches!(
+            world.chunk(chunk(3, a, 10, 0, 5)),
+            Err(End::Refused(CloseCode::CreditViolated, _))
+        ));
+    }
+
+    #[test]
+    fn l02_what_contradicts_itself_or_is_too_large_is_refused() {
+        let a = pid(1);
+        let bad = [
+            chunk(7, a, MAX + 1, 0, 1),
+            chunk(7, a, 10, 1, 1),
+            chunk(7, a, 10, 0, 11),
+            chunk(7, a, 10, 0, 0),
+            Chunk { to: None, ..chunk(7, a, 10, 0, 1) },
+        ];
+        for chunk in bad {
+            assert!(World::default().chunk(chunk).is_err());
+        }
+        let mut world = World::default();
+        world.lane(Frame::Bulk(announcement(7, a, 10)));
+        assert!(world.chunk(chunk(7, a, 11, 0, 1)).is_err());
+    }
+}

@@ -1,0 +1,62 @@
+//! Signs of life: asking for them, and giving them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::{Link, lock};
+use crate::node::shared::{now, random};
+use crate::wire::level2::Frame;
+
+/// A ping whose pong has not come.
+pub(super) struct Ping {
+    sent: Instant,
+    /// The clock's own ping has nobody to tell.
+    asker: Option<oneshot::Sender<Duration>>,
+}
+
+impl Link {
+    /// Asks for a sign of life; `None` when the link ends first.
+    pub(in crate::node) async fn ping(&self) -> Option<Duration> {
+        let (asker, answer) = oneshot::channel();
+        self.send_ping(Some(asker));
+        tokio::select! {
+            biased;
+            answer = answer => answer.ok(),
+            _ = self.ended() => None,
+        }
+    }
+
+    pub(super) fn send_ping(&self, asker: Option<oneshot::Sender<Duration>>) {
+        let mut pings = lock(&self.pings);
+        pings.push_back(Ping { sent: now(), asker });
+        self.push(None, Frame::Ping);
+    }
+
+    pub(super) fn pong(&self) {
+        let Some(Ping { sent, asker }) = lock(&self.pings).pop_front() else { return };
+        let round_trip = now().saturating_duration_since(sent);
+        *lock(&self.round_trip) = Some(round_trip);
+        lock(&self.clock).pong(now(), asker.is_none(), random());
+        self.beat.notify_one();
+        if let Some(asker) = asker {
+            // The asker may have given up.
+            let _ = asker.send(round_trip);
+        }
+    }
+
+    /// Lets a scheduler worker answer, so that a frozen scheduler shows (D12). Control goes on.
+    pub(super) fn answer_ping(self: &Arc<Self>) {
+        if self.pongs_owed.fetch_add(1, Ordering::AcqRel) > 0 {
+            return;
+        }
+        let link = self.clone();
+        self.shared.local.on_worker(Box::new(move || {
+            for _ in 0..link.pongs_owed.swap(0, Ordering::AcqRel) {
+                link.push(None, Frame::Pong);
+            }
+        }));
+    }
+}

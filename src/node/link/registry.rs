@@ -1,0 +1,185 @@
+//! The links of a node, and the lanes that wait to join one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::sync::{mpsc, watch};
+
+use super::greeting::{Me, random_id};
+use super::strand::Strand;
+use super::table::{Arrival, Decision, Life, Refusal, Table};
+use super::{Link, lock};
+use crate::transport::{CloseCode, PeerIdentity};
+use crate::wire::level2::{Id, Lane};
+
+/// A lane of messages.
+pub(super) const MESSAGES: u8 = 1;
+/// The lane of large payloads.
+pub(super) const BULK: u8 = 2;
+
+/// A lane on its way to its link, with its place: messages from 0, then bulk.
+pub(super) type Joining = (usize, Strand);
+
+/// The links of one node.
+pub(in crate::node) struct Links {
+    me: Me,
+    inner: Mutex<Inner>,
+    /// Counts changes, for dials that wait for one.
+    changed: watch::Sender<u64>,
+}
+
+struct Inner {
+    table: Table,
+    up: HashMap<Id, Arc<Link>>,
+    offers: HashMap<Id, Offer>,
+}
+
+/// A link whose HELLO was answered here, until it is up.
+struct Offer {
+    key: Id,
+    /// The connection that must carry its lanes, where there is no key.
+    connection: u64,
+    /// Which lanes have come, by their places.
+    seen: Vec<bool>,
+    message_lanes: u8,
+    joins: mpsc::Sender<Joining>,
+}
+
+impl Links {
+    pub(in crate::node) fn new(identity: Option<PeerIdentity>) -> Self {
+        let me = Me::new(identity);
+        let inner = Inner { table: Table::new(me.life), up: HashMap::new(), offers: HashMap::new() };
+        Self { me, inner: Mutex::new(inner), changed: watch::Sender::new(0) }
+    }
+
+    pub(super) fn me(&self) -> &Me {
+        &self.me
+    }
+
+    /// Every link that is up.
+    pub(in crate::node) fn all(&self) -> Vec<Arc<Link>> {
+        self.inner().up.values().cloned().collect()
+    }
+
+    pub(super) fn get(&self, link: Id) -> Option<Arc<Link>> {
+        self.inner().up.get(&link).cloned()
+    }
+
+    pub(super) fn holds(&self, link: Id) -> bool {
+        self.inner().table.holds(link)
+    }
+
+    /// Tells when anything changes here.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// For the dialler, see [`Table::decide`].
+    pub(super) fn decide(&self, link: Id, peer: Life, other: Id, verified: bool) -> Decision {
+        self.inner().table.decide(link, peer, other, verified)
+    }
+
+    /// HELLO came over `connection`: the link to name in the answer, the key that further lanes must
+    /// show, and where they arrive.
+    pub(super) fn offer(
+        &self,
+        link: Id,
+        peer: Life,
+        (lanes, bulk): (u8, bool),
+        connection: u64,
+        keyless: bool,
+    ) -> Result<(Id, Id, mpsc::Receiver<Joining>), Refusal> {
+        let mut inner = self.inner();
+        let other = inner.table.hello(link, peer)?;
+        let key = if keyless { Id::NONE } else { random_id() };
+        let seen = vec![false; usize::from(lanes) + usize::from(bulk)];
+        let (joins, joined) = mpsc::channel(seen.len().max(1));
+        let message_lanes = lanes;
+        inner.offers.insert(link, Offer { key, connection, seen, message_lanes, joins });
+        Ok((other, key, joined))
+    }
+
+    /// LANE came over `connection`: its place, and where it goes.
+    pub(super) fn join(
+        &self,
+        lane: &Lane,
+        connection: u64,
+    ) -> Result<(usize, mpsc::Sender<Joining>), CloseCode> {
+        let mut inner = self.inner();
+        let offer = inner.offers.get_mut(&lane.link).ok_or(CloseCode::NotAuthenticated)?;
+        let trusted = offer.key == lane.key && (offer.key.is_some() || offer.connection == connection);
+        if !trusted {
+            return Err(CloseCode::NotAuthenticated);
+        }
+        let place = match lane.kind {
+            MESSAGES if (1..=offer.message_lanes).contains(&lane.number) => usize::from(lane.number) - 1,
+            BULK if lane.number == 0 => offer.message_lanes.into(),
+            _ => return Err(CloseCode::Malformed),
+        };
+        let taken = offer.seen.get_mut(place).is_none_or(|seen| std::mem::replace(seen, true));
+        if taken { Err(CloseCode::Malformed) } else { Ok((place, offer.joins.clone())) }
+    }
+
+    /// READY came, see [`Table::ready`].
+    pub(super) fn ready(&self, link: Id) -> Arrival {
+        let mut inner = self.inner();
+        inner.offers.remove(&link);
+        inner.table.ready(link)
+    }
+
+    /// The link is up.
+    pub(super) fn insert(&self, link: &Arc<Link>) {
+        self.inner().up.insert(link.id, link.clone());
+        self.change();
+    }
+
+    /// `old` gives way to a link with `new`.
+    pub(super) fn replaced(&self, old: Id, new: Life) {
+        self.inner().table.replaced(old, new);
+        self.change();
+    }
+
+    /// The link is over, or never came to be.
+    pub(super) fn dead(&self, link: Id) {
+        {
+            let mut inner = self.inner();
+            inner.table.dead(link);
+            inner.up.remove(&link);
+            inner.offers.remove(&link);
+        }
+        self.change();
+    }
+
+    /// A link in the making, which is forgotten unless it is kept.
+    pub(super) fn tentative(&self, link: Id) -> Tentative<'_> {
+        Tentative { links: self, link: Some(link) }
+    }
+
+    fn change(&self) {
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        lock(&self.inner)
+    }
+}
+
+/// Takes a link out of the table again, unless it came to be.
+pub(super) struct Tentative<'a> {
+    links: &'a Links,
+    link: Option<Id>,
+}
+
+impl Tentative<'_> {
+    pub(super) fn keep(mut self) {
+        self.link = None;
+    }
+}
+
+impl Drop for Tentative<'_> {
+    fn drop(&mut self) {
+        if let Some(link) = self.link {
+            self.links.dead(link);
+        }
+    }
+}

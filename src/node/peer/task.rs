@@ -1,0 +1,200 @@
+//! The task of a peer: makes connections while there is work, and gives what waits to them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::{Peer, Reply};
+use crate::config::Level;
+use crate::node::dialler;
+use crate::node::error::DownReason;
+use crate::node::here::Here;
+use crate::node::lane::{DataLane, Ended};
+use crate::node::link::{Dialled, End, Link, negotiate};
+use crate::node::outbound::{Item, Leftover, Refusal};
+use crate::node::shared::{Stage, now, random};
+use crate::transport::{CloseCode, Lane, LaneClass};
+
+impl Peer {
+    /// The link to the peer is over. Whoever monitors is told, once.
+    pub(in crate::node) fn link_is_over(&self, link: &Link, end: &End) {
+        {
+            let _in_order = self.outbound();
+            if !self.standing.unlink(link) {
+                return;
+            }
+        }
+        match end {
+            End::Left => {
+                self.outbound().rested();
+                self.link_has_released();
+            }
+            _ => self.broke(Vec::new(), format!("{}; try again, as the node may be back", end.reason())),
+        }
+        self.watch.lost(&end.reason());
+    }
+
+    /// Keeps a connection open while there is work.
+    pub(super) async fn run(self: Arc<Self>) {
+        let connections = async {
+            while self.is_needed().await {
+                let wanted = self.wanted.swap(false, Ordering::AcqRel);
+                self.carry(wanted).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.shared.at(Stage::Closed) => {}
+            () = connections => {}
+        }
+        self.ended.send_replace(true);
+    }
+
+    async fn is_needed(&self) -> bool {
+        while !self.wanted.load(Ordering::Acquire) || self.shared.stage() != Stage::Running {
+            if self.outbound().has_work() {
+                return true;
+            }
+            tokio::select! {
+                () = self.work.notified() => {}
+                () = self.shared.at(Stage::Draining) => return !self.outbound().close_if_idle(),
+            }
+        }
+        true
+    }
+
+    /// One connection from beginning to end.
+    async fn carry(self: &Arc<Self>, wanted: bool) {
+        self.outbound().dialling();
+        match self.dial().await {
+            Err(reason) => {
+                self.broke(Vec::new(), reason.clone());
+                self.standing.failed(&reason);
+                if !wanted {
+                    // Who wanted it is told already.
+                    self.watch.probe();
+                }
+            }
+            Ok((dialled, Dialled::One(lane))) => self.direct(&dialled, lane).await,
+            Ok((dialled, Dialled::Here)) => {
+                self.dialler.forget(&dialled);
+                self.here();
+                self.shared.at(Stage::Draining).await;
+                self.outbound().close();
+            }
+            Ok((dialled, Dialled::Two(link))) => {
+                self.dialler.forget(&dialled);
+                self.linked(link).await;
+            }
+        }
+    }
+
+    /// Connects, and finds out which level is spoken.
+    async fn dial(&self) -> Result<(dialler::Dialled, Dialled), String> {
+        let (dialled, lane) = self.dialler.open_lane(LaneClass::Control).await?;
+        let asks = dialled.connection.level().map_or(!self.standing.is_known_one(now()), |l| l == Level::Two);
+        if !asks {
+            return Ok((dialled, Dialled::One(lane)));
+        }
+        let limit = self.shared.config.connect_timeout;
+        let reason = match self.shared.within(limit, negotiate(&self.shared, &dialled, lane)).await {
+            Ok(Ok(found)) => return Ok((dialled, found)),
+            Ok(Err(reason)) => reason,
+            Err(_) => format!("it did not greet us within {limit:?}; does a node listen there?"),
+        };
+        self.dialler.forget(&dialled);
+        dialled.connection.close(CloseCode::Timeout, &reason);
+        Err(reason)
+    }
+
+    /// One data lane of level 1.
+    async fn direct(&self, dialled: &dialler::Dialled, lane: Lane) {
+        {
+            let mut out = self.outbound();
+            out.opened(now());
+            self.standing.direct(now());
+        }
+        let data = DataLane::new(self);
+        let ended = data.run(lane).await;
+        self.standing.not_direct(data.was_used() || matches!(ended, Ended::Broke(_)));
+        match ended {
+            Ended::Rested => self.outbound().rested(),
+            Ended::Broke(reason) => {
+                self.broke(data.abandon(), format!("{reason}; try again, as the node may be back"));
+                // Messages may be lost here, and who monitors is owed the news (G4), though the peer
+                // may be alive.
+                self.watch.lost(&DownReason::Lost(reason));
+                self.watch.probe();
+            }
+        }
+        self.dialler.release(dialled).await;
+    }
+
+    /// Uses a link until it is over, or the node drains.
+    async fn linked(self: &Arc<Self>, link: Arc<Link>) {
+        self.attach(&link);
+        tokio::select! {
+            biased;
+            () = self.shared.at(Stage::Draining) => self.outbound().close(),
+            end = link.gone() => {
+                // It may have been over before it knew of us.
+                self.link_is_over(&link, &end);
+                link.sweep();
+            }
+        }
+    }
+
+    /// Moves everything that waits into the link, in its order, and whatever comes from now on.
+    fn attach(self: &Arc<Self>, link: &Arc<Link>) {
+        let mut out = self.outbound();
+        out.opened(now());
+        link.adopt(self);
+        for (id, pid, from) in self.watch.monitors() {
+            link.monitor(id, pid, from);
+        }
+        for item in out.take_all() {
+            match item {
+                Item::Message { to, data } => link.admit(to, data),
+                Item::Resolve { name, reply } => {
+                    if let Err(reply) = link.resolve(&self.addr, &name, reply) {
+                        // The asker may have given up.
+                        let _ = reply.send(Err(self.not_resolved(Refusal::Busy)));
+                    }
+                }
+            }
+        }
+        self.standing.linked(link.clone());
+    }
+
+    /// Delivers everything that waits, and whatever comes from now on: the address is this node's.
+    fn here(self: &Arc<Self>) {
+        let mut out = self.outbound();
+        out.opened(now());
+        let here = Here(&self.shared);
+        for (id, pid, _) in self.watch.monitors() {
+            here.monitor(Arc::downgrade(self), id, pid);
+        }
+        for item in out.take_all() {
+            match item {
+                Item::Message { to, data } => here.send(to, data),
+                Item::Resolve { name, reply } => here.resolve(&name, reply),
+            }
+        }
+        self.standing.here();
+    }
+
+    /// Nothing of a broken connection is sent again (D11); whoever waits is told.
+    fn broke(&self, unanswered: Vec<Reply>, reason: String) {
+        let Leftover { messages, resolves } = self.outbound().broke(now(), random(), reason.clone());
+        if messages > 0
+            && let Some(left_out) = self.shared.log.admit()
+        {
+            let peer = &self.addr;
+            tracing::warn!(%peer, messages, %reason, left_out, "messages became dead letters");
+        }
+        self.refuse(unanswered, &reason);
+        self.refuse(resolves, &reason);
+        self.room.notify_waiters();
+        self.released.notify_waiters();
+        self.drained.notify_waiters();
+    }
+}

@@ -1,0 +1,156 @@
+//! How things stand with a peer: whether it is connected, at which level, and what is remembered of it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::link::Link;
+use crate::config::Level;
+
+/// How long a peer is taken for one of level 1 without being asked again (protocol §2).
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// A connection that is there.
+#[derive(Clone)]
+pub(super) enum Up {
+    /// At level 1.
+    One,
+    Two(Arc<Link>),
+    /// The address is this very node's.
+    Here,
+}
+
+pub(super) struct Standing {
+    now: watch::Sender<Now>,
+    /// The highest level that is spoken with it.
+    most: Mutex<Level>,
+    /// Until then it is taken for a level-1 peer.
+    one_until: Mutex<Option<Instant>>,
+}
+
+#[derive(Default)]
+struct Now {
+    up: Option<Up>,
+    /// Attempts that are over, and how the last of them ended.
+    attempts: u64,
+    failure: String,
+    /// Messages written to links that are gone, and lost on them.
+    past: (u64, u64),
+}
+
+impl Standing {
+    pub(super) fn new(most: Level) -> Self {
+        Self { now: watch::Sender::default(), most: Mutex::new(most), one_until: Mutex::default() }
+    }
+
+    /// The link, if there is one.
+    pub(super) fn link(&self) -> Option<Arc<Link>> {
+        match &self.now.borrow().up {
+            Some(Up::Two(link)) => Some(link.clone()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn up(&self) -> Option<Up> {
+        self.now.borrow().up.clone()
+    }
+
+    pub(super) fn level(&self, now: Instant) -> Option<Level> {
+        match &self.now.borrow().up {
+            Some(Up::One) => Some(Level::One),
+            Some(Up::Two(_)) => Some(Level::Two),
+            Some(Up::Here) => None,
+            None => self.is_known_one(now).then_some(Level::One),
+        }
+    }
+
+    /// Nothing but level 1 is spoken with it from the next connection on.
+    pub(super) fn only_one(&self) {
+        *lock(&self.most) = Level::One;
+    }
+
+    /// Whether it need not be asked for its level.
+    pub(super) fn is_known_one(&self, now: Instant) -> bool {
+        *lock(&self.most) == Level::One || lock(&self.one_until).is_some_and(|until| now < until)
+    }
+
+    /// Messages written to links, and lost on them.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        let (sent, dead) = self.link().map_or((0, 0), |link| link.counts());
+        let past = self.now.borrow().past;
+        (sent + past.0, dead + past.1)
+    }
+
+    /// Waits for a connection, or for the attempt to make one to fail; `want` asks for an attempt.
+    pub(super) async fn connected(&self, now: Instant, want: impl FnOnce()) -> Result<Up, String> {
+        if self.is_known_one(now) {
+            return Ok(Up::One);
+        }
+        let mut watched = self.now.subscribe();
+        let seen = watched.borrow().attempts;
+        want();
+        let reached = watched.wait_for(|now| now.up.is_some() || now.attempts > seen).await;
+        let reached = reached.map_err(|_| "the node is shut down".to_owned())?;
+        reached.up.clone().ok_or_else(|| reached.failure.clone())
+    }
+
+    /// Waits until a lane of level 1 is open.
+    pub(super) async fn is_direct(&self) {
+        let _ = self.now.subscribe().wait_for(|now| matches!(now.up, Some(Up::One))).await;
+    }
+
+    /// A lane of level 1 is open.
+    pub(super) fn direct(&self, now: Instant) {
+        *lock(&self.one_until) = Some(now + REMEMBERED);
+        self.now.send_modify(|now| now.up = Some(Up::One));
+    }
+
+    /// It is over. What was found out is forgotten, unless the peer closes everything at once: then
+    /// asking again would lead nowhere.
+    pub(super) fn not_direct(&self, forget: bool) {
+        if forget {
+            self.forget();
+        }
+        self.now.send_modify(|now| now.up = None);
+    }
+
+    /// The peer is gone, and another may take its place.
+    pub(super) fn forget(&self) {
+        *lock(&self.one_until) = None;
+    }
+
+    pub(super) fn linked(&self, link: Arc<Link>) {
+        self.forget();
+        self.now.send_modify(|now| now.up = Some(Up::Two(link)));
+    }
+
+    pub(super) fn here(&self) {
+        self.now.send_modify(|now| now.up = Some(Up::Here));
+    }
+
+    /// The link is over; false if it was not this one.
+    pub(super) fn unlink(&self, link: &Link) -> bool {
+        self.now.send_if_modified(|now| match &now.up {
+            Some(Up::Two(linked)) if linked.id == link.id => {
+                let (sent, dead) = link.counts();
+                now.past = (now.past.0 + sent, now.past.1 + dead);
+                now.up = None;
+                true
+            }
+            _ => false,
+        })
+    }
+
+    /// An attempt failed.
+    pub(super) fn failed(&self, reason: &str) {
+        self.now.send_modify(|now| {
+            now.attempts += 1;
+            reason.clone_into(&mut now.failure);
+        });
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,304 @@
+//! How level 2 begins, and what a peer that breaks its rules is told. The peer speaks bare bytes.
+
+use bytes::Bytes;
+use myrmidon::config::NodeConfig;
+use myrmidon::transport::LaneClass;
+use myrmidon::transport::memory::MemoryNetwork;
+use myrmidon::wire::level2::{
+    Ask, Credit, Decoder, Frame, Goaway, Hello, HelloAck, Id, Lane, Probe, Ready, Resolve, Resolved, Text8,
+    Text16,
+};
+use myrmidon::wire::{Batch, CloseCode};
+
+use crate::fake::{RawPeer, Running, node, node_with, number, pid, soon};
+
+const LINK: Id = Id([7; 16]);
+
+/// A peer that has been through the probe.
+struct Peer {
+    raw: RawPeer,
+    decoder: Decoder,
+}
+
+impl Peer {
+    async fn probe(network: &MemoryNetwork, to: &Running, link: Id) -> Self {
+        let mut raw = RawPeer::dial(network, &to.addr).await;
+        let mut batch = Batch::new();
+        batch.resolve(&Probe { link }.name());
+        raw.say_batch(&mut batch).await;
+        assert_eq!(raw.hear(8).await, [0xFF, 0xFF, 0x4D, 0x32, 0, 2, 0, 0]);
+        Self { raw, decoder: Decoder::new(1 << 20) }
+    }
+
+    /// A peer whose link is up, without message lanes.
+    async fn up(network: &MemoryNetwork, to: &Running) -> Self {
+        let (mut peer, _) = Self::greet(network, to, hello(0)).await;
+        peer.say([Frame::Ready(Ready { lanes: 0 })]).await;
+        peer
+    }
+
+    /// A peer whose HELLO was answered, with the other link that the answer names.
+    async fn greet(network: &MemoryNetwork, to: &Running, hello: Hello) -> (Self, Id) {
+        let mut peer = Self::probe(network, to, hello.link).await;
+        peer.say([Frame::Hello(Box::new(hello))]).await;
+        let other = peer.ack().await.other;
+        (peer, other)
+    }
+
+    async fn say(&mut self, frames: impl IntoIterator<Item = Frame>) {
+        let mut batch = Batch::new();
+        frames.into_iter().for_each(|frame| batch.frame(frame));
+        self.raw.say_batch(&mut batch).await;
+    }
+
+    async fn hear(&mut self) -> Frame {
+        loop {
+            if let Some(frame) = self.decoder.next_frame().unwrap() {
+                return frame;
+            }
+            let bytes = soon(self.raw.lane.1.read(1 << 16)).await.unwrap();
+            self.decoder.feed(bytes.expect("the lane ended early"));
+        }
+    }
+
+    async fn ack(&mut self) -> HelloAck {
+        match self.hear().await {
+            Frame::HelloAck(ack) => *ack,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The next frame but pings and CREDIT.
+    async fn answer(&mut self) -> Frame {
+        loop {
+            match self.hear().await {
+                Frame::Ping | Frame::Credit(_) => {}
+                frame => return frame,
+            }
+        }
+    }
+
+    /// The code with which the node ends the link.
+    async fn code(&mut self) -> u16 {
+        match self.answer().await {
+            Frame::Goaway(Goaway { code, .. }) => code,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn hello(lanes: u8) -> Hello {
+    Hello {
+        cluster: Text8::default(),
+        name: Text8::default(),
+        node: Id([9; 16]),
+        incarnation: 1,
+        link: LINK,
+        vmin: 2,
+        vmax: 2,
+        caps: 0,
+        lanes,
+        max_frame: 1 << 20,
+        max_message: 1 << 20,
+        credit_msgs: 1000,
+        credit_bytes: 1 << 20,
+        bulk_slots: 0,
+        heartbeat_ms: 1000,
+        advertised: Text8::default(),
+    }
+}
+
+fn message(index: u32, n: usize) -> Frame {
+    Frame::Message { to: Some(pid(index)), data: number(n) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_probe_a_peer_may_go_on_at_level_1() {
+    let network = MemoryNetwork::new();
+    let a = node(&network).await;
+    a.runtime.register("database", pid(7));
+    let mut peer = Peer::probe(&network, &a, LINK).await.raw;
+    let mut batch = Batch::new();
+    batch.message(Some(pid(1)), number(1));
+    batch.resolve("database");
+    batch.ping();
+    peer.say_batch(&mut batch).await;
+    assert_eq!(peer.hear(9).await, [&pid(7).as_u64().to_be_bytes()[..], &[3]].concat());
+    peer.say(&[0x10][..]).await;
+    peer.hear_end().await;
+    assert_eq!(a.runtime.received(), [(pid(1), number(1))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_carries_typed_frames_however_they_are_split() {
+    let network = MemoryNetwork::new();
+    let a = node(&network).await;
+    a.runtime.register("database", pid(7));
+    let mut frames = Batch::new();
+    let question =
+        |rid, name: &str| Frame::Resolve(Resolve { rid, from: Some(pid(2)), name: Text16::from(name) });
+    for frame in [message(1, 1), question(5, "database"), Frame::Ping, question(6, "nobody"), message(1, 2)] {
+        frames.frame(frame);
+    }
+    let bytes: Bytes = frames.take().concat().into();
+    for size in [1, 2, 3, 7, 20, bytes.len()] {
+        let before = a.runtime.received().len();
+        let mut peer = Peer::up(&network, &a).await;
+        for piece in bytes.chunks(size) {
+            peer.raw.say(Bytes::copy_from_slice(piece)).await;
+        }
+        let mut answers = vec![peer.answer().await, peer.answer().await, peer.answer().await];
+        answers.retain(|frame| *frame != Frame::Pong);
+        let Frame::Resolved(Resolved { incarnation, .. }) = answers[0] else { panic!("{answers:?}") };
+        let resolved =
+            |rid, pid| Frame::Resolved(Resolved { rid, to: Some(crate::fake::pid(2)), pid, incarnation });
+        assert_eq!(answers, [resolved(5, Some(pid(7))), resolved(6, None)], "in pieces of {size}");
+        let received = a.runtime.wait_for(before + 2).await;
+        assert_eq!(received[before..], [(pid(1), number(1)), (pid(1), number(2))]);
+        drop(peer);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_frame_of_an_actor_is_taken_before_ready() {
+    let network = MemoryNetwork::new();
+    let a = node(&network).await;
+    let mut peer = Peer::probe(&network, &a, LINK).await;
+    peer.say([Frame::Hello(Box::new(hello(0)))]).await;
+    let ack = peer.ack().await;
+    assert_eq!((ack.hello.link, ack.hello.lanes, ack.hello.vmax, ack.other), (LINK, 0, 2, Id::NONE));
+    peer.say([message(1, 1)]).await;
+    assert_eq!(peer.code().await, CloseCode::Malformed.as_u16());
+    assert!(a.runtime.received().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_greeting_that_is_wrong_is_refused_with_its_code() {
+    let network = MemoryNetwork::new();
+    let a = node(&network).await;
+    let newer = Hello { vmin: 3, vmax: 9, ..hello(0) };
+    let other_link = Hello { link: Id([8; 16]), ..hello(0) };
+    let nobody = Hello { node: Id::NONE, ..hello(0) };
+    for (hello, code) in
+        [(newer, CloseCode::Version), (other_link, CloseCode::Malformed), (nobody, CloseCode::Malformed)]
+    {
+        let mut peer = Peer::probe(&network, &a, LINK).await;
+        peer.say([Frame::Hello(Box::new(hello))]).await;
+        assert_eq!(peer.code().await, code.as_u16());
+    }
+    let mut silent = Peer::probe(&network, &a, LINK).await;
+    silent.say([Frame::Hello(Box::new(hello(0)))]).await;
+    silent.ack().await;
+    assert_eq!(silent.code().await, CloseCode::Timeout.as_u16(), "L04");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_breaks_the_rules_of_a_link_ends_it_with_its_code() {
+    let network = MemoryNetwork::new();
+    let config = NodeConfig { credit_messages: 10, ..NodeConfig::default() };
+    let a = node_with(&network, config).await;
+    let ask = Ask { rid: 1, to: Some(pid(1)), from: None, left_ms: 1, data: Bytes::new() };
+    let lane = Lane { kind: 1, number: 1, link: LINK, key: LINK };
+    let cases: [(Vec<u8>, CloseCode); 6] = [
+        (vec![1, 0, 0, 0, 0], CloseCode::Malformed),
+        (vec![0x50, 0, 0, 0, 0, 2, 0, 0], CloseCode::UnknownType),
+        (encoded(Frame::Lane(lane)), CloseCode::Malformed),
+        (encoded(Frame::Ask(ask)), CloseCode::UnknownType),
+        (vec![0x18, 0, 0xFF, 0xFF, 0xFF, 0xFF], CloseCode::TooLarge),
+        ((0..11).flat_map(|n| encoded(message(1, n))).collect(), CloseCode::CreditViolated),
+    ];
+    for (bytes, code) in cases {
+        let mut peer = Peer::up(&network, &a).await;
+        peer.raw.say(bytes).await;
+        assert_eq!(peer.code().await, code.as_u16(), "{code:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn l11_credit_comes_back_as_messages_reach_their_mailboxes() {
+    let network = MemoryNetwork::new();
+    let config = NodeConfig { credit_messages: 10, credit_bytes: 1000, ..NodeConfig::default() };
+    let a = node_with(&network, config).await;
+    let mut peer = Peer::up(&network, &a).await;
+    for round in 1..=20u64 {
+        peer.say((0..5).map(|n| message(1, n))).await;
+        loop {
+            if let Frame::Credit(credit) = peer.hear().await {
+                let expected = Credit { msgs: 5 * round + 10, bytes: 40 * round + 1000, received: 5 * round };
+                assert_eq!(credit, expected);
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_joins_only_with_the_key_of_its_link_and_once() {
+    let network = MemoryNetwork::new();
+    let a = node(&network).await;
+    let mut peer = Peer::probe(&network, &a, LINK).await;
+    peer.say([Frame::Hello(Box::new(hello(2)))]).await;
+    let key = peer.ack().await.key;
+    assert!(key.is_some());
+    let lane = |number, link, key| Frame::Lane(Lane { kind: 1, number, link, key });
+    let bad = [lane(1, LINK, LINK), lane(1, Id([1; 16]), key), lane(3, LINK, key), lane(0, LINK, key)];
+    for frame in bad {
+        // On a connection of its own, since breaking a rule ends the whole connection.
+        assert_ne!(refused_lane(&network, &a, frame).await, 0);
+    }
+    let (mut sender, mut receiver) = peer.raw.connection.open_lane(LaneClass::Message).await.unwrap();
+    sender.write(&mut [encoded(lane(1, LINK, key)).into()]).await.unwrap();
+    let answer = soon(receiver.read(100)).await.unwrap().unwrap();
+    assert_eq!(answer[..], [0x14, 0, 0, 0, 0, 4, 0, 2, 1, 1]);
+    let again = refused_lane(&network, &a, lane(1, LINK, key)).await;
+    assert_eq!(again, CloseCode::Malformed.as_u16());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_link_with_a_node_is_refused_while_the_first_one_answers() {
+    let network = MemoryNetwork::new();
+    let a = node(&network).await;
+    let mut old = Peer::up(&network, &a).await;
+    let (mut new, other) = Peer::greet(&network, &a, Hello { link: Id([8; 16]), ..hello(0) }).await;
+    assert_eq!(other, LINK);
+    new.say([Frame::Ready(Ready { lanes: 0 }), message(1, 2)]).await;
+    // The clock's own ping, and the one that decides.
+    for _ in 0..2 {
+        assert_eq!(old.hear().await, Frame::Ping);
+        old.say([Frame::Pong]).await;
+    }
+    assert_eq!(new.code().await, CloseCode::Duplicate.as_u16());
+    old.say([message(1, 1)]).await;
+    assert_eq!(a.runtime.wait_for(1).await, [(pid(1), number(1))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f03_a_link_that_does_not_answer_gives_way_to_a_new_one() {
+    let network = MemoryNetwork::new();
+    let a = node(&network).await;
+    let mut old = Peer::up(&network, &a).await;
+    old.say([message(1, 1)]).await;
+    a.runtime.wait_for(1).await;
+    let life = Hello { link: Id([8; 16]), incarnation: 2, ..hello(0) };
+    let (mut new, _) = Peer::greet(&network, &a, life).await;
+    new.say([Frame::Ready(Ready { lanes: 0 }), message(1, 2)]).await;
+    assert_eq!(a.runtime.wait_for(2).await[1], (pid(1), number(2)));
+    assert_eq!(old.code().await, CloseCode::Duplicate.as_u16());
+    // The earlier life is over for good.
+    let mut stale = Peer::probe(&network, &a, Id([6; 16])).await;
+    stale.say([Frame::Hello(Box::new(Hello { link: Id([6; 16]), ..hello(0) }))]).await;
+    assert_eq!(stale.code().await, CloseCode::StaleIncarnation.as_u16());
+}
+
+/// The code with which a lane that begins with `frame` is refused.
+async fn refused_lane(network: &MemoryNetwork, to: &Running, frame: Frame) -> u16 {
+    let mut raw = RawPeer::dial(network, &to.addr).await;
+    raw.say(encoded(frame)).await;
+    Peer { raw, decoder: Decoder::new(1000) }.code().await
+}
+
+fn encoded(frame: Frame) -> Vec<u8> {
+    let mut batch = Batch::new();
+    batch.frame(frame);
+    batch.take().concat()
+}
