@@ -6,8 +6,10 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use myrmidon::Runtime;
 use myrmidon::actor::{Actor, Context, Flow};
 
+use super::crowd::Crowd;
 use super::{LIMIT, percentiles, runtime};
 use crate::measure::Figures;
 
@@ -38,7 +40,17 @@ impl Actor for Other {
 }
 
 pub(super) fn run(rounds: u64) -> Figures {
+    measure(&runtime()?, rounds)
+}
+
+/// The same with every other feature at work.
+pub(super) fn run_in_a_crowd(rounds: u64) -> Figures {
     let rt = runtime()?;
+    let _crowd = Crowd::start(&rt);
+    measure(&rt, rounds)
+}
+
+fn measure(rt: &Runtime, rounds: u64) -> Figures {
     let greedy = rt.spawn(Greedy);
     let messages = usize::try_from(rounds.max(2)).unwrap_or(usize::MAX) * OTHERS;
     let (tell, told) = sync_channel(messages);

@@ -6,6 +6,7 @@ mod big;
 mod budget;
 mod chameneos;
 mod count;
+mod crowd;
 mod fairness;
 mod fib;
 mod fork_join;

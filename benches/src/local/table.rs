@@ -35,7 +35,7 @@ const HANDLED: &[Metric] = &[Metric::new("rate", RATE)];
 
 /// Lines of one row may be long: a row is one thing.
 #[rustfmt::skip]
-pub(crate) static WORKLOADS: [Workload; 31] = [
+pub(crate) static WORKLOADS: [Workload; 32] = [
     row(Group::Messages, "count", "one thread sends, one actor counts", 10_000_000,
         &[Metric::new("rate", RATE).limit("33–38")
             .goals(&[Value(27.0), Times(4.0, "erlang"), Times(3.0, "actix"), Times(3.0, "ractor"), Times(3.0, "kameo")])],
@@ -85,6 +85,9 @@ pub(crate) static WORKLOADS: [Workload; 31] = [
     row(Group::Waits, "fairness", "a thousand actors beside one that is always fed", 1000,
         &[Metric::new("p50", US), Metric::new("p99", US).goals(&[Value(1000.0)])],
         Many(fairness::run)),
+    row(Group::Waits, "fairness-all", "the same with every other feature at work", 1000,
+        &[Metric::new("p50", US), Metric::new("p99", US).goals(&[Value(1000.0)])],
+        Many(fairness::run_in_a_crowd)),
     row(Group::Waits, "wake-10us", "after 10 us without a message", 10_000, PERCENTILES, Many(wake::run::<10>)),
     row(Group::Waits, "wake-100us", "after 100 us without a message", 3000, PERCENTILES, Many(wake::run::<100>)),
     row(Group::Waits, "wake-1ms", "after 1 ms without a message", 500, PERCENTILES, Many(wake::run::<1000>)),
