@@ -26,7 +26,7 @@ impl Machine {
             date: time::OffsetDateTime::now_utc().date().to_string(),
             cpu: cpu().unwrap_or_else(|| "unknown processor".to_owned()),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
-            kernel: read("/proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".to_owned()),
+            kernel: kernel().unwrap_or_else(|| "of an unknown version".to_owned()),
             rustc: rustc().unwrap_or_else(|| "Rust of an unknown version".to_owned()),
             peers,
             rounds,
@@ -42,6 +42,12 @@ impl fmt::Display for Machine {
         let s = if *rounds == 1 { "" } else { "s" };
         write!(f, "; {rounds} round{s}")
     }
+}
+
+/// The version without what a builder of kernels puts behind it.
+fn kernel() -> Option<String> {
+    let release = read("/proc/sys/kernel/osrelease")?;
+    release.split('-').next().map(str::to_owned)
 }
 
 fn cpu() -> Option<String> {
