@@ -65,6 +65,7 @@ pub use behaviour::{Behaviour, Flow, ParkedFuture};
 pub(crate) use context::Running;
 pub use context::{Context, current};
 pub use dead_letters::{DeadLetter, DeadLetterReason, DeadLetterWatch};
+pub(crate) use debt::forgive as forgive_debt;
 pub use exit::{ExitHook, ExitNotice};
 pub(crate) use guard::{discard, panic_text, shielded};
 pub use observed::{Observed, Observers};

@@ -79,7 +79,7 @@ impl Engine {
     pub(super) fn pause(&self, moment: Duration) {
         match self {
             Self::Threads(_) => thread::sleep(moment),
-            Self::Simulation(stepper) => stepper.run_for(moment),
+            Self::Simulation(stepper) => stepper.pause(moment),
         }
     }
 
