@@ -4,11 +4,11 @@
 mod common;
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::task::{Context as TaskContext, Poll, Waker};
+use std::task::{Context as TaskContext, Poll, Wake, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use myrmidon::actor::{
     Actor, AsyncActor, Behaviour, Context, DeadLetterReason, ExitReason, Flow, SpawnOptions, SystemMessage,
     bytes_fn,
 };
+use myrmidon::config::RuntimeConfig;
 use myrmidon::error::SendError;
 use myrmidon::mailbox::{Mailbox, Overflow, Payload};
 use myrmidon::{Pid, Runtime};
@@ -495,4 +496,53 @@ fn a_shutdown_drains_bounded_mailboxes_and_counts_what_is_left() {
     let rt = runtime();
     let (_pid, _go, _told) = held_with_two(&rt, Overflow::Block);
     assert_eq!(rt.shutdown(Duration::ZERO), 2);
+}
+
+/// A waker as none should be.
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        std::panic::resume_unwind(Box::new("woken"));
+    }
+}
+
+/// Sends that wait for room in the mailbox of `pid`, with such a waker.
+fn waits(rt: &Runtime, pid: Pid) -> Vec<Pin<Box<dyn Future<Output = Result<(), SendError<Payload>>> + '_>>> {
+    let waker = Waker::from(Arc::new(Panics));
+    let mut sends: Vec<Pin<Box<dyn Future<Output = _>>>> = Vec::new();
+    for _ in 0..3 {
+        let mut send = Box::pin(rt.send_async(pid, "waits"));
+        assert!(send.as_mut().poll(&mut TaskContext::from_waker(&waker)).is_pending());
+        sends.push(send);
+    }
+    sends
+}
+
+#[test]
+fn a_waker_that_panics_harms_neither_the_actor_nor_its_end() {
+    let config = RuntimeConfig { workers: 1, ..RuntimeConfig::default() };
+    let rt = Runtime::builder().config(config).start().unwrap();
+    let (pid, go, told) = held_with_two(&rt, Overflow::Block);
+    let sends = waits(&rt, pid);
+    go.send(()).unwrap();
+    for text in ["first", "1", "2"] {
+        assert_eq!(next(&told), text);
+    }
+    drop(sends);
+
+    let (pid, go, _told) = held_with_two(&rt, Overflow::Block);
+    let sends = waits(&rt, pid);
+    let ended = watch(&rt, pid);
+    rt.kill(pid);
+    go.send(()).unwrap();
+    assert_eq!(next(&ended), ExitReason::Killed);
+    for mut send in sends {
+        let Poll::Ready(sent) = poll_once(&mut send) else { panic!("nobody was told") };
+        assert!(matches!(sent.unwrap_err(), SendError::NoProcess { .. }));
+    }
+    // The worker goes on.
+    let (other, told) = echo(&rt, "");
+    rt.send(other, "still here").unwrap();
+    assert_eq!(next(&told), "still here");
 }

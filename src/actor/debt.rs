@@ -30,6 +30,13 @@ pub(super) fn owe(length: u32) {
     });
 }
 
+/// As [`owe`], where the queue is a long one.
+pub(super) fn owe_for(length: usize) {
+    if length >= LONG as usize {
+        owe(u32::try_from(length).unwrap_or(u32::MAX));
+    }
+}
+
 /// Forgets what is owed on this thread. In a simulation, whose PIDs come back with its seed, a later one
 /// would pay it.
 pub(crate) fn forgive() {

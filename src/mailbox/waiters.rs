@@ -4,7 +4,13 @@
 //! place in the mailbox, until it comes for it or gives it up.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
+
+/// Wakes. A waker is code that is not ours: one that panics, which none should, harms nobody who wakes it.
+pub(crate) fn wake(waker: Waker) {
+    let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+}
 
 /// Names one waiting sender. Never used twice.
 pub(super) type Ticket = u64;
