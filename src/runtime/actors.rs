@@ -91,7 +91,8 @@ impl Runtime {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        self.inner.scheduler.spawn_blocking(closure)
+        let task = self.inner.scheduler.spawn_blocking(closure)?;
+        Ok(task.of_runtime(&self.inner.system))
     }
 }
 
