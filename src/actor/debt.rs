@@ -40,7 +40,7 @@ pub(super) fn owe_for(length: usize) {
 /// Forgets what is owed on this thread. In a simulation, whose PIDs come back with its seed, a later one
 /// would pay it.
 pub(crate) fn forgive() {
-    DEBT.set((None, 0));
+    DEBT.with(|debt| debt.set((None, 0)));
 }
 
 /// What the actor owes; asked again, it owes nothing.
