@@ -28,9 +28,8 @@ impl<M: Send + 'static> ActorRef<M> {
         sending.await.map_err(typed)
     }
 
-    /// As [`send_async`](Self::send_async), but blocks the thread for at most `limit`. Inside a handler
-    /// others take over its worker meanwhile, which costs a switch of threads: an
-    /// [`AsyncActor`](super::AsyncActor) is better there.
+    /// As [`send_async`](Self::send_async), but blocks the thread for at most `limit`. Inside a handler it
+    /// holds up the worker that runs it: use an [`AsyncActor`](super::AsyncActor) there.
     ///
     /// # Errors
     /// As `send_async`, and [`SendError::Full`] when the time is up.

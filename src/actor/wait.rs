@@ -27,9 +27,9 @@ impl Wake for Unpark {
 }
 
 /// Waits on this thread; `None` when the time is up. In a simulation, whose actors run on this thread,
-/// they run meanwhile; in a handler on a worker,
-/// others take over from it.
-pub(crate) fn wait<F: Future>(system: &System, future: F, within: Duration) -> Option<F::Output> {
+/// they run meanwhile; in a handler on a worker, others take over
+/// from it.
+pub(super) fn wait<F: Future>(system: &System, future: F, within: Duration) -> Option<F::Output> {
     let waker = thread_waker();
     let (mut future, mut cx) = (pin!(future), Context::from_waker(&waker));
     let mut output = None;

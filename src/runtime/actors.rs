@@ -91,8 +91,7 @@ impl Runtime {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        let task = self.inner.scheduler.spawn_blocking(closure)?;
-        Ok(task.of_runtime(&self.inner.system))
+        self.inner.scheduler.spawn_blocking(closure)
     }
 }
 

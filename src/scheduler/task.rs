@@ -3,22 +3,18 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::Job;
-use crate::actor::{System, panic_text, wait};
+use crate::actor::panic_text;
 
 /// What a closure given to [`Runtime::spawn_blocking`](crate::Runtime::spawn_blocking) will return. It is
 /// a future, and can be waited for on a thread. Dropping it drops the result; the closure runs
 /// nevertheless.
 #[must_use = "it has the result, or the panic"]
-pub struct Task<T> {
-    shared: Arc<Shared<T>>,
-    /// Its runtime: how a thread waits there.
-    system: Weak<System>,
-}
+pub struct Task<T>(Arc<Shared<T>>);
 
 /// Why a closure gave no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -107,35 +103,26 @@ impl<T: Send + 'static> Task<T> {
             let result = catch_unwind(AssertUnwindSafe(closure));
             teller.0.tell(result.map_err(|panic| TaskError::Panicked(panic_text(panic))));
         };
-        (Box::new(job), Self { shared, system: Weak::new() })
-    }
-
-    /// The task of a closure in this runtime.
-    pub(crate) fn of_runtime(self, system: &Arc<System>) -> Self {
-        Self { system: Arc::downgrade(system), ..self }
+        (Box::new(job), Self(shared))
     }
 }
 
 impl<T> Task<T> {
-    /// Waits on this thread, at most for `within`. Inside a handler others take over its worker meanwhile,
-    /// which costs a switch of threads: to await the task in an [`AsyncActor`](crate::actor::AsyncActor) is
-    /// better there.
+    /// Waits on this thread, at most for `within`. In a handler it holds up the worker: await the task in an
+    /// [`AsyncActor`](crate::actor::AsyncActor) there.
     ///
     /// # Errors
     /// If the closure panicked, was never run, or has not returned in time.
     pub fn wait(&mut self, within: Duration) -> Result<T, TaskError> {
-        if let Some(system) = self.system.upgrade() {
-            return wait(&system, self, within).unwrap_or(Err(TaskError::Timeout));
-        }
         let awaited = |outcome: &mut Outcome<T>| matches!(outcome, Outcome::Awaited(_));
-        let waited = self.shared.told.wait_timeout_while(self.shared.lock(), within, awaited);
+        let waited = self.0.told.wait_timeout_while(self.0.lock(), within, awaited);
         let mut outcome = waited.unwrap_or_else(PoisonError::into_inner).0;
         outcome.take().unwrap_or(Err(TaskError::Timeout))
     }
 
     /// Whether [`wait`](Self::wait) would return at once.
     pub fn is_finished(&self) -> bool {
-        !matches!(*self.shared.lock(), Outcome::Awaited(_))
+        !matches!(*self.0.lock(), Outcome::Awaited(_))
     }
 }
 
@@ -143,7 +130,7 @@ impl<T> Future for Task<T> {
     type Output = Result<T, TaskError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut outcome = self.shared.lock();
+        let mut outcome = self.0.lock();
         if let Some(result) = outcome.take() {
             return Poll::Ready(result);
         }
