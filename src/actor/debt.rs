@@ -9,7 +9,7 @@ use crate::sync::thread_local;
 
 /// Messages that make a queue long, and for each so many of which a send costs one reduction more.
 pub(super) const LONG: u32 = 1_000;
-/// The most that one send costs.
+/// The most that one message costs.
 const MOST: u32 = 100;
 
 thread_local! {
@@ -17,23 +17,25 @@ thread_local! {
     static DEBT: Cell<(Option<Pid>, u32)> = const { Cell::new((None, 0)) };
 }
 
-/// Notes that the actor that runs on this thread, if any, has sent to a queue of this length.
+/// Notes that the actor that runs on this thread, if any, has sent so many messages to a queue of this
+/// length.
 #[cold]
-pub(super) fn owe(length: u32) {
+pub(super) fn owe(length: u32, messages: u32) {
     let Some(sender) = current() else { return };
     DEBT.with(|debt| {
         let owed = match debt.get() {
             (Some(debtor), owed) if debtor == sender => owed,
             _ => 0,
         };
-        debt.set((Some(sender), owed.saturating_add((length / LONG).min(MOST))));
+        let price = (length / LONG).min(MOST).saturating_mul(messages);
+        debt.set((Some(sender), owed.saturating_add(price)));
     });
 }
 
-/// As [`owe`], where the queue is a long one.
-pub(super) fn owe_for(length: usize) {
+/// As [`owe`] for one message, where the queue is a long one.
+pub(super) fn owe_for_one(length: usize) {
     if length >= LONG as usize {
-        owe(u32::try_from(length).unwrap_or(u32::MAX));
+        owe(u32::try_from(length).unwrap_or(u32::MAX), 1);
     }
 }
 

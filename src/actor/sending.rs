@@ -74,7 +74,7 @@ impl System {
     fn settle_here(&self, slot: &'static Slot, pid: Pid, offer: Offer<Payload>) -> Result<(), Unsent> {
         match offer {
             Offer::Queued { before: 0 } => self.schedule(slot.rouse()),
-            Offer::Queued { before } => debt::owe_for(before),
+            Offer::Queued { before } => debt::owe_for_one(before),
             Offer::Displaced(oldest) => self.dead_letter(pid, DeadLetterReason::Displaced, Some(oldest)),
             Offer::Full(message, Overflow::DropNew) => {
                 self.dead_letter(pid, DeadLetterReason::Full, Some(message));

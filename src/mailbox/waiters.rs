@@ -64,8 +64,9 @@ impl Waiters {
 
     /// Sends everybody away. Who is to be woken.
     pub(super) fn dismiss(&mut self) -> Vec<Waker> {
-        self.granted.clear();
-        self.line.drain(..).map(|(_, waker)| waker).collect()
+        // Their memory goes too: the next actor of the slot may have no such crowd.
+        self.granted = Vec::new();
+        std::mem::take(&mut self.line).into_iter().map(|(_, waker)| waker).collect()
     }
 
     fn place(&self, ticket: Ticket) -> Option<usize> {
