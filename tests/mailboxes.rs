@@ -507,14 +507,14 @@ impl Wake for Panics {
     }
 }
 
+type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), SendError<Payload>>> + 'a>>;
+
 /// Sends that wait for room in the mailbox of `pid`, with such a waker.
-fn waits(rt: &Runtime, pid: Pid) -> Vec<Pin<Box<dyn Future<Output = Result<(), SendError<Payload>>> + '_>>> {
+fn waits(rt: &Runtime, pid: Pid) -> Vec<Sending<'_>> {
     let waker = Waker::from(Arc::new(Panics));
-    let mut sends: Vec<Pin<Box<dyn Future<Output = _>>>> = Vec::new();
-    for _ in 0..3 {
-        let mut send = Box::pin(rt.send_async(pid, "waits"));
+    let mut sends: Vec<Sending<'_>> = (0..3).map(|_| Box::pin(rt.send_async(pid, "waits")) as _).collect();
+    for send in &mut sends {
         assert!(send.as_mut().poll(&mut TaskContext::from_waker(&waker)).is_pending());
-        sends.push(send);
     }
     sends
 }
