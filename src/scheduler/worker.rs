@@ -302,7 +302,8 @@ impl Worker<'_> {
     /// Sleeps until woken; whether it wakes as a searcher.
     fn sleep(&self, searching: bool) -> bool {
         let scheduler = self.scheduler;
-        let stay_up = || scheduler.work_left() || self.must_leave();
+        // A job that ran since the last look may have left an actor here.
+        let stay_up = || !self.local.is_empty() || scheduler.work_left() || self.must_leave();
         let woken = scheduler.idle.sleep(self.index, searching, stay_up);
         scheduler.alarm.ring();
         woken
