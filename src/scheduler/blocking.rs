@@ -99,12 +99,12 @@ impl Blocking {
         if state.stopped {
             return Err(Refusal::Stopped);
         }
+        self.provide_thread(&mut state).map_err(Refusal::NoThread)?;
         // Jobs that a free thread is about to take do not wait.
         let waiting = state.jobs.saturating_sub(state.free);
-        if !self.has_thread_for_more(&state) && waiting >= self.most_jobs {
+        if state.queue.len() >= state.free && waiting >= self.most_jobs {
             return Err(Refusal::Full(waiting));
         }
-        self.provide_thread(&mut state).map_err(Refusal::NoThread)?;
         Ok(Place { pool: self, state })
     }
 
@@ -149,11 +149,6 @@ impl Blocking {
             Err(_) if !state.threads.is_empty() => Ok(()),
             Err(error) => Err(error),
         }
-    }
-
-    /// Whether one more piece of work would be taken at once.
-    fn has_thread_for_more(&self, state: &State) -> bool {
-        state.queue.len() < state.free || state.threads.len() < self.most_threads
     }
 
     /// The life of a thread.
