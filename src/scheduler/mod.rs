@@ -198,6 +198,16 @@ impl Scheduler {
             || self.stealers().iter().any(|queue| !queue.is_empty())
     }
 
+    /// Wakes a sleeper for what was put where any worker may take it.
+    fn call_others(&self) {
+        let sleeper = self.idle.some_asleep();
+        self.idle.notify();
+        if !sleeper && worker::has_made_way(self) {
+            // So that a spare is called now and not at the next look.
+            self.alarm.hurry();
+        }
+    }
+
     /// The queues of the places where a thread was ever started.
     fn stealers(&self) -> &[Stealer<Ready>] {
         &self.stealers[..self.places.load(Ordering::Acquire)]
@@ -238,18 +248,13 @@ impl Schedule for Arc<Scheduler> {
         // so nothing is lost.
         let Some(ready) = refused else { return };
         self.injector.push(ready);
-        self.idle.notify();
+        self.call_others();
     }
 
     fn make_way(&self) -> bool {
         let made = worker::make_way(self);
         if made && self.work_left() {
-            let sleeper = self.idle.some_asleep();
-            self.idle.notify();
-            if !sleeper {
-                // So that a spare is called now and not at the next look.
-                self.alarm.hurry();
-            }
+            self.call_others();
         }
         made
     }
