@@ -76,6 +76,11 @@ impl Blocking {
         }
     }
 
+    /// The system whose actors it runs.
+    pub(super) fn system(&self) -> Weak<System> {
+        self.system.clone()
+    }
+
     /// Runs a slice of the actor on a thread of the pool. Gives it back if there is none and none can be
     /// had.
     pub(super) fn run(self: &Arc<Self>, ready: Ready) -> Option<Ready> {
@@ -129,6 +134,20 @@ impl Blocking {
     /// The next thread to wait for after [`stop`](Self::stop).
     pub(super) fn next_thread(&self) -> Option<JoinHandle<()>> {
         self.lock().threads.pop().map(|(_, thread)| thread)
+    }
+
+    /// Whether an actor waits for a thread.
+    pub(super) fn has_actors(&self) -> bool {
+        self.lock().queue.iter().any(Work::is_actor)
+    }
+
+    /// The actor that has waited longest, for who runs it elsewhere. To be called after
+    /// [`stop`](Self::stop), when no jobs are left.
+    pub(super) fn take_actor(&self) -> Option<Ready> {
+        match self.lock().queue.pop_front() {
+            Some(Work::Actor(ready)) => Some(ready),
+            Some(Work::Job(_)) | None => None,
+        }
     }
 
     /// Sees to it that one more piece of work finds a thread sooner or later.

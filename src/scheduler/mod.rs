@@ -5,6 +5,7 @@
 //! a full queue spilled takes its place in turn, so an actor that is ready runs after at most the slices
 //! queued before it. [`Priority`] says how those of other priorities come in between.
 
+mod abandoned;
 mod activity;
 mod blocking;
 mod duty;
@@ -121,7 +122,7 @@ impl Scheduler {
     {
         match self.blocking.place() {
             Ok(place) => {
-                let (job, task) = Task::of(closure);
+                let (job, task) = Task::of(closure, self.blocking.system());
                 place.put(job);
                 Ok(task)
             }
