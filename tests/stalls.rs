@@ -133,6 +133,23 @@ fn a_handler_that_joins_another_actor_shares_one_worker_with_it() {
 }
 
 #[test]
+fn a_handler_that_waits_for_room_shares_one_worker_with_who_makes_it() {
+    let rt = Runtime::builder().config(patient()).start().unwrap();
+    let (tell, told) = sync_channel(1000);
+    let mailbox = Mailbox::Bounded { capacity: 2, overflow: Overflow::Block };
+    let receiver = bytes_fn(move |message, _: &mut Context<'_>| tell.send(message).unwrap());
+    let receiver =
+        rt.spawn_behaviour(Box::new(receiver), SpawnOptions { mailbox, ..SpawnOptions::default() });
+    let handle = rt.clone();
+    let sender = rt.spawn_fn(move |_, _| {
+        (0..1000).for_each(|n| handle.send_blocking(receiver, n.to_string(), DEADLINE).unwrap());
+    });
+    rt.send(sender, "x").unwrap();
+    assert!((0..1000).all(|n| next(&told) == n.to_string()));
+    rt.shutdown(Duration::ZERO);
+}
+
+#[test]
 fn a_handler_that_waits_for_a_channel_shares_one_worker_with_its_senders() {
     let rt = Runtime::builder().workers(1).start().unwrap();
     let (tell, told) = sync_channel(1);

@@ -118,7 +118,7 @@ impl Context<'_> {
     /// at most [`spare_workers`](crate::config::RuntimeConfig::spare_workers) such calls at once. This
     /// actor handles nothing else before `f` returns, and is not reported as stalled.
     ///
-    /// `ActorRef::ask_blocking` and `Runtime::join` do this themselves. For long or frequent blocking work
+    /// `ask_blocking`, `send_blocking`, `Runtime::join` and `Task::wait` do this themselves. For long or frequent blocking work
     /// [`SpawnOptions::blocking`] is better.
     pub fn block_in_place<T>(&self, f: impl FnOnce() -> T) -> T {
         self.system.block_in_place(f)
