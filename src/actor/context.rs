@@ -33,7 +33,7 @@ impl Running {
 
     /// Marks that no actor runs, where what comes next is not part of a handler below on the stack.
     pub(crate) fn nobody() -> Self {
-        Self(CURRENT.take())
+        Self(CURRENT.with(Cell::take))
     }
 }
 
