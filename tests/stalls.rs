@@ -320,6 +320,16 @@ impl Actor for Busy {
 }
 
 #[test]
+fn as_many_spares_stand_in_as_are_needed_where_no_bound_is_set() {
+    let rt = Runtime::builder().config(RuntimeConfig { spare_workers: usize::MAX, ..workers(1) });
+    let rt = rt.start().unwrap();
+    let _held = [(); 20].map(|()| held(&rt, ""));
+    let (pid, told) = echo(&rt, "");
+    rt.send(pid, "x").unwrap();
+    assert_eq!(next(&told), "x");
+}
+
+#[test]
 fn when_a_stalled_handler_returns_as_many_workers_run_as_before() {
     // Long enough that a handler which merely waits for a core is not taken for a stalled one.
     let rt =

@@ -39,6 +39,8 @@ pub use task::{SpawnBlockingError, Task, TaskError};
 use watchdog::Alarm;
 use worker::{Desk, Seat};
 
+/// The most spare workers: each costs a few kilobytes before it is ever needed.
+const MOST_SPARES: usize = 1024;
 /// See [`looks`].
 const LOOKS: u32 = 10;
 
@@ -80,7 +82,8 @@ impl Scheduler {
         io: &tokio::runtime::Handle,
     ) -> std::io::Result<Arc<Self>> {
         let workers = config.workers.max(1);
-        let seats: Vec<_> = (0..workers + config.spare_workers).map(|_| Seat::new()).collect();
+        let spares = config.spare_workers.min(MOST_SPARES);
+        let seats: Vec<_> = (0..workers + spares).map(|_| Seat::new()).collect();
         let duty = |place| if place < workers { Duty::serving() } else { Duty::benched() };
         let scheduler = Arc::new(Self {
             limits: SliceLimits { time: config.slice },
@@ -91,7 +94,7 @@ impl Scheduler {
             stealers: seats.iter().map(|seat| seat.queue.stealer()).collect(),
             desks: (0..).zip(seats).map(|(place, seat)| Arc::new(Desk::new(seat, duty(place)))).collect(),
             looks: looks(),
-            idle: Idle::new(workers, config.spare_workers),
+            idle: Idle::new(workers, spares),
             alarm: Arc::default(),
             blocking: Arc::new(Blocking::new(system, config, io.clone())),
             lanes: RwLock::default(),
