@@ -17,8 +17,10 @@ use std::time::Duration;
 
 use common::{DEADLINE, eventually};
 use myrmidon::actor::{
-    Actor, ActorRef, AskError, AsyncActor, Context, ExitReason, Flow, Reply, SpawnOptions, SystemMessage,
+    Actor, ActorRef, AskError, AsyncActor, Context, ExitReason, Flow, Priority, Reply, SpawnOptions,
+    SystemMessage,
 };
+use myrmidon::mailbox::{Mailbox, Overflow};
 use myrmidon::sim::Random;
 use myrmidon::{Pid, Runtime};
 
@@ -156,7 +158,7 @@ impl Doer {
                 assert_eq!(answer, number, "the answer to another question");
                 count(&self.world.counts.answered);
             }
-            Err(AskError::NoProcess(_)) => return,
+            Err(AskError::NoProcess(_) | AskError::Full(_)) => return,
             Err(AskError::Ended { .. } | AskError::NoReply(_)) => {}
             Err(error) => panic!("an ask without an outcome: {error}"),
         }
@@ -191,6 +193,10 @@ impl State {
             Msg::Work { ops, .. } => (0..ops).for_each(|_| self.doer.act(ops - 1)),
             Msg::Ask { number, reply, .. } if !self.doer.random.one_in(8) => _ = reply.send(number),
             Msg::Ask { .. } => {}
+        }
+        if self.doer.random.one_in(10_000) {
+            // Until the watchdog has others take over.
+            std::thread::sleep(Duration::from_millis(15));
         }
         if self.doer.random.one_in(2_000) {
             // Without the hook that would print it.
@@ -270,8 +276,23 @@ impl Actor for Keeper {
     }
 }
 
+/// On workers or the pool for blocking work, of any priority, and with a mailbox that may be full.
+fn options(world: &World, id: u64) -> SpawnOptions {
+    let mut random = Random::stream(world.seed ^ id, 1);
+    let priorities = [Priority::Normal, Priority::Normal, Priority::High, Priority::Low];
+    // Neither drops what it has taken, so that numbers stay in order.
+    let overflow = if random.one_in(2) { Overflow::Reject } else { Overflow::Block };
+    let bounded = Mailbox::Bounded { capacity: 16, overflow };
+    SpawnOptions {
+        priority: priorities[random.below(4) as usize],
+        lane: if random.one_in(4) { SpawnOptions::BLOCKING } else { 0 },
+        mailbox: if random.one_in(4) { bounded } else { Mailbox::Unbounded },
+        ..SpawnOptions::default()
+    }
+}
+
 fn spawn(world: &Arc<World>, id: u64) -> ActorRef<Msg> {
-    let (state, options) = (State::new(world, id), SpawnOptions::default());
+    let (state, options) = (State::new(world, id), options(world, id));
     let new = match id % 3 {
         0 => world.rt.spawn_async(Waiter { state, fails: false }, options),
         _ => world.rt.spawn_with(Worker { state, fails: false }, options),
