@@ -436,3 +436,26 @@ fn a_simulation_can_be_dropped_whose_actors_start_others_for_ever() {
     (0..10).for_each(|_| assert!(sim.step()));
     drop(sim);
 }
+
+#[test]
+fn blocking_work_is_done_while_its_result_is_waited_for() {
+    let mut sim = Sim::new(5).unwrap();
+    let rt = sim.runtime().clone();
+    assert_eq!(rt.spawn_blocking(|| 7).unwrap().wait(SECOND).unwrap(), 7);
+
+    // In a handler too, and not longer than the simulated clock says.
+    let (log, inner) = (Log::default(), rt.clone());
+    let mine = log.clone();
+    let waits = rt.spawn_fn(move |_, _| {
+        let (rt, other) = (inner.clone(), mine.writer(&inner, "other"));
+        inner.send(other, "runs").unwrap();
+        let mut task = inner.spawn_blocking(move || rt.join(other, Some(SECOND))).unwrap();
+        let result = task.wait(HOUR).unwrap();
+        assert_eq!(result, Err(JoinError::Timeout(other)));
+        mine.add("done");
+    });
+    rt.send(waits, "go").unwrap();
+    sim.run();
+    assert_eq!(log.taken(), ["other runs", "done"]);
+    assert_eq!(sim.elapsed(), SECOND);
+}

@@ -243,6 +243,10 @@ impl State {
             Msg::Ask { number, reply, .. } if !self.doer.random.one_in(8) => _ = reply.send(number),
             Msg::Ask { .. } => {}
         }
+        if self.doer.random.one_in(10_000) {
+            // Until the watchdog has others take over.
+            std::thread::sleep(Duration::from_millis(15));
+        }
         if self.doer.random.one_in(2_000) {
             // Without the hook that would print it.
             resume_unwind(Box::new("as drawn"));

@@ -163,7 +163,7 @@ impl<M: Send + 'static> ActorRef<M> {
         within: Duration,
     ) -> Result<R, AskError> {
         let mut answer = self.begin_ask(message)?;
-        match wait(self.system(), poll_fn(|cx| answer.poll(cx)), within) {
+        match wait(Some(self.system()), poll_fn(|cx| answer.poll(cx)), within) {
             Some(outcome) => self.end_ask(outcome),
             // An answer that came at the last moment is one.
             None => answer

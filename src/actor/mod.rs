@@ -80,4 +80,5 @@ pub use system::SpawnOptions;
 pub(crate) use system::{Schedule, System, SystemHooks};
 pub(crate) use typed::SyncAdapter;
 pub use typed::{Actor, ActorRef, BytesFn, Codec, bytes_fn};
+pub(crate) use wait::wait;
 pub(crate) use waker::serving;

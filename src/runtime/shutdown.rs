@@ -1,6 +1,7 @@
 //! Going down, in this order: no more restarts; no more timers; what is queued is handled, for a
 //! while; what waits for other nodes is written and the node closes; every actor is killed; who still
-//! waits for a time or an answer is woken; the threads end.
+//! waits for a time or an answer is woken; the threads end; actors that wait behind a handler which does
+//! not return are ended in its place.
 
 use std::collections::HashSet;
 use std::sync::PoisonError;
@@ -35,6 +36,9 @@ impl Inner {
         self.timers.close();
         self.scheduler.stop();
         self.join_threads();
+        if self.scheduler.end_abandoned(&self.system) {
+            self.join_threads();
+        }
         io.shutdown_background();
         left + unwritten
     }

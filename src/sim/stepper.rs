@@ -105,6 +105,11 @@ impl Stepper {
         let _ = self.connected.set(Connected { system: Arc::downgrade(system), agenda, io });
     }
 
+    /// The system whose actors it runs.
+    pub(crate) fn system(&self) -> Weak<System> {
+        self.connected.get().map_or_else(Weak::new, |connected| connected.system.clone())
+    }
+
     /// Runs `job` as a step, soon.
     pub(crate) fn submit(&self, job: Job) {
         self.state().jobs.push_back(job);
