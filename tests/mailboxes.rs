@@ -546,3 +546,20 @@ fn a_waker_that_panics_harms_neither_the_actor_nor_its_end() {
     rt.send(other, "still here").unwrap();
     assert_eq!(next(&told), "still here");
 }
+
+#[test]
+fn g3_a_shutdown_tells_who_waits_for_room_behind_a_handler_that_does_not_return() {
+    let rt = runtime();
+    let (pid, go, _told) = held_with_two(&rt, Overflow::Block);
+    let mut send = Box::pin(rt.send_async(pid, "back"));
+    assert!(poll_once(&mut send).is_pending());
+    rt.shutdown(Duration::ZERO);
+    let Poll::Ready(sent) = poll_once(&mut send) else { panic!("nobody was told") };
+    assert_eq!(sent.unwrap_err().into_message().into_bytes().unwrap(), "back");
+    // Neither is what waited there lost without a trace.
+    assert_eq!(rt.dead_letters_by(DeadLetterReason::Ended), 2);
+    assert!(rt.send(pid, "late").is_err());
+    go.send(()).unwrap();
+    eventually("the actor has ended", || !rt.is_alive(pid));
+    assert_eq!(rt.dead_letters(), 2);
+}

@@ -142,7 +142,17 @@ impl<T> Bounded<T> {
 
     /// Takes the queue from the actor, with what is in it. Who waits is told.
     pub(crate) fn close(&self) -> VecDeque<T> {
-        let mut state = self.lock();
+        Self::empty(self.lock())
+    }
+
+    /// As [`close`](Self::close), while the actor still lives, if it has the queue. It will find nothing
+    /// there any more.
+    pub(crate) fn close_early(&self, generation: u32) -> VecDeque<T> {
+        let state = self.lock();
+        if state.generation == generation { Self::empty(state) } else { VecDeque::new() }
+    }
+
+    fn empty(mut state: MutexGuard<'_, State<T>>) -> VecDeque<T> {
         state.generation = 0;
         let rest = std::mem::take(&mut state.queue);
         let waiting = state.waiters.dismiss();
