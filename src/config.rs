@@ -30,7 +30,7 @@ pub struct RuntimeConfig {
     /// When a handler on a lane, such as Python's, is reported as stalled. Default: 1 s.
     pub lane_stall_after: Duration,
     /// Workers that may stand in for others while these are held up by handlers; their threads
-    /// start when first needed. Default: four for each core, at most 64.
+    /// start when first needed. Default: four for each core, at most 64. More than 1 024 count as 1 024.
     pub spare_workers: usize,
     /// Threads for blocking work ([`SpawnOptions::blocking`](crate::actor::SpawnOptions::blocking),
     /// [`Runtime::spawn_blocking`](crate::Runtime::spawn_blocking)), at least one. They start when needed

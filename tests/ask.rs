@@ -10,6 +10,7 @@ use common::eventually;
 use myrmidon::actor::{
     Actor, ActorRef, AskError, AsyncActor, Context, ExitReason, Flow, Reply, SpawnOptions,
 };
+use myrmidon::mailbox::{Mailbox, Overflow};
 use myrmidon::{Pid, Runtime};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -351,4 +352,39 @@ fn an_ask_that_outlives_the_runtime_ends_without_a_panic() {
     let outcome = asker.join().expect("the asking thread goes on");
     drop(reply);
     assert_eq!(outcome, Err(AskError::Ended { pid: desk.pid(), reason: ExitReason::Killed }));
+}
+
+#[test]
+fn g5_an_ask_that_meets_a_full_mailbox_has_the_outcome_that_its_policy_decides() {
+    let rt = common::runtime();
+    for overflow in [Overflow::Reject, Overflow::Block, Overflow::DropNew, Overflow::DropOld] {
+        let mailbox = Mailbox::bounded(1).overflow(overflow);
+        let options = SpawnOptions { mailbox, ..SpawnOptions::blocking() };
+        let clerk = rt.spawn_with(Clerk::default(), options);
+        let pid = clerk.pid();
+        let ask = |number| {
+            let clerk = clerk.clone();
+            std::thread::spawn(move || clerk.ask_blocking(|reply| Msg::Double(number, reply), LONG))
+        };
+        let (go, until) = sync_channel(1);
+        clerk.send(Msg::Block(until)).unwrap();
+        eventually("the clerk is held", || rt.mailbox_size(pid) == Some(0));
+        let first = ask(3);
+        eventually("the first question waits", || rt.mailbox_size(pid) == Some(1));
+        let second = ask(4);
+        let (lost, answered) = match overflow {
+            Overflow::DropOld => (first, second),
+            _ => (second, first),
+        };
+        // Told at once, while the actor is held.
+        let lost = lost.join().unwrap().unwrap_err();
+        match overflow {
+            Overflow::Reject | Overflow::Block => assert_eq!(lost, AskError::Full(pid)),
+            _ => assert_eq!(lost, AskError::NoReply(pid)),
+        }
+        go.send(()).unwrap();
+        let right = if overflow == Overflow::DropOld { 8 } else { 6 };
+        assert_eq!(answered.join().unwrap(), Ok(right));
+    }
+    assert_eq!(rt.dead_letters(), 2);
 }

@@ -15,7 +15,7 @@ use myrmidon::actor::{Actor, AsyncActor, Context, ExitReason, Flow, SpawnOptions
 use myrmidon::config::RuntimeConfig;
 use myrmidon::runtime::Event;
 use myrmidon::scheduler::{SpawnBlockingError, TaskError};
-use myrmidon::{Pid, Runtime};
+use myrmidon::{Pid, Runtime, Sim};
 
 /// One worker, so many threads for blocking work, and so many closures that may wait for one.
 fn runtime(blocking_threads: usize, blocking_queue: usize) -> Runtime {
@@ -296,6 +296,30 @@ fn a_shutdown_leaves_a_stuck_thread_behind_and_drops_what_waits() {
     assert_eq!(refused.into_closure()(), 7);
     go.send(()).unwrap();
     assert_eq!(stuck.as_mut().unwrap().wait(DEADLINE), Ok(true));
+}
+
+#[test]
+fn a_shutdown_ends_actors_that_wait_behind_a_stuck_thread() {
+    let rt = runtime(1, 0);
+    let (_stuck, go, _told) = held(&rt);
+    let waits = spawn_fn(&rt, |_, _| ());
+    rt.send(waits, "x").unwrap();
+    let ended = watch(&rt, waits);
+    assert_eq!(rt.shutdown(Duration::ZERO), 1);
+    assert_eq!(next(&ended), ExitReason::Killed);
+    assert_eq!(rt.dead_letters(), 1);
+    go.send(()).unwrap();
+}
+
+#[test]
+fn in_a_simulation_who_waits_for_a_closure_has_it_run() {
+    let sim = Sim::new(7).unwrap();
+    let rt = sim.runtime();
+    let other = rt.spawn_fn(|_, _| ());
+    let handle = rt.clone();
+    let mut task = rt.spawn_blocking(move || handle.join(other, None)).unwrap();
+    rt.stop(other);
+    assert!(matches!(task.wait(DEADLINE), Ok(Ok(_))));
 }
 
 #[test]

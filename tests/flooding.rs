@@ -159,21 +159,24 @@ fn g2_messages_that_wait_behind_a_handler_keep_their_order() {
     }
 }
 
-/// How many of its 500 messages an actor handles before the next gets its turn, if it sends one message
-/// for each to an actor for which `waiting` wait.
-fn handled_in_one_turn(waiting: usize) -> usize {
+/// How many of its 500 messages an actor handles before the next gets its turn, if for each it sends so
+/// many at once to an actor for which `waiting` wait, in such a mailbox.
+fn handled_in_one_turn(waiting: usize, mailbox: Mailbox, batch: usize) -> usize {
     let config = RuntimeConfig { workers: 1, slice: Duration::from_secs(60), ..RuntimeConfig::default() };
     let rt = Runtime::builder().config(config).start().unwrap();
     // Nobody drives the lane, so nothing is ever taken.
     let lane = rt.open_lane("still");
-    let still = SpawnOptions { lane: lane.id(), ..SpawnOptions::default() };
+    let still = SpawnOptions { lane: lane.id(), mailbox, ..SpawnOptions::default() };
     let target = rt.spawn_behaviour(Box::new(bytes_fn(|_, _: &mut Context<'_>| {})), still);
     rt.send_many(target, (0..waiting).map(|_| Bytes::new())).unwrap();
 
     let handled = Arc::new(AtomicUsize::new(0));
     let count = handled.clone();
     let flood = move |_: Bytes, cx: &mut Context<'_>| {
-        cx.send(target, Bytes::new()).unwrap();
+        match batch {
+            1 => cx.send(target, Bytes::new()).unwrap(),
+            _ => assert_eq!(cx.send_many(target, (0..batch).map(|_| Bytes::new())).unwrap(), batch),
+        }
         count.fetch_add(1, Ordering::Relaxed);
     };
     let options = SpawnOptions { budget: Some(1_000), ..SpawnOptions::default() };
@@ -190,7 +193,12 @@ fn handled_in_one_turn(waiting: usize) -> usize {
 
 #[test]
 fn who_sends_to_a_very_long_queue_yields_earlier() {
-    assert_eq!(handled_in_one_turn(100), 500);
-    let flooding = handled_in_one_turn(200_000);
-    assert!((1..100).contains(&flooding), "{flooding}");
+    for mailbox in [Mailbox::Unbounded, Mailbox::bounded(1_000_000)] {
+        assert_eq!(handled_in_one_turn(100, mailbox, 1), 500);
+        let flooding = handled_in_one_turn(200_000, mailbox, 1);
+        assert!((1..100).contains(&flooding), "{flooding} with {mailbox:?}");
+        // Twenty in one step cost as much as twenty steps.
+        let flooding = handled_in_one_turn(2_000, mailbox, 20);
+        assert!((1..100).contains(&flooding), "{flooding} with {mailbox:?} in batches");
+    }
 }

@@ -8,10 +8,12 @@
 
 mod common;
 
+use std::task::{Context as TaskContext, Waker};
 use std::time::Duration;
 
 use common::{DEADLINE, eventually};
-use myrmidon::actor::{Actor, AsyncActor, Context, Flow, Reply, SpawnOptions, bytes_fn};
+use myrmidon::actor::{Actor, ActorRef, AsyncActor, Context, Flow, Reply, SpawnOptions, bytes_fn};
+use myrmidon::mailbox::{Mailbox, Overflow};
 use myrmidon::{Pid, Runtime, Sim};
 
 /// Thousands of actors.
@@ -59,12 +61,22 @@ fn round(rt: &Runtime, watcher: Pid) {
     }
     let answers = rt.spawn(Answers);
     (0..50).for_each(|_| assert_eq!(answers.ask_blocking(|reply| reply, DEADLINE), Ok(7)));
-    let parked = (0..148).map(|_| {
+    let parked = (0..98).map(|_| {
         let sleeps = rt.spawn_async(Sleeps, SpawnOptions::default());
         (0..2).for_each(|n| sleeps.send(n).unwrap());
         sleeps.pid()
     });
-    let parked: Vec<Pid> = parked.collect();
+    let mut parked: Vec<Pid> = parked.collect();
+    let mailbox = Mailbox::bounded(2).overflow(Overflow::Block);
+    let bounded: Vec<_> = (0..50)
+        .map(|_| rt.spawn_async(Sleeps, SpawnOptions { mailbox, ..SpawnOptions::default() }))
+        .collect();
+    parked.extend(bounded.iter().map(ActorRef::pid));
+    // Some of them wait for room, until the end of the actor or until they are dropped.
+    let mut cx = TaskContext::from_waker(Waker::noop());
+    let mut sends: Vec<_> = bounded.iter().map(|sleeps| Box::pin(fill(sleeps))).collect();
+    sends.iter_mut().for_each(|send| assert!(send.as_mut().poll(&mut cx).is_pending()));
+    sends.truncate(25);
     let observed = rt.spawn_observed(SpawnOptions::default());
     rt.send(observed, "seen").unwrap();
     for (n, pid) in plain.into_iter().enumerate() {
@@ -77,7 +89,16 @@ fn round(rt: &Runtime, watcher: Pid) {
     // A parked handler lets nothing but a kill through.
     parked.into_iter().chain([answers.pid(), observed]).for_each(|pid| _ = rt.kill(pid));
     eventually("all have ended", || rt.actors().len() == 1);
+    sends.iter_mut().for_each(|send| assert!(send.as_mut().poll(&mut cx).is_ready()));
     rt.take_messages(observed);
+}
+
+async fn fill(sleeps: &ActorRef<u64>) {
+    for n in 0.. {
+        if sleeps.send_async(n).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Bytes of memory that this process uses.

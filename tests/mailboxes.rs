@@ -4,11 +4,11 @@
 mod common;
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::task::{Context as TaskContext, Poll, Waker};
+use std::task::{Context as TaskContext, Poll, Wake, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use myrmidon::actor::{
     Actor, AsyncActor, Behaviour, Context, DeadLetterReason, ExitReason, Flow, SpawnOptions, SystemMessage,
     bytes_fn,
 };
+use myrmidon::config::RuntimeConfig;
 use myrmidon::error::SendError;
 use myrmidon::mailbox::{Mailbox, Overflow, Payload};
 use myrmidon::{Pid, Runtime};
@@ -495,4 +496,70 @@ fn a_shutdown_drains_bounded_mailboxes_and_counts_what_is_left() {
     let rt = runtime();
     let (_pid, _go, _told) = held_with_two(&rt, Overflow::Block);
     assert_eq!(rt.shutdown(Duration::ZERO), 2);
+}
+
+/// A waker as none should be.
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        std::panic::resume_unwind(Box::new("woken"));
+    }
+}
+
+type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), SendError<Payload>>> + 'a>>;
+
+/// Sends that wait for room in the mailbox of `pid`, with such a waker.
+fn waits(rt: &Runtime, pid: Pid) -> Vec<Sending<'_>> {
+    let waker = Waker::from(Arc::new(Panics));
+    let mut sends: Vec<Sending<'_>> = (0..3).map(|_| Box::pin(rt.send_async(pid, "waits")) as _).collect();
+    for send in &mut sends {
+        assert!(send.as_mut().poll(&mut TaskContext::from_waker(&waker)).is_pending());
+    }
+    sends
+}
+
+#[test]
+fn a_waker_that_panics_harms_neither_the_actor_nor_its_end() {
+    let config = RuntimeConfig { workers: 1, ..RuntimeConfig::default() };
+    let rt = Runtime::builder().config(config).start().unwrap();
+    let (pid, go, told) = held_with_two(&rt, Overflow::Block);
+    let sends = waits(&rt, pid);
+    go.send(()).unwrap();
+    for text in ["first", "1", "2"] {
+        assert_eq!(next(&told), text);
+    }
+    drop(sends);
+
+    let (pid, go, _told) = held_with_two(&rt, Overflow::Block);
+    let sends = waits(&rt, pid);
+    let ended = watch(&rt, pid);
+    rt.kill(pid);
+    go.send(()).unwrap();
+    assert_eq!(next(&ended), ExitReason::Killed);
+    for mut send in sends {
+        let Poll::Ready(sent) = poll_once(&mut send) else { panic!("nobody was told") };
+        assert!(matches!(sent.unwrap_err(), SendError::NoProcess { .. }));
+    }
+    // The worker goes on.
+    let (other, told) = echo(&rt, "");
+    rt.send(other, "still here").unwrap();
+    assert_eq!(next(&told), "still here");
+}
+
+#[test]
+fn g3_a_shutdown_tells_who_waits_for_room_behind_a_handler_that_does_not_return() {
+    let rt = runtime();
+    let (pid, go, _told) = held_with_two(&rt, Overflow::Block);
+    let mut send = Box::pin(rt.send_async(pid, "back"));
+    assert!(poll_once(&mut send).is_pending());
+    rt.shutdown(Duration::ZERO);
+    let Poll::Ready(sent) = poll_once(&mut send) else { panic!("nobody was told") };
+    assert_eq!(sent.unwrap_err().into_message().into_bytes().unwrap(), "back");
+    // Neither is what waited there lost without a trace.
+    assert_eq!(rt.dead_letters_by(DeadLetterReason::Ended), 2);
+    assert!(rt.send(pid, "late").is_err());
+    go.send(()).unwrap();
+    eventually("the actor has ended", || !rt.is_alive(pid));
+    assert_eq!(rt.dead_letters(), 2);
 }

@@ -6,6 +6,7 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
 
 use bytes::Bytes;
 use common::{eventually, held, next};
@@ -185,7 +186,17 @@ fn others_run_everything_that_a_worker_held_up_in_a_handler_has_made_ready() {
 
 #[test]
 fn everyone_has_turns_where_more_is_ready_than_a_run_queue_holds() {
-    let rt = one_worker();
+    everyone_has_turns(RuntimeConfig::default().slice);
+}
+
+#[test]
+fn everyone_has_turns_also_where_slices_are_ended_by_budget_alone() {
+    everyone_has_turns(Duration::MAX);
+}
+
+fn everyone_has_turns(slice: Duration) {
+    let config = RuntimeConfig { workers: 1, spare_workers: 0, slice, ..RuntimeConfig::default() };
+    let rt = Runtime::builder().config(config).start().unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let counts: Vec<_> = (0..2_000).map(|_| Arc::new(AtomicU64::new(0))).collect();
     let options = || SpawnOptions { budget: Some(1), ..SpawnOptions::default() };

@@ -394,3 +394,68 @@ fn an_actor_started_on_another_thread_is_run_here() {
     assert_eq!(log.taken(), ["w from outside"]);
     assert!(rt.is_alive(told.recv().unwrap()));
 }
+
+#[test]
+fn what_a_simulation_that_ended_early_owed_changes_no_later_one() {
+    // Sends to a queue of thousands, so it owes reductions, and ends before it pays.
+    let run = || {
+        let settings = Sim::builder().seed(3).strategy(Strategy::RoundRobin).budget(1_000..=1_000);
+        let mut sim = settings.start().unwrap();
+        let rt = sim.runtime().clone();
+        let target = rt.spawn_fn(|_, _| {});
+        let flooder = rt.spawn_fn(move |_, cx: &mut Context<'_>| drop(cx.send(target, "flood")));
+        // A turn with one message ends before the actor's debt is looked at.
+        for messages in [1, 2, 1] {
+            rt.send_many(flooder, (0..messages).map(|_| "go")).unwrap();
+            rt.send_many(target, (0..5_000).map(|_| Bytes::new())).unwrap();
+            sim.run();
+        }
+        sim.trace().to_string()
+    };
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn a_simulation_can_be_dropped_whose_actors_start_others_for_ever() {
+    fn spawn(rt: &Runtime) {
+        struct Heir(Runtime);
+        impl Actor for Heir {
+            type Msg = ();
+            fn started(&mut self, _: &mut Context<'_>) -> Flow {
+                spawn(&self.0);
+                Flow::Stop(ExitReason::Normal)
+            }
+            fn handle(&mut self, (): (), _: &mut Context<'_>) -> Flow {
+                Flow::Continue
+            }
+        }
+        rt.spawn(Heir(rt.clone()));
+    }
+    let mut sim = Sim::new(0).unwrap();
+    spawn(sim.runtime());
+    (0..10).for_each(|_| assert!(sim.step()));
+    drop(sim);
+}
+
+#[test]
+fn blocking_work_is_done_while_its_result_is_waited_for() {
+    let mut sim = Sim::new(5).unwrap();
+    let rt = sim.runtime().clone();
+    assert_eq!(rt.spawn_blocking(|| 7).unwrap().wait(SECOND).unwrap(), 7);
+
+    // In a handler too, and not longer than the simulated clock says.
+    let (log, inner) = (Log::default(), rt.clone());
+    let mine = log.clone();
+    let waits = rt.spawn_fn(move |_, _| {
+        let (rt, other) = (inner.clone(), mine.writer(&inner, "other"));
+        inner.send(other, "runs").unwrap();
+        let mut task = inner.spawn_blocking(move || rt.join(other, Some(SECOND))).unwrap();
+        let result = task.wait(HOUR).unwrap();
+        assert_eq!(result, Err(JoinError::Timeout(other)));
+        mine.add("done");
+    });
+    rt.send(waits, "go").unwrap();
+    sim.run();
+    assert_eq!(log.taken(), ["other runs", "done"]);
+    assert_eq!(sim.elapsed(), SECOND);
+}

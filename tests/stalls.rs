@@ -10,8 +10,10 @@ use std::thread;
 use std::time::Duration;
 
 use common::{DEADLINE, echo, eventually, held, next, watch};
-use myrmidon::actor::{Actor, ActorRef, Context, ExitReason, Flow, Reply, SpawnOptions, bytes_fn};
+use myrmidon::actor::{Actor, ActorRef, Context, ExitReason, Flow, Priority, Reply, SpawnOptions, bytes_fn};
 use myrmidon::config::RuntimeConfig;
+use myrmidon::error::SendError;
+use myrmidon::mailbox::{Mailbox, Overflow};
 use myrmidon::runtime::Event;
 use myrmidon::{Pid, Runtime};
 
@@ -131,6 +133,23 @@ fn a_handler_that_joins_another_actor_shares_one_worker_with_it() {
 }
 
 #[test]
+fn a_handler_that_waits_for_room_shares_one_worker_with_who_makes_it() {
+    let rt = Runtime::builder().config(patient()).start().unwrap();
+    let (tell, told) = sync_channel(1000);
+    let mailbox = Mailbox::Bounded { capacity: 2, overflow: Overflow::Block };
+    let receiver = bytes_fn(move |message, _: &mut Context<'_>| tell.send(message).unwrap());
+    let receiver =
+        rt.spawn_behaviour(Box::new(receiver), SpawnOptions { mailbox, ..SpawnOptions::default() });
+    let handle = rt.clone();
+    let sender = rt.spawn_fn(move |_, _| {
+        (0..1000).for_each(|n| handle.send_blocking(receiver, n.to_string(), DEADLINE).unwrap());
+    });
+    rt.send(sender, "x").unwrap();
+    assert!((0..1000).all(|n| next(&told) == n.to_string()));
+    rt.shutdown(Duration::ZERO);
+}
+
+#[test]
 fn a_handler_that_waits_for_a_channel_shares_one_worker_with_its_senders() {
     let rt = Runtime::builder().workers(1).start().unwrap();
     let (tell, told) = sync_channel(1);
@@ -162,6 +181,66 @@ fn a_handler_that_blocks_in_place_leaves_its_worker_to_others() {
     });
     rt.send(waiter, "x").unwrap();
     assert!((0..10).all(|n| next(&heard) == n.to_string()));
+}
+
+#[test]
+fn a_handler_that_blocks_in_place_may_ask_and_send_there_at_no_price() {
+    let rt = Runtime::builder().config(patient()).start().unwrap();
+    let (pid, told) = echo(&rt, "");
+    let other = rt.spawn(Asker(None));
+    let (tell, heard) = sync_channel(1);
+    let waiter = rt.spawn_fn(move |_, cx| {
+        // If each of these had to wait for the watchdog's next look they would not end in time.
+        let answered = cx.block_in_place(|| {
+            (0..5_000).all(|n| {
+                cx.send(pid, n.to_string()).unwrap();
+                next(&told) == n.to_string() && other.ask_blocking(|reply| reply, DEADLINE) == Ok(0)
+            })
+        });
+        tell.send(answered).unwrap();
+    });
+    rt.send(waiter, "x").unwrap();
+    assert!(next(&heard));
+}
+
+#[test]
+fn a_handler_that_waits_for_a_closure_leaves_its_worker_to_others() {
+    let rt = Runtime::builder().config(patient()).start().unwrap();
+    let other = rt.spawn(Asker(None));
+    let (tell, told) = sync_channel(1);
+    let handle = rt.clone();
+    let waiter = rt.spawn_fn(move |_, _| {
+        let other = other.clone();
+        let mut task = handle.spawn_blocking(move || other.ask_blocking(|reply| reply, DEADLINE)).unwrap();
+        tell.send(task.wait(DEADLINE)).unwrap();
+    });
+    rt.send(waiter, "x").unwrap();
+    assert_eq!(next(&told), Ok(Ok(0)));
+    rt.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn a_shutdown_ends_what_waits_behind_handlers_that_never_return() {
+    let rt = Runtime::builder().config(RuntimeConfig { spare_workers: 0, ..workers(1) }).start().unwrap();
+    let options = |priority| {
+        let mailbox = Mailbox::Bounded { capacity: 1, overflow: Overflow::Block };
+        SpawnOptions { priority, mailbox, ..SpawnOptions::default() }
+    };
+    let (_stuck, go, _told) = held(&rt, "");
+    let waiting = [Priority::High, Priority::Normal, Priority::Low].map(|priority| {
+        let pid = rt.spawn_behaviour(Box::new(bytes_fn(|_, _| ())), options(priority));
+        rt.send(pid, "fills the mailbox").unwrap();
+        let (ended, handle) = (watch(&rt, pid), rt.clone());
+        (ended, thread::spawn(move || handle.send_blocking(pid, "waits", 3 * DEADLINE)))
+    });
+    // The one in the held handler is none of them.
+    assert_eq!(rt.shutdown(Duration::from_millis(1)), 3);
+    for (ended, sender) in waiting {
+        assert_eq!(next(&ended), ExitReason::Killed);
+        assert!(matches!(sender.join().unwrap(), Err(SendError::NoProcess { .. })));
+    }
+    assert_eq!(rt.dead_letters(), 3);
+    go.send(()).unwrap();
 }
 
 #[test]
@@ -238,6 +317,16 @@ impl Actor for Busy {
         self.done.send(()).unwrap();
         Flow::Continue
     }
+}
+
+#[test]
+fn as_many_spares_stand_in_as_are_needed_where_no_bound_is_set() {
+    let rt = Runtime::builder().config(RuntimeConfig { spare_workers: usize::MAX, ..workers(1) });
+    let rt = rt.start().unwrap();
+    let _held = [(); 20].map(|()| held(&rt, ""));
+    let (pid, told) = echo(&rt, "");
+    rt.send(pid, "x").unwrap();
+    assert_eq!(next(&told), "x");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Everything at once on real threads, from a seed: spawns, sends, asks, links, monitors, swaps, panics
-//! and kills, by threads and by actors. In the end every message was handled or counted as a dead letter
+//! and kills, by threads and by actors, of every priority, with bounded and unbounded mailboxes, on workers
+//! and on the pool for blocking work. In the end every message was handled or counted as a dead letter
 //! exactly once, in the order of its sender, and whoever asked to hear of an end heard of it once.
 //!
 //! `MYRMIDON_STRESS_OPS` sets how much is done, `MYRMIDON_SEED` what is drawn; which of the
@@ -10,15 +11,21 @@ mod common;
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::panic::resume_unwind;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use common::{DEADLINE, eventually};
 use myrmidon::actor::{
-    Actor, ActorRef, AskError, AsyncActor, Context, ExitReason, Flow, Reply, SpawnOptions, SystemMessage,
+    Actor, ActorRef, AskError, AsyncActor, Context, ExitReason, Flow, Priority, Reply, SpawnOptions,
+    SystemMessage,
 };
+use myrmidon::error::SendError;
+use myrmidon::mailbox::{Mailbox, Overflow};
 use myrmidon::sim::Random;
 use myrmidon::{Pid, Runtime};
 
@@ -26,6 +33,8 @@ const THREADS: u64 = 4;
 /// Actors that are known at one time. Each spawn takes the place of one, which is then told to end.
 const PLACES: u64 = 32;
 const OPS: u64 = 60_000;
+/// How long a send waits for room.
+const MOMENT: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 enum Msg {
@@ -61,6 +70,8 @@ struct Counts {
     asked: AtomicU64,
     answered: AtomicU64,
     swaps: AtomicU64,
+    /// Sends that found a mailbox full, and those that waited and were told in time.
+    full: AtomicU64,
 }
 
 fn count(counter: &AtomicU64) {
@@ -90,12 +101,50 @@ impl Doer {
         self.world.places[self.random.below(PLACES) as usize].lock().unwrap().clone()
     }
 
-    /// Sends what `message` makes of the number, which counts only if it is taken.
+    /// The next messages to a receiver. Their numbers count only if they are [taken](Self::taken).
+    fn work(&mut self, to: &ActorRef<Msg>, ops: u8) -> impl Iterator<Item = Msg> + use<> {
+        let (sender, number) = (self.id, *self.sent.entry(to.pid()).or_default());
+        (number..).map(move |number| Msg::Work { sender, number, ops })
+    }
+
+    fn taken(&mut self, to: &ActorRef<Msg>, messages: u64) {
+        *self.sent.entry(to.pid()).or_default() += messages;
+        self.world.counts.sent.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    /// Sends some messages, in one of the ways that there are.
     fn send(&mut self, to: &ActorRef<Msg>, ops: u8) {
-        let number = self.sent.entry(to.pid()).or_default();
-        if to.send(Msg::Work { sender: self.id, number: *number, ops }).is_ok() {
-            *number += 1;
-            count(&self.world.counts.sent);
+        let (messages, mut work) = (1 + self.random.below(8), self.work(to, ops));
+        if self.random.one_in(4) {
+            let sent = to.send_many(work.take(messages as usize));
+            return self.taken(to, sent.unwrap_or_else(|error| error.delivered) as u64);
+        }
+        let waits = self.random.one_in(16);
+        for message in (0..messages).filter_map(|_| work.next()) {
+            let sent = if waits { to.send_blocking(message, MOMENT) } else { to.send(message) };
+            match sent {
+                Ok(()) => self.taken(to, 1),
+                Err(SendError::Full { .. }) => return count(&self.world.counts.full),
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Sends one message, and waits a moment for room.
+    async fn send_async(&mut self) {
+        let to = self.anyone();
+        let message = self.work(&to, 0).next().unwrap();
+        let sent = {
+            let timers = self.world.rt.timers().clone();
+            let (mut sending, mut sleep) = (pin!(to.send_async(message)), pin!(timers.sleep(MOMENT)));
+            poll_fn(|cx| match sending.as_mut().poll(cx) {
+                Poll::Ready(sent) => Poll::Ready(sent.is_ok()),
+                Poll::Pending => sleep.as_mut().poll(cx).map(|()| false),
+            })
+            .await
+        };
+        if sent {
+            self.taken(&to, 1);
         }
     }
 
@@ -104,7 +153,7 @@ impl Doer {
         let (to, other) = (self.anyone(), self.anyone());
         let (pid, rt) = (to.pid(), self.world.rt.clone());
         match self.random.below(48) {
-            0..36 => (0..=self.random.below(8)).for_each(|_| self.send(&to, ops)),
+            0..36 => self.send(&to, ops),
             36..38 => self.spawn(),
             38 => _ = rt.link(pid, other.pid()),
             39 => _ = rt.unlink(pid, other.pid()),
@@ -157,11 +206,11 @@ impl Doer {
                 count(&self.world.counts.answered);
             }
             Err(AskError::NoProcess(_)) => return,
+            Err(AskError::Full(_)) => return count(&self.world.counts.full),
             Err(AskError::Ended { .. } | AskError::NoReply(_)) => {}
             Err(error) => panic!("an ask without an outcome: {error}"),
         }
-        self.sent.insert(to.pid(), number + 1);
-        count(&self.world.counts.sent);
+        self.taken(&to, 1);
     }
 }
 
@@ -170,27 +219,33 @@ struct State {
     doer: Doer,
     /// The next number of each sender.
     expected: HashMap<u64, u64>,
+    /// Whether numbers may be left out: those of messages that a full mailbox drops.
+    gaps: bool,
 }
 
 impl State {
     fn new(world: &Arc<World>, id: u64) -> Self {
         // The upper half, so that no thread has the same.
-        Self { doer: Doer::new(world.clone(), id | 1 << 63), expected: HashMap::new() }
+        Self { doer: Doer::new(world.clone(), id | 1 << 63), expected: HashMap::new(), gaps: false }
     }
 
     fn take(&mut self, message: Msg) {
         let (Msg::Work { sender, number, .. } | Msg::Ask { sender, number, .. }) = &message;
         count(&self.doer.world.counts.handled);
         let expected = self.expected.entry(*sender).or_default();
-        if *number != *expected {
+        if *number < *expected || (*number > *expected && !self.gaps) {
             eprintln!("message {number} of {sender:x} where {expected} was due");
             std::process::abort();
         }
-        *expected += 1;
+        *expected = *number + 1;
         match message {
             Msg::Work { ops, .. } => (0..ops).for_each(|_| self.doer.act(ops - 1)),
             Msg::Ask { number, reply, .. } if !self.doer.random.one_in(8) => _ = reply.send(number),
             Msg::Ask { .. } => {}
+        }
+        if self.doer.random.one_in(10_000) {
+            // Until the watchdog has others take over.
+            std::thread::sleep(Duration::from_millis(15));
         }
         if self.doer.random.one_in(2_000) {
             // Without the hook that would print it.
@@ -244,6 +299,9 @@ impl AsyncActor for Waiter {
         if self.state.doer.random.one_in(4) {
             tokio::task::yield_now().await;
         }
+        if self.state.doer.random.one_in(16) {
+            self.state.doer.send_async().await;
+        }
         Flow::Continue
     }
 
@@ -271,7 +329,9 @@ impl Actor for Keeper {
 }
 
 fn spawn(world: &Arc<World>, id: u64) -> ActorRef<Msg> {
-    let (state, options) = (State::new(world, id), SpawnOptions::default());
+    let (mut state, options) = (State::new(world, id), options(id));
+    state.gaps =
+        matches!(options.mailbox, Mailbox::Bounded { overflow: Overflow::DropNew | Overflow::DropOld, .. });
     let new = match id % 3 {
         0 => world.rt.spawn_async(Waiter { state, fails: false }, options),
         _ => world.rt.spawn_with(Worker { state, fails: false }, options),
@@ -280,6 +340,25 @@ fn spawn(world: &Arc<World>, id: u64) -> ActorRef<Msg> {
     let counted = world.clone();
     world.rt.on_exit(new.pid(), move |_| count(&counted.counts.ended));
     new
+}
+
+/// As the bits of a number say.
+fn options(id: u64) -> SpawnOptions {
+    let bounded = |overflow| Mailbox::bounded(1 + (id >> 12) as usize % 8).overflow(overflow);
+    let mailbox = match id >> 8 & 7 {
+        0 => bounded(Overflow::Reject),
+        1 => bounded(Overflow::DropNew),
+        2 => bounded(Overflow::DropOld),
+        3 => bounded(Overflow::Block),
+        _ => Mailbox::Unbounded,
+    };
+    let priority = match id >> 16 & 7 {
+        0 => Priority::High,
+        1 => Priority::Low,
+        _ => Priority::Normal,
+    };
+    let lane = if id >> 24 & 7 == 0 { SpawnOptions::BLOCKING } else { 0 };
+    SpawnOptions { mailbox, priority, lane, ..SpawnOptions::default() }
 }
 
 fn world(seed: u64) -> (Arc<World>, Arc<AtomicU64>) {
@@ -292,8 +371,9 @@ fn world(seed: u64) -> (Arc<World>, Arc<AtomicU64>) {
     rt.join(nobody.pid(), Some(DEADLINE)).unwrap();
     let places = (0..PLACES).map(|_| Mutex::new(nobody.clone())).collect();
     let world = Arc::new(World { rt, keeper, places, seed, counts: Counts::default() });
-    for (n, place) in world.places.iter().enumerate() {
-        *place.lock().unwrap() = spawn(&world, n as u64);
+    let mut random = Random::stream(seed, u64::MAX);
+    for place in &world.places {
+        *place.lock().unwrap() = spawn(&world, random.next_u64());
     }
     (world, downs)
 }
@@ -341,7 +421,12 @@ fn g1_g2_g6_everything_at_once_loses_and_repeats_nothing() {
     eventually("each message is accounted for", || accounted() == read(&counts.sent));
     assert!((0..8).all(|name| world.rt.names().whereis(&name.to_string()).is_none()));
     assert_eq!(world.rt.actors(), [world.keeper.pid()]);
-    assert!(read(&counts.answered) > 0 && read(&counts.swaps) > 0 && world.rt.dead_letters() > 0);
+    assert!(
+        read(&counts.answered) > 0
+            && read(&counts.swaps) > 0
+            && read(&counts.full) > 0
+            && world.rt.dead_letters() > 0
+    );
     assert_eq!(world.rt.shutdown(Duration::from_secs(5)), 0);
     assert_eq!(accounted(), read(&counts.sent), "also after the end");
     eprintln!("{counts:?} dead letters {}", world.rt.dead_letters());

@@ -37,8 +37,9 @@ pub enum AskError {
         /// Why it ended.
         reason: ExitReason,
     },
-    /// The actor dropped its [`Reply`] without using it.
-    #[error("actor {0} handled the message and gave no answer")]
+    /// The actor dropped its [`Reply`] without using it, or its bounded mailbox dropped the question by its
+    /// policy.
+    #[error("actor {0} gave no answer: it dropped the question, or its full mailbox did")]
     NoReply(Pid),
     /// No answer within the time. The work may have been done nevertheless, or be done yet.
     #[error("actor {0} has not answered in time")]
@@ -162,7 +163,7 @@ impl<M: Send + 'static> ActorRef<M> {
         within: Duration,
     ) -> Result<R, AskError> {
         let mut answer = self.begin_ask(message)?;
-        match wait(self.system(), poll_fn(|cx| answer.poll(cx)), within) {
+        match wait(Some(self.system()), poll_fn(|cx| answer.poll(cx)), within) {
             Some(outcome) => self.end_ask(outcome),
             // An answer that came at the last moment is one.
             None => answer

@@ -116,9 +116,11 @@ impl Context<'_> {
 
     /// Calls `f`, which may block the thread: meanwhile other actors run as if this one did not hold a worker,
     /// at most [`spare_workers`](crate::config::RuntimeConfig::spare_workers) such calls at once. This
-    /// actor handles nothing else before `f` returns, and is not reported as stalled.
+    /// actor handles nothing else before `f` returns, and is not reported as stalled. In a
+    /// [simulation](crate::sim) nothing runs meanwhile: `f` must not wait for another actor there, except by
+    /// one of the calls below.
     ///
-    /// `ActorRef::ask_blocking` and `Runtime::join` do this themselves. For long or frequent blocking work
+    /// `ask_blocking`, `send_blocking`, `Runtime::join` and `Task::wait` do this themselves. For long or frequent blocking work
     /// [`SpawnOptions::blocking`] is better.
     pub fn block_in_place<T>(&self, f: impl FnOnce() -> T) -> T {
         self.system.block_in_place(f)

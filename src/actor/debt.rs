@@ -9,7 +9,7 @@ use crate::sync::thread_local;
 
 /// Messages that make a queue long, and for each so many of which a send costs one reduction more.
 const LONG: u32 = 1_000;
-/// The most that one send costs.
+/// The most that one message costs.
 const MOST: u32 = 100;
 /// Of so many sends to a long queue one is charged, for all of them. The last of them, so that a queue too
 /// long to be counted charges as well.
@@ -20,32 +20,40 @@ thread_local! {
     static DEBT: Cell<(Option<Pid>, u32)> = const { Cell::new((None, 0)) };
 }
 
-/// Notes that the actor that runs on this thread, if any, has sent to a queue of this length.
+/// Notes a send of one message to a queue of this length. Most are not worth a call.
 #[inline(always)]
-pub(super) fn note(length: u32) {
+pub(super) fn owe_for_one(length: u32) {
     if length >= LONG && length % EVERY == EVERY - 1 {
-        owe((length / LONG).min(MOST) * EVERY);
+        owe(length, EVERY);
     }
 }
 
-/// As [`note`], for a batch that made the queue so long.
-pub(super) fn owe_for(length: u32) {
+/// As [`owe_for_one`], for so many messages at once.
+pub(super) fn owe_for(length: u32, messages: u32) {
     if length >= LONG {
-        owe((length / LONG).min(MOST));
+        owe(length, messages);
     }
 }
 
-/// Charges the actor that runs on this thread, if any.
+/// Notes that the actor that runs on this thread, if any, has sent so many messages to a queue of this
+/// length.
 #[cold]
-fn owe(reductions: u32) {
+fn owe(length: u32, messages: u32) {
     let Some(sender) = current() else { return };
     DEBT.with(|debt| {
         let owed = match debt.get() {
             (Some(debtor), owed) if debtor == sender => owed,
             _ => 0,
         };
-        debt.set((Some(sender), owed.saturating_add(reductions)));
+        let price = (length / LONG).min(MOST).saturating_mul(messages);
+        debt.set((Some(sender), owed.saturating_add(price)));
     });
+}
+
+/// Forgets what is owed on this thread. In a simulation, whose PIDs come back with its seed, a later one
+/// would pay it.
+pub(crate) fn forgive() {
+    DEBT.with(|debt| debt.set((None, 0)));
 }
 
 /// What the actor owes; asked again, it owes nothing.

@@ -23,7 +23,7 @@ use std::task::{Context, Poll, Waker};
 
 use pool::{fetch, give_back};
 
-use crate::mailbox::Value;
+use crate::mailbox::{Value, wake};
 use crate::sync::{AtomicU32, Ordering, UnsafeCell, yield_now};
 
 /// Nobody waits, and nothing was sent.
@@ -118,7 +118,7 @@ fn finish(cell: NonNull<OneShot>, value: Option<Value>) -> Result<(), Option<Val
     };
     state.store(SENT, Ordering::Release);
     if let Some(waker) = waker {
-        waker.wake();
+        wake(waker);
     }
     Ok(())
 }

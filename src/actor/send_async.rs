@@ -28,8 +28,10 @@ impl<M: Send + 'static> ActorRef<M> {
         sending.await.map_err(typed)
     }
 
-    /// As [`send_async`](Self::send_async), but blocks the thread for at most `limit`. Inside a handler it
-    /// holds up the worker that runs it: use an [`AsyncActor`](super::AsyncActor) there.
+    /// As [`send_async`](Self::send_async), but blocks the thread for at most `limit`. In a handler on
+    /// a worker other actors run meanwhile, as in
+    /// [`Context::block_in_place`](super::Context::block_in_place); better is an
+    /// [`AsyncActor`](super::AsyncActor).
     ///
     /// # Errors
     /// As `send_async`, and [`SendError::Full`] when the time is up.
@@ -88,7 +90,7 @@ impl<'a> Sending<'a> {
     }
 
     fn block(mut self, limit: Duration) -> Sent {
-        match wait(self.system, &mut self, limit) {
+        match wait(Some(self.system), &mut self, limit) {
             Some(sent) => sent,
             None => self.give_up(),
         }

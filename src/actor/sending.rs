@@ -1,8 +1,8 @@
 //! Sending to local actors, and what becomes of a message that a bounded mailbox has no room for.
 
-use super::System;
 use super::dead_letters::DeadLetterReason;
 use super::slot::{Slot, flag};
+use super::{System, debt};
 use crate::error::SendError;
 use crate::mailbox::{Offer, Overflow, Payload};
 use crate::pid::Pid;
@@ -73,8 +73,8 @@ impl System {
 
     fn settle_here(&self, slot: &'static Slot, pid: Pid, offer: Offer<Payload>) -> Result<(), Unsent> {
         match offer {
-            Offer::Queued { alone: false } => {}
-            Offer::Queued { alone: true } => self.schedule(slot.rouse()),
+            Offer::Queued { before: 0 } => self.schedule(slot.rouse()),
+            Offer::Queued { before } => debt::owe_for(u32::try_from(before).unwrap_or(u32::MAX), 1),
             Offer::Displaced(oldest) => self.dead_letter(pid, DeadLetterReason::Displaced, Some(oldest)),
             Offer::Full(message, Overflow::DropNew) => {
                 self.dead_letter(pid, DeadLetterReason::Full, Some(message));

@@ -339,6 +339,15 @@ impl System {
         }
     }
 
+    /// Ends the bounded mailbox of an actor that was killed and whose handler does not return: who waits for
+    /// room there is told now.
+    pub(crate) fn abandon_mailbox(&self, pid: Pid) {
+        let bounded = self.living_slot(pid).and_then(|slot| slot.bounded_for(pid));
+        for message in bounded.into_iter().flat_map(|bounded| bounded.close_early(pid.generation())) {
+            self.dead_letter(pid, DeadLetterReason::Ended, Some(message));
+        }
+    }
+
     pub(super) fn vacate(&self, closed: Closed) {
         self.table.give_back(closed.vacate());
     }

@@ -28,8 +28,8 @@ impl Wake for Unpark {
 
 /// Waits on this thread; `None` when the time is up. In a simulation, whose actors run on this thread,
 /// they run meanwhile; in a handler on a worker, others take over
-/// from it.
-pub(super) fn wait<F: Future>(system: &System, future: F, within: Duration) -> Option<F::Output> {
+/// from it. Without a system, which is gone, it just waits.
+pub(crate) fn wait<F: Future>(system: Option<&System>, future: F, within: Duration) -> Option<F::Output> {
     let waker = thread_waker();
     let (mut future, mut cx) = (pin!(future), Context::from_waker(&waker));
     let mut output = None;
@@ -41,9 +41,14 @@ pub(super) fn wait<F: Future>(system: &System, future: F, within: Duration) -> O
         }
         output.is_some()
     };
+    let park = |done| park_until(Instant::now().checked_add(within), done);
+    let Some(system) = system else {
+        park(&mut done);
+        return output;
+    };
     let simulated = system.drive(system.clock().now().checked_add(within), &mut done).is_some();
     if !simulated && !done() {
-        system.block_in_place(|| park_until(Instant::now().checked_add(within), done));
+        system.block_in_place(|| park(&mut done));
     }
     output
 }
@@ -55,7 +60,7 @@ fn thread_waker() -> Waker {
 }
 
 /// Parks until `done`, which is asked after each wake, or the time is up.
-fn park_until(deadline: Option<Instant>, mut done: impl FnMut() -> bool) {
+fn park_until(deadline: Option<Instant>, done: &mut dyn FnMut() -> bool) {
     while !done() {
         match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
             Some(Duration::ZERO) => return,

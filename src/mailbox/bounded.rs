@@ -14,7 +14,7 @@ use std::sync::PoisonError;
 use std::task::{Poll, Waker};
 
 use super::policy::Overflow;
-use super::waiters::{Ticket, Waiters};
+use super::waiters::{Ticket, Waiters, wake};
 use crate::sync::{Mutex, MutexGuard};
 
 /// Messages for which an empty queue keeps memory.
@@ -37,8 +37,8 @@ struct State<T> {
 
 /// What became of a message that was offered.
 pub(crate) enum Offer<T> {
-    /// It is in the queue. Whether it is alone there: then the actor may be idle and must be roused.
-    Queued { alone: bool },
+    /// It is in the queue, behind so many. If there are none the actor may be idle and must be roused.
+    Queued { before: usize },
     /// It is in the queue, and the oldest message fell out.
     Displaced(T),
     /// There is no room, and this is what is to be done.
@@ -115,7 +115,7 @@ impl<T> Bounded<T> {
         let gone = state.waiters.leave(ticket);
         drop(state);
         drop(gone);
-        left.into_iter().for_each(Waker::wake);
+        left.into_iter().for_each(wake);
     }
 
     /// The next message, unless a signal comes before it: the signal in hand follows the message with
@@ -136,18 +136,28 @@ impl<T> Bounded<T> {
         let room = state.spare_room();
         drop(state);
         drop(room);
-        next.into_iter().for_each(Waker::wake);
+        next.into_iter().for_each(wake);
         Next::Message(message)
     }
 
     /// Takes the queue from the actor, with what is in it. Who waits is told.
     pub(crate) fn close(&self) -> VecDeque<T> {
-        let mut state = self.lock();
+        Self::empty(self.lock())
+    }
+
+    /// As [`close`](Self::close), while the actor still lives, if it has the queue. It will find nothing
+    /// there any more.
+    pub(crate) fn close_early(&self, generation: u32) -> VecDeque<T> {
+        let state = self.lock();
+        if state.generation == generation { Self::empty(state) } else { VecDeque::new() }
+    }
+
+    fn empty(mut state: MutexGuard<'_, State<T>>) -> VecDeque<T> {
         state.generation = 0;
         let rest = std::mem::take(&mut state.queue);
         let waiting = state.waiters.dismiss();
         drop(state);
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.into_iter().for_each(wake);
         rest
     }
 
@@ -220,9 +230,10 @@ impl<T> State<T> {
     }
 
     fn push(&mut self, message: T) -> Offer<T> {
+        let before = self.queue.len();
         self.queue.push_back(message);
         self.last += 1;
-        Offer::Queued { alone: self.queue.len() == 1 }
+        Offer::Queued { before }
     }
 
     /// Memory that a burst has left in an empty queue.

@@ -117,11 +117,12 @@ impl<T> Inbox<T> {
     ) -> Result<Word<T>, Closed> {
         let mut word = Word(self.word.load(Ordering::Relaxed));
         loop {
+            // SAFETY: until the CAS succeeds the list is the caller's alone. It goes back as one that ends
+            // with its oldest node, whatever an attempt before has put behind that.
+            unsafe { (*oldest.as_ptr()).next = word.node() };
             if word.is(Word::CLOSED) {
                 return Err(Closed);
             }
-            // SAFETY: until the CAS succeeds the list is the caller's alone.
-            unsafe { (*oldest.as_ptr()).next = word.node() };
             let new = Word::of(newest, word.count().saturating_add(users).min(MOST));
             match self.word.compare_exchange_weak(word.0, new.0, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return Ok(word),

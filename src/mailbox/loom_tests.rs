@@ -152,6 +152,32 @@ fn a_closing_inbox_takes_each_message_or_hands_it_back() {
 }
 
 #[test]
+fn a_batch_that_comes_back_holds_its_own_messages_and_no_others() {
+    loom::model(|| {
+        let mailbox = Mailbox::open();
+        mailbox.send(0, 1);
+        let sender = {
+            let mailbox = mailbox.clone();
+            thread::spawn(move || {
+                let mut batch = Batch::new();
+                batch.add(letter(1, 1));
+                batch.add(letter(1, 2));
+                match mailbox.inbox.push_all(batch) {
+                    Push::Closed(back) => mailbox.read(back.into_chain()),
+                    _ => {}
+                }
+            })
+        };
+        let mut rest = Chain::new();
+        mailbox.inbox.close(&mut rest);
+        mailbox.read(rest);
+        sender.join().unwrap();
+        assert_eq!(mailbox.read_from(0), [1]);
+        assert_eq!(mailbox.read_from(1), [1, 2]);
+    });
+}
+
+#[test]
 fn a_chunk_outlives_its_thread_and_is_freed_once() {
     loom::model(|| {
         let nodes: Vec<_> = (0..2).map(|number| letter(1, number)).collect();

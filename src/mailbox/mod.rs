@@ -18,3 +18,4 @@ pub(crate) use node::Node;
 pub(crate) use node_pool::{NodeRun, Stay};
 pub use payload::{IntoBytes, Payload, Value};
 pub use policy::{Mailbox, Overflow};
+pub(crate) use waiters::wake;

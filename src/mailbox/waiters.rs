@@ -4,7 +4,13 @@
 //! place in the mailbox, until it comes for it or gives it up.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
+
+/// Wakes. A waker is code that is not ours: one that panics, which none should, harms nobody who wakes it.
+pub(crate) fn wake(waker: Waker) {
+    let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+}
 
 /// Names one waiting sender. Never used twice.
 pub(super) type Ticket = u64;
@@ -58,8 +64,9 @@ impl Waiters {
 
     /// Sends everybody away. Who is to be woken.
     pub(super) fn dismiss(&mut self) -> Vec<Waker> {
-        self.granted.clear();
-        self.line.drain(..).map(|(_, waker)| waker).collect()
+        // Their memory goes too: the next actor of the slot may have no such crowd.
+        self.granted = Vec::new();
+        std::mem::take(&mut self.line).into_iter().map(|(_, waker)| waker).collect()
     }
 
     fn place(&self, ticket: Ticket) -> Option<usize> {

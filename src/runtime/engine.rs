@@ -53,7 +53,7 @@ impl Engine {
         match self {
             Self::Threads(scheduler) => scheduler.spawn_blocking(closure),
             Self::Simulation(stepper) => {
-                let (job, task) = Task::of(closure);
+                let (job, task) = Task::of(closure, stepper.system());
                 stepper.submit(job);
                 Ok(task)
             }
@@ -79,7 +79,7 @@ impl Engine {
     pub(super) fn pause(&self, moment: Duration) {
         match self {
             Self::Threads(_) => thread::sleep(moment),
-            Self::Simulation(stepper) => stepper.run_for(moment),
+            Self::Simulation(stepper) => stepper.pause(moment),
         }
     }
 
@@ -88,6 +88,15 @@ impl Engine {
         match self {
             Self::Threads(scheduler) => scheduler.next_thread(),
             Self::Simulation(_) => None,
+        }
+    }
+
+    /// Ends actors that wait behind handlers which do not return, on one more thread to be joined;
+    /// `false` if there are none.
+    pub(super) fn end_abandoned(&self, system: &Arc<System>) -> bool {
+        match self {
+            Self::Threads(scheduler) => scheduler.end_abandoned(system),
+            Self::Simulation(_) => false,
         }
     }
 

@@ -77,3 +77,35 @@ impl Transport for NoTransport {
         Self::refuse()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+    use std::time::Duration;
+
+    use crate::Runtime;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    #[test]
+    #[cfg_attr(myrmidon_loom, ignore = "runs outside of a model")]
+    fn what_a_job_makes_ready_runs_though_the_worker_has_nothing_else_to_do() {
+        let rt = Runtime::builder().workers(1).start().unwrap();
+        for _ in 0..20 {
+            let (tell, told) = sync_channel(1);
+            let other = rt.spawn_fn(move |_, _| tell.send(()).unwrap());
+            let ((go, gate), (begin, begun)) = (sync_channel::<()>(1), sync_channel(1));
+            let holder = rt.spawn_fn(move |_, _| {
+                begin.send(()).unwrap();
+                gate.recv().unwrap();
+            });
+            rt.send(holder, "x").unwrap();
+            begun.recv_timeout(DEADLINE).unwrap();
+            // The worker finds it after this turn, with all its own queues empty.
+            let handle = rt.clone();
+            rt.inner.scheduler.submit(Box::new(move || handle.send(other, "x").unwrap()));
+            go.send(()).unwrap();
+            told.recv_timeout(DEADLINE).unwrap();
+        }
+    }
+}

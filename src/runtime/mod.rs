@@ -170,7 +170,8 @@ impl Runtime {
     /// Goes down in good order: supervision and timers end, mailboxes and outbound lanes drain for
     /// at most `drain`, then every actor is killed and the threads end. Returns how many messages
     /// were left. Later calls do nothing and return 0. A parked handler is waited for only while
-    /// messages wait behind it.
+    /// messages wait behind it. A handler that does not return within two more seconds is left behind with
+    /// its thread.
     ///
     /// Must not be called from inside an actor.
     pub fn shutdown(&self, drain: Duration) -> usize {

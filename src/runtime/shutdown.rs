@@ -1,6 +1,7 @@
 //! Going down, in this order: no more restarts; no more timers; what is queued is handled, for a
 //! while; what waits for other nodes is written and the node closes; every actor is killed; who still
-//! waits for a time or an answer is woken; the threads end.
+//! waits for room, a time or an answer is woken; the threads end; actors that wait behind a handler which does
+//! not return are ended in its place.
 
 use std::collections::HashSet;
 use std::sync::PoisonError;
@@ -32,9 +33,13 @@ impl Inner {
         let left = self.waiting();
         let unwritten = self.close_node(&io, deadline.saturating_duration_since(self.system.clock().now()));
         self.kill_all();
+        self.system.living().for_each(|pid| self.system.abandon_mailbox(pid));
         self.timers.close();
         self.scheduler.stop();
         self.join_threads();
+        if self.scheduler.end_abandoned(&self.system) {
+            self.join_threads();
+        }
         io.shutdown_background();
         left + unwritten
     }

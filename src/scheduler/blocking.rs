@@ -76,6 +76,11 @@ impl Blocking {
         }
     }
 
+    /// The system whose actors it runs.
+    pub(super) fn system(&self) -> Weak<System> {
+        self.system.clone()
+    }
+
     /// Runs a slice of the actor on a thread of the pool. Gives it back if there is none and none can be
     /// had.
     pub(super) fn run(self: &Arc<Self>, ready: Ready) -> Option<Ready> {
@@ -99,12 +104,12 @@ impl Blocking {
         if state.stopped {
             return Err(Refusal::Stopped);
         }
+        self.provide_thread(&mut state).map_err(Refusal::NoThread)?;
         // Jobs that a free thread is about to take do not wait.
         let waiting = state.jobs.saturating_sub(state.free);
-        if !self.has_thread_for_more(&state) && waiting >= self.most_jobs {
+        if state.queue.len() >= state.free && waiting >= self.most_jobs {
             return Err(Refusal::Full(waiting));
         }
-        self.provide_thread(&mut state).map_err(Refusal::NoThread)?;
         Ok(Place { pool: self, state })
     }
 
@@ -131,6 +136,20 @@ impl Blocking {
         self.lock().threads.pop().map(|(_, thread)| thread)
     }
 
+    /// Whether an actor waits for a thread.
+    pub(super) fn has_actors(&self) -> bool {
+        self.lock().queue.iter().any(Work::is_actor)
+    }
+
+    /// The actor that has waited longest, for who runs it elsewhere. To be called after
+    /// [`stop`](Self::stop), when no jobs are left.
+    pub(super) fn take_actor(&self) -> Option<Ready> {
+        match self.lock().queue.pop_front() {
+            Some(Work::Actor(ready)) => Some(ready),
+            Some(Work::Job(_)) | None => None,
+        }
+    }
+
     /// Sees to it that one more piece of work finds a thread sooner or later.
     fn provide_thread(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
         if state.queue.len() < state.free || state.threads.len() >= self.most_threads || state.stopped {
@@ -149,11 +168,6 @@ impl Blocking {
             Err(_) if !state.threads.is_empty() => Ok(()),
             Err(error) => Err(error),
         }
-    }
-
-    /// Whether one more piece of work would be taken at once.
-    fn has_thread_for_more(&self, state: &State) -> bool {
-        state.queue.len() < state.free || state.threads.len() < self.most_threads
     }
 
     /// The life of a thread.

@@ -79,7 +79,7 @@ impl Lane {
     /// Waits until there is something to run, someone calls [`wake`](Self::wake), the lane is
     /// closed, or the time is up. Returns whether there is something to run.
     pub fn wait(&self, limit: Option<Duration>) -> bool {
-        let deadline = limit.map(|limit| Instant::now() + limit);
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
         self.asleep.fetch_add(1, Ordering::SeqCst);
         fence(Ordering::SeqCst);

@@ -5,6 +5,7 @@
 //! a full queue spilled takes its place in turn, so an actor that is ready runs after at most the slices
 //! queued before it. [`Priority`] says how those of other priorities come in between.
 
+mod abandoned;
 mod activity;
 mod blocking;
 mod duty;
@@ -38,6 +39,8 @@ pub use task::{SpawnBlockingError, Task, TaskError};
 use watchdog::Alarm;
 use worker::{Desk, Seat};
 
+/// The most spare workers: each costs a few kilobytes before it is ever needed.
+const MOST_SPARES: usize = 1024;
 /// See [`looks`].
 const LOOKS: u32 = 10;
 
@@ -79,7 +82,8 @@ impl Scheduler {
         io: &tokio::runtime::Handle,
     ) -> std::io::Result<Arc<Self>> {
         let workers = config.workers.max(1);
-        let seats: Vec<_> = (0..workers + config.spare_workers).map(|_| Seat::new()).collect();
+        let spares = config.spare_workers.min(MOST_SPARES);
+        let seats: Vec<_> = (0..workers + spares).map(|_| Seat::new()).collect();
         let duty = |place| if place < workers { Duty::serving() } else { Duty::benched() };
         let scheduler = Arc::new(Self {
             limits: SliceLimits { time: config.slice },
@@ -90,7 +94,7 @@ impl Scheduler {
             stealers: seats.iter().map(|seat| seat.queue.stealer()).collect(),
             desks: (0..).zip(seats).map(|(place, seat)| Arc::new(Desk::new(seat, duty(place)))).collect(),
             looks: looks(),
-            idle: Idle::new(workers, config.spare_workers),
+            idle: Idle::new(workers, spares),
             alarm: Arc::default(),
             blocking: Arc::new(Blocking::new(system, config, io.clone())),
             lanes: RwLock::default(),
@@ -121,7 +125,7 @@ impl Scheduler {
     {
         match self.blocking.place() {
             Ok(place) => {
-                let (job, task) = Task::of(closure);
+                let (job, task) = Task::of(closure, self.blocking.system());
                 place.put(job);
                 Ok(task)
             }
@@ -198,6 +202,16 @@ impl Scheduler {
             || self.stealers().iter().any(|queue| !queue.is_empty())
     }
 
+    /// Wakes a sleeper for what was put where any worker may take it.
+    fn call_others(&self) {
+        let sleeper = self.idle.some_asleep();
+        self.idle.notify();
+        if !sleeper && worker::has_made_way(self) {
+            // So that a spare is called now and not at the next look.
+            self.alarm.hurry();
+        }
+    }
+
     /// The queues of the places where a thread was ever started.
     fn stealers(&self) -> &[Stealer<Ready>] {
         &self.stealers[..self.places.load(Ordering::Acquire)]
@@ -238,18 +252,13 @@ impl Schedule for Arc<Scheduler> {
         // so nothing is lost.
         let Some(ready) = refused else { return };
         self.injector.push(ready);
-        self.idle.notify();
+        self.call_others();
     }
 
     fn make_way(&self) -> bool {
         let made = worker::make_way(self);
         if made && self.work_left() {
-            let sleeper = self.idle.some_asleep();
-            self.idle.notify();
-            if !sleeper {
-                // So that a spare is called now and not at the next look.
-                self.alarm.hurry();
-            }
+            self.call_others();
         }
         made
     }

@@ -3,18 +3,22 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::Job;
-use crate::actor::panic_text;
+use crate::actor::{System, panic_text, wait};
 
 /// What a closure given to [`Runtime::spawn_blocking`](crate::Runtime::spawn_blocking) will return. It is
 /// a future, and can be waited for on a thread. Dropping it drops the result; the closure runs
 /// nevertheless.
 #[must_use = "it has the result, or the panic"]
-pub struct Task<T>(Arc<Shared<T>>);
+pub struct Task<T> {
+    shared: Arc<Shared<T>>,
+    /// Whose actors run while somebody waits.
+    system: Weak<System>,
+}
 
 /// Why a closure gave no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -85,7 +89,6 @@ impl<F> fmt::Debug for SpawnBlockingError<F> {
 
 struct Shared<T> {
     outcome: Mutex<Outcome<T>>,
-    told: Condvar,
 }
 
 enum Outcome<T> {
@@ -96,33 +99,33 @@ enum Outcome<T> {
 
 impl<T: Send + 'static> Task<T> {
     /// The closure as a job, and the task that awaits it.
-    pub(crate) fn of(closure: impl FnOnce() -> T + Send + 'static) -> (Job, Self) {
-        let shared = Arc::new(Shared { outcome: Mutex::new(Outcome::Awaited(None)), told: Condvar::new() });
+    pub(crate) fn of(closure: impl FnOnce() -> T + Send + 'static, system: Weak<System>) -> (Job, Self) {
+        let shared = Arc::new(Shared { outcome: Mutex::new(Outcome::Awaited(None)) });
         let teller = Teller(shared.clone());
         let job = move || {
             let result = catch_unwind(AssertUnwindSafe(closure));
             teller.0.tell(result.map_err(|panic| TaskError::Panicked(panic_text(panic))));
         };
-        (Box::new(job), Self(shared))
+        (Box::new(job), Self { shared, system })
     }
 }
 
 impl<T> Task<T> {
-    /// Waits on this thread, at most for `within`. In a handler it holds up the worker: await the task in an
-    /// [`AsyncActor`](crate::actor::AsyncActor) there.
+    /// Waits on this thread, at most for `within`. In a handler on a worker other actors run meanwhile, as in
+    /// [`Context::block_in_place`](crate::actor::Context::block_in_place); better is an
+    /// [`AsyncActor`](crate::actor::AsyncActor) that awaits the task. In a [simulation](crate::sim) it runs the
+    /// closure and the actors.
     ///
     /// # Errors
     /// If the closure panicked, was never run, or has not returned in time.
     pub fn wait(&mut self, within: Duration) -> Result<T, TaskError> {
-        let awaited = |outcome: &mut Outcome<T>| matches!(outcome, Outcome::Awaited(_));
-        let waited = self.0.told.wait_timeout_while(self.0.lock(), within, awaited);
-        let mut outcome = waited.unwrap_or_else(PoisonError::into_inner).0;
-        outcome.take().unwrap_or(Err(TaskError::Timeout))
+        let system = self.system.upgrade();
+        wait(system.as_deref(), self, within).unwrap_or(Err(TaskError::Timeout))
     }
 
     /// Whether [`wait`](Self::wait) would return at once.
     pub fn is_finished(&self) -> bool {
-        !matches!(*self.0.lock(), Outcome::Awaited(_))
+        !matches!(*self.shared.lock(), Outcome::Awaited(_))
     }
 }
 
@@ -130,7 +133,7 @@ impl<T> Future for Task<T> {
     type Output = Result<T, TaskError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut outcome = self.0.lock();
+        let mut outcome = self.shared.lock();
         if let Some(result) = outcome.take() {
             return Poll::Ready(result);
         }
@@ -148,7 +151,6 @@ impl<T> fmt::Debug for Task<T> {
 impl<T> Shared<T> {
     fn tell(&self, result: Result<T, TaskError>) {
         let before = std::mem::replace(&mut *self.lock(), Outcome::Known(result));
-        self.told.notify_all();
         if let Outcome::Awaited(Some(waker)) = before {
             waker.wake();
         }

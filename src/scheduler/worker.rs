@@ -63,11 +63,13 @@ thread_local! {
     static LOCAL: OnceCell<Local> = const { OnceCell::new() };
 }
 
-/// Puts the actor onto this thread's queue, or gives it back if this is no worker of `scheduler`.
+/// Puts the actor onto this thread's queue, or gives it back if this is no worker of `scheduler`, or one
+/// that has made way and takes nothing up itself.
 pub(super) fn push_local(scheduler: &Scheduler, ready: Ready) -> Option<Ready> {
     let mut ready = Some(ready);
     let _ = LOCAL.try_with(|local| {
-        let Some(local) = local.get().filter(|local| std::ptr::eq(local.scheduler, scheduler)) else {
+        let own = |local: &&Local| std::ptr::eq(local.scheduler, scheduler);
+        let Some(local) = local.get().filter(own).filter(|local| !local.desk.activity.waits()) else {
             return;
         };
         let Some(ready) = ready.take() else { return };
@@ -93,6 +95,11 @@ pub(super) fn make_way(scheduler: &Scheduler) -> bool {
         true
     })
     .unwrap_or(false)
+}
+
+/// Whether the handler that runs on this worker of `scheduler` waits, after [`make_way`].
+pub(super) fn has_made_way(scheduler: &Scheduler) -> bool {
+    on_own(scheduler, |local| local.desk.activity.waits()).unwrap_or(false)
 }
 
 /// Ends what [`make_way`] began.
@@ -302,7 +309,8 @@ impl Worker<'_> {
     /// Sleeps until woken; whether it wakes as a searcher.
     fn sleep(&self, searching: bool) -> bool {
         let scheduler = self.scheduler;
-        let stay_up = || scheduler.work_left() || self.must_leave();
+        // A job that ran since the last look may have left an actor here.
+        let stay_up = || !self.local.is_empty() || scheduler.work_left() || self.must_leave();
         let woken = scheduler.idle.sleep(self.index, searching, stay_up);
         scheduler.alarm.ring();
         woken

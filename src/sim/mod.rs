@@ -30,7 +30,10 @@
 //!
 //! Everything local: messages, turns and their budgets, links, monitors, names, timers, hot swap,
 //! supervision with its factories and pauses, futures of actors, lanes. Calls that wait
-//! ([`Runtime::join`], `ask_blocking`) run the other actors meanwhile, also inside a handler.
+//! ([`Runtime::join`], `ask_blocking`, `send_blocking`) run the other actors meanwhile, also inside a handler.
+//!
+//! Priorities of actors decide nothing here: the strategy alone says who runs next, since no program may
+//! rely on them for an order.
 //!
 //! Not simulated: tokio's timers and sockets, threads of the test's own and the mesh. They work, but
 //! when they finish is for the machine to decide, and a step they cause comes where it happens to come.

@@ -10,7 +10,9 @@ use super::random::Random;
 use super::strategy::{Candidate, Chooser};
 use super::trace::{ActorId, Step, Trace};
 use super::{Fault, SimBuilder};
-use crate::actor::{After, Ready, Runner, Running, Schedule, Signal, System, run_slice, shielded};
+use crate::actor::{
+    After, Ready, Runner, Running, Schedule, Signal, System, forgive_debt, run_slice, shielded,
+};
 use crate::clock::Clock;
 use crate::pid::Pid;
 use crate::scheduler::{Job, Lane};
@@ -26,6 +28,10 @@ pub(crate) trait Agenda: Send + Sync {
 /// How far the clock is moved where something claims to be due and does nothing: a timer may round
 /// its time up.
 const TICK: Duration = Duration::from_millis(1);
+
+/// Steps of a moment in which actors may go on: who waits wants to look at the time now and then, and some
+/// never come to rest.
+const MOMENT: usize = 10_000;
 
 /// Stands for a scheduler. Its lock is never held while code of others runs.
 pub(crate) struct Stepper {
@@ -99,6 +105,11 @@ impl Stepper {
         let _ = self.connected.set(Connected { system: Arc::downgrade(system), agenda, io });
     }
 
+    /// The system whose actors it runs.
+    pub(crate) fn system(&self) -> Weak<System> {
+        self.connected.get().map_or_else(Weak::new, |connected| connected.system.clone())
+    }
+
     /// Runs `job` as a step, soon.
     pub(crate) fn submit(&self, job: Job) {
         self.state().jobs.push_back(job);
@@ -139,11 +150,20 @@ impl Stepper {
         self.state().random.next_u64() as u32
     }
 
-    /// Runs until so much of the simulation's time has passed.
-    pub(crate) fn run_for(&self, time: Duration) {
+    /// Lets actors run for a moment: as `run_for`, but no more than so many steps.
+    pub(crate) fn pause(&self, moment: Duration) {
         if !self.is_here() {
-            return thread::sleep(time);
+            return thread::sleep(moment);
         }
+        let mut left = MOMENT;
+        self.drive_here(self.clock.now().checked_add(moment), &mut || {
+            left = left.saturating_sub(1);
+            left == 0
+        });
+    }
+
+    /// Runs until so much of the simulation's time has passed.
+    pub(super) fn run_for(&self, time: Duration) {
         self.drive_here(self.clock.now().checked_add(time), &mut || false);
     }
 
@@ -189,6 +209,7 @@ impl Stepper {
     fn turn(&self, ready: Ready, budget: u32, at: usize, system: &Arc<System>) {
         let mut runner = Runner::capped(budget);
         let after = run_slice(ready, system, &mut runner, || false);
+        forgive_debt();
         let mut state = self.state();
         if let Some(Step::Actor { spent, .. }) = state.trace.steps.get_mut(at) {
             *spent = runner.used();

@@ -1,4 +1,5 @@
-//! Values under keys that are used again, in [`Pages`]. As the crate `slab`, but growing takes no pause.
+//! Values under keys that are used again, in [`Pages`]. As the crate `slab`, but growing moves no
+//! value.
 
 use super::pages::Pages;
 

@@ -23,7 +23,6 @@ mod pages;
 mod shard;
 mod waiter;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::task::{Poll, Waker};
@@ -36,7 +35,7 @@ pub(crate) use shard::{Interval, Shot};
 use waiter::Waiter;
 
 use crate::clock::Clock;
-use crate::mailbox::Payload;
+use crate::mailbox::{Payload, wake};
 use crate::pid::Pid;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 
@@ -296,11 +295,6 @@ impl Padded {
     fn lock(&self) -> MutexGuard<'_, Shard> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Wakes. A waker that panics, which none should, holds up no other timer.
-fn wake(waker: Waker) {
-    let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
 }
 
 /// Nanoseconds, at most the [`LONGEST`].

@@ -5,7 +5,7 @@ use crate::pid::Pid;
 
 /// Chains of keys, hashed by the index of their actor. Indices are dense, so taking them as they are
 /// spreads them evenly. There are as many chains as keys: one at a time is split in two (linear
-/// hashing), so that no call takes long.
+/// hashing), so that a call takes long only where one actor has very many timers.
 pub(super) struct Owners {
     chains: Lists,
     /// Bits of an index that are the same for every actor here.

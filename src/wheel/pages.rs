@@ -1,4 +1,4 @@
-//! An array that grows by pages: nothing is ever copied, so adding to a long one takes no longer, and
+//! An array that grows by pages: no value is ever copied, so adding to a long one hardly takes longer, and
 //! no memory lies about that it has outgrown.
 
 use std::ops::{Index, IndexMut};

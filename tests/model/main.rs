@@ -2,8 +2,8 @@
 //! code: everything that any actor, caller or sink of events sees must be the same, turn by turn.
 //!
 //! It holds for what one thread can show of S24, S26, S27, S30 to S34, S36, S37, S40 and S41: order of
-//! messages and signals, ends and who hears of them, names, versions, timers, dead letters, and that
-//! no actor with something to do is ever left without a turn.
+//! messages and signals, ends and who hears of them, names, versions, timers, bounded mailboxes and
+//! their policies, dead letters, and that no actor with something to do is ever left without a turn.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod program;

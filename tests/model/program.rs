@@ -14,6 +14,7 @@ pub(crate) enum Op {
         traps: bool,
         linked: Option<usize>,
         monitored: Option<usize>,
+        bound: Option<Bound>,
     },
     /// A message; its receiver does this.
     Send(usize, Vec<Self>),
@@ -62,6 +63,23 @@ pub(crate) enum Reason {
     Panic,
 }
 
+/// How many messages an actor's mailbox holds, and what becomes of one more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bound {
+    pub(crate) capacity: usize,
+    pub(crate) overflow: Overflow,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Overflow {
+    Reject,
+    /// Nobody waits for room here, and a plain send is refused.
+    Block,
+    DropNew,
+    DropOld,
+    Redirect(usize),
+}
+
 /// What a handler does in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -76,7 +94,14 @@ pub(crate) trait Runtime {
     fn actors(&self) -> usize;
     fn monitors(&self) -> usize;
     fn timers(&self) -> usize;
-    fn spawn(&mut self, starts: bool, traps: bool, linked: Option<usize>, monitored: Option<usize>);
+    fn spawn(
+        &mut self,
+        starts: bool,
+        traps: bool,
+        linked: Option<usize>,
+        monitored: Option<usize>,
+        bound: Option<Bound>,
+    );
     fn send(&mut self, to: usize, script: &[Op]) -> bool;
     fn stop(&mut self, actor: usize) -> bool;
     fn kill(&mut self, actor: usize) -> bool;
@@ -132,9 +157,15 @@ pub(crate) fn perform_all(rt: &mut impl Runtime, me: usize, script: &[Op]) -> Ou
 
 fn answer(rt: &mut impl Runtime, me: Option<usize>, op: &Op) -> Option<String> {
     let count = rt.actors();
-    if let Op::Spawn { starts, traps, linked, monitored } = op {
+    if let Op::Spawn { starts, traps, linked, monitored, bound } = op {
         let known = |actor: &Option<usize>| actor.filter(|_| count > 0).map(|actor| actor % count);
-        rt.spawn(*starts, *traps, known(linked), known(monitored));
+        let bound = bound.map(|Bound { capacity, overflow }| match overflow {
+            Overflow::Redirect(to) => {
+                Bound { capacity, overflow: known(&Some(to)).map_or(Overflow::Reject, Overflow::Redirect) }
+            }
+            overflow => Bound { capacity, overflow },
+        });
+        rt.spawn(*starts, *traps, known(linked), known(monitored), bound);
         return Some(count.to_string());
     }
     match op {
@@ -247,8 +278,20 @@ fn op() -> impl Strategy<Value = Op> {
 
 fn spawn() -> impl Strategy<Value = Op> {
     let (linked, monitored) = (of_some(), of_some());
-    (any::<bool>(), any::<bool>(), linked, monitored)
-        .prop_map(|(starts, traps, linked, monitored)| Op::Spawn { starts, traps, linked, monitored })
+    (any::<bool>(), any::<bool>(), linked, monitored, prop::option::of(bound())).prop_map(
+        |(starts, traps, linked, monitored, bound)| Op::Spawn { starts, traps, linked, monitored, bound },
+    )
+}
+
+fn bound() -> impl Strategy<Value = Bound> {
+    let overflow = prop_oneof![
+        1 => Just(Overflow::Reject),
+        1 => Just(Overflow::Block),
+        1 => Just(Overflow::DropNew),
+        2 => Just(Overflow::DropOld),
+        2 => (0_usize..8).prop_map(Overflow::Redirect),
+    ];
+    (1_usize..4, overflow).prop_map(|(capacity, overflow)| Bound { capacity, overflow })
 }
 
 fn of_some() -> impl Strategy<Value = Option<usize>> {

@@ -10,13 +10,13 @@ use myrmidon::actor::{
     Behaviour, Context, ExitCause, ExitReason, Flow, MonitorRef, SpawnOptions, SystemMessage,
 };
 use myrmidon::error::RegisterError;
-use myrmidon::mailbox::Payload;
+use myrmidon::mailbox::{self, Mailbox, Payload};
 use myrmidon::runtime::{Event, EventSink};
 use myrmidon::sim::{ActorId, Step, Trace};
 use myrmidon::timer::TimerId;
 use myrmidon::{Pid, Sim};
 
-use crate::program::{self, Op, Outcome, Reason, free_deadline, owners, perform_all};
+use crate::program::{self, Bound, Op, Outcome, Overflow, Reason, free_deadline, owners, perform_all};
 
 /// What the test and the actors have in common. Never locked during a call of the runtime.
 #[derive(Clone, Default)]
@@ -113,6 +113,16 @@ impl<'b> Real<'_, 'b> {
         monitor
     }
 
+    fn mailbox(&self, Bound { capacity, overflow }: Bound) -> Mailbox {
+        Mailbox::bounded(capacity).overflow(match overflow {
+            Overflow::Reject => mailbox::Overflow::Reject,
+            Overflow::Block => mailbox::Overflow::Block,
+            Overflow::DropNew => mailbox::Overflow::DropNew,
+            Overflow::DropOld => mailbox::Overflow::DropOld,
+            Overflow::Redirect(to) => mailbox::Overflow::Redirect(self.world.pid(to)),
+        })
+    }
+
     fn cx(&mut self) -> &mut Context<'b> {
         self.cx.as_mut().unwrap()
     }
@@ -135,13 +145,21 @@ impl program::Runtime for Real<'_, '_> {
         self.world.tables().timers.len()
     }
 
-    fn spawn(&mut self, starts: bool, traps: bool, linked: Option<usize>, monitored: Option<usize>) {
+    fn spawn(
+        &mut self,
+        starts: bool,
+        traps: bool,
+        linked: Option<usize>,
+        monitored: Option<usize>,
+        bound: Option<Bound>,
+    ) {
         let (world, actor) = (self.world.clone(), self.actors());
         let monitor = monitored.map(|watcher| (self.world.pid(watcher), self.new_monitor()));
         let options = SpawnOptions {
             trap_exit: traps,
             linked: linked.map(|parent| self.world.pid(parent)),
             monitored: monitor,
+            mailbox: bound.map_or(Mailbox::Unbounded, |bound| self.mailbox(bound)),
             ..SpawnOptions::default()
         };
         let code = Code { world, rt: self.rt.clone(), actor, tag: 0, starts, fails: false };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use myrmidon::sim::Step;
 
-use crate::program::{Op, Outcome, Reason, Runtime, free_deadline, owners, perform_all};
+use crate::program::{Bound, Op, Outcome, Overflow, Reason, Runtime, free_deadline, owners, perform_all};
 
 /// Earlier versions that are kept.
 const HISTORY: usize = 8;
@@ -38,6 +38,7 @@ struct Actor {
     /// What `traps` will be when all that was sent has taken effect.
     will_trap: bool,
     scheduled: bool,
+    bound: Option<Bound>,
     mailbox: VecDeque<Item>,
     links: BTreeSet<usize>,
     watchers: Vec<(usize, usize)>,
@@ -85,6 +86,35 @@ enum What {
     Linked(usize),
     Unlinked(usize),
     TrapExit(bool),
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    Taken,
+    Full,
+    NoProcess,
+}
+
+fn settled(offered: Result<(), Option<Overflow>>) -> Sent {
+    match offered {
+        Ok(()) => Sent::Taken,
+        Err(Some(_)) => Sent::Full,
+        Err(None) => Sent::NoProcess,
+    }
+}
+
+impl Actor {
+    /// Messages that wait. Signals do not count.
+    fn waiting(&self) -> usize {
+        self.mailbox.iter().filter(|item| item.is_user()).count()
+    }
+}
+
+impl Item {
+    fn is_user(&self) -> bool {
+        matches!(self.what, What::User(_))
+    }
 }
 
 /// The reason to end, where a step is one.
@@ -138,7 +168,7 @@ impl Reference {
         for timer in due {
             self.timers[timer].waits = false;
             let (actor, script) = (self.timers[timer].actor, self.timers[timer].script);
-            if !self.push(actor, What::User(script)) {
+            if self.deliver(actor, script) != Sent::Taken {
                 self.dead_letters += 1;
             }
         }
@@ -336,6 +366,46 @@ impl Reference {
         true
     }
 
+    /// Sends a message, or does what the policy of a full mailbox says.
+    fn deliver(&mut self, to: usize, script: usize) -> Sent {
+        let full = self.offer(to, script);
+        let Err(Some(Overflow::Redirect(other))) = full else { return settled(full) };
+        // Once only.
+        match settled(self.offer(other, script)) {
+            Sent::NoProcess => {
+                self.dead_letters += 1;
+                Sent::Taken
+            }
+            sent => sent,
+        }
+    }
+
+    /// The policy where it is for the caller to carry out; `None` for the dead.
+    fn offer(&mut self, to: usize, script: usize) -> Result<(), Option<Overflow>> {
+        let actor = &mut self.actors[to];
+        if !actor.alive {
+            return Err(None);
+        }
+        if let Some(Bound { capacity, overflow }) = actor.bound
+            && actor.waiting() >= capacity
+        {
+            match overflow {
+                Overflow::DropOld => {
+                    let oldest = actor.mailbox.iter().position(Item::is_user).unwrap();
+                    actor.mailbox.remove(oldest);
+                    self.dead_letters += 1;
+                }
+                Overflow::DropNew => {
+                    self.dead_letters += 1;
+                    return Ok(());
+                }
+                other => return Err(Some(other)),
+            }
+        }
+        self.push(to, What::User(script));
+        Ok(())
+    }
+
     fn link_back(&mut self, me: usize, other: usize) {
         let noproc = |from| What::Exit { from: Some(from), reason: Reason::NoProcess, linked: true };
         if !self.push(other, What::Linked(me)) {
@@ -387,7 +457,14 @@ impl Runtime for Reference {
         self.timers.len()
     }
 
-    fn spawn(&mut self, starts: bool, traps: bool, linked: Option<usize>, monitored: Option<usize>) {
+    fn spawn(
+        &mut self,
+        starts: bool,
+        traps: bool,
+        linked: Option<usize>,
+        monitored: Option<usize>,
+        bound: Option<Bound>,
+    ) {
         let me = self.actors.len();
         let watchers = monitored.map(|watcher| (self.monitors, watcher)).into_iter().collect();
         self.actors.push(Actor {
@@ -396,6 +473,7 @@ impl Runtime for Reference {
             traps,
             will_trap: traps,
             scheduled: starts,
+            bound,
             mailbox: VecDeque::new(),
             links: linked.into_iter().collect(),
             watchers,
@@ -415,7 +493,7 @@ impl Runtime for Reference {
 
     fn send(&mut self, to: usize, script: &[Op]) -> bool {
         self.scripts.push(script.to_vec());
-        self.push(to, What::User(self.scripts.len() - 1))
+        self.deliver(to, self.scripts.len() - 1) == Sent::Taken
     }
 
     fn stop(&mut self, actor: usize) -> bool {
@@ -518,8 +596,7 @@ impl Runtime for Reference {
 
     fn look(&mut self, actor: usize) -> Option<(usize, u64)> {
         let actor = &self.actors[actor];
-        let waiting = actor.mailbox.iter().filter(|item| matches!(item.what, What::User(_))).count();
-        actor.alive.then_some((waiting, actor.asked_version))
+        actor.alive.then_some((actor.waiting(), actor.asked_version))
     }
 
     fn steps(&mut self, count: usize) {

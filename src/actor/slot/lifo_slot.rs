@@ -97,10 +97,15 @@ impl LifoSlot {
 }
 
 impl LifoThief {
+    /// Whether there is an actor to take.
+    pub(crate) fn is_used(&self) -> bool {
+        !self.0.last.load(Ordering::Relaxed).is_null()
+    }
+
     /// Takes the actor, if there is one and nobody else is at it.
     pub(crate) fn take(&self) -> Option<Ready> {
         let Shared { last, inside, contested, always } = &*self.0;
-        if last.load(Ordering::Relaxed).is_null() {
+        if !self.is_used() {
             return None;
         }
         if *always {

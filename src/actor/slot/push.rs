@@ -58,7 +58,7 @@ impl Slot {
         let node = Node::made(pid.generation(), stay, || Envelope::User(wrap(message)));
         match self.inbox.push(node, true) {
             Push::Queued(before) => {
-                debt::note(before);
+                debt::owe_for_one(before);
                 Ok(None)
             }
             Push::WasIdle => Ok(Some(Ready { slot: self })),
@@ -81,8 +81,8 @@ impl Slot {
         let len = batch.len();
         match self.inbox.push_all(batch) {
             Push::Queued(before) => {
-                let length = before.saturating_add(len);
-                debt::owe_for(length);
+                // What half of them found.
+                debt::owe_for(before.saturating_add(len / 2), len);
                 Ok(None)
             }
             Push::WasIdle => Ok(Some(Ready { slot: self })),

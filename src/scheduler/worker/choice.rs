@@ -1,6 +1,6 @@
 //! What a worker runs next.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::run_queue::PLACES;
 use super::{Found, Worker};
@@ -9,10 +9,11 @@ use crate::actor::{Priority, Ready};
 /// After so many turns of normal priority a worker looks at the injector though its own queue is not
 /// empty. A prime, so that it does not fall into step with patterns of the load.
 const INJECTOR_EVERY: u32 = 61;
-/// After so many, and as long as one slice may take, it exchanges its queue for the batch that was
+/// After so many, and so long, it exchanges its queue for the batch that was
 /// spilled first. All that was in the queue has had a turn by then. Not at once, since what was spilled
 /// last is in the cache and leads to fewer living actors where actors start others.
 const ROTATE_EVERY: u32 = PLACES as u32;
+const ROTATE_AFTER: Duration = Duration::from_micros(500);
 /// Of so many passes of a worker one begins with low priority, and one with normal priority.
 const ROUND: u32 = 8;
 /// How often in a row an actor may come from the LIFO slot before the queue gets its turn.
@@ -134,7 +135,7 @@ impl Worker<'_> {
     /// Lets the batch that has waited longest have its turns, if there is one and it is time.
     fn rotate(&mut self) {
         let injector = &self.scheduler.injector;
-        if !injector.has_spilled() || self.rotated.elapsed() < self.scheduler.limits.time {
+        if !injector.has_spilled() || self.rotated.elapsed() < ROTATE_AFTER {
             return;
         }
         self.rotated = Instant::now();
