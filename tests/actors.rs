@@ -253,7 +253,9 @@ fn s39_a_panic_ends_the_actor_with_its_text_and_nothing_else() {
 
 #[test]
 fn s42_a_flooded_actor_does_not_starve_the_others() {
-    let rt = Runtime::builder().workers(1).start().unwrap();
+    // No spare, which would hide a turn that does not end.
+    let config = RuntimeConfig { workers: 1, spare_workers: 0, ..RuntimeConfig::default() };
+    let rt = Runtime::builder().config(config).start().unwrap();
     let (busy, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let (count, ended) = (busy.clone(), stop.clone());
     let flood = rt.spawn_fn(move |_, cx: &mut Context<'_>| {

@@ -162,7 +162,9 @@ fn g2_messages_that_wait_behind_a_handler_keep_their_order() {
 /// How many of its 500 messages an actor handles before the next gets its turn, if for each it sends so
 /// many at once to an actor for which `waiting` wait, in such a mailbox.
 fn handled_in_one_turn(waiting: usize, mailbox: Mailbox, batch: usize) -> usize {
-    let config = RuntimeConfig { workers: 1, slice: Duration::from_secs(60), ..RuntimeConfig::default() };
+    // No spare, which would run the one beside the other where the held worker is found out.
+    let slice = Duration::from_secs(60);
+    let config = RuntimeConfig { workers: 1, spare_workers: 0, slice, ..RuntimeConfig::default() };
     let rt = Runtime::builder().config(config).start().unwrap();
     // Nobody drives the lane, so nothing is ever taken.
     let lane = rt.open_lane("still");

@@ -13,6 +13,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use common::{eventually, next, runtime, watch};
 use myrmidon::actor::{AsyncActor, Behaviour, Context, ExitReason, Flow, SpawnOptions};
+use myrmidon::config::RuntimeConfig;
 use myrmidon::mailbox::Payload;
 use myrmidon::{Pid, Runtime};
 
@@ -84,7 +85,9 @@ impl AsyncActor for Restless {
 
 #[test]
 fn futures_that_wake_themselves_leave_the_only_worker_to_others() {
-    let rt = Runtime::builder().workers(1).start().unwrap();
+    // No spare, which would hide a turn that does not end.
+    let config = RuntimeConfig { workers: 1, spare_workers: 0, ..RuntimeConfig::default() };
+    let rt = Runtime::builder().config(config).start().unwrap();
     let polls = [0; 2].map(|_| Arc::new(AtomicU32::new(0)));
     let pids = polls.each_ref().map(|polls| {
         let actor = rt.spawn_async(Restless(polls.clone()), SpawnOptions::default());
