@@ -24,4 +24,4 @@ check:
 	@.ci/run
 
 bench:
-	@cargo run --locked --quiet --release -p myrmidon-benches
+	@cargo run --locked --quiet --release -p myrmidon-benches -- local

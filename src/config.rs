@@ -24,17 +24,37 @@ pub struct RuntimeConfig {
     pub budget: u32,
     /// The longest slice of one actor, whatever its budget. Default: 500 us.
     pub slice: Duration,
+    /// A handler that runs for so long is reported as stalled, and others take over what its worker
+    /// would do next. Default: 10 ms. `Duration::MAX` switches both off.
+    pub stall_after: Duration,
+    /// When a handler on a lane, such as Python's, is reported as stalled. Default: 1 s.
+    pub lane_stall_after: Duration,
+    /// Workers that may stand in for others while these are held up by handlers; their threads
+    /// start when first needed. Default: four for each core, at most 64.
+    pub spare_workers: usize,
+    /// Threads for blocking work ([`SpawnOptions::blocking`](crate::actor::SpawnOptions::blocking),
+    /// [`Runtime::spawn_blocking`](crate::Runtime::spawn_blocking)), at least one. They start when needed
+    /// and end after ten idle seconds. Default: 64.
+    pub blocking_threads: usize,
+    /// Closures that may wait for such a thread; further ones are refused. Default: 1 024.
+    pub blocking_queue: usize,
     /// The mesh.
     pub node: NodeConfig,
 }
 
 impl Default for RuntimeConfig {
     fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
-            workers: std::thread::available_parallelism().map_or(2, usize::from),
+            workers: cores,
             io_threads: 1,
             budget: 100,
             slice: Duration::from_micros(500),
+            stall_after: Duration::from_millis(10),
+            lane_stall_after: Duration::from_secs(1),
+            spare_workers: (4 * cores).min(64),
+            blocking_threads: 64,
+            blocking_queue: 1024,
             node: NodeConfig::default(),
         }
     }

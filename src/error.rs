@@ -16,6 +16,16 @@ pub enum SendError<M> {
         /// The message.
         message: M,
     },
+    /// The actor's bounded mailbox has no room.
+    #[error(
+        "the mailbox of actor {pid} is full: send again later, wait with send_async, or give it more room"
+    )]
+    Full {
+        /// The PID as given.
+        pid: Pid,
+        /// The message.
+        message: M,
+    },
     /// The actor takes typed messages only and has no codec for bytes.
     #[error("actor {pid} does not take bytes: use its typed reference, or give the actor a codec")]
     NotBytes {
@@ -30,7 +40,9 @@ impl<M> SendError<M> {
     /// The message that was not delivered.
     pub fn into_message(self) -> M {
         match self {
-            Self::NoProcess { message, .. } | Self::NotBytes { message, .. } => message,
+            Self::NoProcess { message, .. } | Self::Full { message, .. } | Self::NotBytes { message, .. } => {
+                message
+            }
         }
     }
 
@@ -38,8 +50,38 @@ impl<M> SendError<M> {
     pub fn map<N>(self, f: impl FnOnce(M) -> N) -> SendError<N> {
         match self {
             Self::NoProcess { pid, message } => SendError::NoProcess { pid, message: f(message) },
+            Self::Full { pid, message } => SendError::Full { pid, message: f(message) },
             Self::NotBytes { pid, message } => SendError::NotBytes { pid, message: f(message) },
         }
+    }
+}
+
+/// Why not all of many messages were sent. What was not comes back.
+#[derive(thiserror::Error)]
+#[error("{delivered} messages were sent, then one was not: {error}")]
+#[non_exhaustive]
+pub struct SendManyError<M> {
+    /// How many were sent.
+    pub delivered: usize,
+    /// Why the next one was not, with that message.
+    pub error: SendError<M>,
+    /// The messages behind it, which were not tried.
+    pub rest: Vec<M>,
+}
+
+impl<M> SendManyError<M> {
+    /// All messages that were not sent, in order.
+    pub fn into_messages(self) -> Vec<M> {
+        let mut messages = self.rest;
+        messages.insert(0, self.error.into_message());
+        messages
+    }
+}
+
+/// Leaves the messages out, so that they need not be `Debug`.
+impl<M> fmt::Debug for SendManyError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

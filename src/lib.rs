@@ -1,12 +1,13 @@
 //! Myrmidon: a distributed actor runtime with the BEAM's concurrency model.
 //!
 //! The folders mirror the modules; each may use only those before it:
-//! `sync → pid, error, config → wire → transport → mailbox → actor → scheduler →
-//! (supervision, registry, timer, buffer) → node → runtime`.
+//! `sync, clock → pid, error, config → wire → transport → mailbox → wheel → actor → scheduler →
+//! (supervision, registry, timer, buffer) → node → runtime, sim`.
 #![deny(unsafe_code)]
 
 pub mod actor;
 pub mod buffer;
+pub mod clock;
 pub mod config;
 pub mod error;
 pub mod mailbox;
@@ -15,14 +16,17 @@ pub mod pid;
 pub mod registry;
 pub mod runtime;
 pub mod scheduler;
+pub mod sim;
 pub mod supervision;
 mod sync;
 pub mod timer;
 pub mod transport;
+mod wheel;
 pub mod wire;
 
 pub use pid::Pid;
 pub use runtime::{Runtime, RuntimeBuilder};
+pub use sim::Sim;
 
 /// The programs on these pages run as tests.
 #[cfg(doctest)]

@@ -13,6 +13,7 @@ use common::{DEADLINE, echo, eventually, held, next, runtime, teller, watch};
 use myrmidon::actor::{
     Actor, AsyncActor, Context, ExitReason, Flow, Observed, SpawnOptions, SystemMessage, bytes_fn,
 };
+use myrmidon::config::RuntimeConfig;
 use myrmidon::error::{SendError, SwapError};
 use myrmidon::runtime::JoinError;
 use myrmidon::{Pid, Runtime};
@@ -274,7 +275,8 @@ fn s42_a_flooded_actor_does_not_starve_the_others() {
 #[test]
 fn the_budget_bounds_the_messages_of_a_slice() {
     for budget in [1, 5, 100] {
-        let rt = Runtime::builder().workers(1).start().unwrap();
+        let config = RuntimeConfig { workers: 1, spare_workers: 0, ..RuntimeConfig::default() };
+        let rt = Runtime::builder().config(config).start().unwrap();
         let (tell, told) = sync_channel(10_000);
         // Both are filled while the only worker is held, then take turns.
         let (gate_pid, go, _gate) = held(&rt, "");

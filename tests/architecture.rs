@@ -37,16 +37,17 @@ const NOT_IN_THE_CORE: &[&str] =
 /// The modules of the core, lowest first. Those of one row are siblings: they may use each other's
 /// row and every row above it.
 const MODULES: &[&[&str]] = &[
-    &["sync"],
+    &["sync", "clock"],
     &["pid", "error", "config"],
     &["wire"],
     &["transport"],
     &["mailbox"],
+    &["wheel"],
     &["actor"],
     &["scheduler"],
     &["supervision", "registry", "timer", "buffer"],
     &["node"],
-    &["runtime"],
+    &["runtime", "sim"],
 ];
 
 #[test]

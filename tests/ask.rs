@@ -91,6 +91,7 @@ fn s38_the_end_of_the_actor_is_told_at_once_with_its_reason() {
     let pid = clerk.pid();
     let (go, until) = sync_channel(1);
     clerk.send(Msg::Block(until)).unwrap();
+    eventually("the clerk is held", || rt.mailbox_size(pid) == Some(0));
     let (kept, asked) = (clerk.clone(), clerk.clone());
     // One answer that the actor keeps in its state, one question that still waits in its mailbox.
     let kept = std::thread::spawn(move || kept.ask_blocking(Msg::Keep, LONG));
@@ -151,6 +152,47 @@ fn async_actors_ask_each_other() {
     }
 }
 
+/// Asks with one time limit after another; even ones are answered, odd ones are not.
+struct Impatient(ActorRef<Msg>);
+
+impl AsyncActor for Impatient {
+    type Msg = (Vec<u64>, Reply<Vec<bool>>);
+
+    async fn handle(&mut self, (limits, reply): Self::Msg, _: Pid) -> Flow {
+        let mut right = Vec::new();
+        for limit in limits {
+            let (begun, within) = (Instant::now(), Duration::from_millis(limit));
+            right.push(if limit % 2 == 0 {
+                self.0.ask(|reply| Msg::Double(limit, reply), within).await == Ok(limit * 2)
+            } else {
+                let outcome = self.0.ask(Msg::Keep, within).await;
+                outcome == Err(AskError::Timeout(self.0.pid())) && begun.elapsed() >= within
+            });
+        }
+        reply.send(right);
+        Flow::Continue
+    }
+}
+
+#[test]
+fn each_ask_has_a_deadline_of_its_own_whatever_was_asked_before() {
+    let rt = Runtime::builder().workers(1).start().unwrap();
+    let clerk = rt.spawn(Clerk::default());
+    let asked = Instant::now();
+    // Long before short, short before long, and two who ask in turn.
+    let limits = [20_000, 3, 20_000, 1, 20_000, 15, 1, 7, 1, 20_000, 5, 5, 11];
+    let askers: Vec<_> = (0..2)
+        .map(|_| {
+            let asker = rt.spawn_async(Impatient(clerk.clone()), SpawnOptions::default());
+            std::thread::spawn(move || asker.ask_blocking(|reply| (limits.to_vec(), reply), LONG))
+        })
+        .collect();
+    for asker in askers {
+        assert_eq!(asker.join().unwrap(), Ok(vec![true; limits.len()]));
+    }
+    assert!(asked.elapsed() < LONG);
+}
+
 /// Says that it has begun and never answers.
 struct Procrastinator;
 
@@ -209,6 +251,92 @@ fn a_reply_that_dies_with_somebody_else_says_nothing_about_the_actor_that_was_as
     clerk.send(Msg::Stop).unwrap();
     assert_eq!(asker.join().unwrap(), Err(AskError::NoReply(desk.pid())));
     assert!(rt.is_alive(desk.pid()));
+}
+
+#[test]
+fn an_answer_may_come_from_another_runtime() {
+    let (rt, other) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+    let (tell, told) = sync_channel(1);
+    let (desk, clerk) = (rt.spawn(Desk(tell)), other.spawn(Clerk::default()));
+    for _ in 0..100 {
+        let asked = desk.clone();
+        let asker = std::thread::spawn(move || block_on(asked.ask(|reply| reply, LONG)));
+        clerk.send(Msg::Keep(told.recv_timeout(LONG).unwrap())).unwrap();
+        clerk.send(Msg::AnswerKept).unwrap();
+        assert_eq!(asker.join().unwrap(), Ok(1));
+    }
+}
+
+#[test]
+fn an_ask_that_is_dropped_abandons_its_reply() {
+    let rt = Runtime::new().unwrap();
+    let (tell, told) = sync_channel(1);
+    let desk = rt.spawn(Desk(tell));
+    {
+        let mut ask = std::pin::pin!(desk.ask(|reply| reply, LONG));
+        let mut nobody = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(ask.as_mut().poll(&mut nobody).is_pending());
+        assert!(ask.as_mut().poll(&mut nobody).is_pending());
+    }
+    let reply = told.recv_timeout(LONG).unwrap();
+    assert!(reply.is_abandoned() && !reply.send(1));
+    assert_eq!(rt.late_replies(), 1);
+}
+
+/// Answers when the time to wait is nearly up, or just over.
+#[test]
+fn s38_an_answer_at_the_last_moment_is_an_answer_or_late_and_never_both() {
+    const ASKS: u64 = 200;
+    let rt = Runtime::new().unwrap();
+    let (tell, told) = sync_channel::<Reply<u64>>(ASKS as usize);
+    let desk = rt.spawn(Desk(tell));
+    let answers = std::thread::spawn(move || {
+        for (number, reply) in (0..).zip(told) {
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_micros(number % 20 * 200) {
+                std::thread::yield_now();
+            }
+            reply.send(1);
+        }
+    });
+    let (mut answered, mut late) = (0, 0);
+    for number in 0..ASKS {
+        let within = Duration::from_millis(2);
+        let outcome = match number % 2 {
+            0 => block_on(desk.ask(|reply| reply, within)),
+            _ => desk.ask_blocking(|reply| reply, within),
+        };
+        match outcome {
+            Ok(_) => answered += 1,
+            Err(AskError::Timeout(_)) => late += 1,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    rt.stop(desk.pid());
+    answers.join().unwrap();
+    assert_eq!((answered + late, rt.late_replies()), (ASKS, late));
+}
+
+#[test]
+fn s38_a_shutdown_tells_who_blocks_and_who_awaits() {
+    let rt = Runtime::new().unwrap();
+    let actor = rt.spawn_async(Procrastinator, SpawnOptions::default());
+    let ask = |blocks: bool| {
+        let (actor, (begun, has_begun)) = (actor.clone(), sync_channel(1));
+        let asker = std::thread::spawn(move || match blocks {
+            true => actor.ask_blocking(|reply| (begun, reply), LONG),
+            false => block_on(actor.ask(|reply| (begun, reply), LONG)),
+        });
+        (asker, has_begun)
+    };
+    let (first, has_begun) = ask(true);
+    has_begun.recv_timeout(LONG).unwrap();
+    let (second, _waits) = ask(false);
+    eventually("the second waits in the mailbox", || rt.mailbox_size(actor.pid()) == Some(1));
+    rt.shutdown(Duration::ZERO);
+    let killed = AskError::Ended { pid: actor.pid(), reason: ExitReason::Killed };
+    assert_eq!(first.join().unwrap(), Err(killed.clone()));
+    assert_eq!(second.join().unwrap(), Err(killed));
 }
 
 #[test]

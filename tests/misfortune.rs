@@ -19,6 +19,7 @@ use myrmidon::actor::{
     Actor, AsyncActor, Behaviour, Context, ExitCause, ExitReason, Flow, MonitorRef, Observed, SpawnOptions,
     SystemMessage, bytes_fn,
 };
+use myrmidon::config::RuntimeConfig;
 use myrmidon::mailbox::{Payload, Value};
 use myrmidon::supervision::{Factory, Strategy};
 use myrmidon::{Pid, Runtime};
@@ -38,8 +39,13 @@ fn bomb() -> Payload {
     Payload::Value(Value::new(Bomb))
 }
 
+/// One worker, and nobody to stand in for it.
+fn config() -> RuntimeConfig {
+    RuntimeConfig { workers: 1, spare_workers: 0, ..RuntimeConfig::default() }
+}
+
 fn single() -> Runtime {
-    Runtime::builder().workers(1).start().unwrap()
+    Runtime::builder().config(config()).start().unwrap()
 }
 
 /// The only worker still runs actors.
@@ -69,10 +75,11 @@ fn a_message_that_panics_when_dropped_harms_nobody() {
 fn a_timer_whose_message_panics_when_dropped_stops_no_other_timer() {
     let rt = single();
     let (dead, _told) = echo(&rt, "");
+    rt.timers().send_after(Duration::from_secs(3600), dead, bomb());
     rt.kill(dead);
     rt.join(dead, Some(DEADLINE)).unwrap();
-    rt.timers().send_after(Duration::from_millis(1), dead, bomb());
-    eventually("it went off", || rt.timers().is_empty());
+    rt.timers().send_after(Duration::from_secs(3600), dead, bomb());
+    assert!(rt.timers().is_empty());
     let (pid, told) = echo(&rt, "");
     rt.timers().send_after(Duration::from_millis(1), pid, "on time");
     assert_eq!(next(&told), "on time");
@@ -92,7 +99,8 @@ fn a_callback_that_panics_keeps_no_other_from_hearing_of_the_end() {
 
 #[test]
 fn an_event_sink_that_panics_ends_no_worker() {
-    let rt = Runtime::builder().workers(1).on_event(Arc::new(|_| panic!("in the sink"))).start().unwrap();
+    let rt =
+        Runtime::builder().config(config()).on_event(Arc::new(|_| panic!("in the sink"))).start().unwrap();
     let (pid, _told) = echo(&rt, "");
     let ended = watch(&rt, pid);
     rt.send(pid, "panic").unwrap();
@@ -479,7 +487,7 @@ fn a_cancelled_timer_drops_its_message_outside_the_lock() {
     let rt = runtime();
     let (tell, told) = sync_channel(1);
     let message = Payload::Value(Value::new(Asks(rt.clone(), tell)));
-    let timer = rt.timers().send_after(Duration::from_secs(3600), Pid::new(1, 1).unwrap(), message);
+    let timer = rt.timers().send_after(Duration::from_secs(3600), echo(&rt, "").0, message);
     let canceller = rt.clone();
     std::thread::spawn(move || canceller.timers().cancel(timer));
     assert_eq!(next(&told), 0);

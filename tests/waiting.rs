@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
+use std::time::Instant;
 
 use bytes::Bytes;
 use common::{eventually, next, runtime, watch};
@@ -164,13 +165,17 @@ fn a_waker_outlives_its_actor_and_its_runtime_and_does_them_no_harm() {
     next(&ended);
     // The slots are taken again, also the one of the dead.
     let handled = Arc::new(Mutex::new(0));
-    let actors: Vec<Pid> = (0..2000)
-        .map(|_| {
-            let handled = handled.clone();
-            rt.spawn_fn(move |_, _| *handled.lock().unwrap() += 1)
-        })
-        .collect();
-    assert!(actors.iter().any(|actor| actor.index() == pid.index()), "the slot is taken again");
+    let spawn = || {
+        let handled = handled.clone();
+        rt.spawn_fn(move |_, _| *handled.lock().unwrap() += 1)
+    };
+    let mut actors: Vec<Pid> = (0..2000).map(|_| spawn()).collect();
+    // It is free a moment after its end was told.
+    let deadline = Instant::now() + common::DEADLINE;
+    while !actors.iter().any(|actor| actor.index() == pid.index()) {
+        assert!(Instant::now() < deadline, "the slot is taken again");
+        actors.push(spawn());
+    }
     for actor in &actors {
         stale.wake_by_ref();
         rt.send(*actor, "x").unwrap();

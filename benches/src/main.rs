@@ -1,21 +1,25 @@
-//! Measures the workloads of the local runtime: one command, a table, or JSON with one object a line.
+//! Measures the workloads of the local runtime, alone or beside its peers: a table, JSON with one object
+//! a line, or the tables and pictures of the documentation.
 //!
 //! Every workload checks that each of its messages was handled. A wrong count is printed as a failure,
 //! has no figure, and makes the command fail.
 #![forbid(unsafe_code)]
 
-mod erlang;
 mod local;
+mod machine;
 mod measure;
+mod peers;
+mod record;
+mod report;
+mod rounds;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 use mimalloc::MiMalloc;
 
-use crate::erlang::Erlang;
-use crate::local::WORKLOADS;
-use crate::measure::{Outcome, Report, Workload};
+use crate::record::Results;
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -23,70 +27,98 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 /// Measures the local runtime on this machine.
 #[derive(Parser)]
 struct Options {
+    #[command(subcommand)]
+    command: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Our workloads alone.
+    Local(PrintOptions),
+    /// Ours beside every peer that can be had, in turns: Erlang where `erl` and `erlc` are installed,
+    /// the Rust peers in a build with `--features peers`.
+    Peers(PrintOptions),
+    /// The tables and pictures of the documentation, from a run of `peers` or from a file.
+    Report(ReportOptions),
+    /// One run of one workload, for measurements that need a process of their own.
+    #[command(hide = true)]
+    Child { peer: String, work: String, amount: u64 },
+}
+
+#[derive(Args)]
+struct PrintOptions {
     /// Print JSON, one object a line, instead of a table.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    run: RunOptions,
+}
+
+/// What to run, and how.
+#[derive(Args)]
+pub(crate) struct RunOptions {
     /// How often each workload runs; the median, the least and the most are reported.
     #[arg(long, default_value_t = 5)]
-    rounds: usize,
+    pub(crate) rounds: usize,
     /// A fiftieth of the work: to see that it runs, not how fast.
     #[arg(long)]
-    quick: bool,
-    /// Run the Erlang peer beside ours, round by round; needs `erl` and `erlc`.
+    pub(crate) quick: bool,
+    /// So many messages, actors or samples a run, instead of the usual number of each workload.
     #[arg(long)]
-    peers: bool,
-    /// Print the resident bytes of one of so many idle actors, and nothing else.
-    #[arg(long, hide = true)]
-    idle_memory: Option<u64>,
-    /// Only the workloads whose name contains this.
-    #[arg(default_value = "")]
-    only: String,
+    pub(crate) amount: Option<u64>,
+    /// Only the workloads whose name contains one of these.
+    #[arg(value_name = "WORK")]
+    pub(crate) only: Vec<String>,
+}
+
+#[derive(Args)]
+struct ReportOptions {
+    /// Read what `peers --json` printed, instead of running it.
+    #[arg(long)]
+    from: Option<PathBuf>,
+    /// The folder with `performance.md`.
+    #[arg(long, default_value = "docs")]
+    docs: PathBuf,
+    #[command(flatten)]
+    run: RunOptions,
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    if let Some(actors) = options.idle_memory {
-        return print_idle_memory(actors);
-    }
-    let divisor = if options.quick { 50 } else { 1 };
-    let chosen: Vec<_> = WORKLOADS.iter().filter(|workload| workload.name.contains(&options.only)).collect();
-    let mut outcomes: Vec<_> = chosen.iter().map(|workload| Outcome::new(workload, "myrmidon")).collect();
-    let erlang = if options.peers { Some(Erlang::build()) } else { None };
-    let erlang = match erlang.transpose() {
-        Ok(erlang) => erlang,
-        Err(error) => {
-            eprintln!("cannot run the Erlang peer: {error}");
-            return ExitCode::FAILURE;
-        }
+    let done = match Options::parse().command {
+        What::Local(options) => print(&rounds::run(&options.run, false), options.json),
+        What::Peers(options) => print(&rounds::run(&options.run, true), options.json),
+        What::Report(options) => write_report(&options),
+        What::Child { peer, work, amount } => rounds::child(&peer, &work, amount),
     };
-    let known = |workload: &&&Workload| erlang.is_some() && erlang::WORKLOADS.contains(&workload.name);
-    let beside: Vec<_> = chosen.iter().filter(known).collect();
-    let mut peers: Vec<_> = beside.iter().map(|workload| Outcome::new(workload, "erlang")).collect();
-    // Round by round, so that a slow moment of the machine touches every workload alike.
-    for _ in 0..options.rounds.max(1) {
-        for (workload, outcome) in chosen.iter().zip(&mut outcomes) {
-            outcome.add((workload.run)(workload.work / divisor));
-        }
-        for (workload, outcome) in beside.iter().zip(&mut peers) {
-            let figure = erlang.as_ref().map(|erlang| erlang.run(workload.name, workload.work / divisor));
-            outcome.add(figure.unwrap_or_else(|| Err("not built".to_owned())));
-        }
-    }
-    outcomes.append(&mut peers);
-    let report = Report(outcomes);
-    print!("{}", if options.json { report.json() } else { report.table() });
-    if report.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
-}
-
-fn print_idle_memory(actors: u64) -> ExitCode {
-    match local::memory::measure(actors) {
-        Ok(bytes) => {
-            println!("{bytes}");
-            ExitCode::SUCCESS
-        }
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn print(results: &Results, json: bool) -> Result<(), String> {
+    let text = if json { results.json().map_err(|error| error.to_string())? } else { results.table() };
+    print!("{text}");
+    all_right(results)
+}
+
+fn all_right(results: &Results) -> Result<(), String> {
+    let failures = results.failures();
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
+}
+
+fn write_report(options: &ReportOptions) -> Result<(), String> {
+    let results = match &options.from {
+        Some(file) => {
+            let named = |error: String| format!("{}: {error}", file.display());
+            let json = std::fs::read_to_string(file).map_err(|error| named(error.to_string()))?;
+            Results::read(&json).map_err(named)?
+        }
+        None => rounds::run(&options.run, true),
+    };
+    report::write(&results, &options.docs)?;
+    all_right(&results)
 }

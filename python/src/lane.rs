@@ -192,6 +192,7 @@ impl Crew {
             return false;
         }
         seats.taken = false;
+        self.lane.excuse();
         self.changed.notify_all();
         true
     }

@@ -63,6 +63,17 @@ impl Record {
             Event::RemoteDown { addr, pid, reason } => {
                 ("myrmidon.node", "warning", format!("the monitored actor {pid} at {addr} is gone: {reason}"))
             }
+            Event::Stalled { pid, running_for } => {
+                let text =
+                    format!("a handler of actor {pid} has run for {running_for:.0?} and holds up its thread");
+                ("myrmidon.actor", "warning", text)
+            }
+            Event::Recovered { pid, took } => {
+                let text = format!(
+                    "the handler of actor {pid} that held up its thread has returned after {took:.0?}"
+                );
+                ("myrmidon.actor", "info", text)
+            }
             _ => return None,
         };
         Some(Self { logger: logger.to_owned(), level, text })

@@ -1,5 +1,6 @@
 """The Python lane (D6): fairness, and handlers that wait."""
 
+import logging
 import threading
 
 import pytest
@@ -22,6 +23,33 @@ def test_a_full_mailbox_does_not_hold_up_others(rt):
     gate.set()
     eventually(lambda: len(order) == 1001)
     assert order.index("quick") <= 20
+
+
+def test_a_handler_that_does_not_return_is_reported(rt, caplog):
+    """S42: it is not stalled silently."""
+    gate = threading.Event()
+    stuck = rt.spawn(lambda message: gate.wait(30))
+    with caplog.at_level(logging.INFO, logger="myrmidon.actor"):
+        rt.send(stuck, b"x")
+        eventually(lambda: f"actor {stuck} has run for" in caplog.text)
+        gate.set()
+        eventually(lambda: f"actor {stuck} that held up" in caplog.text)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+def test_a_handler_that_waits_in_a_call_of_ours_is_not_reported(rt, caplog):
+    gate = threading.Event()
+    other = rt.spawn(Inbox())
+    waiter = rt.spawn(lambda message: rt.join(other, timeout=10) and None)
+    stuck = rt.spawn(lambda message: gate.wait(30))
+    with caplog.at_level(logging.WARNING, logger="myrmidon.actor"):
+        rt.send(waiter, b"x")
+        eventually(lambda: rt.mailbox_size(waiter) == 0)
+        rt.send(stuck, b"x")
+        eventually(lambda: f"actor {stuck}" in caplog.text)
+    gate.set()
+    assert f"actor {waiter}" not in caplog.text
+    rt.stop(other)
 
 
 def test_actors_that_feed_themselves_share_the_lane(rt):

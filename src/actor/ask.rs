@@ -6,17 +6,18 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll, Wake, Waker};
-use std::thread::{self, Thread};
-use std::time::{Duration, Instant};
+use std::marker::PhantomData;
+use std::task::Poll;
+use std::thread;
+use std::time::Duration;
 
-use tokio::sync::oneshot;
-
-use super::{ActorRef, ExitReason, System, current};
+use super::one_shot::{Receiver, Sender, one_shot};
+use super::wait::wait;
+use super::{ActorRef, ExitReason, current, waker};
+use crate::error::SendError;
+use crate::mailbox::Value;
 use crate::pid::Pid;
+use crate::wheel::{Alarm, Rang, nanos};
 
 /// Why an ask got no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +26,9 @@ pub enum AskError {
     /// The actor had ended before it was asked.
     #[error("actor {0} has ended; resolve its name again, or ask its supervisor's new child")]
     NoProcess(Pid),
+    /// The actor's bounded mailbox has no room for the question.
+    #[error("the mailbox of actor {0} is full: ask again later, or give it more room when it is spawned")]
+    Full(Pid),
     /// The actor ended before it answered.
     #[error("actor {pid} ended before it answered: {reason}")]
     Ended {
@@ -44,9 +48,7 @@ pub enum AskError {
     OwnActor(Pid),
 }
 
-type Outcome<R> = Result<R, Lost>;
-
-/// Why a [`Reply`] was not used.
+/// Why a [`Reply`] was not used: what comes back instead of an answer. No answer is of this type.
 enum Lost {
     Ended(ExitReason),
     Dropped,
@@ -56,25 +58,33 @@ enum Lost {
 /// a reply that is dropped tells who asked so.
 #[must_use = "who asked waits for it"]
 pub struct Reply<R> {
-    back: Option<oneshot::Sender<Outcome<R>>>,
+    back: Option<Sender>,
     /// Who was asked. A reply may be passed on, and the end of who has it then is not this one's.
     asked: Pid,
-    system: Arc<System>,
+    /// The number of the runtime of `asked`. Not the runtime itself, for which all asks would count up
+    /// and down in one place.
+    runtime: u32,
+    answer: PhantomData<fn(R)>,
+}
+
+impl<R: Send + 'static> Reply<R> {
+    /// Answers. Whether somebody still waited; if not, the answer is dropped and counted.
+    pub fn send(mut self, answer: R) -> bool {
+        let Some(back) = self.back.take() else { return false };
+        let late = back.send(Value::new(answer));
+        if late.is_err()
+            && let Some(system) = waker::system(self.runtime)
+        {
+            system.count_late_reply();
+        }
+        late.is_ok()
+    }
 }
 
 impl<R> Reply<R> {
-    /// Answers. Whether somebody still waited; if not, the answer is dropped and counted.
-    pub fn send(mut self, answer: R) -> bool {
-        let waited = self.back.take().is_some_and(|back| back.send(Ok(answer)).is_ok());
-        if !waited {
-            self.system.count_late_reply();
-        }
-        waited
-    }
-
     /// Whether nobody waits any more, so that the work for the answer may be left out.
     pub fn is_abandoned(&self) -> bool {
-        self.back.as_ref().is_none_or(oneshot::Sender::is_closed)
+        self.back.as_ref().is_none_or(Sender::is_closed)
     }
 }
 
@@ -88,7 +98,7 @@ impl<R> Drop for Reply<R> {
                 ending.as_ref().filter(|(pid, _)| *pid == self.asked).map(|(_, reason)| reason.clone())
             })
         };
-        let _ = back.send(Err(reason.map_or(Lost::Dropped, Lost::Ended)));
+        let _ = back.send(Value::new(reason.map_or(Lost::Dropped, Lost::Ended)));
     }
 }
 
@@ -100,10 +110,10 @@ impl<R> std::fmt::Debug for Reply<R> {
 
 impl<M: Send + 'static> ActorRef<M> {
     /// Sends the message that `message` makes of the way back, and waits for the answer at most
-    /// `within`.
+    /// `within`, counted from when it begins to wait.
     ///
-    /// Works inside and outside of tokio: the deadline is kept by the runtime of the actor. Where that
-    /// is shut down before the outcome is known, the actor counts as killed.
+    /// Works inside and outside of tokio: the deadline is kept by the timers of the actor's runtime.
+    /// Where that is shut down before the outcome is known, the actor counts as killed.
     ///
     /// # Errors
     /// [`AskError`] says which of the ways without an answer it was.
@@ -112,28 +122,37 @@ impl<M: Send + 'static> ActorRef<M> {
         message: impl FnOnce(Reply<R>) -> M,
         within: Duration,
     ) -> Result<R, AskError> {
-        let pid = self.pid();
         let mut answer = self.begin_ask(message)?;
-        let mut clock = pin!({
-            let _context = self.system().io().map(tokio::runtime::Handle::enter);
-            tokio::time::sleep(within)
-        });
-        poll_fn(|cx| {
-            if let Poll::Ready(outcome) = Pin::new(&mut answer).poll(cx) {
-                return Poll::Ready(self.end_ask(outcome));
+        let (pid, wheels, mut alarm) = (self.pid(), self.system().wheels(), None);
+        let early = poll_fn(|cx| {
+            if let Poll::Ready(outcome) = answer.poll(cx) {
+                return Poll::Ready(Ok(outcome));
             }
-            // Tokio panics where the runtime of the clock is shut down, and offers no way to ask first.
-            match catch_unwind(AssertUnwindSafe(|| clock.as_mut().poll(cx))) {
-                Ok(Poll::Pending) => Poll::Pending,
-                Ok(Poll::Ready(())) => Poll::Ready(Err(AskError::Timeout(pid))),
-                Err(_) => Poll::Ready(Err(AskError::Ended { pid, reason: ExitReason::Killed })),
-            }
+            let alarm = alarm.get_or_insert_with(|| {
+                let (now, near) = (wheels.elapsed(), pid.index());
+                let at = now + nanos(within);
+                if waker::is_actors(cx.waker()) {
+                    Alarm::lasting(&**wheels, now, at, near)
+                } else {
+                    Alarm::new(&**wheels, at, near)
+                }
+            });
+            alarm.poll(cx).map(Err)
         })
-        .await
+        .await;
+        match early {
+            Ok(outcome) => self.end_ask(outcome),
+            // An answer that came at the last moment is one.
+            Err(rang) => match (answer.close(), rang) {
+                (Some(outcome), _) => self.end_ask(Some(outcome)),
+                (None, Rang::InTime) => Err(AskError::Timeout(pid)),
+                (None, Rang::Closed) => Err(AskError::Ended { pid, reason: ExitReason::Killed }),
+            },
+        }
     }
 
-    /// As [`ask`](Self::ask), but blocks the thread. Inside a handler it holds up the worker that runs
-    /// it: use an [`AsyncActor`](super::AsyncActor) there.
+    /// As [`ask`](Self::ask), but blocks the thread. Inside a handler others take over its worker meanwhile,
+    /// which costs a switch of threads: an [`AsyncActor`](super::AsyncActor) is better there.
     ///
     /// # Errors
     /// As `ask`.
@@ -142,30 +161,40 @@ impl<M: Send + 'static> ActorRef<M> {
         message: impl FnOnce(Reply<R>) -> M,
         within: Duration,
     ) -> Result<R, AskError> {
-        let answer = self.begin_ask(message)?;
-        let outcome = wait(answer, within).ok_or_else(|| AskError::Timeout(self.pid()))?;
-        self.end_ask(outcome)
+        let mut answer = self.begin_ask(message)?;
+        match wait(self.system(), poll_fn(|cx| answer.poll(cx)), within) {
+            Some(outcome) => self.end_ask(outcome),
+            // An answer that came at the last moment is one.
+            None => answer
+                .close()
+                .map_or(Err(AskError::Timeout(self.pid())), |outcome| self.end_ask(Some(outcome))),
+        }
     }
 
     fn begin_ask<R: Send + 'static>(
         &self,
         message: impl FnOnce(Reply<R>) -> M,
-    ) -> Result<oneshot::Receiver<Outcome<R>>, AskError> {
-        if current() == Some(self.pid()) {
-            return Err(AskError::OwnActor(self.pid()));
+    ) -> Result<Receiver, AskError> {
+        let asked = self.pid();
+        if current() == Some(asked) {
+            return Err(AskError::OwnActor(asked));
         }
-        let (back, answer) = oneshot::channel();
-        let reply = Reply { back: Some(back), asked: self.pid(), system: self.system().clone() };
-        self.send(message(reply)).map_err(|_| AskError::NoProcess(self.pid()))?;
+        let (back, answer) = one_shot();
+        let reply = Reply { back: Some(back), asked, runtime: self.system().runtime(), answer: PhantomData };
+        self.send(message(reply)).map_err(|error| match error {
+            SendError::Full { pid, .. } => AskError::Full(pid),
+            _ => AskError::NoProcess(asked),
+        })?;
         Ok(answer)
     }
 
-    fn end_ask<R>(&self, outcome: Result<Outcome<R>, oneshot::error::RecvError>) -> Result<R, AskError> {
+    fn end_ask<R: Send + 'static>(&self, outcome: Option<Value>) -> Result<R, AskError> {
         let pid = self.pid();
-        match outcome {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(Lost::Ended(reason))) => Err(AskError::Ended { pid, reason }),
-            Ok(Err(Lost::Dropped)) | Err(_) => Err(AskError::NoReply(pid)),
+        let outcome = outcome.ok_or(AskError::NoReply(pid))?;
+        match outcome.downcast::<R>().map_err(Value::downcast::<Lost>) {
+            Ok(answer) => Ok(answer),
+            Err(Ok(Lost::Ended(reason))) => Err(AskError::Ended { pid, reason }),
+            Err(Ok(Lost::Dropped) | Err(_)) => Err(AskError::NoReply(pid)),
         }
     }
 }
@@ -187,31 +216,5 @@ impl Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         ENDING.set(self.0.take());
-    }
-}
-
-/// Wakes a thread.
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// Waits on this thread; `None` when the time is up.
-fn wait<F: Future>(future: F, within: Duration) -> Option<F::Output> {
-    let deadline = Instant::now().checked_add(within);
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let (mut future, mut cx) = (pin!(future), TaskContext::from_waker(&waker));
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
-            return Some(output);
-        }
-        match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
-            Some(Duration::ZERO) => return None,
-            Some(left) => thread::park_timeout(left),
-            None => thread::park(),
-        }
     }
 }

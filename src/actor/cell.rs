@@ -1,6 +1,6 @@
 //! What only the running owner of an actor touches.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 
 use super::signal::{Envelope, MonitorRef, Swap, Watcher};
@@ -26,6 +26,8 @@ pub(crate) struct Cell {
     pub(super) parked: bool,
     /// Whether exits of linked actors arrive as messages.
     pub(super) trap_exit: bool,
+    /// Whether its messages lie in the queue of a bounded mailbox.
+    pub(super) bounded: bool,
 }
 
 /// Links, monitors, and other things that most actors never have; allocated when first used.
@@ -36,15 +38,19 @@ pub(crate) struct Bonds {
 
 #[derive(Default)]
 pub(super) struct BondTables {
-    pub(super) links: HashSet<Pid>,
+    /// Sorted, as what is told at the end is told in this order, and nothing visible may be left to
+    /// the addresses or the random seed of a hash table.
+    pub(super) links: BTreeSet<Pid>,
     /// Who is told when this actor ends.
     pub(super) watchers: Vec<(MonitorRef, Watcher)>,
     /// Whom this actor monitors. A DOWN whose reference is not here is dropped (S27).
-    pub(super) monitoring: HashMap<MonitorRef, Pid>,
+    pub(super) monitoring: BTreeMap<MonitorRef, Pid>,
     /// Urgent swaps that came while a future was parked.
     pub(super) waiting_swaps: Vec<Swap>,
     /// Earlier versions, oldest first.
     pub(super) history: Vec<(u64, Box<dyn Behaviour>)>,
+    /// Where the mailbox is bounded: taken from the inbox, to be obeyed behind messages of its queue.
+    pub(super) behind: Chain<Envelope>,
     /// The version that runs, if it is not the first.
     pub(super) version: Option<NonZeroU64>,
 }
@@ -60,6 +66,7 @@ impl Cell {
             started: false,
             parked: false,
             trap_exit: false,
+            bounded: false,
         }
     }
 

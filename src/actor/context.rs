@@ -3,13 +3,16 @@
 use std::cell::Cell;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::{Duration, Instant};
 
 use super::cell::Bonds;
 use super::signal::{MonitorRef, Signal};
 use super::{Behaviour, ExitReason, SpawnOptions, System};
-use crate::error::SendError;
+use crate::error::{SendError, SendManyError};
 use crate::mailbox::Payload;
 use crate::pid::Pid;
+use crate::sync::thread_local;
+use crate::wheel::TimerId;
 
 thread_local! {
     static CURRENT: Cell<Option<Pid>> = const { Cell::new(None) };
@@ -17,21 +20,26 @@ thread_local! {
 
 /// The actor whose handler runs on this thread, if any.
 pub fn current() -> Option<Pid> {
-    CURRENT.get()
+    CURRENT.with(Cell::get)
 }
 
 /// Marks the actor that runs on this thread until dropped.
-pub(super) struct Running(Option<Pid>);
+pub(crate) struct Running(Option<Pid>);
 
 impl Running {
     pub(super) fn enter(pid: Pid) -> Self {
-        Self(CURRENT.replace(Some(pid)))
+        Self(CURRENT.with(|current| current.replace(Some(pid))))
+    }
+
+    /// Marks that no actor runs, where what comes next is not part of a handler below on the stack.
+    pub(crate) fn nobody() -> Self {
+        Self(CURRENT.with(Cell::take))
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        CURRENT.set(self.0);
+        CURRENT.with(|current| current.set(self.0));
     }
 }
 
@@ -57,22 +65,63 @@ impl Context<'_> {
         self.system.waker(self.pid)
     }
 
+    /// The time by the runtime's clock, which in a [simulation](crate::sim) is not the machine's.
+    pub fn now(&self) -> Instant {
+        self.system.clock().now()
+    }
+
     /// Whether a supervisor restarts this actor, and so stops it when what it depends on is lost.
     pub fn is_supervised(&self) -> bool {
         self.system.is_supervised(self.pid)
     }
 
-    /// Sends a message to a local actor.
+    /// Sends a message to a local actor. Never waits.
     ///
     /// # Errors
-    /// Hands the message back if the actor is dead or does not take bytes.
+    /// Hands the message back if the actor is dead or does not take bytes, or if its bounded mailbox is
+    /// full and rejects it.
     pub fn send(&self, pid: Pid, message: impl Into<Payload>) -> Result<(), SendError<Payload>> {
         self.system.send(pid, message.into())
+    }
+
+    /// Sends `message` to this actor itself after `delay`, unless it has ended. It takes its place in the
+    /// mailbox then (S41). `M` must be the actor's own type of message, or what arrives is a dead
+    /// letter.
+    pub fn send_after<M: Send + 'static>(&self, delay: Duration, message: M) -> TimerId {
+        self.system.send_after(delay, self.pid, Payload::of(message))
+    }
+
+    /// Takes a timer back; `false` if it had gone off or was cancelled before.
+    pub fn cancel_timer(&self, timer: TimerId) -> bool {
+        self.system.cancel_timer(timer)
+    }
+
+    /// Sends many messages to a local actor in one step; see
+    /// [`ActorRef::send_many`](super::ActorRef::send_many).
+    ///
+    /// # Errors
+    /// Hands back what was not sent.
+    pub fn send_many<P: Into<Payload>>(
+        &self,
+        pid: Pid,
+        messages: impl IntoIterator<Item = P>,
+    ) -> Result<usize, SendManyError<Payload>> {
+        self.system.send_many(pid, messages.into_iter().map(Into::into))
     }
 
     /// Starts an actor. With [`SpawnOptions::linked`] it is linked to this one from the start.
     pub fn spawn(&self, behaviour: Box<dyn Behaviour>, options: SpawnOptions) -> Pid {
         self.system.spawn(behaviour, options)
+    }
+
+    /// Calls `f`, which may block the thread: meanwhile other actors run as if this one did not hold a worker,
+    /// at most [`spare_workers`](crate::config::RuntimeConfig::spare_workers) such calls at once. This
+    /// actor handles nothing else before `f` returns, and is not reported as stalled.
+    ///
+    /// `ActorRef::ask_blocking` and `Runtime::join` do this themselves. For long or frequent blocking work
+    /// [`SpawnOptions::blocking`] is better.
+    pub fn block_in_place<T>(&self, f: impl FnOnce() -> T) -> T {
+        self.system.block_in_place(f)
     }
 
     /// Counts `reductions` of work towards this slice's budget, beyond the one of the message.

@@ -46,9 +46,13 @@ pub(super) fn exit(mut ready: Ready, system: &Arc<System>, reason: ExitReason) {
 
     let (closed, mut cell) = ready.close();
     let flags = closed.flags();
-    let rest = std::mem::replace(&mut cell.backlog, Chain::new());
+    let mut rest = std::mem::take(&mut cell.backlog);
     let mut bonds = cell.bonds.take();
+    rest.append(std::mem::take(&mut bonds.behind));
     collect_late(system, pid, rest, &mut bonds, &reason);
+    for message in closed.unbind() {
+        system.undeliverable(pid, Envelope::User(message), &reason);
+    }
     let watched = bonds.watchers.iter().any(|(_, watcher)| matches!(watcher, Watcher::Actor(_)));
     let notice = ExitNotice {
         pid,
@@ -59,6 +63,9 @@ pub(super) fn exit(mut ready: Ready, system: &Arc<System>, reason: ExitReason) {
         unnoticed: !watched && bonds.links.is_empty(),
     };
     system.hooks().release(&notice);
+    if flags & flag::TIMED != 0 {
+        system.forget_timers(pid);
+    }
     tell_bonds(system, pid, &mut bonds, &reason);
 
     discard(cell);
@@ -117,11 +124,11 @@ fn tell_bonds(system: &Arc<System>, pid: Pid, bonds: &mut BondTables, reason: &E
     for (monitor, watcher) in bonds.watchers.drain(..) {
         tell_watcher(system, monitor, watcher, pid, reason);
     }
-    for other in bonds.links.drain() {
+    for other in std::mem::take(&mut bonds.links) {
         let exit = ExitSignal { from: Some(pid), reason: reason.clone(), linked: true };
         system.signal(other, Signal::Exit(exit));
     }
-    for (monitor, target) in bonds.monitoring.drain() {
+    for (monitor, target) in std::mem::take(&mut bonds.monitoring) {
         system.signal(target, Signal::Unwatch(monitor));
     }
 }

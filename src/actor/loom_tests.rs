@@ -41,18 +41,20 @@ impl ExitHook for NoHooks {
 
 impl SystemHooks for NoHooks {
     fn swap_failed(&self, _: Pid, _: u64, _: &str) {}
+    fn stalled(&self, _: Pid, _: Duration) {}
+    fn recovered(&self, _: Pid, _: Duration) {}
 }
 
 /// A system that is never dropped: its slots would serve the next run of the model, where loom does
 /// not know their atomics.
-fn system() -> &'static Arc<System> {
+pub(super) fn system() -> &'static Arc<System> {
     let system = Arc::new(System::new(10).unwrap());
     system.connect(Box::new(AtOnce(Arc::downgrade(&system))), Box::new(NoHooks));
     Box::leak(Box::new(system))
 }
 
 /// What an actor was sent.
-type Record = Arc<Mutex<Vec<Payload>>>;
+pub(super) type Record = Arc<Mutex<Vec<Payload>>>;
 
 struct Recorder(Record);
 
@@ -65,11 +67,15 @@ impl Behaviour for Recorder {
 }
 
 fn spawn_recorder(system: &Arc<System>) -> (Pid, Record) {
-    let record = Record::default();
-    (system.spawn(Box::new(Recorder(record.clone())), SpawnOptions::default()), record)
+    spawn_recorder_with(system, SpawnOptions::default())
 }
 
-fn texts(record: &Record) -> Vec<String> {
+pub(super) fn spawn_recorder_with(system: &Arc<System>, options: SpawnOptions) -> (Pid, Record) {
+    let record = Record::default();
+    (system.spawn(Box::new(Recorder(record.clone())), options), record)
+}
+
+pub(super) fn texts(record: &Record) -> Vec<String> {
     let record = record.lock().unwrap();
     record.iter().map(|payload| format!("{payload:?}")).collect()
 }
@@ -88,7 +94,7 @@ fn a_message_for_the_dead_never_reaches_the_next_actor_of_the_slot() {
         let returned = sender.join().unwrap();
 
         assert_eq!(texts(&new), [r#"Bytes(b"new")"#]);
-        let (handled, dead) = (texts(&old).len(), system.dead_letters());
+        let (handled, dead) = (texts(&old).len(), system.letters().total());
         assert_eq!(handled as u64 + dead + u64::from(returned), 1);
         if first.index() == second.index() {
             let which = if handled == 1 {
@@ -224,4 +230,82 @@ fn a_waker_of_the_dead_takes_no_wake_from_the_next_actor_of_the_slot() {
         *seen.lock().unwrap() += u32::from(first.index() == second.index());
     });
     assert!(*reused.lock().unwrap() > 0, "the second actor never got the slot of the first");
+}
+
+/// Code with a version: writes down which one handled each message, and which were dropped.
+struct Code {
+    version: usize,
+    notes: Arc<Notes>,
+}
+
+#[derive(Default)]
+struct Notes {
+    /// Versions, in the order of the messages.
+    handled: Mutex<Vec<usize>>,
+    dropped: Mutex<[u32; 2]>,
+}
+
+impl Behaviour for Code {
+    fn starts(&self) -> bool {
+        false
+    }
+
+    fn handle(&mut self, _: Payload, _: &mut Context<'_>) -> Flow {
+        self.notes.handled.lock().unwrap().push(self.version);
+        Flow::Continue
+    }
+}
+
+impl Drop for Code {
+    fn drop(&mut self) {
+        self.notes.dropped.lock().unwrap()[self.version] += 1;
+    }
+}
+
+fn code(version: usize, notes: &Arc<Notes>) -> Box<Code> {
+    Box::new(Code { version, notes: notes.clone() })
+}
+
+#[test]
+fn s40_a_swap_during_a_turn_leaves_each_message_to_one_version_and_drops_each_once() {
+    for now in [false, true] {
+        let seen = Arc::new(Mutex::new(std::collections::BTreeSet::new()));
+        let orders = seen.clone();
+        loom::model(move || {
+            let (system, notes) = (system(), Arc::new(Notes::default()));
+            let pid = system.spawn(code(0, &notes), SpawnOptions::default());
+            let new = code(1, &notes);
+            let swapper = thread::spawn(move || system.hot_swap(pid, new, now).unwrap());
+            (0..2).for_each(|_| system.send(pid, Payload::from("x")).unwrap());
+            assert_eq!(swapper.join().unwrap(), 2);
+
+            let handled = notes.handled.lock().unwrap().clone();
+            assert!(handled.len() == 2 && handled.is_sorted(), "handled by {handled:?}");
+            assert_eq!(*notes.dropped.lock().unwrap(), [0, 0], "the old code is kept for a rollback");
+            system.exit(pid, None, ExitReason::Kill);
+            assert_eq!(*notes.dropped.lock().unwrap(), [1, 1]);
+            orders.lock().unwrap().insert(handled);
+        });
+        assert_eq!(seen.lock().unwrap().len(), 3, "before, between and behind the two messages");
+    }
+}
+
+#[test]
+fn s40_a_swap_that_races_with_the_end_drops_every_version_once() {
+    for now in [false, true] {
+        loom::model(move || {
+            let (system, notes) = (system(), Arc::new(Notes::default()));
+            let pid = system.spawn(code(0, &notes), SpawnOptions::default());
+            let new = code(1, &notes);
+            let swapper = thread::spawn(move || drop(system.hot_swap(pid, new, now)));
+            let returned = system.send(pid, Payload::from("x")).is_err();
+            system.exit(pid, None, ExitReason::Kill);
+            swapper.join().unwrap();
+
+            assert!(!system.is_alive(pid));
+            let handled = notes.handled.lock().unwrap().len() as u64;
+            assert_eq!(handled + system.letters().total() + u64::from(returned), 1);
+            assert_eq!(*notes.dropped.lock().unwrap(), [1, 1]);
+        });
+    }
 }

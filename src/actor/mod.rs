@@ -6,50 +6,77 @@
 //! | `typed` | `Actor`, `ActorRef` for Rust users |
 //! | `async_actor` | `AsyncActor`: one future for all messages of an actor |
 //! | `waker` | wakes an actor that waits for a future |
+//! | `wait` | a thread that waits for a future |
 //! | `ask` | questions: messages that carry the way back for an answer |
+//! | `one_shot` | the way back of an answer |
+//! | `priority` | who runs first |
 //! | `slot`, `table` | where actors live; a PID is an index and a generation |
 //! | `cell` | what only the running owner touches |
 //! | `signal` | system signals and which of them overtake (S41) |
-//! | `system` | send, spawn (the one way to start) |
+//! | `system` | spawn (the one way to start), and the calls about single actors |
+//! | `sending`, `send_many` | to one actor, to a bounded mailbox, many messages at once |
+//! | `send_async` | waiting for room |
+//! | `debt` | what a sender to a very long queue owes |
+//! | `dead_letters` | messages that nobody will handle |
 //! | `slice`, `signals` | one turn of an actor: messages by budget, signals first |
+//! | `apart` | the same where messages lie in a bounded mailbox, or wait long |
 //! | `exit` | the one way to end |
+//! | `timed` | messages sent later; they end with their actor |
+//! | `blocking` | handlers that block their thread |
 //! | `guard` | what holds up panics of code that is not ours |
 
+mod apart;
 mod ask;
 mod async_actor;
 mod behaviour;
+mod blocking;
+#[cfg(all(test, myrmidon_loom))]
+mod bounded_loom_tests;
 mod cell;
 mod context;
+mod dead_letters;
+mod debt;
 mod exit;
 mod guard;
 #[cfg(all(test, myrmidon_loom))]
 mod loom_tests;
 mod observed;
+mod one_shot;
+mod priority;
 mod reason;
+mod send_async;
+mod send_many;
+mod sending;
 mod signal;
 mod signals;
 mod slice;
 mod slot;
 mod system;
 mod table;
+mod timed;
 mod typed;
+mod wait;
 mod waker;
 
 pub use ask::{AskError, Reply};
 pub use async_actor::AsyncActor;
 pub(crate) use async_actor::AsyncAdapter;
 pub use behaviour::{Behaviour, Flow, ParkedFuture};
+pub(crate) use context::Running;
 pub use context::{Context, current};
+pub use dead_letters::{DeadLetter, DeadLetterReason, DeadLetterWatch};
 pub use exit::{ExitHook, ExitNotice};
 pub(crate) use guard::{discard, panic_text, shielded};
 pub use observed::{Observed, Observers};
+pub use priority::Priority;
 pub use reason::ExitReason;
 pub use signal::{ExitCause, MonitorRef, SystemMessage};
 pub(crate) use signal::{Signal, Watcher};
 pub use slice::SliceLimits;
 pub(crate) use slice::{After, Runner, run_slice};
-pub(crate) use slot::{Ready, ReadySlot};
+pub(crate) use slot::{LifoSlot, LifoThief, Ready};
 pub use system::SpawnOptions;
 pub(crate) use system::{Schedule, System, SystemHooks};
 pub(crate) use typed::SyncAdapter;
 pub use typed::{Actor, ActorRef, BytesFn, Codec, bytes_fn};
+pub(crate) use waker::serving;

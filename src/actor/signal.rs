@@ -92,17 +92,48 @@ pub(crate) enum Envelope {
     /// A user message, in order.
     User(Payload),
     /// A signal that keeps its place among the messages.
-    Ordered(Box<Signal>),
+    Ordered(Box<Placed<Signal>>),
     /// A signal that runs before the next message.
     Urgent(Box<Signal>),
     /// An exit signal: urgent, unless the receiver traps exits.
-    Exit(Box<ExitSignal>),
+    Exit(Box<Placed<ExitSignal>>),
+}
+
+/// What may have to keep its place among messages that lie elsewhere, in the queue of a bounded mailbox.
+pub(crate) struct Placed<S> {
+    pub(super) signal: S,
+    /// The number of the message that it follows; zero where all messages are in the inbox too.
+    after: u64,
+}
+
+impl<S> Placed<S> {
+    fn new(signal: S) -> Box<Self> {
+        Box::new(Self { signal, after: 0 })
+    }
 }
 
 impl Envelope {
     #[inline(always)]
     pub(super) fn is_user(&self) -> bool {
         matches!(self, Self::User(_))
+    }
+
+    /// Says which message of a bounded mailbox a signal follows.
+    pub(super) fn place(&mut self, number: u64) {
+        match self {
+            Self::Ordered(placed) => placed.after = number,
+            Self::Exit(placed) => placed.after = number,
+            Self::User(_) | Self::Urgent(_) => {}
+        }
+    }
+
+    /// The number of the message that this follows.
+    pub(super) fn follows(&self) -> u64 {
+        match self {
+            Self::Ordered(placed) => placed.after,
+            Self::Exit(placed) => placed.after,
+            Self::User(_) | Self::Urgent(_) => 0,
+        }
     }
 
     /// What a user message carries.
@@ -151,9 +182,9 @@ impl Signal {
     /// Puts the signal into its envelope.
     pub(crate) fn seal(self) -> Envelope {
         match self {
-            Self::Exit(exit) => Envelope::Exit(Box::new(exit)),
+            Self::Exit(exit) => Envelope::Exit(Placed::new(exit)),
             Self::Stop(_) | Self::Swap(_) | Self::Rollback(_) | Self::Down { .. } | Self::System(_) => {
-                Envelope::Ordered(Box::new(self))
+                Envelope::Ordered(Placed::new(self))
             }
             _ => Envelope::Urgent(Box::new(self)),
         }

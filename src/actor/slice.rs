@@ -1,6 +1,7 @@
 //! One turn of an actor: signals that overtake, then messages in order, until its budget is spent,
 //! its time is up, or there is nothing left.
 
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task;
@@ -11,7 +12,7 @@ use super::context::Running;
 use super::exit::exit;
 use super::signal::{Envelope, Signal};
 use super::slot::{Hold, Ready};
-use super::{Behaviour, Context, ExitReason, Flow, System, discard, panic_text};
+use super::{Behaviour, Context, ExitReason, Flow, System, debt, discard, panic_text};
 use crate::mailbox::{Chain, Node, NodeRun};
 use crate::pid::Pid;
 
@@ -31,16 +32,30 @@ pub struct SliceLimits {
 pub(crate) struct Runner {
     limits: SliceLimits,
     /// Message nodes to be given back.
-    nodes: NodeRun,
+    pub(super) nodes: NodeRun,
     /// The last look; the slice began then or up to [`CLOCK_EVERY`] messages later.
     looked: Instant,
     /// Messages since.
     since: u32,
+    /// The most reductions of a slice, whatever the actor's budget.
+    cap: u32,
+    /// Reductions of the last slice.
+    used: u32,
 }
 
 impl Runner {
     pub(crate) fn new(limits: SliceLimits) -> Self {
-        Self { limits, nodes: NodeRun::new(), looked: Instant::now(), since: 0 }
+        Self { limits, nodes: NodeRun::new(), looked: Instant::now(), since: 0, cap: u32::MAX, used: 0 }
+    }
+
+    /// A runner whose slices end after `cap` reductions at the latest, and by no clock.
+    pub(crate) fn capped(cap: u32) -> Self {
+        Self { cap, ..Self::new(SliceLimits { time: Duration::MAX }) }
+    }
+
+    /// Reductions of the last slice.
+    pub(crate) fn used(&self) -> u32 {
+        self.used
     }
 
     /// Gives back what others may need. Call before the thread waits.
@@ -91,19 +106,26 @@ pub(crate) fn run_slice(
     let running = Running::enter(pid);
     runner.begin();
     let (hold, cell) = ready.open();
-    let mut turn = Turn { pid, hold, cell, system, spent: 0, runner };
+    // Where the runner allows less than the budget, the rest counts as spent.
+    let begun = cell.budget.saturating_sub(runner.cap);
+    let mut turn = Turn { pid, hold, cell, system, spent: begun, runner };
     let end = loop {
         let end = turn.play();
         if !matches!(end, Ok(Rest::Waiting)) || !turn.awaits_more(&mut linger) {
             break end;
         }
     };
+    turn.runner.used = turn.spent.saturating_sub(begun);
     let after = match end {
         Err(reason) => {
             exit(ready, system, *reason);
             After::Done
         }
         Ok(Rest::Spent) => After::Again(ready),
+        Ok(Rest::Drained) => {
+            system.schedule(ready.idle_bounded());
+            After::Done
+        }
         Ok(Rest::Waiting) => ready.idle().map_or(After::Done, After::Again),
         Ok(Rest::Parked) => {
             system.schedule(ready.park());
@@ -118,6 +140,8 @@ pub(crate) fn run_slice(
 enum Rest {
     /// Nothing to do until something arrives.
     Waiting,
+    /// As `Waiting`, and the queue of its bounded mailbox was empty.
+    Drained,
     /// As `Waiting`, in the middle of a message.
     Parked,
     /// Budget or time is up.
@@ -127,11 +151,11 @@ enum Rest {
 /// A slice in progress.
 pub(super) struct Turn<'a> {
     pub(super) pid: Pid,
-    hold: Hold<'a>,
+    pub(super) hold: Hold<'a>,
     pub(super) cell: &'a mut Cell,
     pub(super) system: &'a Arc<System>,
     spent: u32,
-    runner: &'a mut Runner,
+    pub(super) runner: &'a mut Runner,
 }
 
 /// One step of a turn; an error is the reason to end.
@@ -150,17 +174,30 @@ impl Turn<'_> {
         self.start()?;
         self.receive()?;
         loop {
-            if self.hold.is_urged() {
+            // Before the look at `parked`, as a signal may park the actor.
+            if self.hold.is_urged() || (self.cell.backlog.is_empty() && self.hold.has_arrivals()) {
                 self.receive()?;
             }
             if self.cell.parked && !self.poll()? {
                 // A future that wakes itself goes behind the others after each poll.
-                return Ok(if self.hold.is_woken() { Rest::Spent } else { Rest::Parked });
+                if self.hold.is_woken() {
+                    return Ok(Rest::Spent);
+                }
+                self.settle();
+                return Ok(Rest::Parked);
             }
             if self.is_spent() {
                 return Ok(Rest::Spent);
             }
-            let Some(node) = self.next()? else { return Ok(Rest::Waiting) };
+            let Some(node) = self.cell.backlog.pop() else {
+                if !self.cell.bounded {
+                    return Ok(Rest::Waiting);
+                }
+                if !self.step_bounded()? {
+                    return Ok(Rest::Drained);
+                }
+                continue;
+            };
             // System messages count too, or actors that tell each other something would never end.
             self.count_reduction();
             if node.content().is_user() && node.generation() == self.pid.generation() {
@@ -170,7 +207,8 @@ impl Turn<'_> {
                 let (system, pid, spent) = (self.system, self.pid, &mut self.spent);
                 let mut cx = Context { system, pid, bonds, trap_exit, spent };
                 match behaviour.handle(payload, &mut cx) {
-                    Flow::Continue => {}
+                    // Nothing is in it to be dropped, which the compiler does not see by itself.
+                    flow @ Flow::Continue => mem::forget(flow),
                     flow => self.follow(flow)?,
                 }
             } else {
@@ -181,13 +219,13 @@ impl Turn<'_> {
 
     /// Opens what is no user message for this actor.
     #[inline(never)]
-    fn open(&mut self, node: Node<Envelope>) -> Step {
+    pub(super) fn open(&mut self, node: Node<Envelope>) -> Step {
         let (generation, envelope) = node.open(&mut self.runner.nodes);
+        if envelope.is_user() {
+            self.hold.count_taken();
+        }
         if generation == self.pid.generation() {
             return self.obey(envelope);
-        }
-        if matches!(envelope, Envelope::User(_)) {
-            self.hold.count_taken();
         }
         self.return_stale(generation, envelope);
         Ok(())
@@ -214,16 +252,12 @@ impl Turn<'_> {
     fn is_spent(&mut self) -> bool {
         let look =
             self.spent >= 2 && (self.spent.is_power_of_two() || self.spent.is_multiple_of(CLOCK_EVERY));
-        self.spent >= self.cell.budget || (look && self.runner.is_over(self.spent))
-    }
-
-    /// The next message in order; `None` when the mailbox is empty.
-    #[inline(always)]
-    fn next(&mut self) -> Result<Option<Node<Envelope>>, Box<ExitReason>> {
-        if self.cell.backlog.is_empty() && self.hold.has_arrivals() {
-            self.receive()?;
+        if !look {
+            return self.spent >= self.cell.budget;
         }
-        Ok(self.cell.backlog.pop())
+        let over = self.runner.is_over(self.spent);
+        self.spent = self.spent.saturating_add(debt::take(self.pid));
+        over || self.spent >= self.cell.budget
     }
 
     /// Accounts for something meant for an earlier actor of this slot.
@@ -234,10 +268,17 @@ impl Turn<'_> {
     }
 
     /// Moves what has arrived into the backlog and runs what overtakes (S41).
-    fn receive(&mut self) -> Step {
+    pub(super) fn receive(&mut self) -> Step {
+        if self.cell.bounded || self.cell.backlog.is_settled() {
+            return self.receive_apart();
+        }
         let mut urgent = Chain::new();
-        let trapping = self.cell.trap_exit;
-        self.hold.take(&mut urgent, &mut self.cell.backlog, trapping);
+        self.hold.take(&mut urgent, &mut self.cell.backlog, self.cell.trap_exit);
+        self.obey_all(urgent)
+    }
+
+    #[inline(always)]
+    pub(super) fn obey_all(&mut self, mut urgent: Chain<Envelope>) -> Step {
         while let Some(node) = urgent.pop() {
             let (generation, envelope) = node.open(&mut self.runner.nodes);
             if generation != self.pid.generation() {
@@ -255,8 +296,9 @@ impl Turn<'_> {
     fn obey(&mut self, envelope: Envelope) -> Step {
         let obey = || match envelope {
             Envelope::User(payload) => self.call(|behaviour, cx| behaviour.handle(payload, cx)),
-            Envelope::Ordered(signal) | Envelope::Urgent(signal) => self.signal(*signal),
-            Envelope::Exit(exit) => self.signal(Signal::Exit(*exit)),
+            Envelope::Ordered(placed) => self.signal(placed.signal),
+            Envelope::Urgent(signal) => self.signal(*signal),
+            Envelope::Exit(placed) => self.signal(Signal::Exit(placed.signal)),
         };
         caught(obey)
     }
@@ -312,7 +354,7 @@ impl Turn<'_> {
         Ok(!self.cell.parked)
     }
 
-    fn count_reduction(&mut self) {
+    pub(super) fn count_reduction(&mut self) {
         self.spent = self.spent.saturating_add(1);
         self.runner.since = self.runner.since.saturating_add(1);
     }

@@ -4,24 +4,32 @@
 //! messages does not wait for the line that its senders fight over.
 #![allow(unsafe_code, reason = "the owner token guards an UnsafeCell; every block says why it is sound")]
 
-mod ready_slot;
+mod bound;
+mod lifo_slot;
+mod push;
 
 use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::task::Waker;
 
-pub(crate) use ready_slot::ReadySlot;
+pub(crate) use lifo_slot::{LifoSlot, LifoThief};
+
+use bound::Bound;
 
 use super::cell::Cell;
+use super::priority::Priority;
 use super::signal::{Envelope, Signal};
 use super::waker;
-use crate::mailbox::{Chain, Inbox, Node, Payload, Push};
+use crate::mailbox::{Chain, Inbox};
 use crate::pid::{Pid, RESERVED_GENERATION};
 use crate::sync::{self, AtomicBool, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 
 /// Bits of [`Slot::flags`].
 pub(super) mod flag {
+    /// The priority is high, or low, and else normal. Set where the actor starts.
+    pub(crate) const HIGH: u32 = 1 << 8;
+    pub(crate) const LOW: u32 = 1 << 9;
     /// `send(pid, bytes)` is accepted.
     pub(crate) const BYTES: u32 = 2;
     /// The actor has names in the registry.
@@ -30,6 +38,10 @@ pub(super) mod flag {
     pub(crate) const SUPERVISED: u32 = 8;
     /// The actor owns remote monitors.
     pub(crate) const OWNER: u32 = 16;
+    /// Timers may send to the actor.
+    pub(crate) const TIMED: u32 = 1024;
+    /// Messages go to the queue of a bounded mailbox.
+    pub(crate) const BOUNDED: u32 = 32;
 }
 
 /// The place of one actor after another. Slots are never freed, so a stale PID or handle reads a
@@ -50,6 +62,8 @@ pub(crate) struct Slot {
     pub(super) version: AtomicU64,
     /// The number of the runtime that uses the slot; see [`waker`](super::waker).
     runtime: AtomicU32,
+    /// The queue of a bounded mailbox, once an actor with one has lived here.
+    bound: Bound,
     owner: OwnerLine,
 }
 
@@ -117,6 +131,7 @@ impl Slot {
             index: AtomicU32::new(0),
             version: AtomicU64::new(0),
             runtime: AtomicU32::new(0),
+            bound: Bound::new(),
             owner: OwnerLine {
                 urgent: AtomicBool::new(false),
                 woken: AtomicBool::new(false),
@@ -160,56 +175,12 @@ impl Slot {
     /// User messages in the mailbox. Those that the owner takes out at this moment may be missing,
     /// and of more than a million that it has not yet looked at only so many are counted.
     pub(super) fn queued(&self) -> usize {
-        (self.owner.waiting.load(Ordering::Relaxed) + self.inbox.len()) as usize
+        let unbounded = (self.owner.waiting.load(Ordering::Relaxed) + self.inbox.len()) as usize;
+        self.bounded().map_or(unbounded, |bounded| unbounded + bounded.len())
     }
 
     pub(super) fn has(&self, flag: u32) -> bool {
         self.flags.load(Ordering::Acquire) & flag != 0
-    }
-
-    /// Pushes for the actor `pid`. `Ok(Some)` hands over the right to run it, which must be
-    /// scheduled; an error hands the envelope back because `pid` has ended.
-    ///
-    /// A slot that changes hands between the check and the push is caught by the generation in the
-    /// node: the next owner discards it.
-    pub(super) fn push(&'static self, pid: Pid, envelope: Envelope) -> Result<Option<Ready>, Envelope> {
-        if self.generation.load(Ordering::Acquire) != pid.generation() {
-            return Err(envelope);
-        }
-        let overtakes = matches!(envelope, Envelope::Urgent(_) | Envelope::Exit(_));
-        let counted = envelope.is_user();
-        let pushed = self.inbox.push(Node::new(pid.generation(), envelope), counted);
-        if overtakes {
-            // After the push, so that an owner who sees the flag also finds the signal.
-            self.owner.urgent.store(true, Ordering::Release);
-        }
-        match pushed {
-            Push::Queued(_) => Ok(None),
-            Push::WasIdle => Ok(Some(Ready { slot: self })),
-            Push::Closed(node) => Err(node.into_value()),
-        }
-    }
-
-    /// As [`push`](Self::push), for a user message that `wrap` makes of `message`.
-    #[inline(always)]
-    pub(super) fn push_user<M>(
-        &'static self,
-        pid: Pid,
-        message: M,
-        wrap: impl FnOnce(M) -> Payload,
-    ) -> Result<Option<Ready>, Payload> {
-        if self.generation.load(Ordering::Acquire) != pid.generation() {
-            return Err(wrap(message));
-        }
-        let node = Node::made(pid.generation(), || Envelope::User(wrap(message)));
-        match self.inbox.push(node, true) {
-            Push::Queued(_) => Ok(None),
-            Push::WasIdle => Ok(Some(Ready { slot: self })),
-            Push::Closed(node) => match node.into_value() {
-                Envelope::User(payload) => Err(payload),
-                _ => unreachable!("a push hands back what it was given"),
-            },
-        }
     }
 
     /// Says that the future that the actor waits for should be polled; whether the caller must
@@ -244,13 +215,19 @@ impl Slot {
 }
 
 impl Ready {
-    pub(super) fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         self.slot.pid()
     }
 
     /// The lane that must run it.
     pub(crate) fn lane(&self) -> u32 {
         self.slot.lane()
+    }
+
+    /// Relaxed: written before the slot was opened, and the token came from there.
+    #[inline]
+    pub(crate) fn priority(&self) -> Priority {
+        Priority::of(self.slot.flags.load(Ordering::Relaxed))
     }
 
     /// The cell, and what else an owner may do.
@@ -338,6 +315,7 @@ impl Hold<'_> {
     }
 
     /// Takes what has arrived, split by what overtakes.
+    #[inline(always)]
     pub(super) fn take(
         &self,
         urgent: &mut Chain<Envelope>,

@@ -3,27 +3,53 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
+use std::time::{Duration, Instant};
 
 use super::cell::Cell;
+use super::dead_letters::{DeadLetterReason, DeadLetters};
 use super::exit::ExitHook;
 use super::signal::{Envelope, ExitSignal, MonitorRef, Signal, Swap, Watcher};
 use super::signals::tell_watcher;
 use super::slot::{Closed, Ready, Slot, flag};
 use super::table::Table;
-use super::{Behaviour, ExitReason, discard, waker};
-use crate::error::{SendError, SwapError};
-use crate::mailbox::Payload;
+use super::{Behaviour, ExitReason, Priority, discard, waker};
+use crate::clock::Clock;
+use crate::error::SwapError;
+use crate::mailbox::{Bounded, Mailbox, Payload};
 use crate::pid::Pid;
+use crate::wheel::Wheels;
 
 /// Puts actors that have something to do where they will be run.
 pub(crate) trait Schedule: Send + Sync {
     fn schedule(&self, ready: Ready);
+
+    /// Called by who is about to block this thread. Where actors run on this very thread it runs them
+    /// until `done`, or until `deadline` or nothing can happen any more; whether it was done. `None`
+    /// where they run elsewhere, so that the caller may block.
+    fn drive(&self, deadline: Option<Instant>, done: &mut dyn FnMut() -> bool) -> Option<bool> {
+        let _ = (deadline, done);
+        None
+    }
+    /// The handler that runs on this thread is about to wait: others take over what the thread would run
+    /// next. Whether anything was done, so that [`go_on`](Self::go_on) is due.
+    fn make_way(&self) -> bool {
+        false
+    }
+
+    /// The handler of `pid` goes on.
+    fn go_on(&self, _pid: Pid) {}
 }
 
 /// What the parts above the actors do at certain moments.
 pub(crate) trait SystemHooks: ExitHook {
     /// A hot swap failed; `version` goes on running.
     fn swap_failed(&self, pid: Pid, version: u64, error: &str);
+
+    /// The actor has been in one slice for at least so long, and holds up its thread.
+    fn stalled(&self, pid: Pid, running_for: Duration);
+
+    /// A slice that was reported as stalled is over.
+    fn recovered(&self, pid: Pid, took: Duration);
 }
 
 /// How an actor is started.
@@ -31,8 +57,13 @@ pub(crate) trait SystemHooks: ExitHook {
 pub struct SpawnOptions {
     /// Messages per slice; `None` takes the runtime's default.
     pub budget: Option<u32>,
-    /// The lane that runs it, from `Lane::id`; 0, the default, are the scheduler's workers.
+    /// The lane that runs it, from `Lane::id`; 0, the default, are the scheduler's workers, and
+    /// [`BLOCKING`](Self::BLOCKING) the pool for blocking work.
     pub lane: u32,
+    /// Whether its turns come before those of others, or after.
+    pub priority: Priority,
+    /// How many messages may wait for it, and what happens to one more.
+    pub mailbox: Mailbox,
     /// Exits of linked actors arrive as messages.
     pub trap_exit: bool,
     /// Linked to this actor before the first instruction runs (S35).
@@ -43,28 +74,38 @@ pub struct SpawnOptions {
 
 pub(crate) struct System {
     table: Table,
+    clock: Clock,
     scheduler: OnceLock<Box<dyn Schedule>>,
     hooks: OnceLock<Box<dyn SystemHooks>>,
     default_budget: u32,
-    dead_letters: AtomicU64,
+    letters: Arc<DeadLetters>,
     late_replies: AtomicU64,
-    /// Keeps the deadlines of asks.
-    io: OnceLock<tokio::runtime::Handle>,
+    wheels: OnceLock<Arc<Wheels>>,
 }
 
 impl System {
     /// # Errors
     /// When the system has no random numbers.
     pub(crate) fn new(default_budget: u32) -> Result<Self, getrandom::Error> {
-        Ok(Self {
-            table: Table::new()?,
+        Ok(Self::of(Table::new()?, default_budget, Clock::real()))
+    }
+
+    /// A system with a clock of its own, whose PIDs do not depend on chance.
+    pub(crate) fn simulated(default_budget: u32, first_generation: u32, clock: Clock) -> Self {
+        Self::of(Table::starting_at(first_generation), default_budget, clock)
+    }
+
+    fn of(table: Table, default_budget: u32, clock: Clock) -> Self {
+        Self {
+            table,
+            clock,
             scheduler: OnceLock::new(),
             hooks: OnceLock::new(),
             default_budget,
-            dead_letters: AtomicU64::new(0),
+            letters: Arc::default(),
             late_replies: AtomicU64::new(0),
-            io: OnceLock::new(),
-        })
+            wheels: OnceLock::new(),
+        }
     }
 
     /// Connects what is built after the system. Called once, before the first spawn.
@@ -74,20 +115,30 @@ impl System {
         waker::register(self.table.runtime(), self);
     }
 
-    /// Gives the system the tokio runtime whose timers it may use.
-    pub(crate) fn connect_io(&self, io: tokio::runtime::Handle) {
-        let _ = self.io.set(io);
+    /// Gives the system its timers. Called once, before the first spawn.
+    pub(crate) fn connect_wheels(&self, wheels: Arc<Wheels>) {
+        assert!(self.wheels.set(wheels).is_ok(), "a system is connected once");
     }
 
-    pub(super) fn io(&self) -> Option<&tokio::runtime::Handle> {
-        self.io.get()
+    /// The clock that decides when something is due.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// See [`Schedule::drive`].
+    pub(crate) fn drive(&self, deadline: Option<Instant>, done: &mut dyn FnMut() -> bool) -> Option<bool> {
+        self.scheduler.get()?.drive(deadline, done)
+    }
+
+    pub(crate) fn wheels(&self) -> &Arc<Wheels> {
+        self.wheels.get().expect("a system is connected before its first timer")
     }
 
     /// The one way to start an actor.
     pub(crate) fn spawn(self: &Arc<Self>, behaviour: Box<dyn Behaviour>, options: SpawnOptions) -> Pid {
-        let SpawnOptions { budget, lane, trap_exit, linked, monitored } = options;
+        let SpawnOptions { budget, lane, priority, mailbox, trap_exit, linked, monitored } = options;
         let starts = behaviour.starts();
-        let flags = if behaviour.accepts_bytes() { flag::BYTES } else { 0 };
+        let mut flags = priority.flags() | if behaviour.accepts_bytes() { flag::BYTES } else { 0 };
         let mut cell = Cell::new(behaviour, budget.unwrap_or(self.default_budget));
         cell.started = !starts;
         cell.trap_exit = trap_exit;
@@ -100,6 +151,11 @@ impl System {
         // After the calls into the behaviour: one that panics there must not cost a slot.
         let slot = self.table.take_free().expect("four thousand million slots do not fit into memory");
         let pid = slot.pid();
+        if let Mailbox::Bounded { capacity, overflow } = mailbox {
+            flags |= flag::BOUNDED;
+            cell.bounded = true;
+            slot.bind(capacity, overflow);
+        }
         let ready = slot.occupy(cell, flags, lane);
         if let Some((watcher, monitor)) = monitored {
             self.signal(watcher, Signal::Monitoring(monitor, pid));
@@ -112,35 +168,9 @@ impl System {
         pid
     }
 
-    /// Delivers a user message.
-    pub(crate) fn send(&self, pid: Pid, message: Payload) -> Result<(), SendError<Payload>> {
-        let Some(slot) = self.table.slot(pid) else {
-            return Err(SendError::NoProcess { pid, message });
-        };
-        if matches!(message, Payload::Bytes(_)) && !slot.has(flag::BYTES) && slot.is_alive(pid) {
-            return Err(SendError::NotBytes { pid, message });
-        }
-        self.send_to(slot, pid, message, |payload| payload)
-    }
-
-    /// Delivers `message` to the actor `pid` in its slot, which takes what `wrap` makes of it. Inlined
-    /// into the typed sender, so that a message is written where it is to lie and not copied there.
-    #[inline(always)]
-    pub(super) fn send_to<M>(
-        &self,
-        slot: &'static Slot,
-        pid: Pid,
-        message: M,
-        wrap: impl FnOnce(M) -> Payload,
-    ) -> Result<(), SendError<Payload>> {
-        match slot.push_user(pid, message, wrap) {
-            Ok(None) => Ok(()),
-            Ok(ready) => {
-                self.schedule(ready);
-                Ok(())
-            }
-            Err(message) => Err(SendError::NoProcess { pid, message }),
-        }
+    /// The number of this runtime in this process.
+    pub(super) fn runtime(&self) -> u32 {
+        self.table.runtime()
     }
 
     /// The slot at which `pid` points, whether it lives there or not.
@@ -207,6 +237,11 @@ impl System {
         self.living_slot(pid).map(Slot::queued)
     }
 
+    /// How many messages the mailbox holds; `None` where there is no bound, and for the dead.
+    pub(crate) fn mailbox_capacity(&self, pid: Pid) -> Option<usize> {
+        self.living_slot(pid)?.bounded_for(pid).map(Bounded::capacity)
+    }
+
     /// The version that runs once all swaps asked for so far are done; `None` for the dead.
     pub(crate) fn version(&self, pid: Pid) -> Option<u64> {
         self.living_slot(pid).map(|slot| slot.version.load(Ordering::Acquire))
@@ -258,13 +293,14 @@ impl System {
         self.living_slot(pid).is_some_and(|slot| slot.has(flag::SUPERVISED))
     }
 
-    /// Messages that could not be delivered because their actor had ended.
-    pub(crate) fn dead_letters(&self) -> u64 {
-        self.dead_letters.load(Ordering::Relaxed)
+    /// The messages that nobody will handle.
+    pub(crate) fn letters(&self) -> &Arc<DeadLetters> {
+        &self.letters
     }
 
-    pub(crate) fn count_dead_letters(&self, count: u64) {
-        self.dead_letters.fetch_add(count, Ordering::Relaxed);
+    /// Accounts for a message that nobody will handle.
+    pub(crate) fn dead_letter(&self, target: Pid, reason: DeadLetterReason, message: Option<Payload>) {
+        self.letters.add(target, reason, message);
     }
 
     /// Answers that came when nobody waited any more.
@@ -286,8 +322,9 @@ impl System {
     pub(super) fn undeliverable(&self, target: Pid, envelope: Envelope, reason: &ExitReason) {
         match envelope {
             Envelope::User(message) => {
-                self.count_dead_letters(1);
-                discard(message);
+                let stale = *reason == ExitReason::NoProcess;
+                let why = if stale { DeadLetterReason::NoProcess } else { DeadLetterReason::Ended };
+                self.dead_letter(target, why, Some(message));
             }
             Envelope::Urgent(signal) => match *signal {
                 Signal::Watch(monitor, watcher) => tell_watcher(self, monitor, watcher, target, reason),
@@ -297,7 +334,7 @@ impl System {
                 }
                 other => discard(other),
             },
-            Envelope::Ordered(signal) => discard(signal),
+            Envelope::Ordered(placed) => discard(placed),
             Envelope::Exit(_) => {}
         }
     }
@@ -312,6 +349,10 @@ impl System {
 
     pub(super) fn swap_failed(&self, pid: Pid, version: u64, error: &str) {
         self.hooks().swap_failed(pid, version, error);
+    }
+
+    pub(super) fn scheduler(&self) -> Option<&dyn Schedule> {
+        self.scheduler.get().map(AsRef::as_ref)
     }
 
     #[inline(never)]

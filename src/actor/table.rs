@@ -34,20 +34,25 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// A table with generations from a random number on.
     pub(super) fn new() -> Result<Self, getrandom::Error> {
-        let first_generation = loop {
+        loop {
             let number = getrandom::u32()?;
             if number != 0 && number != RESERVED_GENERATION {
-                break number;
+                return Ok(Self::starting_at(number));
             }
-        };
-        Ok(Self {
+        }
+    }
+
+    /// A table with generations from `first_generation` on, which a PID may have.
+    pub(super) fn starting_at(first_generation: u32) -> Self {
+        Self {
             chunks: [const { OnceLock::new() }; CHUNKS],
             free: SegQueue::new(),
             fresh: AtomicU32::new(0),
             first_generation,
             runtime: NEXT_RUNTIME.fetch_add(1, StdOrdering::Relaxed),
-        })
+        }
     }
 
     /// The number of this runtime in this process.

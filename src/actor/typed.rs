@@ -3,14 +3,18 @@
 use std::any::{Any, TypeId};
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::dead_letters::DeadLetterReason;
+use super::send_async::typed;
 use super::slot::Slot;
 use super::{AsyncActor, AsyncAdapter, Behaviour, Context, ExitReason, Flow, System, SystemMessage};
 use crate::error::{SendError, SwapError};
-use crate::mailbox::Payload;
+use crate::mailbox::{Bounded, Payload};
 use crate::pid::Pid;
+use crate::wheel::TimerId;
 
 /// Reads a message that came as bytes; an error says what is wrong with them.
 pub type Codec<M> = fn(Bytes) -> Result<M, String>;
@@ -79,15 +83,29 @@ impl<M: Send + 'static> ActorRef<M> {
         &self.system
     }
 
-    /// Sends a message.
+    /// Whether the actor has a bounded mailbox with no room. Others may change that at any time.
+    pub fn is_full(&self) -> bool {
+        self.slot.bounded_for(self.pid).is_some_and(Bounded::is_full)
+    }
+
+    pub(super) fn slot(&self) -> &'static Slot {
+        self.slot
+    }
+
+    /// Sends a message. Never waits.
     ///
     /// # Errors
-    /// Hands the message back if the actor has ended.
+    /// Hands the message back if the actor has ended, or if its bounded mailbox is full and rejects it.
     #[inline(always)]
     pub fn send(&self, message: M) -> Result<(), SendError<M>> {
-        self.system.send_to(self.slot, self.pid, message, Payload::of).map_err(|error| {
-            error.map(|payload| payload.take().expect("the payload was made of this message"))
-        })
+        self.system.send_to(self.slot, self.pid, message, Payload::of).map_err(typed)
+    }
+
+    /// Sends a message after `delay`, unless the actor has ended; if it has already, the message is a
+    /// dead letter. Take it back with [`Timers::cancel`](crate::timer::Timers::cancel) or
+    /// [`Context::cancel_timer`].
+    pub fn send_after(&self, delay: Duration, message: M) -> TimerId {
+        self.system.send_after(delay, self.pid, Payload::of(message))
     }
 
     /// Replaces the code behind the messages sent so far (D5). Returns the new version at once.
@@ -211,6 +229,6 @@ fn decode<M: Send + 'static>(payload: Payload, codec: Option<Codec<M>>) -> Optio
 
 #[cold]
 pub(super) fn unreadable(cx: &mut Context<'_>) -> Flow {
-    cx.system.count_dead_letters(1);
+    cx.system.dead_letter(cx.pid, DeadLetterReason::Unreadable, None);
     Flow::Continue
 }

@@ -16,117 +16,27 @@
 
 use std::marker::PhantomData;
 use std::mem;
-use std::ptr::{self, NonNull};
+use std::ptr;
 
-use super::node_pool::{self, NODE_SIZE, NodeRun};
+use super::chain::{Batch, Chain};
+use super::node::{Node, NodePtr, RawNode};
+use super::node_pool::NODE_SIZE;
 use crate::sync::{AtomicPtr, Ordering};
 
-/// One message on its way: the generation it is meant for, and its content.
-///
-/// Owned by whoever holds it: the sender, then the inbox, then a chain.
-pub(crate) struct Node<T> {
-    raw: NonNull<RawNode<T>>,
-}
-
-#[repr(align(64))]
-struct RawNode<T> {
-    next: *mut Self,
-    generation: u32,
-    value: mem::MaybeUninit<T>,
-}
-
-// SAFETY: a node owns its value and nothing else.
-unsafe impl<T: Send> Send for Node<T> {}
-
-impl<T> Node<T> {
-    #[inline(always)]
-    pub(crate) fn new(generation: u32, value: T) -> Self {
-        Self::made(generation, move || value)
-    }
-
-    /// A node whose content is made by `value` after its place is known, so that the compiler can
-    /// write it there at once. A panic in `value` leaks the place.
-    #[inline(always)]
-    pub(crate) fn made(generation: u32, value: impl FnOnce() -> T) -> Self {
-        const { assert!(size_of::<RawNode<T>>() <= NODE_SIZE, "a message must fit into a node") };
-        let raw = node_pool::allocate().cast::<RawNode<T>>();
-        // SAFETY: the pool gives 64 bytes aligned to 64, and the assertion checked the size.
-        unsafe {
-            (&raw mut (*raw.as_ptr()).value).write(mem::MaybeUninit::new(value()));
-            (&raw mut (*raw.as_ptr()).next).write(ptr::null_mut());
-            (&raw mut (*raw.as_ptr()).generation).write(generation);
-        }
-        Self { raw }
-    }
-
-    /// Takes the content; the node goes back to its chunk through `run`.
-    #[inline(always)]
-    pub(crate) fn open(self, run: &mut NodeRun) -> (u32, T) {
-        let raw = mem::ManuallyDrop::new(self).raw;
-        // SAFETY: this handle owned the node; the value is read once and the node given back once.
-        unsafe {
-            let node = raw.as_ref();
-            let content = (node.generation, node.value.assume_init_read());
-            run.give_back(raw.cast());
-            content
-        }
-    }
-
-    #[inline(always)]
-    pub(crate) fn generation(&self) -> u32 {
-        // SAFETY: this handle owns the node, which was written whole.
-        unsafe { self.raw.as_ref() }.generation
-    }
-
-    #[inline(always)]
-    pub(crate) fn content(&self) -> &T {
-        // SAFETY: this handle owns the node, which was written whole.
-        unsafe { self.raw.as_ref().value.assume_init_ref() }
-    }
-
-    /// Takes a part out of the content and forgets the rest. It is moved straight from the node to
-    /// where it is needed: copies cost more than all else.
-    #[inline(always)]
-    pub(crate) fn open_part<P>(self, run: &mut NodeRun, part: impl FnOnce(&T) -> &P) -> P {
-        let part = NonNull::from(part(self.content()));
-        let raw = mem::ManuallyDrop::new(self).raw;
-        // SAFETY: the part is read once, the rest of the content never, and the node is given back
-        // once.
-        unsafe {
-            let part = part.read();
-            run.give_back(raw.cast());
-            part
-        }
-    }
-
-    /// The content of a node that could not be delivered.
-    pub(crate) fn into_value(self) -> T {
-        self.open(&mut NodeRun::new()).1
-    }
-}
-
-impl<T> Drop for Node<T> {
-    fn drop(&mut self) {
-        // SAFETY: as in `open`; the handle is not used after drop.
-        unsafe {
-            self.raw.as_mut().value.assume_init_drop();
-            NodeRun::new().give_back(self.raw.cast());
-        }
-    }
-}
-
-/// What a push found.
+/// What the push of a node, or of a batch of them, found.
 #[must_use]
-pub(crate) enum Push<T> {
+pub(crate) enum Push<N> {
     /// The owner is running or scheduled and will see the message. The number of user messages that
     /// wait before it and were not yet taken, at most [`MOST`].
-    #[expect(dead_code, reason = "not used yet")]
     Queued(u32),
     /// The owner was idle: who pushed must schedule it.
     WasIdle,
-    /// The actor has ended; the message comes back.
-    Closed(Node<T>),
+    /// The actor has ended; what was to be pushed comes back.
+    Closed(N),
 }
+
+/// The inbox takes nothing any more.
+struct Closed;
 
 /// See the module.
 pub(crate) struct Inbox<T> {
@@ -164,22 +74,57 @@ impl<T> Inbox<T> {
 
     /// Pushes; `counted` says whether it is a user message.
     #[inline(always)]
-    pub(crate) fn push(&self, node: Node<T>, counted: bool) -> Push<T> {
-        let raw = node.raw;
+    pub(crate) fn push(&self, node: Node<T>, counted: bool) -> Push<Node<T>> {
+        // SAFETY: the node is ours alone, and forgotten where it was given away.
+        match unsafe { self.push_list(node.raw, node.raw, u32::from(counted)) } {
+            Ok(before) => {
+                mem::forget(node);
+                Self::found(&before)
+            }
+            Err(Closed) => Push::Closed(node),
+        }
+    }
+
+    /// Pushes user messages, all or none, as one step.
+    pub(crate) fn push_all(&self, batch: Batch<T>) -> Push<Batch<T>> {
+        let Some((newest, oldest)) = batch.ends() else { return Push::Queued(self.len()) };
+        // SAFETY: the batch owns the list between its ends, and is forgotten where it was given away.
+        match unsafe { self.push_list(newest, oldest, batch.len()) } {
+            Ok(before) => {
+                mem::forget(batch);
+                Self::found(&before)
+            }
+            Err(Closed) => Push::Closed(batch),
+        }
+    }
+
+    fn found<N>(before: &Word<T>) -> Push<N> {
+        if before.is(Word::IDLE) { Push::WasIdle } else { Push::Queued(before.count()) }
+    }
+
+    /// Puts a list in front of what waits; the word that was there before. `users` of its nodes are
+    /// user messages.
+    ///
+    /// # Safety
+    /// The caller owns the list that leads from `newest` to `oldest`, and no longer once this has
+    /// returned `Ok`.
+    #[inline(always)]
+    unsafe fn push_list(
+        &self,
+        newest: NodePtr<T>,
+        oldest: NodePtr<T>,
+        users: u32,
+    ) -> Result<Word<T>, Closed> {
         let mut word = Word(self.word.load(Ordering::Relaxed));
         loop {
             if word.is(Word::CLOSED) {
-                return Push::Closed(node);
+                return Err(Closed);
             }
-            // SAFETY: until the CAS succeeds the node is ours alone.
-            unsafe { (*raw.as_ptr()).next = word.node() };
-            let before = word.count();
-            let new = Word::of(raw, (before + u32::from(counted)).min(MOST));
+            // SAFETY: until the CAS succeeds the list is the caller's alone.
+            unsafe { (*oldest.as_ptr()).next = word.node() };
+            let new = Word::of(newest, word.count().saturating_add(users).min(MOST));
             match self.word.compare_exchange_weak(word.0, new.0, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => {
-                    mem::forget(node);
-                    return if word.is(Word::IDLE) { Push::WasIdle } else { Push::Queued(before) };
-                }
+                Ok(_) => return Ok(word),
                 Err(now) => word = Word(now),
             }
         }
@@ -262,7 +207,7 @@ impl<T> Word<T> {
     const EMPTY: Self = Self(ptr::without_provenance_mut(1 << NODE_BITS));
     const IDLE: Self = Self(ptr::without_provenance_mut(2 << NODE_BITS));
 
-    fn of(node: NonNull<RawNode<T>>, count: u32) -> Self {
+    fn of(node: NodePtr<T>, count: u32) -> Self {
         let pack = |addr: usize| (addr >> NODE_SIZE.ilog2()) | ((count as usize) << COUNT_SHIFT);
         Self(node.as_ptr().map_addr(pack))
     }
@@ -281,125 +226,12 @@ impl<T> Word<T> {
     }
 }
 
-/// A first-in first-out list of nodes with one owner.
-pub(crate) struct Chain<T> {
-    head: *mut RawNode<T>,
-    /// Valid where `head` is not null.
-    tail: *mut RawNode<T>,
-    owns: PhantomData<T>,
-}
-
-// SAFETY: a chain owns its nodes.
-unsafe impl<T: Send> Send for Chain<T> {}
-
-impl<T> Chain<T> {
-    pub(crate) const fn new() -> Self {
-        Self { head: ptr::null_mut(), tail: ptr::null_mut(), owns: PhantomData }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.head.is_null()
-    }
-
-    #[inline(always)]
-    pub(crate) fn pop(&mut self) -> Option<Node<T>> {
-        let raw = NonNull::new(self.head)?;
-        // SAFETY: nodes of a chain are owned by it and linked to each other or to null.
-        self.head = unsafe { raw.as_ref() }.next;
-        node_pool::prefetch(self.head.cast(), raw.as_ptr().cast());
-        Some(Node { raw })
-    }
-
-    /// Puts `other` behind this chain.
-    pub(crate) fn append(&mut self, other: Self) {
-        let other = mem::ManuallyDrop::new(other);
-        // SAFETY: a chain owns its nodes, its tail is the last of them, and `other` is forgotten.
-        unsafe { self.splice(other.head, other.tail) };
-    }
-
-    fn push_back(&mut self, node: NonNull<RawNode<T>>) {
-        // SAFETY: the node is given to this chain by its owner; the tail is ours.
-        unsafe {
-            (*node.as_ptr()).next = ptr::null_mut();
-            if self.head.is_null() {
-                self.head = node.as_ptr();
-            } else {
-                (*self.tail).next = node.as_ptr();
-            }
-        }
-        self.tail = node.as_ptr();
-    }
-
-    /// Returns the number of user messages.
-    ///
-    /// # Safety
-    /// `newest` is null or the head of a chain of nodes that the caller owns.
-    unsafe fn append_reversed(
-        newest: *mut RawNode<T>,
-        urgent: &mut Self,
-        normal: &mut Self,
-        is_user: impl Fn(&T) -> bool,
-        mut is_urgent: impl FnMut(&T) -> bool,
-    ) -> u32 {
-        let (mut node, mut reversed) = (newest, ptr::null_mut::<RawNode<T>>());
-        let (mut users, mut others) = (0, false);
-        // SAFETY: every node reached belongs to the chain that the caller gave away.
-        unsafe {
-            while !node.is_null() {
-                if is_user((*node).value.assume_init_ref()) {
-                    users += 1;
-                } else {
-                    others = true;
-                }
-                node = mem::replace(&mut (*node).next, mem::replace(&mut reversed, node));
-                node_pool::prefetch(node.cast(), reversed.cast());
-            }
-            if !others {
-                normal.splice(reversed, newest);
-                return users;
-            }
-            while let Some(oldest) = NonNull::new(reversed) {
-                reversed = oldest.as_ref().next;
-                let value = oldest.as_ref().value.assume_init_ref();
-                let target = if !is_user(value) && is_urgent(value) { &mut *urgent } else { &mut *normal };
-                target.push_back(oldest);
-            }
-        }
-        users
-    }
-
-    /// Appends a list of nodes.
-    ///
-    /// # Safety
-    /// The caller owns the list that leads from `head` to `tail`, whose `next` is null; both may be
-    /// null.
-    unsafe fn splice(&mut self, head: *mut RawNode<T>, tail: *mut RawNode<T>) {
-        if head.is_null() {
-            return;
-        }
-        if self.head.is_null() {
-            self.head = head;
-        } else {
-            // SAFETY: the tail of a chain that is not empty is a node of it.
-            unsafe { (*self.tail).next = head };
-        }
-        self.tail = tail;
-    }
-}
-
-impl<T> Drop for Chain<T> {
-    fn drop(&mut self) {
-        while let Some(node) = self.pop() {
-            drop(node);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::AtomicUsize;
 
+    use super::super::NodeRun;
     use super::*;
 
     fn drain(chain: &mut Chain<u32>) -> Vec<u32> {
@@ -434,6 +266,27 @@ mod tests {
         assert_eq!(drain(&mut rest), [5]);
         let Push::Closed(node) = inbox.push(Node::new(1, 6), true) else { panic!("the inbox is closed") };
         assert_eq!(node.into_value(), 6);
+    }
+
+    #[test]
+    fn a_batch_takes_its_place_as_a_whole_and_in_order() {
+        let batch = |numbers: std::ops::Range<u32>| {
+            let mut batch = Batch::new();
+            numbers.for_each(|n| batch.add(Node::new(1, n)));
+            batch
+        };
+        let inbox = Inbox::closed();
+        inbox.open();
+        assert!(inbox.try_idle());
+        assert!(matches!(inbox.push_all(batch(0..3)), Push::WasIdle));
+        assert!(matches!(inbox.push(Node::new(1, 3), true), Push::Queued(3)));
+        assert!(matches!(inbox.push_all(batch(4..4)), Push::Queued(4)));
+        assert!(matches!(inbox.push_all(batch(4..9)), Push::Queued(4)));
+        let mut rest = Chain::new();
+        inbox.close(&mut rest);
+        assert_eq!(drain(&mut rest), (0..9).collect::<Vec<_>>());
+        let Push::Closed(back) = inbox.push_all(batch(0..5)) else { panic!("the inbox is closed") };
+        assert_eq!(drain(&mut back.into_chain()), (0..5).collect::<Vec<_>>());
     }
 
     #[test]

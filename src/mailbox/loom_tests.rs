@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use loom::thread;
 
-use super::{Chain, Inbox, Node, NodeRun, Push};
+use super::{Batch, Chain, Inbox, Node, NodeRun, Push};
 use crate::sync::Witness;
 
 /// A message: whose, which one, and its content as loom sees it.
@@ -49,6 +49,17 @@ impl Mailbox {
     /// Sends and, if the owner was idle, becomes the owner until it is idle again.
     fn send(&self, sender: u8, number: u8) {
         match self.inbox.push(letter(sender, number), true) {
+            Push::Queued(_) => {}
+            Push::WasIdle => self.own(),
+            Push::Closed(_) => panic!("nobody closes this inbox"),
+        }
+    }
+
+    /// As `send`, for two letters at once.
+    fn send_batch(&self, sender: u8) {
+        let mut batch = Batch::new();
+        (0..2).for_each(|number| batch.add(letter(sender, number)));
+        match self.inbox.push_all(batch) {
             Push::Queued(_) => {}
             Push::WasIdle => self.own(),
             Push::Closed(_) => panic!("nobody closes this inbox"),
@@ -96,6 +107,21 @@ fn one_owner_at_a_time_reads_every_message_in_order() {
         senders.into_iter().for_each(|sender| sender.join().unwrap());
         assert_eq!(mailbox.read_from(1), [0, 1]);
         assert_eq!(mailbox.read_from(2), [0]);
+    });
+}
+
+#[test]
+fn a_batch_is_read_in_order_and_with_nothing_between() {
+    loom::model(|| {
+        let mailbox = Mailbox::open();
+        let senders = [1, 2].map(|sender| {
+            let mailbox = mailbox.clone();
+            thread::spawn(move || mailbox.send_batch(sender))
+        });
+        mailbox.own();
+        senders.into_iter().for_each(|sender| sender.join().unwrap());
+        let read = mailbox.read.lock().unwrap().clone();
+        assert!(read == [(1, 0), (1, 1), (2, 0), (2, 1)] || read == [(2, 0), (2, 1), (1, 0), (1, 1)]);
     });
 }
 

@@ -11,9 +11,10 @@ use crate::actor::{
     Observers, Signal, SpawnOptions, SyncAdapter, Watcher, bytes_fn, current,
 };
 use crate::buffer::BufferId;
-use crate::error::{SendError, SwapError};
+use crate::error::{SendError, SendManyError, SwapError};
 use crate::mailbox::Payload;
 use crate::pid::Pid;
+use crate::scheduler::{SpawnBlockingError, Task};
 
 /// Why waiting for the end of an actor gave no reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,14 +77,69 @@ impl Runtime {
     }
 }
 
-/// Sending.
+/// Blocking work that is no actor.
 impl Runtime {
-    /// Sends a message to a local actor.
+    /// Runs `closure` on a thread of the pool for blocking work, inside the context of
+    /// [`io`](Self::io). A shutdown waits for it, and for those that wait in line, as long as its drain
+    /// lasts.
     ///
     /// # Errors
-    /// Hands the message back if the actor has ended or does not take bytes.
+    /// Hands the closure back if all threads are busy and as many wait as may, if no thread can be had,
+    /// or if the runtime is shut down.
+    pub fn spawn_blocking<T, F>(&self, closure: F) -> Result<Task<T>, SpawnBlockingError<F>>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        self.inner.scheduler.spawn_blocking(closure)
+    }
+}
+
+/// Sending.
+impl Runtime {
+    /// Sends a message to a local actor. Never waits.
+    ///
+    /// # Errors
+    /// Hands the message back if the actor has ended or does not take bytes, or if its bounded mailbox
+    /// is full and rejects it.
     pub fn send(&self, pid: Pid, message: impl Into<Payload>) -> Result<(), SendError<Payload>> {
         self.inner.system.send(pid, message.into())
+    }
+
+    /// Sends all messages, in order and with none of another sender between them, for the price of one
+    /// wake-up. Returns how many. To a bounded mailbox they go one by one, each by its policy.
+    ///
+    /// # Errors
+    /// Hands back what was not sent.
+    pub fn send_many<P: Into<Payload>>(
+        &self,
+        pid: Pid,
+        messages: impl IntoIterator<Item = P>,
+    ) -> Result<usize, SendManyError<Payload>> {
+        self.inner.system.send_many(pid, messages.into_iter().map(Into::into))
+    }
+
+    /// As [`send`](Self::send), but waits for room where the policy of the mailbox is
+    /// [`Overflow::Block`](crate::mailbox::Overflow::Block); see [`ActorRef::send_async`].
+    ///
+    /// # Errors
+    /// As `send`, and if the actor ends meanwhile.
+    pub async fn send_async(&self, pid: Pid, message: impl Into<Payload>) -> Result<(), SendError<Payload>> {
+        self.inner.system.send_async(pid, message.into()).await
+    }
+
+    /// As [`send_async`](Self::send_async), but blocks the thread for at most `limit`; see
+    /// [`ActorRef::send_blocking`].
+    ///
+    /// # Errors
+    /// As `send_async`, and [`SendError::Full`] when the time is up.
+    pub fn send_blocking(
+        &self,
+        pid: Pid,
+        message: impl Into<Payload>,
+        limit: Duration,
+    ) -> Result<(), SendError<Payload>> {
+        self.inner.system.send_blocking(pid, message.into(), limit)
     }
 
     /// Makes a zeroed buffer of `size` bytes and returns its id.
@@ -127,10 +183,12 @@ impl Runtime {
         self.inner.system.exit(pid, None, reason)
     }
 
-    /// Waits for the end of an actor and returns its reason; `NoProcess` if it had ended before.
+    /// Waits for the end of an actor and returns its reason; `NoProcess` if it had ended before. In a
+    /// [simulation](crate::sim) it runs the actors meanwhile.
     ///
     /// # Errors
-    /// After `limit`, or at once if an actor waits for itself.
+    /// After `limit`, or at once if an actor waits for itself. In a simulation also when nothing can
+    /// happen any more.
     pub fn join(&self, pid: Pid, limit: Option<Duration>) -> Result<ExitReason, JoinError> {
         if current() == Some(pid) {
             return Err(JoinError::OwnActor(pid));
@@ -139,10 +197,15 @@ impl Runtime {
         let monitor = self.on_exit(pid, move |reason| {
             let _ = tell.try_send(reason.clone());
         });
-        let reason = match limit {
+        let deadline = limit.and_then(|limit| self.clock().now().checked_add(limit));
+        if self.inner.system.drive(deadline, &mut || !self.is_alive(pid)) == Some(false) {
+            self.forget_exit(pid, monitor);
+            return Err(JoinError::Timeout(pid));
+        }
+        let reason = self.inner.system.block_in_place(|| match limit {
             Some(limit) => told.recv_timeout(limit),
             None => told.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        };
+        });
         match reason {
             Ok(reason) => Ok(reason),
             Err(RecvTimeoutError::Timeout) => {
@@ -175,6 +238,11 @@ impl Runtime {
     /// User messages that wait in its mailbox; `None` for the dead.
     pub fn mailbox_size(&self, pid: Pid) -> Option<usize> {
         self.inner.system.mailbox_size(pid)
+    }
+
+    /// How many user messages its mailbox holds; `None` where there is no bound, and for the dead.
+    pub fn mailbox_capacity(&self, pid: Pid) -> Option<usize> {
+        self.inner.system.mailbox_capacity(pid)
     }
 }
 

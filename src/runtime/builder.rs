@@ -1,20 +1,21 @@
 //! How a runtime is made.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use super::event::{log_events, shield};
 use super::hooks::Hooks;
 use super::local::{Local, NoTransport};
 use super::remote::Claims;
-use super::{EventSink, Inner, Runtime, Supervisor};
-use crate::actor::{Observers, SliceLimits, System};
+use super::{Engine, EventSink, Inner, Runtime, Supervisor};
+use crate::actor::{Observers, System};
 use crate::buffer::BufferTable;
 use crate::config::RuntimeConfig;
 use crate::node::Node;
 use crate::registry::Registry;
-use crate::scheduler::Scheduler;
+use crate::sim::Stepper;
 use crate::timer::Timers;
 use crate::transport::Transport;
+use crate::wheel::Wheels;
 
 /// Why a runtime could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +71,21 @@ impl RuntimeBuilder {
     /// # Errors
     /// If the system refuses threads or random numbers.
     pub fn start(self) -> Result<Runtime, StartError> {
+        self.start_on(None)
+    }
+
+    /// Starts a runtime whose actors are run by `stepper` instead of by threads.
+    pub(crate) fn simulate(self, stepper: Arc<Stepper>) -> Result<Runtime, StartError> {
+        let runtime = self.start_on(Some(&stepper))?;
+        stepper.connect(
+            &runtime.inner.system,
+            Box::new(Arc::downgrade(&runtime.inner)),
+            runtime.io().clone(),
+        );
+        Ok(runtime)
+    }
+
+    fn start_on(self, stepper: Option<&Arc<Stepper>>) -> Result<Runtime, StartError> {
         let Self { config, transport, events } = self;
         let events = shield(events.unwrap_or_else(log_events));
         let io = tokio::runtime::Builder::new_multi_thread()
@@ -77,18 +93,27 @@ impl RuntimeBuilder {
             .thread_name("myrmidon-io")
             .enable_all()
             .build()?;
-        let system =
-            Arc::new(System::new(config.budget).map_err(|error| StartError::Random(error.to_string()))?);
-        system.connect_io(io.handle().clone());
-        let limits = SliceLimits { time: config.slice };
-        let (scheduler, workers) = Scheduler::start(&system, config.workers, limits, io.handle())?;
+        let system = Arc::new(match stepper {
+            None => System::new(config.budget).map_err(|error| StartError::Random(error.to_string()))?,
+            Some(stepper) => stepper.new_system(config.budget),
+        });
+        // In a simulation all timers lie in one shard, so that equal times go off in the order of the calls.
+        let shards = if stepper.is_none() { config.workers } else { 1 };
+        let wheels = Wheels::new(shards, stepper.is_none(), system.clock().clone());
+        let post: Weak<System> = Arc::downgrade(&system);
+        wheels.connect(post);
+        system.connect_wheels(wheels);
+        let scheduler = match stepper {
+            None => Engine::threads(&system, &config, io.handle())?,
+            Some(stepper) => Engine::Simulation(stepper.clone()),
+        };
         let registry = Arc::new(Registry::new(system.clone()));
         let claims = Claims::new(&system, events.clone());
-        let supervisor = Supervisor::new(system.clone(), events.clone(), claims.clone());
+        let supervisor = Supervisor::new(system.clone(), events.clone(), claims.clone(), stepper.cloned());
         let hooks =
             Hooks { registry: Arc::downgrade(&registry), supervisor: Arc::downgrade(&supervisor), events };
-        system.connect(Box::new(scheduler.clone()), Box::new(hooks));
-        let timers = Timers::new(&system);
+        system.connect(scheduler.schedule(), Box::new(hooks));
+        let timers = Timers::new(system.clone());
         let local =
             Local { system: system.clone(), registry: registry.clone(), scheduler: scheduler.clone() };
         let transport = transport.unwrap_or_else(|| Arc::new(NoTransport));
@@ -97,7 +122,6 @@ impl RuntimeBuilder {
             config,
             system,
             scheduler,
-            workers: Mutex::new(workers),
             registry,
             supervisor,
             timers,

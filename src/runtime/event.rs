@@ -1,6 +1,7 @@
 //! What the runtime reports to the program that hosts it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::actor::{ExitReason, shielded};
 use crate::pid::Pid;
@@ -47,6 +48,23 @@ pub enum Event {
         /// Why.
         reason: ExitReason,
     },
+    /// A handler has kept its thread for longer than
+    /// [`stall_after`](crate::config::RuntimeConfig::stall_after), or on a lane
+    /// [`lane_stall_after`](crate::config::RuntimeConfig::lane_stall_after). Reported again whenever the time
+    /// has doubled (S42).
+    Stalled {
+        /// The actor.
+        pid: Pid,
+        /// For how long at least.
+        running_for: Duration,
+    },
+    /// A handler that was reported as stalled has returned.
+    Recovered {
+        /// The actor.
+        pid: Pid,
+        /// How long it took, to a few milliseconds.
+        took: Duration,
+    },
 }
 
 /// Receives every [`Event`]. Called on the runtime's own threads: it must not wait.
@@ -74,6 +92,12 @@ pub(super) fn log_events() -> EventSink {
         }
         Event::RemoteDown { addr, pid, reason } => {
             tracing::warn!(target: "myrmidon.node", %addr, %pid, %reason, "a monitored remote actor is down");
+        }
+        Event::Stalled { pid, running_for } => {
+            tracing::warn!(target: "myrmidon.actor", %pid, ?running_for, "a handler holds up its thread");
+        }
+        Event::Recovered { pid, took } => {
+            tracing::info!(target: "myrmidon.actor", %pid, ?took, "a handler that held up its thread has returned");
         }
     })
 }

@@ -1,6 +1,7 @@
 //! Who is told of an actor's end, in which order: names first, supervision last.
 
 use std::sync::Weak;
+use std::time::Duration;
 
 use super::{Event, EventSink, Supervisor};
 use crate::actor::{ExitHook, ExitNotice, SystemHooks};
@@ -39,5 +40,13 @@ impl ExitHook for Hooks {
 impl SystemHooks for Hooks {
     fn swap_failed(&self, pid: Pid, version: u64, error: &str) {
         (self.events)(&Event::SwapFailed { pid, version, error: error.to_owned() });
+    }
+
+    fn stalled(&self, pid: Pid, running_for: Duration) {
+        (self.events)(&Event::Stalled { pid, running_for });
+    }
+
+    fn recovered(&self, pid: Pid, took: Duration) {
+        (self.events)(&Event::Recovered { pid, took });
     }
 }

@@ -5,28 +5,27 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::Engine;
 use crate::actor::{ExitReason, MonitorRef, Signal, System, Watcher};
 use crate::mailbox::Payload;
 use crate::node::LocalNode;
 use crate::pid::Pid;
 use crate::registry::Registry;
-use crate::scheduler::{Job, Scheduler};
+use crate::scheduler::Job;
 use crate::transport::{Connection, Listener, NodeAddr, Transport, TransportError};
 
 pub(super) struct Local {
     pub(super) system: Arc<System>,
     pub(super) registry: Arc<Registry>,
-    pub(super) scheduler: Arc<Scheduler>,
+    pub(super) scheduler: Engine,
 }
 
 impl LocalNode for Local {
     fn deliver(&self, batch: &mut Vec<(Pid, Bytes)>) {
-        let dead = batch
-            .drain(..)
-            .filter_map(|(pid, message)| self.system.send(pid, Payload::Bytes(message)).err())
-            .count();
-        if dead > 0 {
-            self.system.count_dead_letters(dead as u64);
+        for (pid, message) in batch.drain(..) {
+            if let Err(unsent) = self.system.send(pid, Payload::Bytes(message)) {
+                self.system.letters().add_unsent(unsent);
+            }
         }
     }
 

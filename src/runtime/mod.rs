@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `builder` | how a runtime is made |
+//! | `engine` | who runs the actors: the scheduler's threads, or a simulation |
 //! | `actors` | the calls about single actors |
 //! | `hooks` | who is told of an actor's end, in which order |
 //! | `supervisor` | carries out the decisions of `supervision` |
@@ -13,6 +14,7 @@
 
 mod actors;
 mod builder;
+mod engine;
 mod event;
 mod hooks;
 mod local;
@@ -21,7 +23,6 @@ mod shutdown;
 mod supervisor;
 
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use actors::JoinError;
@@ -29,15 +30,17 @@ pub use builder::{RuntimeBuilder, StartError};
 pub use event::{Event, EventSink};
 pub use supervisor::{SuperviseError, Supervisor};
 
-use crate::actor::{Observers, System};
+use crate::actor::{DeadLetter, DeadLetterReason, DeadLetterWatch, Observers, System};
 use crate::buffer::BufferTable;
+use crate::clock::Clock;
 use crate::config::RuntimeConfig;
 use crate::node::Node;
 use crate::pid::Pid;
 use crate::registry::Registry;
-use crate::scheduler::{Lane, Scheduler};
+use crate::scheduler::Lane;
 use crate::timer::Timers;
 use crate::transport::NodeAddr;
+use engine::Engine;
 use remote::{Claims, Lost};
 
 /// A running actor system. Cheap to clone; when the last clone goes, it is shut down without
@@ -50,8 +53,7 @@ pub struct Runtime {
 struct Inner {
     config: RuntimeConfig,
     system: Arc<System>,
-    scheduler: Arc<Scheduler>,
-    workers: Mutex<Vec<JoinHandle<()>>>,
+    scheduler: Engine,
     registry: Arc<Registry>,
     supervisor: Arc<Supervisor>,
     timers: Timers,
@@ -127,6 +129,11 @@ impl Runtime {
         &self.inner.io_handle
     }
 
+    /// The time by which timers, deadlines and pauses of this runtime are decided.
+    pub fn clock(&self) -> &Clock {
+        self.inner.system.clock()
+    }
+
     /// A lane whose actors run only on the thread that calls [`Lane::run`].
     pub fn open_lane(&self, name: &str) -> Arc<Lane> {
         self.inner.scheduler.open_lane(name, &self.inner.system)
@@ -137,9 +144,22 @@ impl Runtime {
         self.inner.system.living().collect()
     }
 
-    /// Messages that could not be delivered because their actor had ended.
+    /// Messages that nobody handled and whose senders could not be told; see [`DeadLetterReason`].
     pub fn dead_letters(&self) -> u64 {
-        self.inner.system.dead_letters()
+        self.inner.system.letters().total()
+    }
+
+    /// Those of the [dead letters](Self::dead_letters) that have this reason.
+    pub fn dead_letters_by(&self, reason: DeadLetterReason) -> u64 {
+        self.inner.system.letters().count(reason)
+    }
+
+    /// Shows every later dead letter to `sink`, until what this returns is dropped. There may be several
+    /// sinks. One is called where the letter is lost, on a thread of the runtime or of a sender, under no
+    /// lock: it must not wait. A panic in it is logged and goes no further; what it loses itself is
+    /// counted and not shown. A call that runs when the watch is dropped is not waited for.
+    pub fn on_dead_letter(&self, sink: impl Fn(&DeadLetter) + Send + Sync + 'static) -> DeadLetterWatch {
+        self.inner.system.letters().watch(Arc::new(sink))
     }
 
     /// Answers to asks that came when nobody waited for them any more.

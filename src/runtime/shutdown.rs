@@ -1,6 +1,6 @@
 //! Going down, in this order: no more restarts; no more timers; what is queued is handled, for a
-//! while; what waits for other nodes is written and the node closes; every actor is killed; the
-//! threads end.
+//! while; what waits for other nodes is written and the node closes; every actor is killed; who still
+//! waits for a time or an answer is woken; the threads end.
 
 use std::collections::HashSet;
 use std::sync::PoisonError;
@@ -24,16 +24,17 @@ impl Inner {
     pub(super) fn shutdown(&self, drain: Duration) -> usize {
         let io = self.io.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(io) = io else { return 0 };
-        let now = Instant::now();
+        let now = self.system.clock().now();
         let deadline = now.checked_add(drain).unwrap_or(now + FOREVER);
         self.supervisor.stop();
         self.timers.stop();
         self.drain_mailboxes(deadline);
         let left = self.waiting();
-        let unwritten = self.close_node(&io, deadline.saturating_duration_since(Instant::now()));
+        let unwritten = self.close_node(&io, deadline.saturating_duration_since(self.system.clock().now()));
         self.kill_all();
+        self.timers.close();
         self.scheduler.stop();
-        self.join_workers();
+        self.join_threads();
         io.shutdown_background();
         left + unwritten
     }
@@ -51,8 +52,11 @@ impl Inner {
 
     /// Waits until all messages are handled, those behind a parked handler included.
     fn drain_mailboxes(&self, deadline: Instant) {
-        while self.scheduler.wait_quiet(deadline) && self.waiting() > 0 && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(1));
+        while self.scheduler.wait_quiet(deadline)
+            && self.waiting() > 0
+            && self.system.clock().now() < deadline
+        {
+            self.scheduler.pause(Duration::from_millis(1));
         }
     }
 
@@ -73,21 +77,20 @@ impl Inner {
             for pid in living.into_iter().filter(|pid| killed.insert(*pid)) {
                 self.system.signal(pid, Signal::Kill);
             }
-            thread::sleep(Duration::from_micros(200));
+            self.scheduler.pause(Duration::from_micros(200));
         }
     }
 
-    fn join_workers(&self) {
-        let workers = std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
+    fn join_threads(&self) {
         let deadline = Instant::now() + KILL_LIMIT;
-        for worker in workers {
-            // A worker that drops the last handle of its own runtime cannot wait for itself.
-            let own = worker.thread().id() == thread::current().id();
-            while !own && !worker.is_finished() && Instant::now() < deadline {
+        while let Some(thread) = self.scheduler.next_thread() {
+            // One that drops the last handle of its own runtime cannot wait for itself.
+            let own = thread.thread().id() == thread::current().id();
+            while !own && !thread.is_finished() && Instant::now() < deadline {
                 thread::sleep(Duration::from_micros(200));
             }
-            if !own && worker.is_finished() {
-                let _ = worker.join();
+            if !own && thread.is_finished() {
+                let _ = thread.join();
             }
         }
     }

@@ -10,6 +10,7 @@ use super::remote::Claims;
 use super::{Event, EventSink};
 use crate::actor::{ExitReason, Signal, System, panic_text};
 use crate::pid::Pid;
+use crate::sim::Stepper;
 use crate::supervision::{Action, ChildId, Factory, Plan, Strategy};
 
 /// Why a supervision could not begin.
@@ -31,6 +32,8 @@ pub struct Supervisor {
     claims: Claims,
     state: Mutex<State>,
     changed: Condvar,
+    /// Where actors are run by a simulation, so are factories; it has the time and the chance too.
+    stepper: Option<Arc<Stepper>>,
 }
 
 #[derive(Default)]
@@ -42,8 +45,14 @@ struct State {
 }
 
 impl Supervisor {
-    pub(super) fn new(system: Arc<System>, events: EventSink, claims: Claims) -> Arc<Self> {
-        Arc::new(Self { system, events, claims, state: Mutex::default(), changed: Condvar::new() })
+    pub(super) fn new(
+        system: Arc<System>,
+        events: EventSink,
+        claims: Claims,
+        stepper: Option<Arc<Stepper>>,
+    ) -> Arc<Self> {
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        Arc::new(Self { system, events, claims, state, changed, stepper })
     }
 
     /// Runs `factory` again whenever the child ends, or the node of a remote actor that it monitors is lost.
@@ -97,7 +106,7 @@ impl Supervisor {
     /// child's PID of now.
     pub(super) fn forget(self: &Arc<Self>, pid: Pid) -> Option<Pid> {
         let mut state = self.lock();
-        let (child, actions) = state.plan.forget(pid, Instant::now());
+        let (child, actions) = state.plan.forget(pid, self.now());
         self.carry_out(state, actions);
         child
     }
@@ -107,7 +116,7 @@ impl Supervisor {
         self.claims.release(pid);
         let mut state = self.lock();
         let child = state.plan.child(pid);
-        let actions = state.plan.exited(pid, Instant::now(), jitter());
+        let actions = state.plan.exited(pid, self.now(), self.jitter());
         self.carry_out(state, actions);
         if child == Some(true) {
             (self.events)(&Event::Restarting { pid, reason: reason.clone() });
@@ -134,10 +143,10 @@ impl Supervisor {
         if state.stopped {
             return Err(SuperviseError::ShuttingDown);
         }
-        let mut actions = state.plan.supervise(pid, factory, strategy, run_now, Instant::now());
+        let mut actions = state.plan.supervise(pid, factory, strategy, run_now, self.now());
         // Marked after the plan knows it: an exit before the mark is seen here, one after it there.
         if !self.system.mark_supervised(pid) {
-            actions.extend(state.plan.exited(pid, Instant::now(), jitter()));
+            actions.extend(state.plan.exited(pid, self.now(), self.jitter()));
         }
         self.carry_out(state, actions);
         Ok(())
@@ -164,6 +173,9 @@ impl Supervisor {
 
     fn start_factory(self: &Arc<Self>, child: ChildId, factory: Factory) {
         let this = self.clone();
+        if let Some(stepper) = &self.stepper {
+            return stepper.submit(Box::new(move || this.run_factory(child, &factory)));
+        }
         let thread = thread::Builder::new().name("myrmidon-factory".to_owned());
         if let Err(error) = thread.spawn(move || this.run_factory(child, &factory)) {
             self.finish_start(child, Err(format!("no thread for a factory: {error}")));
@@ -191,12 +203,12 @@ impl Supervisor {
         if state.stopped {
             return;
         }
-        let now = Instant::now();
-        let mut actions = state.plan.started(child, made.as_ref().ok().copied(), now, jitter());
+        let now = self.now();
+        let mut actions = state.plan.started(child, made.as_ref().ok().copied(), now, self.jitter());
         if let Ok(pid) = made
             && !self.system.is_alive(pid)
         {
-            actions.extend(state.plan.exited(pid, now, jitter()));
+            actions.extend(state.plan.exited(pid, now, self.jitter()));
         }
         self.carry_out(state, actions);
         if let Err(error) = made {
@@ -204,7 +216,11 @@ impl Supervisor {
         }
     }
 
+    /// Starts the thread that waits out pauses; a simulation looks for itself.
     fn start_ticking(self: &Arc<Self>) -> bool {
+        if self.stepper.is_some() {
+            return false;
+        }
         let this = Arc::downgrade(self);
         let thread = thread::Builder::new().name("myrmidon-supervisor".to_owned()).spawn(move || {
             while let Some(this) = this.upgrade() {
@@ -220,6 +236,18 @@ impl Supervisor {
             .is_ok()
     }
 
+    /// When [`tick`](Self::tick) has something to do.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.lock().plan.next_due()
+    }
+
+    /// Ends the pauses that are over.
+    pub(super) fn tick(self: &Arc<Self>) {
+        let mut state = self.lock();
+        let actions = state.plan.tick(self.now());
+        self.carry_out(state, actions);
+    }
+
     /// Waits for the next pause to end and goes on; `false` when none is left.
     fn wait_and_tick(self: &Arc<Self>) -> bool {
         let mut state = self.lock();
@@ -228,21 +256,26 @@ impl Supervisor {
             state.ticking = false;
             return false;
         };
-        let wait = due.saturating_duration_since(Instant::now());
+        let wait = due.saturating_duration_since(self.now());
         if !wait.is_zero() {
             state = self.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
-        let actions = state.plan.tick(Instant::now());
+        let actions = state.plan.tick(self.now());
         self.carry_out(state, actions);
         true
+    }
+
+    fn now(&self) -> Instant {
+        self.system.clock().now()
+    }
+
+    /// From 0 to 1; the middle where the system has no random numbers.
+    fn jitter(&self) -> f64 {
+        let number = self.stepper.as_ref().map_or_else(getrandom::u32, |stepper| Ok(stepper.random_u32()));
+        number.map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// From 0 to 1; the middle where the system has no random numbers.
-fn jitter() -> f64 {
-    getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
 }

@@ -3,18 +3,12 @@
 //! The rule of Go and tokio: a push wakes a sleeper only if nobody is searching, because a searcher
 //! will find it; a searcher that finds work and was the last wakes the next. A worker that goes to
 //! sleep first says so, then looks once more: with the fences here and in `notify` either the pusher
-//! sees the sleeper or the sleeper sees the push.
-//!
-//! While some workers sleep and others do not, one sleeper is the watchman: it gets up every
-//! [`PATROL`] and looks whether a busy worker is held up and keeps something from the others.
+//! sees the sleeper or the sleeper sees the push. Pushes are many and sleepers few, so the sleeper pays for
+//! both fences where the system can do that.
 
 use std::sync::{OnceLock, PoisonError};
-use std::time::Duration;
 
-use crate::sync::{self, AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, Thread, fence};
-
-/// The time between two looks at the busy.
-const PATROL: Duration = Duration::from_millis(5);
+use crate::sync::{self, AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, Thread, fence, light_fence};
 
 pub(super) struct Idle {
     sleepers: Mutex<Vec<usize>>,
@@ -22,9 +16,13 @@ pub(super) struct Idle {
     asleep: AtomicUsize,
     searching: AtomicUsize,
     stopped: AtomicBool,
-    /// Whether there is a watchman.
-    watched: AtomicBool,
-    workers: Vec<Bed>,
+    /// Workers in service, asleep or not: spares on the bench do not count.
+    serving: AtomicUsize,
+    /// How many are in service as a rule.
+    usual: usize,
+    beds: Vec<Bed>,
+    /// Whether a sleeper's fence serves the pushers too; see [`sync::heavy_fence`].
+    fences_for_all: AtomicBool,
 }
 
 #[derive(Default)]
@@ -35,20 +33,25 @@ struct Bed {
 }
 
 impl Idle {
-    pub(super) fn new(workers: usize) -> Self {
+    /// For so many workers, and so many spares that may be called.
+    pub(super) fn new(workers: usize, spares: usize) -> Self {
         Self {
             sleepers: Mutex::default(),
             asleep: AtomicUsize::new(0),
             searching: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
-            watched: AtomicBool::new(false),
-            workers: (0..workers).map(|_| Bed::default()).collect(),
+            serving: AtomicUsize::new(workers),
+            usual: workers,
+            beds: (0..workers + spares).map(|_| Bed::default()).collect(),
+            fences_for_all: AtomicBool::new(sync::has_heavy_fence()),
         }
     }
 
     /// Called once by each worker, on its thread, before it first sleeps.
     pub(super) fn enter(&self, worker: usize) {
-        let _ = self.workers[worker].thread.set(sync::current());
+        let _ = self.beds[worker].thread.set(sync::current());
+        // Who stops the scheduler from here on sees the thread, or the thread sees the stop.
+        fence(Ordering::SeqCst);
     }
 
     pub(super) fn is_stopped(&self) -> bool {
@@ -56,12 +59,31 @@ impl Idle {
     }
 
     pub(super) fn all_asleep(&self) -> bool {
-        self.asleep.load(Ordering::SeqCst) == self.workers.len()
+        self.asleep.load(Ordering::SeqCst) == self.serving.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn some_asleep(&self) -> bool {
+        self.asleep.load(Ordering::Relaxed) > 0
+    }
+
+    /// A spare begins to serve.
+    pub(super) fn count_in(&self) {
+        self.serving.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// A spare has left.
+    pub(super) fn count_out(&self) {
+        self.serving.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Wakes one sleeper, unless someone is searching already. Call after the push.
+    #[inline]
     pub(super) fn notify(&self) {
-        fence(Ordering::SeqCst);
+        if self.fences_for_all.load(Ordering::Relaxed) {
+            light_fence();
+        } else {
+            fence(Ordering::SeqCst);
+        }
         if self.asleep.load(Ordering::Relaxed) == 0 || self.searching.load(Ordering::Relaxed) > 0 {
             return;
         }
@@ -71,7 +93,7 @@ impl Idle {
 
     /// Whether this worker may search now: at most half of them do at once.
     pub(super) fn start_searching(&self) -> bool {
-        if self.searching.load(Ordering::Relaxed) * 2 >= self.workers.len() {
+        if self.searching.load(Ordering::Relaxed) * 2 >= self.usual {
             return false;
         }
         self.searching.fetch_add(1, Ordering::SeqCst);
@@ -85,28 +107,9 @@ impl Idle {
         }
     }
 
-    /// Sleeps until woken. `work_left` is asked once more after the worker has been listed as
-    /// asleep; `patrol` from time to time, if this worker is the watchman, whether it has found
-    /// something to do. Returns whether the worker wakes as a searcher.
-    pub(super) fn sleep(
-        &self,
-        worker: usize,
-        searching: bool,
-        work_left: impl Fn() -> bool,
-        patrol: impl FnMut() -> bool,
-    ) -> bool {
-        let woken = self.lie_down(worker, searching, work_left, patrol);
-        self.appoint();
-        woken
-    }
-
-    fn lie_down(
-        &self,
-        worker: usize,
-        searching: bool,
-        work_left: impl Fn() -> bool,
-        mut patrol: impl FnMut() -> bool,
-    ) -> bool {
+    /// Sleeps until woken. `stay_up` is asked once more after the worker has been listed as asleep.
+    /// Returns whether the worker wakes as a searcher.
+    pub(super) fn sleep(&self, worker: usize, searching: bool, stay_up: impl Fn() -> bool) -> bool {
         if searching {
             self.searching.fetch_sub(1, Ordering::SeqCst);
         }
@@ -115,42 +118,54 @@ impl Idle {
             sleepers.push(worker);
             self.asleep.store(sleepers.len(), Ordering::SeqCst);
         }
-        fence(Ordering::SeqCst);
-        if (work_left() || self.is_stopped()) && self.rise(worker) {
+        if (!self.fence() || stay_up() || self.is_stopped()) && self.rise(worker) {
             return false;
         }
-        let bed = &self.workers[worker];
+        let bed = &self.beds[worker];
         while !bed.woken.load(Ordering::Acquire) {
-            if self.all_asleep() || self.watched.swap(true, Ordering::SeqCst) {
-                sync::park();
-                continue;
-            }
-            sync::park_timeout(PATROL);
-            self.watched.store(false, Ordering::SeqCst);
-            if patrol() && self.rise(worker) {
-                return false;
-            }
+            sync::park();
         }
         bed.woken.store(false, Ordering::Relaxed);
         true
     }
 
-    /// Has a sleeper see whether it must be the watchman, now that one has got up.
-    fn appoint(&self) {
-        if self.watched.load(Ordering::SeqCst) {
-            return;
+    /// Wakes this worker, if it sleeps, as a searcher.
+    pub(super) fn rouse(&self, worker: usize) {
+        if self.rise(worker) {
+            self.searching.fetch_add(1, Ordering::SeqCst);
+            self.wake(worker);
         }
-        let sleeper = self.lock().first().copied();
-        if let Some(thread) = sleeper.and_then(|sleeper| self.workers[sleeper].thread.get()) {
+    }
+
+    /// The fence of one who goes to sleep. `false` if the system refused what it has promised (it was
+    /// perhaps told to refuse it meanwhile): from now on pushers have fences of their own, but one that
+    /// is pushing at this moment has none, so this is no time to sleep.
+    fn fence(&self) -> bool {
+        if !self.fences_for_all.load(Ordering::Relaxed) {
+            fence(Ordering::SeqCst);
+            return true;
+        }
+        let fenced = sync::heavy_fence();
+        if !fenced {
+            self.fences_for_all.store(false, Ordering::SeqCst);
+        }
+        fenced
+    }
+
+    /// Ends a `park` of this worker elsewhere than in [`sleep`](Self::sleep).
+    pub(super) fn unpark(&self, worker: usize) {
+        if let Some(thread) = self.beds[worker].thread.get() {
             thread.unpark();
         }
     }
 
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         while let Some(worker) = self.pop_sleeper() {
             self.wake(worker);
         }
+        (0..self.beds.len()).for_each(|worker| self.unpark(worker));
     }
 
     /// Takes this worker off the list; `false` if someone has already chosen to wake it.
@@ -172,11 +187,8 @@ impl Idle {
     }
 
     fn wake(&self, worker: usize) {
-        let bed = &self.workers[worker];
-        bed.woken.store(true, Ordering::Release);
-        if let Some(thread) = bed.thread.get() {
-            thread.unpark();
-        }
+        self.beds[worker].woken.store(true, Ordering::Release);
+        self.unpark(worker);
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<usize>> {

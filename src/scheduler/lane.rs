@@ -1,10 +1,12 @@
 //! A lane: actors that run only where someone calls [`Lane::run`], for example on the thread that
 //! holds a language's interpreter (D6).
 
-use std::sync::{PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::Job;
+use super::activity::Activity;
+use super::watchdog::Alarm;
 use crate::actor::{After, Ready, Runner, SliceLimits, System, run_slice, shielded};
 use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, SegQueue, fence};
 
@@ -23,6 +25,10 @@ pub struct Lane {
     jobs: SegQueue<Job>,
     /// Threads inside [`run`](Self::run).
     running: AtomicUsize,
+    /// Of the driver that began a slice last.
+    pub(super) activity: Activity,
+    /// Rung when a thread begins to run slices.
+    alarm: Arc<Alarm>,
     /// Drivers asleep in [`wait`](Self::wait); a push takes the lock only if there are any.
     asleep: AtomicUsize,
     woken: Mutex<bool>,
@@ -31,7 +37,18 @@ pub struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(id: u32, name: &str, system: Weak<System>, io: tokio::runtime::Handle) -> Self {
+    /// A lane that no watchdog looks after.
+    pub(crate) fn unwatched(id: u32, name: &str, system: Weak<System>, io: tokio::runtime::Handle) -> Self {
+        Self::new(id, name, system, io, Arc::default())
+    }
+
+    pub(super) fn new(
+        id: u32,
+        name: &str,
+        system: Weak<System>,
+        io: tokio::runtime::Handle,
+        alarm: Arc<Alarm>,
+    ) -> Self {
         Self {
             id,
             name: name.to_owned(),
@@ -40,6 +57,8 @@ impl Lane {
             ready: SegQueue::new(),
             jobs: SegQueue::new(),
             running: AtomicUsize::new(0),
+            activity: Activity::default(),
+            alarm,
             asleep: AtomicUsize::new(0),
             woken: Mutex::new(false),
             bell: Condvar::new(),
@@ -84,12 +103,16 @@ impl Lane {
         let began = Instant::now();
         let mut runner = Runner::new(SLICE);
         self.running.fetch_add(1, Ordering::SeqCst);
+        self.alarm.ring();
         let mut slices = 0;
+        let mut last = None;
         while keep_going() {
             while let Some(job) = self.jobs.pop() {
+                self.activity.end();
                 shielded("a job", job);
             }
             let Some(ready) = self.ready.pop() else { break };
+            self.activity.begin(*last.insert(ready.pid()));
             if let After::Again(ready) = run_slice(ready, &system, &mut runner, || false) {
                 // Not only for this thread: if it was replaced in that slice, its successor may sleep.
                 self.push(ready);
@@ -98,6 +121,9 @@ impl Lane {
             if began.elapsed() >= cap {
                 break;
             }
+        }
+        if let Some(last) = last {
+            self.activity.end_after(last);
         }
         self.running.fetch_sub(1, Ordering::SeqCst);
         slices
@@ -115,6 +141,12 @@ impl Lane {
         self.bell.notify_all();
     }
 
+    /// To be called inside a handler that is about to wait and has another driver take over: it holds
+    /// up nobody, so it is not reported as stalled.
+    pub fn excuse(&self) {
+        self.activity.end();
+    }
+
     /// Ends all waiting for good. Actors that are ready stay ready: run them before.
     pub fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
@@ -126,14 +158,24 @@ impl Lane {
         self.closed.load(Ordering::SeqCst)
     }
 
+    /// The next job, for who drives the lane in another way than by [`run`](Self::run).
+    pub(crate) fn take_job(&self) -> Option<Job> {
+        self.jobs.pop()
+    }
+
     pub(super) fn push(&self, ready: Ready) {
         self.ready.push(ready);
         self.wake_sleeper();
     }
 
+    /// Whether nobody runs anything.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.running.load(Ordering::SeqCst) == 0
+    }
+
     /// Whether nothing is ready and nobody runs anything.
     pub(super) fn is_quiet(&self) -> bool {
-        !self.has_work() && self.running.load(Ordering::SeqCst) == 0
+        !self.has_work() && self.is_at_rest()
     }
 
     fn has_work(&self) -> bool {

@@ -1,25 +1,45 @@
 //! Who runs actors: worker threads that steal from each other, and lanes driven from outside.
 //!
 //! Fairness: an actor runs at most its budget of messages, or one slice of time, and goes to the
-//! back of its worker's queue; the injector is looked at every `worker::INJECTOR_EVERY` slices, so
-//! an actor that is ready runs after at most the slices queued before it.
+//! back of its worker's queue; the injector is looked at every 61 slices, and what
+//! a full queue spilled takes its place in turn, so an actor that is ready runs after at most the slices
+//! queued before it. [`Priority`] says how those of other priorities come in between.
 
+mod activity;
+mod blocking;
+mod duty;
 mod idle;
+mod injector;
 mod lane;
 #[cfg(all(test, myrmidon_loom))]
 mod loom_tests;
+mod run_queue;
+mod task;
+mod watchdog;
 mod worker;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_deque::Stealer;
 use crossbeam_queue::SegQueue;
 
-use crate::actor::{Ready, Schedule, SliceLimits, System};
+use crate::actor::{Priority, Ready, Schedule, SliceLimits, SpawnOptions, System};
+use crate::config::RuntimeConfig;
+use crate::pid::Pid;
+use blocking::{Blocking, Refusal};
+use duty::Duty;
 use idle::Idle;
+use injector::Injector;
 pub use lane::Lane;
+use run_queue::Stealer;
+pub use task::{SpawnBlockingError, Task, TaskError};
+use watchdog::Alarm;
+use worker::{Desk, Seat};
+
+/// See [`looks`].
+const LOOKS: u32 = 10;
 
 /// Work for a worker or a lane that is no actor: answer a ping, log, call back.
 pub type Job = Box<dyn FnOnce() + Send>;
@@ -29,13 +49,21 @@ pub type Job = Box<dyn FnOnce() + Send>;
 /// It does not own the [`System`], which owns it: workers and lanes hold the system themselves.
 pub(crate) struct Scheduler {
     limits: SliceLimits,
-    /// Actors made ready by threads that are no workers.
-    injector: SegQueue<Ready>,
+    /// Workers in service as a rule; the places behind theirs are for spares.
+    workers: usize,
+    /// Places at which a thread was ever started.
+    places: AtomicUsize,
+    injector: Injector,
     jobs: SegQueue<Job>,
     stealers: Vec<Stealer<Ready>>,
-    desks: Vec<Arc<worker::Desk>>,
+    desks: Vec<Arc<Desk>>,
+    /// How often a worker looks for work before it sleeps.
+    looks: u32,
     idle: Idle,
+    alarm: Arc<Alarm>,
+    blocking: Arc<Blocking>,
     lanes: RwLock<Vec<Arc<Lane>>>,
+    threads: Mutex<Vec<thread::JoinHandle<()>>>,
     io: tokio::runtime::Handle,
 }
 
@@ -47,32 +75,36 @@ impl Scheduler {
     /// If the system has no room for the threads.
     pub(crate) fn start(
         system: &Arc<System>,
-        workers: usize,
-        limits: SliceLimits,
+        config: &RuntimeConfig,
         io: &tokio::runtime::Handle,
-    ) -> std::io::Result<(Arc<Self>, Vec<thread::JoinHandle<()>>)> {
-        let queues: Vec<_> = (0..workers.max(1)).map(|_| worker::new_queue()).collect();
+    ) -> std::io::Result<Arc<Self>> {
+        let workers = config.workers.max(1);
+        let seats: Vec<_> = (0..workers + config.spare_workers).map(|_| Seat::new()).collect();
+        let duty = |place| if place < workers { Duty::serving() } else { Duty::benched() };
         let scheduler = Arc::new(Self {
-            limits,
-            injector: SegQueue::new(),
+            limits: SliceLimits { time: config.slice },
+            workers,
+            places: AtomicUsize::new(workers),
+            injector: Injector::new(),
             jobs: SegQueue::new(),
-            stealers: queues.iter().map(crossbeam_deque::Worker::stealer).collect(),
-            desks: queues.iter().map(|_| Arc::new(worker::Desk::new())).collect(),
-            idle: Idle::new(queues.len()),
+            stealers: seats.iter().map(|seat| seat.queue.stealer()).collect(),
+            desks: (0..).zip(seats).map(|(place, seat)| Arc::new(Desk::new(seat, duty(place)))).collect(),
+            looks: looks(),
+            idle: Idle::new(workers, config.spare_workers),
+            alarm: Arc::default(),
+            blocking: Arc::new(Blocking::new(system, config, io.clone())),
             lanes: RwLock::default(),
+            threads: Mutex::default(),
             io: io.clone(),
         });
-        let mut threads = Vec::with_capacity(queues.len());
-        for (index, queue) in queues.into_iter().enumerate() {
-            match worker::spawn(scheduler.clone(), system.clone(), index, queue, io.clone()) {
-                Ok(thread) => threads.push(thread),
-                Err(error) => {
-                    scheduler.stop();
-                    return Err(error);
-                }
+        let started = (0..workers).try_for_each(|place| scheduler.start_worker(system, place));
+        match started.and_then(|()| scheduler.keep(watchdog::spawn(&scheduler, system, config))) {
+            Ok(()) => Ok(scheduler),
+            Err(error) => {
+                scheduler.stop();
+                Err(error)
             }
         }
-        Ok((scheduler, threads))
     }
 
     /// Runs `job` on a worker, soon.
@@ -81,11 +113,29 @@ impl Scheduler {
         self.idle.notify();
     }
 
+    /// Runs `closure` on the pool for blocking work.
+    pub(crate) fn spawn_blocking<T, F>(&self, closure: F) -> Result<Task<T>, SpawnBlockingError<F>>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        match self.blocking.place() {
+            Ok(place) => {
+                let (job, task) = Task::of(closure);
+                place.put(job);
+                Ok(task)
+            }
+            Err(Refusal::Full(waiting)) => Err(SpawnBlockingError::Full { waiting, closure }),
+            Err(Refusal::NoThread(error)) => Err(SpawnBlockingError::NoThread { error, closure }),
+            Err(Refusal::Stopped) => Err(SpawnBlockingError::ShutDown { closure }),
+        }
+    }
+
     /// A lane whose actors run only on the thread that calls [`Lane::run`].
     pub(crate) fn open_lane(&self, name: &str, system: &Arc<System>) -> Arc<Lane> {
         let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
         let id = u32::try_from(lanes.len() + 1).expect("a handful of lanes");
-        let lane = Arc::new(Lane::new(id, name, Arc::downgrade(system), self.io.clone()));
+        let lane = Arc::new(Lane::new(id, name, Arc::downgrade(system), self.io.clone(), self.alarm.clone()));
         lanes.push(lane.clone());
         lane
     }
@@ -104,9 +154,29 @@ impl Scheduler {
     /// Ends the workers; they finish the slice they are in.
     pub(crate) fn stop(&self) {
         self.idle.stop();
+        self.alarm.stop();
+        self.blocking.stop();
         for lane in self.lanes.read().unwrap_or_else(PoisonError::into_inner).iter() {
             lane.close();
         }
+    }
+
+    /// The next thread to wait for after [`stop`](Self::stop).
+    pub(crate) fn next_thread(&self) -> Option<thread::JoinHandle<()>> {
+        self.threads().pop().or_else(|| self.blocking.next_thread())
+    }
+
+    /// Starts the thread of the worker at this place.
+    fn start_worker(self: &Arc<Self>, system: &Arc<System>, place: usize) -> std::io::Result<()> {
+        self.keep(worker::spawn(self.clone(), system.clone(), place))
+    }
+
+    fn keep(&self, thread: std::io::Result<thread::JoinHandle<()>>) -> std::io::Result<()> {
+        thread.map(|thread| self.threads().push(thread))
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<thread::JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_quiet(&self) -> bool {
@@ -116,6 +186,7 @@ impl Scheduler {
             self.injector.is_empty()
                 && self.jobs.is_empty()
                 && self.idle.all_asleep()
+                && self.blocking.is_quiet()
                 && lanes.iter().all(|lane| lane.is_quiet())
         })
     }
@@ -124,7 +195,21 @@ impl Scheduler {
     fn work_left(&self) -> bool {
         !self.injector.is_empty()
             || !self.jobs.is_empty()
-            || self.stealers.iter().any(|queue| !queue.is_empty())
+            || self.stealers().iter().any(|queue| !queue.is_empty())
+    }
+
+    /// The queues of the places where a thread was ever started.
+    fn stealers(&self) -> &[Stealer<Ready>] {
+        &self.stealers[..self.places.load(Ordering::Acquire)]
+    }
+
+    fn has_jobs(&self) -> bool {
+        !self.jobs.is_empty()
+    }
+
+    fn next_job(&self) -> Option<Job> {
+        // Most often there is none, and a look is cheaper than a pop in vain.
+        if self.has_jobs() { self.jobs.pop() } else { None }
     }
 
     fn lane(&self, id: u32) -> Option<Arc<Lane>> {
@@ -133,22 +218,43 @@ impl Scheduler {
     }
 }
 
+/// Looks of a searching worker: about ten microseconds of them, where the others do not need this core.
+fn looks() -> u32 {
+    if thread::available_parallelism().is_ok_and(|cores| cores.get() > 1) { LOOKS } else { 1 }
+}
+
 impl Schedule for Arc<Scheduler> {
     fn schedule(&self, ready: Ready) {
-        match ready.lane() {
-            0 => {
-                let Some(ready) = worker::push_local(self, ready) else { return };
-                self.injector.push(ready);
-                self.idle.notify();
-            }
+        let refused = match ready.lane() {
+            0 if ready.priority() == Priority::Normal => worker::push_local(self, ready),
+            0 => Some(ready),
+            SpawnOptions::BLOCKING => self.blocking.run(ready),
             id => match self.lane(id) {
-                Some(lane) => lane.push(ready),
-                // A lane number that was never given out: the workers run it, so nothing is lost.
-                None => {
-                    self.injector.push(ready);
-                    self.idle.notify();
-                }
+                Some(lane) => return lane.push(ready),
+                None => Some(ready),
             },
+        };
+        // Of a lane that was never given out, or for a thread that cannot be had: the workers run it,
+        // so nothing is lost.
+        let Some(ready) = refused else { return };
+        self.injector.push(ready);
+        self.idle.notify();
+    }
+
+    fn make_way(&self) -> bool {
+        let made = worker::make_way(self);
+        if made && self.work_left() {
+            let sleeper = self.idle.some_asleep();
+            self.idle.notify();
+            if !sleeper {
+                // So that a spare is called now and not at the next look.
+                self.alarm.hurry();
+            }
         }
+        made
+    }
+
+    fn go_on(&self, pid: Pid) {
+        worker::go_on(self, pid);
     }
 }

@@ -1,56 +1,66 @@
-//! A worker thread: its own queue first, then the injector, then the others' queues, then sleep.
+//! A worker thread: its own queue first, then the injector, then the others' queues, then sleep. Actors
+//! of high priority come before all that and those of low priority after it, in most turns.
 
-use std::cell::{Cell, OnceCell};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+mod choice;
+
+use std::cell::OnceCell;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 
-use crossbeam_deque::{Steal, Worker as Queue};
+use super::Scheduler;
+use super::activity::Activity;
+use super::duty::Duty;
+use super::run_queue::RunQueue;
+use crate::actor::{
+    After, LifoSlot, LifoThief, Priority, Ready, Runner, System, run_slice, serving, shielded,
+};
+use crate::pid::Pid;
 
-use super::{Job, Scheduler};
-use crate::actor::{After, Ready, ReadySlot, Runner, System, run_slice, shielded};
-
-/// After so many slices a worker looks at the injector though its own queue is not empty. A prime,
-/// so that it does not fall into step with patterns of the load.
-pub(super) const INJECTOR_EVERY: u32 = 61;
 /// How often a worker that has nothing else to do looks for another message of the actor it ran.
 const LINGER: u32 = 16;
-/// How often in a row an actor may come from the LIFO slot before the queue gets its turn.
-const LIFO_RUNS: u32 = 3;
 
 /// What a worker keeps for itself, reachable from `schedule` on the same thread.
 struct Local {
     /// Address of the scheduler: a worker of one runtime may send to actors of another.
     scheduler: *const Scheduler,
-    queue: Queue<Ready>,
+    seat: Seat,
     desk: Arc<Desk>,
-    /// Whether something was put into the LIFO slot and not taken out here.
-    lifo_used: Cell<bool>,
 }
 
-/// What other workers see of one.
+/// Where a worker keeps the actors that it will run.
+pub(super) struct Seat {
+    pub(super) queue: RunQueue<Ready>,
+    /// The actor made ready last: its message is hot in the cache, and no other worker is woken for
+    /// it.
+    lifo: LifoSlot,
+}
+
+/// What other threads see of a worker.
 #[repr(align(128))]
 pub(super) struct Desk {
-    /// The actor made ready last: its message is hot in the cache, and no other worker is woken for
-    /// it. Others take it only where the worker is held up in a slice, perhaps by a handler that
+    /// Others take from here only where the worker is held up in a slice, perhaps by a handler that
     /// waits for this very actor.
-    lifo: ReadySlot,
-    /// Slices begun.
-    slices: AtomicU32,
+    pub(super) lifo: LifoThief,
+    pub(super) activity: Activity,
+    pub(super) duty: Duty,
+    /// Until the worker's thread begins.
+    seat: Mutex<Option<Seat>>,
 }
 
 impl Desk {
-    pub(super) fn new() -> Self {
-        Self { lifo: ReadySlot::new(), slices: AtomicU32::new(0) }
+    pub(super) fn new(seat: Seat, duty: Duty) -> Self {
+        let (lifo, seat) = (seat.lifo.thief(), Mutex::new(Some(seat)));
+        Self { lifo, activity: Activity::default(), duty, seat }
+    }
+
+    fn take_seat(&self) -> Option<Seat> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
 thread_local! {
     static LOCAL: OnceCell<Local> = const { OnceCell::new() };
-}
-
-pub(super) fn new_queue() -> Queue<Ready> {
-    Queue::new_fifo()
 }
 
 /// Puts the actor onto this thread's queue, or gives it back if this is no worker of `scheduler`.
@@ -61,64 +71,96 @@ pub(super) fn push_local(scheduler: &Scheduler, ready: Ready) -> Option<Ready> {
             return;
         };
         let Some(ready) = ready.take() else { return };
-        if !local.lifo_used.replace(true) {
-            return local.desk.lifo.fill(ready);
-        }
-        if let Some(older) = local.desk.lifo.replace(ready) {
-            local.queue.push(older);
+        if let Some(older) = local.seat.lifo.replace(ready) {
+            local.push(scheduler, older);
             scheduler.idle.notify();
         }
     });
     ready
 }
 
+/// Leaves what this worker would run next to others, as its handler is about to wait. `false` if
+/// this is no worker of `scheduler`, or has made way already.
+pub(super) fn make_way(scheduler: &Scheduler) -> bool {
+    on_own(scheduler, |local| {
+        if local.desk.activity.waits() {
+            return false;
+        }
+        local.desk.activity.wait();
+        if let Some(ready) = local.take_lifo() {
+            scheduler.injector.push(ready);
+        }
+        true
+    })
+    .unwrap_or(false)
+}
+
+/// Ends what [`make_way`] began.
+pub(super) fn go_on(scheduler: &Scheduler, pid: Pid) {
+    on_own(scheduler, |local| local.desk.activity.begin(pid));
+}
+
+/// Calls `f` if this is a worker of `scheduler`.
+fn on_own<T>(scheduler: &Scheduler, f: impl FnOnce(&Local) -> T) -> Option<T> {
+    let own = |local: &&Local| std::ptr::eq(local.scheduler, scheduler);
+    LOCAL.try_with(|local| local.get().filter(own).map(f)).ok().flatten()
+}
+
+/// Starts the thread of a worker or spare.
 pub(super) fn spawn(
     scheduler: Arc<Scheduler>,
     system: Arc<System>,
     index: usize,
-    queue: Queue<Ready>,
-    io: tokio::runtime::Handle,
 ) -> std::io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name(format!("myrmidon-{index}")).spawn(move || {
-        let _context = io.enter();
+        let _context = scheduler.io.enter();
         let desk = scheduler.desks[index].clone();
-        let local = Local { scheduler: Arc::as_ptr(&scheduler), queue, desk, lifo_used: Cell::new(false) };
-        let seen = vec![0; scheduler.desks.len()];
+        let seat = desk.take_seat().expect("each worker is started once");
+        let local = Local { scheduler: Arc::as_ptr(&scheduler), seat, desk };
         LOCAL.with(|cell| {
             let local = cell.get_or_init(|| local);
             let runner = Runner::new(scheduler.limits);
-            Worker {
+            let mut worker = Worker {
                 scheduler: &scheduler,
                 system: &system,
                 local,
                 index,
-                tick: 0,
+                passes: 0,
+                normal_passes: 0,
+                rotated: Instant::now(),
                 lifo_runs: 0,
                 runner,
-                seen,
-            }
-            .run();
+            };
+            serving(&system, || worker.run());
         });
     })
 }
 
-impl Local {
-    fn is_empty(&self) -> bool {
-        !self.lifo_used.get() && self.queue.is_empty()
-    }
-
-    fn take_lifo(&self) -> Option<Ready> {
-        if !self.lifo_used.replace(false) {
-            return None;
-        }
-        self.desk.lifo.take()
+impl Seat {
+    pub(super) fn new() -> Self {
+        Self { queue: RunQueue::new(), lifo: LifoSlot::new() }
     }
 }
 
-/// What a worker does next.
-enum Work {
+impl Local {
+    fn is_empty(&self) -> bool {
+        !self.seat.lifo.is_used() && self.seat.queue.is_empty()
+    }
+
+    /// Puts the actor at the back of the queue.
+    fn push(&self, scheduler: &Scheduler, ready: Ready) {
+        self.seat.queue.push(ready, |batch| scheduler.injector.spill(batch));
+    }
+
+    fn take_lifo(&self) -> Option<Ready> {
+        self.seat.lifo.take()
+    }
+}
+
+/// What a search ended with.
+enum Found {
     Actor(Ready),
-    Job(Job),
+    Jobs,
 }
 
 struct Worker<'a> {
@@ -126,52 +168,74 @@ struct Worker<'a> {
     system: &'a Arc<System>,
     local: &'a Local,
     index: usize,
-    tick: u32,
+    /// Looks for the next actor, and those that came to normal priority.
+    passes: u32,
+    normal_passes: u32,
+    /// When it last gave its queue for a spilled batch.
+    rotated: Instant,
     lifo_runs: u32,
     runner: Runner,
-    /// The slices of the others when this worker last looked after them.
-    seen: Vec<u32>,
 }
 
 impl Worker<'_> {
     fn run(&mut self) {
         self.scheduler.idle.enter(self.index);
-        while !self.scheduler.idle.is_stopped() {
+        while self.local.desk.duty.wait(&self.scheduler.idle) {
+            self.serve();
+        }
+        self.finish();
+    }
+
+    fn serve(&mut self) {
+        while !self.must_leave() {
             match self.next() {
-                Some(work) => self.work(work),
+                Some(ready) => self.turn(ready),
                 None => self.search_or_sleep(),
             }
         }
-        self.finish();
+        if !self.scheduler.idle.is_stopped() {
+            self.hand_over();
+            self.local.desk.duty.leave(&self.scheduler.idle);
+        }
+    }
+
+    fn must_leave(&self) -> bool {
+        self.scheduler.idle.is_stopped() || !self.local.desk.duty.is_serving()
+    }
+
+    /// Leaves what this worker has to the others.
+    fn hand_over(&mut self) {
+        self.runner.rest();
+        self.local.desk.activity.end();
+        while let Some(ready) = self.local.seat.queue.pop().or_else(|| self.local.take_lifo()) {
+            self.scheduler.injector.push(ready);
+        }
+        self.scheduler.idle.notify();
     }
 
     /// One more turn for the actors that are left here. One that shut its own runtime down was
     /// killed in the middle of its slice and has yet to end.
     fn finish(&mut self) {
-        for _ in 0..=self.local.queue.len() {
-            if let Some(ready) = self.local.queue.pop().or_else(|| self.local.take_lifo()) {
+        for _ in 0..=self.local.seat.queue.len() {
+            if let Some(ready) = self.local.seat.queue.pop().or_else(|| self.local.take_lifo()) {
                 self.turn(ready);
             }
         }
     }
 
-    fn work(&mut self, work: Work) {
-        match work {
-            Work::Actor(ready) => self.turn(ready),
-            Work::Job(job) => {
-                shielded("a job", job);
-                // All of them, so that a busy worker's jobs do not wait for one turn each.
-                while let Some(job) = self.scheduler.jobs.pop() {
-                    shielded("a job", job);
-                }
+    /// Runs all jobs there are, so that a busy worker's jobs do not wait for one turn each.
+    fn run_jobs(&self) {
+        while let Some(job) = self.scheduler.next_job() {
+            if self.scheduler.work_left() {
+                self.scheduler.idle.notify();
             }
+            self.local.desk.activity.end();
+            shielded("a job", job);
         }
     }
 
     fn turn(&mut self, ready: Ready) {
-        self.tick = self.tick.wrapping_add(1);
-        let slices = &self.local.desk.slices;
-        slices.store(slices.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        self.local.desk.activity.begin(ready.pid());
         let (scheduler, local) = (self.scheduler, self.local);
         let mut looks = 0;
         // With nothing else to do, an actor that is fed from another core is kept a moment longer:
@@ -187,102 +251,60 @@ impl Worker<'_> {
             lingers
         };
         if let After::Again(ready) = run_slice(ready, self.system, &mut self.runner, linger) {
-            self.local.queue.push(ready);
-            if self.local.queue.len() > 1 || self.local.lifo_used.get() {
-                self.scheduler.idle.notify();
-            }
+            self.put_back(ready);
         }
     }
 
-    /// The next work of this worker's own sources.
-    fn next(&mut self) -> Option<Work> {
-        if self.tick.is_multiple_of(INJECTOR_EVERY) {
-            self.tick = self.tick.wrapping_add(1);
-            if let Some(work) = self.take_from_outside() {
-                return Some(work);
-            }
+    /// Puts an actor that has more to do behind the others of its priority.
+    fn put_back(&self, ready: Ready) {
+        let (scheduler, local) = (self.scheduler, self.local);
+        // An actor that stopped this scheduler must stay here, where it is ended.
+        let others = if ready.priority() == Priority::Normal || scheduler.idle.is_stopped() {
+            let others = !local.is_empty();
+            local.push(scheduler, ready);
+            others
+        } else {
+            let others = !local.is_empty() || !scheduler.injector.is_empty();
+            scheduler.injector.push(ready);
+            others
+        };
+        if others {
+            scheduler.idle.notify();
         }
-        if self.lifo_runs < LIFO_RUNS
-            && let Some(ready) = self.local.take_lifo()
-        {
-            self.lifo_runs += 1;
-            return Some(Work::Actor(ready));
-        }
-        self.lifo_runs = 0;
-        let own = self.local.queue.pop().or_else(|| self.local.take_lifo());
-        own.map(Work::Actor).or_else(|| self.take_from_outside())
-    }
-
-    /// Takes a job, or an actor from the injector.
-    fn take_from_outside(&self) -> Option<Work> {
-        if let Some(job) = self.scheduler.jobs.pop() {
-            if self.scheduler.work_left() {
-                self.scheduler.idle.notify();
-            }
-            return Some(Work::Job(job));
-        }
-        let first = self.scheduler.injector.pop()?;
-        // A fair share at once, so that the injector is not fetched from one by one.
-        let share = self.scheduler.injector.len() / self.scheduler.stealers.len();
-        for _ in 0..share.min(64) {
-            let Some(ready) = self.scheduler.injector.pop() else { break };
-            self.local.queue.push(ready);
-        }
-        if !self.scheduler.injector.is_empty() || !self.local.queue.is_empty() {
-            self.scheduler.idle.notify();
-        }
-        Some(Work::Actor(first))
     }
 
     fn search_or_sleep(&mut self) {
         self.runner.rest();
+        self.local.desk.activity.end();
         let mut searching = self.scheduler.idle.start_searching();
         loop {
-            if searching
-                && let Some(work) = self.steal().map(Work::Actor).or_else(|| self.take_from_outside())
-            {
+            if searching && let Some(found) = self.search() {
                 // Before the work, which may take long: others must be woken meanwhile.
                 self.scheduler.idle.found();
-                return self.work(work);
+                return match found {
+                    Found::Actor(ready) => self.turn(ready),
+                    Found::Jobs => self.run_jobs(),
+                };
             }
-            if self.scheduler.idle.is_stopped() {
-                return;
+            if self.must_leave() {
+                // What it was woken for is left to another.
+                return if searching {
+                    self.scheduler.idle.found()
+                };
             }
-            let (scheduler, index) = (self.scheduler, self.index);
-            let woken =
-                scheduler.idle.sleep(index, searching, || scheduler.work_left(), || self.free_held_up());
-            if !woken {
+            if !self.sleep(searching) {
                 return;
             }
             searching = true;
         }
     }
 
-    /// Takes the actors from the LIFO slots of workers that have been in one slice since the last
-    /// call; whether there were any.
-    fn free_held_up(&mut self) -> bool {
-        for (desk, seen) in self.scheduler.desks.iter().zip(&mut self.seen) {
-            let slices = desk.slices.load(Ordering::Relaxed);
-            if std::mem::replace(seen, slices) == slices
-                && let Some(ready) = desk.lifo.take()
-            {
-                self.local.queue.push(ready);
-            }
-        }
-        !self.local.queue.is_empty()
-    }
-
-    /// Takes half of another worker's queue.
-    fn steal(&self) -> Option<Ready> {
-        let stealers = &self.scheduler.stealers;
-        (1..stealers.len()).map(|step| &stealers[(self.index + step) % stealers.len()]).find_map(|queue| {
-            loop {
-                match queue.steal_batch_and_pop(&self.local.queue) {
-                    Steal::Success(ready) => return Some(ready),
-                    Steal::Empty => return None,
-                    Steal::Retry => {}
-                }
-            }
-        })
+    /// Sleeps until woken; whether it wakes as a searcher.
+    fn sleep(&self, searching: bool) -> bool {
+        let scheduler = self.scheduler;
+        let stay_up = || scheduler.work_left() || self.must_leave();
+        let woken = scheduler.idle.sleep(self.index, searching, stay_up);
+        scheduler.alarm.ring();
+        woken
     }
 }

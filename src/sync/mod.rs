@@ -5,6 +5,8 @@
 //! `Arc`, stays the standard library's: loom then sees no switch of threads in it, and takes no
 //! order of memory from it.
 
+#[cfg(not(all(test, myrmidon_loom)))]
+mod asymmetric;
 #[cfg(all(test, myrmidon_loom))]
 mod model;
 #[cfg(not(all(test, myrmidon_loom)))]

@@ -9,11 +9,25 @@ pub(crate) use loom::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
 };
 pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
-pub(crate) use loom::thread::{Thread, current, park};
+pub(crate) use loom::thread::{Thread, current, park, yield_now};
 
 /// Parks for ever: what must happen may not depend on a time running out.
 pub(crate) fn park_timeout(_: Duration) {
     park();
+}
+
+/// In place of the fences of `asymmetric`: both sides fence.
+pub(crate) fn has_heavy_fence() -> bool {
+    true
+}
+
+pub(crate) fn heavy_fence() -> bool {
+    fence(Ordering::SeqCst);
+    true
+}
+
+pub(crate) fn light_fence() {
+    fence(Ordering::SeqCst);
 }
 
 pub(crate) struct UnsafeCell<T>(loom::cell::UnsafeCell<T>);

@@ -64,6 +64,14 @@ pub(crate) fn teller(
 
 /// An actor that is held at its first message until the returned sender is used or dropped.
 pub(crate) fn held(rt: &Runtime, tag: &'static str) -> (Pid, SyncSender<()>, Receiver<String>) {
+    held_with(rt, tag, SpawnOptions::default())
+}
+
+pub(crate) fn held_with(
+    rt: &Runtime,
+    tag: &'static str,
+    options: SpawnOptions,
+) -> (Pid, SyncSender<()>, Receiver<String>) {
     let (tell, told) = sync_channel(10_000);
     let (go, gate) = sync_channel::<()>(1);
     let mut inner = teller(tag, tell.clone());
@@ -76,7 +84,7 @@ pub(crate) fn held(rt: &Runtime, tag: &'static str) -> (Pid, SyncSender<()>, Rec
             }
             inner(message, cx)
         })),
-        SpawnOptions::default(),
+        options,
     );
     rt.send(pid, "first").unwrap();
     assert_eq!(next(&told), "held");

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use myrmidon::actor::{Actor, Context, Flow};
 
-use super::{LIMIT, runtime};
+use super::{LIMIT, percentiles, runtime};
+use crate::measure::Figures;
 
 const OTHERS: usize = 1000;
 
@@ -36,7 +37,7 @@ impl Actor for Other {
     }
 }
 
-pub(super) fn run(rounds: u64) -> Result<f64, String> {
+pub(super) fn run(rounds: u64) -> Figures {
     let rt = runtime()?;
     let greedy = rt.spawn(Greedy);
     let messages = usize::try_from(rounds.max(2)).unwrap_or(usize::MAX) * OTHERS;
@@ -66,6 +67,5 @@ pub(super) fn run(rounds: u64) -> Result<f64, String> {
     for _ in 0..messages {
         waits.push(told.recv_timeout(LIMIT).map_err(|_| format!("{} handled of {messages}", waits.len()))?);
     }
-    waits.sort_unstable();
-    Ok(waits[messages * 99 / 100].as_secs_f64() * 1e6)
+    percentiles(waits)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use myrmidon::actor::{Actor, Context, ExitReason, Flow};
+use myrmidon::actor::{Actor, Context, ExitReason, Flow, SpawnOptions};
 
 use super::count::Counter;
 use super::{Finish, LIMIT, each, rate, runtime, wait_until};
@@ -12,11 +12,17 @@ use super::{Finish, LIMIT, each, rate, runtime, wait_until};
 const ACTORS: usize = 60;
 
 pub(super) fn run(messages: u64) -> Result<f64, String> {
+    throughput(messages, &SpawnOptions::default())
+}
+
+/// Sends `messages` in all to actors that are started with these options.
+pub(super) fn throughput(messages: u64, options: &SpawnOptions) -> Result<f64, String> {
     let rt = runtime()?;
     let finish = Finish::new(ACTORS);
     let turns = messages / ACTORS as u64;
-    let counters: Vec<_> =
-        (0..ACTORS).map(|_| rt.spawn(Counter::after(turns, finish.tell.clone()))).collect();
+    let counters: Vec<_> = (0..ACTORS)
+        .map(|_| rt.spawn_with(Counter::after(turns, finish.tell.clone()), options.clone()))
+        .collect();
     let begun = Instant::now();
     for number in 0..turns {
         for counter in &counters {

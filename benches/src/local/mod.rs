@@ -2,115 +2,63 @@
 
 mod ask;
 mod bang;
+mod big;
+mod budget;
+mod chameneos;
 mod count;
 mod fairness;
+mod fib;
 mod fork_join;
 mod idle;
-pub(crate) mod memory;
+mod memory;
 mod ping_pong;
 mod ring;
+mod send_many;
 mod skynet;
 mod spawn;
+mod straggler;
 mod swap;
+mod table;
+mod timers;
 mod urgent;
+mod wake;
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use myrmidon::Runtime;
 
-use crate::measure::Workload;
+#[cfg(feature = "peers")]
+pub(crate) use self::{
+    big::Numbers, chameneos::Colour, fib::tree as fib_tree, skynet::of_whole_tree,
+    timers::delay as timer_delay, wake::sample, wake::waited,
+};
+use crate::measure::{Figures, Workload};
+use crate::rounds::Peer;
+pub(crate) use table::WORKLOADS;
 
-pub(crate) static WORKLOADS: [Workload; 14] = [
-    Workload {
-        name: "count",
-        metric: "one thread sends, one actor counts",
-        unit: "M msg/s",
-        work: 10_000_000,
-        run: count::run,
-    },
-    Workload {
-        name: "ping-pong",
-        metric: "round trip of two actors",
-        unit: "ns",
-        work: 2_000_000,
-        run: ping_pong::run,
-    },
-    Workload { name: "ring", metric: "hop in a ring of 100", unit: "ns", work: 5_000_000, run: ring::run },
-    Workload {
-        name: "fork-join",
-        metric: "one thread sends to 60 actors in turn",
-        unit: "M msg/s",
-        work: 600_000,
-        run: fork_join::run,
-    },
-    Workload {
-        name: "spawn",
-        metric: "one actor, started; each then handles a message",
-        unit: "ns",
-        work: 1_000_000,
-        run: spawn::run,
-    },
-    Workload {
-        name: "create",
-        metric: "one actor, started, sent a message and ended",
-        unit: "ns",
-        work: 400_000,
-        run: fork_join::create,
-    },
-    Workload {
-        name: "memory",
-        metric: "resident memory of an idle actor after one message",
-        unit: "bytes",
-        work: 1_000_000,
-        run: memory::run,
-    },
-    Workload {
-        name: "skynet",
-        metric: "1 111 111 actors in a tree",
-        unit: "s",
-        work: 1_000_000,
-        run: skynet::run,
-    },
-    Workload {
-        name: "bang",
-        metric: "a thousand actors send to one",
-        unit: "M msg/s",
-        work: 5_000_000,
-        run: bang::run,
-    },
-    Workload {
-        name: "ask",
-        metric: "one actor asks another and awaits the answer",
-        unit: "ns",
-        work: 1_000_000,
-        run: ask::run,
-    },
-    Workload {
-        name: "fairness",
-        metric: "wait of 99 % of a thousand actors' messages beside one that is fed without pause",
-        unit: "us",
-        work: 1000,
-        run: fairness::run,
-    },
-    Workload {
-        name: "idle",
-        metric: "processor time of a runtime with a million idle actors",
-        unit: "% of a core",
-        work: 1_000_000,
-        run: idle::run,
-    },
-    Workload { name: "hot-swap", metric: "one swap", unit: "ns", work: 500_000, run: swap::run },
-    Workload {
-        name: "urgent",
-        metric: "messages handled after a kill under a flood",
-        unit: "messages",
-        work: 2_000_000,
-        run: urgent::run,
-    },
-];
+/// Our runtime.
+pub(crate) struct Ours;
 
-const LIMIT: Duration = Duration::from_secs(120);
+impl Peer for Ours {
+    fn name(&self) -> &'static str {
+        "myrmidon"
+    }
+
+    fn version(&self) -> String {
+        format!("Myrmidon {}", env!("CARGO_PKG_VERSION"))
+    }
+
+    fn divisor(&self, _: &str) -> Option<u64> {
+        Some(1)
+    }
+
+    fn run(&self, workload: &Workload, amount: u64) -> Figures {
+        workload.run.run(amount)
+    }
+}
+
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// A runtime for one run.
 fn runtime() -> Result<Runtime, String> {
@@ -118,29 +66,34 @@ fn runtime() -> Result<Runtime, String> {
 }
 
 /// How the actors tell the bench that they are done, with the count that they saw.
-struct Finish {
-    tell: SyncSender<u64>,
+pub(crate) struct Finish {
+    pub(crate) tell: SyncSender<u64>,
     told: Receiver<u64>,
 }
 
 impl Finish {
-    fn new(actors: usize) -> Self {
+    pub(crate) fn new(actors: usize) -> Self {
         let (tell, told) = sync_channel(actors);
         Self { tell, told }
     }
 
+    /// Waits for one count.
+    fn next(&self) -> Result<u64, String> {
+        self.told.recv_timeout(LIMIT).map_err(|_| format!("not done within {LIMIT:?}"))
+    }
+
     /// Waits for `actors` counts and compares their sum with what was sent.
-    fn expect(&self, actors: usize, total: u64) -> Result<(), String> {
+    pub(crate) fn expect(&self, actors: usize, total: u64) -> Result<(), String> {
         let mut sum = 0;
         for _ in 0..actors {
-            sum += self.told.recv_timeout(LIMIT).map_err(|_| format!("not done within {LIMIT:?}"))?;
+            sum += self.next()?;
         }
         (sum == total).then_some(()).ok_or_else(|| format!("{sum} messages handled of {total}"))
     }
 }
 
 /// Waits for a condition; whether it came true in time.
-fn wait_until(limit: Duration, condition: impl Fn() -> bool) -> bool {
+pub(crate) fn wait_until(limit: Duration, condition: impl Fn() -> bool) -> bool {
     let deadline = Instant::now() + limit;
     while !condition() {
         if Instant::now() > deadline {
@@ -151,30 +104,45 @@ fn wait_until(limit: Duration, condition: impl Fn() -> bool) -> bool {
     true
 }
 
+/// Resident bytes of this process.
+pub(crate) fn resident() -> Result<u64, String> {
+    let text = std::fs::read_to_string("/proc/self/smaps_rollup").map_err(|error| error.to_string())?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap_or_default();
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().map_err(|_| "no Rss line".to_owned())?;
+    Ok(kib * 1024)
+}
+
+/// Half of the waits are at most so long, and 99 of 100, in microseconds.
+pub(crate) fn percentiles(mut waits: Vec<Duration>) -> Figures {
+    waits.sort_unstable();
+    let at = |percent: usize| waits.get((waits.len() * percent / 100).min(waits.len().saturating_sub(1)));
+    let of = |percent| at(percent).map(|wait| wait.as_secs_f64() * 1e6).ok_or("no message was handled");
+    Ok(vec![of(50)?, of(99)?])
+}
+
 /// Millions a second.
-fn rate(work: u64, since: Instant) -> f64 {
+pub(crate) fn rate(work: u64, since: Instant) -> f64 {
     work as f64 / since.elapsed().as_secs_f64() / 1e6
 }
 
 /// Nanoseconds for one.
-fn each(work: u64, since: Instant) -> f64 {
+pub(crate) fn each(work: u64, since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e9 / work as f64
 }
 
 #[cfg(test)]
 mod tests {
-    use super::WORKLOADS;
+    use super::{Ours, WORKLOADS};
+    use crate::rounds::Peer;
 
     #[test]
     fn every_workload_completes_and_counts_right() {
         for workload in &WORKLOADS {
-            if workload.name == "memory" {
-                // Needs a process of its own, which a test binary does not offer.
-                assert!(super::memory::measure(1000).is_ok());
-                continue;
-            }
-            let figure = (workload.run)(workload.work / 1000);
-            assert!(figure.as_ref().is_ok_and(|figure| *figure >= 0.0), "{}: {figure:?}", workload.name);
+            let figures = Ours.run(workload, (workload.work / 1000).max(10));
+            let right = figures.as_ref().is_ok_and(|figures| {
+                figures.len() == workload.metrics.len() && figures.iter().all(|figure| *figure >= 0.0)
+            });
+            assert!(right, "{}: {figures:?}", workload.name);
         }
     }
 }

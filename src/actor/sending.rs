@@ -1,0 +1,132 @@
+//! Sending to local actors, and what becomes of a message that a bounded mailbox has no room for.
+
+use super::System;
+use super::dead_letters::DeadLetterReason;
+use super::slot::{Slot, flag};
+use crate::error::SendError;
+use crate::mailbox::{Offer, Overflow, Payload};
+use crate::pid::Pid;
+
+pub(super) type Sent = Result<(), SendError<Payload>>;
+
+impl System {
+    /// Delivers a user message.
+    pub(crate) fn send(&self, pid: Pid, message: Payload) -> Sent {
+        let (slot, message) = self.find(pid, message)?;
+        self.send_to(slot, pid, message, |payload| payload)
+    }
+
+    /// Delivers `message` to the actor `pid` in its slot, which takes what `wrap` makes of it. Inlined
+    /// into the typed sender, so that a message is written where it is to lie and not copied there.
+    #[inline(always)]
+    pub(super) fn send_to<M>(
+        &self,
+        slot: &'static Slot,
+        pid: Pid,
+        message: M,
+        wrap: impl FnOnce(M) -> Payload,
+    ) -> Sent {
+        if slot.has(flag::BOUNDED) {
+            return self.offer(slot, pid, wrap(message));
+        }
+        match slot.push_user(pid, message, wrap) {
+            Ok(None) => Ok(()),
+            Ok(ready) => {
+                self.schedule(ready);
+                Ok(())
+            }
+            Err(message) => Err(SendError::NoProcess { pid, message }),
+        }
+    }
+
+    /// The slot of `pid`, if that can be sent `message`.
+    pub(super) fn find(
+        &self,
+        pid: Pid,
+        message: Payload,
+    ) -> Result<(&'static Slot, Payload), SendError<Payload>> {
+        let Some(slot) = self.slot(pid) else {
+            return Err(SendError::NoProcess { pid, message });
+        };
+        if matches!(message, Payload::Bytes(_)) && !slot.has(flag::BYTES) && slot.is_alive(pid) {
+            return Err(SendError::NotBytes { pid, message });
+        }
+        Ok((slot, message))
+    }
+
+    #[inline(never)]
+    fn offer(&self, slot: &'static Slot, pid: Pid, message: Payload) -> Sent {
+        match slot.bounded_for(pid) {
+            Some(bounded) => self.settle(slot, pid, bounded.offer(pid.generation(), message)),
+            None => Err(SendError::NoProcess { pid, message }),
+        }
+    }
+
+    /// Does for a message that was offered to `pid` what the policy of its mailbox says.
+    pub(super) fn settle(&self, slot: &'static Slot, pid: Pid, offer: Offer<Payload>) -> Sent {
+        match self.settle_here(slot, pid, offer) {
+            Err(Unsent { message, why: Why::Redirect(to) }) => self.redirect(pid, to, message),
+            Err(unsent) => Err(unsent.into_error(pid)),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn settle_here(&self, slot: &'static Slot, pid: Pid, offer: Offer<Payload>) -> Result<(), Unsent> {
+        match offer {
+            Offer::Queued { alone: false } => {}
+            Offer::Queued { alone: true } => self.schedule(slot.rouse()),
+            Offer::Displaced(oldest) => self.dead_letter(pid, DeadLetterReason::Displaced, Some(oldest)),
+            Offer::Full(message, Overflow::DropNew) => {
+                self.dead_letter(pid, DeadLetterReason::Full, Some(message));
+            }
+            Offer::Full(message, Overflow::Redirect(to)) => {
+                return Err(Unsent { message, why: Why::Redirect(to) });
+            }
+            Offer::Full(message, _) => return Err(Unsent { message, why: Why::Full }),
+            Offer::Closed(message) => return Err(Unsent { message, why: Why::Closed }),
+        }
+        Ok(())
+    }
+
+    /// Sends to `to` what `pid` has no room for. One step only: where `to` would redirect as well, the
+    /// message is handed back.
+    fn redirect(&self, pid: Pid, to: Pid, message: Payload) -> Sent {
+        let sent = self.find(to, message).and_then(|(slot, message)| match slot.bounded_for(to) {
+            Some(bounded) => {
+                let offer = bounded.offer(to.generation(), message);
+                self.settle_here(slot, to, offer).map_err(|unsent| unsent.into_error(to))
+            }
+            None => self.send_to(slot, to, message, |payload| payload),
+        });
+        match sent {
+            Err(SendError::Full { message, .. }) => Err(SendError::Full { pid, message }),
+            Err(error) => {
+                self.letters().add_unsent(error);
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+/// A message that a bounded mailbox did not take.
+struct Unsent {
+    message: Payload,
+    why: Why,
+}
+
+enum Why {
+    Full,
+    Closed,
+    Redirect(Pid),
+}
+
+impl Unsent {
+    fn into_error(self, pid: Pid) -> SendError<Payload> {
+        let message = self.message;
+        match self.why {
+            Why::Closed => SendError::NoProcess { pid, message },
+            Why::Full | Why::Redirect(_) => SendError::Full { pid, message },
+        }
+    }
+}

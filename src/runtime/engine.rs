@@ -1,0 +1,116 @@
+//! Who runs the actors of a runtime: the scheduler's threads, or a simulation on the thread of a test.
+
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::Inner;
+use crate::actor::{Schedule, System};
+use crate::config::RuntimeConfig;
+use crate::scheduler::{Job, Lane, Scheduler, SpawnBlockingError, Task};
+use crate::sim::{Agenda, Stepper};
+
+#[derive(Clone)]
+pub(super) enum Engine {
+    Threads(Arc<Scheduler>),
+    Simulation(Arc<Stepper>),
+}
+
+impl Engine {
+    /// The scheduler and its threads.
+    ///
+    /// # Errors
+    /// If the system has no room for the threads.
+    pub(super) fn threads(
+        system: &Arc<System>,
+        config: &RuntimeConfig,
+        io: &tokio::runtime::Handle,
+    ) -> std::io::Result<Self> {
+        Scheduler::start(system, config, io).map(Self::Threads)
+    }
+
+    /// What the system is connected with: itself, so that a send asks nobody who runs its receiver.
+    pub(super) fn schedule(&self) -> Box<dyn Schedule> {
+        match self {
+            Self::Threads(scheduler) => Box::new(scheduler.clone()),
+            Self::Simulation(stepper) => Box::new(stepper.clone()),
+        }
+    }
+
+    pub(super) fn submit(&self, job: Job) {
+        match self {
+            Self::Threads(scheduler) => scheduler.submit(job),
+            Self::Simulation(stepper) => stepper.submit(job),
+        }
+    }
+
+    /// Runs `closure` on the pool for blocking work; in a simulation as a step.
+    pub(super) fn spawn_blocking<T, F>(&self, closure: F) -> Result<Task<T>, SpawnBlockingError<F>>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        match self {
+            Self::Threads(scheduler) => scheduler.spawn_blocking(closure),
+            Self::Simulation(stepper) => {
+                let (job, task) = Task::of(closure);
+                stepper.submit(job);
+                Ok(task)
+            }
+        }
+    }
+
+    pub(super) fn open_lane(&self, name: &str, system: &Arc<System>) -> Arc<Lane> {
+        match self {
+            Self::Threads(scheduler) => scheduler.open_lane(name, system),
+            Self::Simulation(stepper) => stepper.open_lane(name, system),
+        }
+    }
+
+    /// Waits until nothing is ready or running, at most until `deadline`; whether that was reached.
+    pub(super) fn wait_quiet(&self, deadline: Instant) -> bool {
+        match self {
+            Self::Threads(scheduler) => scheduler.wait_quiet(deadline),
+            Self::Simulation(stepper) => stepper.wait_quiet(deadline),
+        }
+    }
+
+    /// Lets actors run for a moment.
+    pub(super) fn pause(&self, moment: Duration) {
+        match self {
+            Self::Threads(_) => thread::sleep(moment),
+            Self::Simulation(stepper) => stepper.run_for(moment),
+        }
+    }
+
+    /// A thread that was started and is still to be joined.
+    pub(super) fn next_thread(&self) -> Option<thread::JoinHandle<()>> {
+        match self {
+            Self::Threads(scheduler) => scheduler.next_thread(),
+            Self::Simulation(_) => None,
+        }
+    }
+
+    /// Ends the threads; they finish the slice they are in.
+    pub(super) fn stop(&self) {
+        match self {
+            Self::Threads(scheduler) => scheduler.stop(),
+            Self::Simulation(stepper) => stepper.stop(),
+        }
+    }
+}
+
+/// What a simulated runtime does at certain times.
+impl Agenda for Weak<Inner> {
+    fn next_due(&self) -> Option<Instant> {
+        let inner = self.upgrade()?;
+        inner.timers.next_due().into_iter().chain(inner.supervisor.next_due()).min()
+    }
+
+    fn fire_due(&self, now: Instant) {
+        if let Some(inner) = self.upgrade() {
+            inner.timers.fire_due(now);
+            inner.supervisor.tick();
+        }
+    }
+}

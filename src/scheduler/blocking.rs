@@ -1,0 +1,251 @@
+//! A bounded pool of threads for work that blocks: the slices of actors that say so, and closures.
+//!
+//! Threads start when there is more work than waiting threads, and end when there has been none for
+//! [`KEEP`]. When all are busy the work queues, first come, first served. Actors do so without a bound,
+//! since each of them waits at most once; of closures at most a configured number.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::Job;
+use crate::actor::{After, Ready, Runner, SliceLimits, System, discard, run_slice, shielded};
+use crate::config::RuntimeConfig;
+
+/// How long a thread waits for more work before it ends.
+const KEEP: Duration = Duration::from_secs(10);
+
+pub(super) struct Blocking {
+    limits: SliceLimits,
+    most_threads: usize,
+    most_jobs: usize,
+    keep: Duration,
+    system: Weak<System>,
+    io: tokio::runtime::Handle,
+    state: Mutex<State>,
+    /// Rung for each piece of work, and when the pool is stopped.
+    bell: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Work>,
+    /// Jobs among the queue.
+    jobs: usize,
+    /// Threads that have not ended, each with its number.
+    threads: Vec<(usize, JoinHandle<()>)>,
+    /// Threads that do nothing, those included that have just been started.
+    free: usize,
+    /// Threads ever started.
+    started: usize,
+    stopped: bool,
+}
+
+enum Work {
+    Actor(Ready),
+    Job(Job),
+}
+
+/// A place in the queue for one job.
+pub(super) struct Place<'a> {
+    pool: &'a Blocking,
+    state: MutexGuard<'a, State>,
+}
+
+/// Why there is no place.
+pub(super) enum Refusal {
+    /// So many jobs wait already.
+    Full(usize),
+    NoThread(io::Error),
+    Stopped,
+}
+
+impl Blocking {
+    pub(super) fn new(system: &Arc<System>, config: &RuntimeConfig, io: tokio::runtime::Handle) -> Self {
+        Self {
+            limits: SliceLimits { time: config.slice },
+            most_threads: config.blocking_threads.max(1),
+            most_jobs: config.blocking_queue,
+            keep: KEEP,
+            system: Arc::downgrade(system),
+            io,
+            state: Mutex::default(),
+            bell: Condvar::new(),
+        }
+    }
+
+    /// Runs a slice of the actor on a thread of the pool. Gives it back if there is none and none can be
+    /// had.
+    pub(super) fn run(self: &Arc<Self>, ready: Ready) -> Option<Ready> {
+        let mut state = self.lock();
+        if let Err(error) = self.provide_thread(&mut state) {
+            drop(state);
+            tracing::warn!(target: "myrmidon.scheduler", %error, "no thread for blocking work");
+            return Some(ready);
+        }
+        state.queue.push_back(Work::Actor(ready));
+        self.bell.notify_one();
+        None
+    }
+
+    /// A place for a job.
+    ///
+    /// # Errors
+    /// If as many wait as may, no thread can be had, or the pool is stopped.
+    pub(super) fn place(self: &Arc<Self>) -> Result<Place<'_>, Refusal> {
+        let mut state = self.lock();
+        if state.stopped {
+            return Err(Refusal::Stopped);
+        }
+        // Jobs that a free thread is about to take do not wait.
+        let waiting = state.jobs.saturating_sub(state.free);
+        if !self.has_thread_for_more(&state) && waiting >= self.most_jobs {
+            return Err(Refusal::Full(waiting));
+        }
+        self.provide_thread(&mut state).map_err(Refusal::NoThread)?;
+        Ok(Place { pool: self, state })
+    }
+
+    /// Whether no work waits and none is done.
+    pub(super) fn is_quiet(&self) -> bool {
+        let state = self.lock();
+        state.queue.is_empty() && state.free == state.threads.len()
+    }
+
+    /// Ends the threads: jobs that wait are dropped, actors have one more turn.
+    pub(super) fn stop(&self) {
+        let mut state = self.lock();
+        state.stopped = true;
+        state.jobs = 0;
+        let (actors, jobs) = std::mem::take(&mut state.queue).into_iter().partition(Work::is_actor);
+        state.queue = actors;
+        self.bell.notify_all();
+        drop(state);
+        discard::<VecDeque<Work>>(jobs);
+    }
+
+    /// The next thread to wait for after [`stop`](Self::stop).
+    pub(super) fn next_thread(&self) -> Option<JoinHandle<()>> {
+        self.lock().threads.pop().map(|(_, thread)| thread)
+    }
+
+    /// Sees to it that one more piece of work finds a thread sooner or later.
+    fn provide_thread(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
+        if state.queue.len() < state.free || state.threads.len() >= self.most_threads || state.stopped {
+            return Ok(());
+        }
+        let (pool, number) = (self.clone(), state.started);
+        let name = format!("myrmidon-blocking-{number}");
+        match thread::Builder::new().name(name).spawn(move || pool.serve(number)) {
+            Ok(thread) => {
+                state.started += 1;
+                state.free += 1;
+                state.threads.push((number, thread));
+                Ok(())
+            }
+            // The work waits for the threads that there are.
+            Err(_) if !state.threads.is_empty() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether one more piece of work would be taken at once.
+    fn has_thread_for_more(&self, state: &State) -> bool {
+        state.queue.len() < state.free || state.threads.len() < self.most_threads
+    }
+
+    /// The life of a thread.
+    fn serve(&self, number: usize) {
+        let _context = self.io.enter();
+        let mut runner = Runner::new(self.limits);
+        while let Some(work) = self.next(number, &mut runner) {
+            match work {
+                Work::Actor(ready) => self.turn(ready, &mut runner),
+                Work::Job(job) => shielded("a job", job),
+            }
+            self.lock().free += 1;
+        }
+    }
+
+    fn turn(&self, ready: Ready, runner: &mut Runner) {
+        let Some(system) = self.system.upgrade() else { return };
+        if let After::Again(ready) = run_slice(ready, &system, runner, || false) {
+            let mut state = self.lock();
+            if !state.stopped {
+                // This thread comes for more, if no other is earlier.
+                state.queue.push_back(Work::Actor(ready));
+            }
+        }
+    }
+
+    /// The next work; `None` if the thread, which is on the list no more, should end.
+    fn next(&self, number: usize, runner: &mut Runner) -> Option<Work> {
+        let mut state = self.lock();
+        let mut over = false;
+        loop {
+            if let Some(work) = state.queue.pop_front() {
+                state.free -= 1;
+                state.jobs -= usize::from(!work.is_actor());
+                return Some(work);
+            }
+            if state.stopped || over {
+                state.free -= 1;
+                state.threads.retain(|(other, _)| *other != number);
+                return None;
+            }
+            runner.rest();
+            let waited = self.bell.wait_timeout(state, self.keep).unwrap_or_else(PoisonError::into_inner);
+            (state, over) = (waited.0, waited.1.timed_out());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place<'_> {
+    pub(super) fn put(mut self, job: Job) {
+        self.state.jobs += 1;
+        self.state.queue.push_back(Work::Job(job));
+        self.pool.bell.notify_one();
+    }
+}
+
+impl Work {
+    fn is_actor(&self) -> bool {
+        matches!(self, Self::Actor(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    #[cfg_attr(myrmidon_loom, ignore = "runs outside of a model")]
+    fn threads_end_when_there_is_nothing_to_do_and_start_again() {
+        let io = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let system = Arc::new(System::new(1).unwrap());
+        let mut pool = Blocking::new(&system, &RuntimeConfig::default(), io.handle().clone());
+        pool.keep = Duration::from_millis(1);
+        let pool = Arc::new(pool);
+        for _ in 0..3 {
+            let (tell, told) = sync_channel(1);
+            let Ok(place) = pool.place() else { panic!("there is room") };
+            place.put(Box::new(move || tell.send(()).unwrap()));
+            told.recv_timeout(Duration::from_secs(20)).unwrap();
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while !pool.lock().threads.is_empty() {
+                assert!(Instant::now() < deadline, "the thread has not ended");
+                thread::sleep(Duration::from_millis(1));
+            }
+            assert!(pool.is_quiet());
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Looks after workers and lanes that one handler holds up: reports it, and has a spare worker stand in.
+//!
+//! The watchdog looks every few milliseconds while anybody works, and not at all once nobody does. It
+//! asks nothing of the workers but two plain stores for each slice.
+//!
+//! A worker that is held up and has left work to others costs no parallelism: what lies in its LIFO slot
+//! goes to the injector, its queue can be stolen from as ever, and if nobody sleeps a spare is
+//! called. When the handler returns a spare is dismissed, so that as many run as before.
+
+use std::sync::{Arc, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::Scheduler;
+use super::activity::{Notice, Watch};
+use super::worker::Desk;
+use crate::actor::System;
+use crate::config::RuntimeConfig;
+use crate::sync::{self, AtomicBool, Ordering, Thread, fence};
+
+/// The shortest and the longest time between two looks.
+const LOOKS: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(5)];
+/// For so long the watchdog goes on when nobody works, so that only a system with longer pauses has to
+/// wake it, which costs whoever ends the pause a system call.
+const LINGER: Duration = Duration::from_millis(25);
+/// The pause after the system had no room for a spare's thread.
+const NO_ROOM: Duration = Duration::from_secs(1);
+
+/// What wakes the watchdog when somebody begins to work.
+#[derive(Default)]
+pub(super) struct Alarm {
+    thread: OnceLock<Thread>,
+    /// Whether the watchdog sleeps, or is about to.
+    armed: AtomicBool,
+    stopped: AtomicBool,
+}
+
+impl Alarm {
+    /// Somebody works. Call after that can be seen.
+    pub(super) fn ring(&self) {
+        fence(Ordering::SeqCst);
+        if self.armed.load(Ordering::Relaxed) && self.armed.swap(false, Ordering::AcqRel) {
+            self.unpark();
+        }
+    }
+
+    /// Has the watchdog look now, if it is awake.
+    pub(super) fn hurry(&self) {
+        self.unpark();
+    }
+
+    /// Ends the watchdog.
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        // Against the one in `enter`.
+        fence(Ordering::SeqCst);
+        self.unpark();
+    }
+
+    /// To be called once, on the watchdog's thread.
+    pub(super) fn enter(&self) {
+        let _ = self.thread.set(sync::current());
+        fence(Ordering::SeqCst);
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+
+    /// Sleeps as long as nobody works: with the fences here and in `ring`, either the one who begins sees
+    /// the alarm armed, or `quiet` sees him.
+    pub(super) fn sleep(&self, quiet: impl Fn() -> bool) {
+        self.armed.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        while self.armed.load(Ordering::Acquire) && quiet() && !self.is_stopped() {
+            sync::park();
+        }
+        self.armed.store(false, Ordering::Relaxed);
+    }
+
+    fn unpark(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+}
+
+/// Starts the watchdog.
+///
+/// # Errors
+/// If the system has no room for a thread.
+pub(super) fn spawn(
+    scheduler: &Arc<Scheduler>,
+    system: &Arc<System>,
+    config: &RuntimeConfig,
+) -> std::io::Result<thread::JoinHandle<()>> {
+    let (scheduler, system) = (scheduler.clone(), system.clone());
+    let (limit, lane_limit) = (config.stall_after, config.lane_stall_after);
+    thread::Builder::new().name("myrmidon-watchdog".to_owned()).spawn(move || {
+        let now = Instant::now();
+        let workers = scheduler.desks.iter().map(|_| Watch::new(now, limit)).collect();
+        let watchdog = Watchdog {
+            scheduler,
+            system,
+            limit,
+            lane_limit,
+            pause: (limit / 2).clamp(LOOKS[0], LOOKS[1]),
+            workers,
+            lanes: Vec::new(),
+            looked: now,
+            worked: now,
+            no_room: None,
+        };
+        watchdog.run();
+    })
+}
+
+struct Watchdog {
+    scheduler: Arc<Scheduler>,
+    system: Arc<System>,
+    limit: Duration,
+    lane_limit: Duration,
+    pause: Duration,
+    workers: Vec<Watch>,
+    lanes: Vec<Watch>,
+    /// The last look.
+    looked: Instant,
+    /// When somebody was last seen at work.
+    worked: Instant,
+    /// When the system last had no room for a thread.
+    no_room: Option<Instant>,
+}
+
+impl Watchdog {
+    fn run(mut self) {
+        self.scheduler.alarm.enter();
+        while !self.scheduler.alarm.is_stopped() {
+            self.look(Instant::now());
+            if self.looked.duration_since(self.worked) < LINGER {
+                sync::park_timeout(self.pause);
+            } else {
+                self.scheduler.alarm.sleep(|| self.is_quiet());
+                (self.looked, self.worked) = (Instant::now(), Instant::now());
+            }
+        }
+    }
+
+    fn look(&mut self, now: Instant) {
+        self.forgive(now);
+        let notices = self.look_at_workers(now).into_iter().chain(self.look_at_lanes(now));
+        for notice in notices.collect::<Vec<_>>() {
+            match notice {
+                Notice::Stalled(pid, running_for) => self.system.stalled(pid, running_for),
+                Notice::Recovered(pid, took) => self.system.recovered(pid, took),
+            }
+        }
+        self.free_what_is_held();
+        self.balance(now);
+        if !self.is_quiet() {
+            self.worked = now;
+        }
+        self.looked = now;
+    }
+
+    /// Leaves out time in which this thread could not look: most likely nobody could run.
+    fn forgive(&mut self, now: Instant) {
+        let late = now.duration_since(self.looked).saturating_sub(self.pause * 2);
+        if !late.is_zero() {
+            self.workers.iter_mut().chain(&mut self.lanes).for_each(|watch| watch.forgive(late));
+        }
+    }
+
+    fn look_at_workers(&mut self, now: Instant) -> Vec<Notice> {
+        let (desks, limit) = (&self.scheduler.desks, self.limit);
+        let watched = self.workers.iter_mut().zip(desks);
+        watched.filter_map(|(watch, desk)| watch.look(desk.activity.glimpse(), now, limit)).collect()
+    }
+
+    fn look_at_lanes(&mut self, now: Instant) -> Vec<Notice> {
+        let lanes = self.scheduler.lanes.read().unwrap_or_else(PoisonError::into_inner);
+        let limit = self.lane_limit;
+        self.lanes.resize_with(lanes.len(), || Watch::new(now, limit));
+        let watched = self.lanes.iter_mut().zip(&*lanes);
+        watched.filter_map(|(watch, lane)| watch.look(lane.activity.glimpse(), now, limit)).collect()
+    }
+
+    /// Has others take what lies in the LIFO slots of workers that are held up, perhaps by a handler that
+    /// waits for just that.
+    fn free_what_is_held(&self) {
+        let held = self.desks().filter(is_held);
+        let freed = held.filter_map(|(desk, _)| desk.lifo.take());
+        let freed = freed.map(|ready| self.scheduler.injector.push(ready)).count();
+        if freed > 0 {
+            self.scheduler.idle.notify();
+        }
+    }
+
+    /// Has as many run as there are workers: spares for those that are held up, as long as there is
+    /// work and nobody who sleeps could do it.
+    fn balance(&mut self, now: Instant) {
+        let free = self.desks().filter(is_free).count();
+        let wanted = self.scheduler.workers;
+        if free > wanted {
+            (wanted..free).for_each(|_| self.dismiss_spare());
+        } else if free < wanted && self.scheduler.work_left() && !self.scheduler.idle.some_asleep() {
+            (free..wanted).for_each(|_| self.call_spare(now));
+        }
+    }
+
+    fn dismiss_spare(&self) {
+        let mut spares = self.desks().enumerate().skip(self.scheduler.workers);
+        let free = spares.find(|(_, spare)| is_free(spare));
+        if let Some((place, (desk, _))) = free {
+            desk.duty.dismiss(place, &self.scheduler.idle);
+        }
+    }
+
+    fn call_spare(&mut self, now: Instant) {
+        let scheduler = &self.scheduler;
+        let Some(place) = scheduler.desks.iter().position(|desk| desk.duty.is_benched()) else { return };
+        if place < scheduler.places.load(Ordering::Relaxed) {
+            return scheduler.desks[place].duty.call(place, &scheduler.idle);
+        }
+        if self.no_room.is_none_or(|then| now.duration_since(then) >= NO_ROOM) {
+            self.start_spare(place, now);
+        }
+    }
+
+    /// Starts the thread of the next spare; it finds itself called.
+    fn start_spare(&mut self, place: usize, now: Instant) {
+        let scheduler = &self.scheduler;
+        match scheduler.start_worker(&self.system, place) {
+            Ok(()) => {
+                scheduler.places.store(place + 1, Ordering::Release);
+                scheduler.desks[place].duty.call(place, &scheduler.idle);
+            }
+            Err(error) => {
+                self.no_room = Some(now);
+                tracing::warn!(target: "myrmidon.scheduler", %error, "no thread for a spare worker");
+            }
+        }
+    }
+
+    /// The places with a thread, and what is remembered of each.
+    fn desks(&self) -> impl Iterator<Item = (&Desk, &Watch)> {
+        let places = self.scheduler.places.load(Ordering::Relaxed);
+        self.scheduler.desks.iter().map(AsRef::as_ref).zip(&self.workers).take(places)
+    }
+
+    fn is_quiet(&self) -> bool {
+        let lanes = self.scheduler.lanes.read().unwrap_or_else(PoisonError::into_inner);
+        self.scheduler.idle.all_asleep() && lanes.iter().all(|lane| lane.is_at_rest())
+    }
+}
+
+/// Whether the worker is held up by a handler: by what the watchdog has seen, or since it says so.
+fn is_held((desk, watch): &(&Desk, &Watch)) -> bool {
+    watch.is_stalled() || desk.activity.waits()
+}
+
+/// Whether the worker serves and is not held up.
+fn is_free(worker: &(&Desk, &Watch)) -> bool {
+    worker.0.duty.is_serving() && !is_held(worker)
+}

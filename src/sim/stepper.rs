@@ -1,0 +1,309 @@
+//! Runs the actors of one runtime on the thread of a test, one turn at a time, in the order that a
+//! strategy gives.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use super::random::Random;
+use super::strategy::{Candidate, Chooser};
+use super::trace::{ActorId, Step, Trace};
+use super::{Fault, SimBuilder};
+use crate::actor::{After, Ready, Runner, Running, Schedule, Signal, System, run_slice, shielded};
+use crate::clock::Clock;
+use crate::pid::Pid;
+use crate::scheduler::{Job, Lane};
+
+/// What waits for a time: timers, and pauses between restarts.
+pub(crate) trait Agenda: Send + Sync {
+    /// The next time at which there is something to do.
+    fn next_due(&self) -> Option<Instant>;
+    /// Does what is due.
+    fn fire_due(&self, now: Instant);
+}
+
+/// How far the clock is moved where something claims to be due and does nothing: a timer may round
+/// its time up.
+const TICK: Duration = Duration::from_millis(1);
+
+/// Stands for a scheduler. Its lock is never held while code of others runs.
+pub(crate) struct Stepper {
+    /// The only thread that runs actors. Calls of others push and wait as ever.
+    thread: ThreadId,
+    clock: Clock,
+    first_generation: u32,
+    state: Mutex<State>,
+    connected: OnceLock<Connected>,
+}
+
+struct Connected {
+    system: Weak<System>,
+    agenda: Box<dyn Agenda>,
+    io: tokio::runtime::Handle,
+}
+
+struct State {
+    /// In the order in which they became ready.
+    ready: Vec<Ready>,
+    jobs: VecDeque<Job>,
+    lanes: Vec<Arc<Lane>>,
+    chooser: Chooser,
+    /// For what the runtime itself leaves to chance.
+    random: Random,
+    trace: Trace,
+    limit: usize,
+    faults: Vec<Fault>,
+    /// Called before each step with its number.
+    between: Option<Between>,
+}
+
+pub(super) type Between = Box<dyn FnMut(usize) + Send>;
+
+enum Work {
+    Actor { ready: Ready, budget: u32 },
+    Job(Job),
+}
+
+impl Stepper {
+    pub(super) fn new(settings: &SimBuilder) -> Arc<Self> {
+        let mut random = Random::stream(settings.seed, 1);
+        let first_generation = 1 + random.below(u64::from(u32::MAX / 2)) as u32;
+        let chooser = Chooser::new(&settings.strategy, settings.seed, settings.budget.clone());
+        Arc::new(Self {
+            thread: thread::current().id(),
+            clock: Clock::virtual_from(Instant::now()),
+            first_generation,
+            state: Mutex::new(State {
+                ready: Vec::new(),
+                jobs: VecDeque::new(),
+                lanes: Vec::new(),
+                chooser,
+                random,
+                trace: Trace::default(),
+                limit: settings.step_limit,
+                faults: Vec::new(),
+                between: None,
+            }),
+            connected: OnceLock::new(),
+        })
+    }
+
+    /// A system whose clock and PIDs are those of the simulation.
+    pub(crate) fn new_system(&self, budget: u32) -> System {
+        System::simulated(budget, self.first_generation, self.clock.clone())
+    }
+
+    /// Connects what is built after the stepper. Called once, before the first step.
+    pub(crate) fn connect(&self, system: &Arc<System>, agenda: Box<dyn Agenda>, io: tokio::runtime::Handle) {
+        let _ = self.connected.set(Connected { system: Arc::downgrade(system), agenda, io });
+    }
+
+    /// Runs `job` as a step, soon.
+    pub(crate) fn submit(&self, job: Job) {
+        self.state().jobs.push_back(job);
+    }
+
+    /// A lane whose actors and jobs run among all others.
+    pub(crate) fn open_lane(&self, name: &str, system: &Arc<System>) -> Arc<Lane> {
+        let mut state = self.state();
+        let id = u32::try_from(state.lanes.len() + 1).expect("a handful of lanes");
+        let io = self.connected.get().map(|connected| connected.io.clone());
+        let io = io.expect("a stepper is connected before anybody has its runtime");
+        let lane = Arc::new(Lane::unwatched(id, name, Arc::downgrade(system), io));
+        state.lanes.push(lane.clone());
+        lane
+    }
+
+    /// Runs until nothing is ready, unless `deadline` is over; whether nothing is.
+    pub(crate) fn wait_quiet(&self, deadline: Instant) -> bool {
+        if !self.is_here() || self.clock.now() >= deadline {
+            return !self.state().has_work();
+        }
+        while self.step() {}
+        true
+    }
+
+    /// Nothing may stop the actors from ending: no fault, no hook, no limit.
+    pub(crate) fn stop(&self) {
+        let mut state = self.state();
+        state.limit = usize::MAX;
+        state.faults.clear();
+        let between = state.between.take();
+        drop(state);
+        drop(between);
+    }
+
+    /// A number that the seed decides.
+    pub(crate) fn random_u32(&self) -> u32 {
+        self.state().random.next_u64() as u32
+    }
+
+    /// Runs until so much of the simulation's time has passed.
+    pub(crate) fn run_for(&self, time: Duration) {
+        if !self.is_here() {
+            return thread::sleep(time);
+        }
+        self.drive_here(self.clock.now().checked_add(time), &mut || false);
+    }
+
+    /// One step; `false` if nothing is ready.
+    pub(super) fn step(&self) -> bool {
+        let Some(connected) = self.connected.get() else { return false };
+        let Some(system) = connected.system.upgrade() else { return false };
+        connected.agenda.fire_due(self.clock.now());
+        self.interfere(&system);
+        let Some((work, at)) = self.state().choose(self.first_generation) else { return false };
+        let _context = connected.io.enter();
+        match work {
+            Work::Job(job) => {
+                let _nobody = Running::nobody();
+                shielded("a job", job);
+            }
+            Work::Actor { ready, budget } => self.turn(ready, budget, at, &system),
+        }
+        true
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(super) fn trace(&self) -> Trace {
+        self.state().trace.clone()
+    }
+
+    pub(super) fn id(&self, pid: Pid) -> ActorId {
+        id(pid, self.first_generation)
+    }
+
+    pub(super) fn add_fault(&self, fault: Fault) {
+        self.state().faults.push(fault);
+    }
+
+    pub(super) fn set_between(&self, between: Between) {
+        let before = self.state().between.replace(between);
+        drop(before);
+    }
+
+    fn turn(&self, ready: Ready, budget: u32, at: usize, system: &Arc<System>) {
+        let mut runner = Runner::capped(budget);
+        let after = run_slice(ready, system, &mut runner, || false);
+        let mut state = self.state();
+        if let Some(Step::Actor { spent, .. }) = state.trace.steps.get_mut(at) {
+            *spent = runner.used();
+        }
+        if let After::Again(ready) = after {
+            state.ready.push(ready);
+        }
+    }
+
+    /// Carries out what a test wants to happen before this step.
+    fn interfere(&self, system: &System) {
+        let mut state = self.state();
+        let step = state.trace.steps.len();
+        let due: Vec<_> = state.faults.extract_if(.., |fault| fault.step <= step).collect();
+        let between = if state.has_work() { state.between.take() } else { None };
+        drop(state);
+        for fault in due {
+            system.signal(fault.pid, Signal::Kill);
+        }
+        if let Some(mut between) = between {
+            between(step);
+            self.state().between.get_or_insert(between);
+        }
+    }
+
+    /// Runs actors until `done`, or until `deadline` or nothing can happen any more; whether it was
+    /// done. The clock jumps from one thing that is due to the next.
+    pub(super) fn drive_here(&self, deadline: Option<Instant>, done: &mut dyn FnMut() -> bool) -> bool {
+        loop {
+            while !done() {
+                if !self.step() {
+                    break;
+                }
+            }
+            if done() {
+                return true;
+            }
+            let now = self.clock.now();
+            let due = self.connected.get().and_then(|connected| connected.agenda.next_due());
+            let due = due.map(|due| if due > now { due } else { now + TICK });
+            let Some(next) = due.into_iter().chain(deadline).min().filter(|next| *next > now) else {
+                return false;
+            };
+            self.advance_to(next);
+        }
+    }
+
+    fn advance_to(&self, time: Instant) {
+        self.clock.advance_to(time);
+        let passed = self.clock.passed();
+        self.state().record(Step::Clock(passed));
+    }
+
+    fn is_here(&self) -> bool {
+        thread::current().id() == self.thread
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Schedule for Arc<Stepper> {
+    fn schedule(&self, ready: Ready) {
+        self.state().ready.push(ready);
+    }
+
+    fn drive(&self, deadline: Option<Instant>, done: &mut dyn FnMut() -> bool) -> Option<bool> {
+        self.is_here().then(|| self.drive_here(deadline, done))
+    }
+}
+
+impl State {
+    fn has_work(&mut self) -> bool {
+        self.take_jobs_of_lanes();
+        !self.ready.is_empty() || !self.jobs.is_empty()
+    }
+
+    fn take_jobs_of_lanes(&mut self) {
+        for lane in &self.lanes {
+            self.jobs.extend(std::iter::from_fn(|| lane.take_job()));
+        }
+    }
+
+    /// The next work, with its place in the trace.
+    fn choose(&mut self, first_generation: u32) -> Option<(Work, usize)> {
+        if !self.has_work() {
+            return None;
+        }
+        let mut candidates: Vec<Candidate> =
+            self.ready.iter().map(|ready| Some(id(ready.pid(), first_generation))).collect();
+        if !self.jobs.is_empty() {
+            candidates.push(None);
+        }
+        let (index, budget) = self.chooser.choose(&candidates);
+        let at = match candidates[index] {
+            Some(actor) => self.record(Step::Actor { actor, spent: 0, budget }),
+            None => self.record(Step::Job),
+        };
+        let work = match candidates[index] {
+            Some(_) => Work::Actor { ready: self.ready.remove(index), budget },
+            None => Work::Job(self.jobs.pop_front()?),
+        };
+        Some((work, at))
+    }
+
+    /// Adds to the trace; the place of the new step.
+    fn record(&mut self, step: Step) -> usize {
+        let at = self.trace.steps.len();
+        assert!(at < self.limit, "the simulation has not come to rest within its {at} steps");
+        self.trace.steps.push(step);
+        at
+    }
+}
+
+fn id(pid: Pid, first_generation: u32) -> ActorId {
+    ActorId { slot: pid.index(), life: pid.generation().wrapping_sub(first_generation) }
+}

@@ -1,0 +1,307 @@
+//! Handlers that hold up the thread that runs them: they are reported, and others take over (S42).
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use common::{DEADLINE, echo, eventually, held, next, watch};
+use myrmidon::actor::{Actor, ActorRef, Context, ExitReason, Flow, Reply, SpawnOptions, bytes_fn};
+use myrmidon::config::RuntimeConfig;
+use myrmidon::runtime::Event;
+use myrmidon::{Pid, Runtime};
+
+/// A runtime whose reports of stalled handlers are kept, and these reports.
+fn reporting(config: RuntimeConfig) -> (Runtime, Receiver<Event>) {
+    let (tell, told) = sync_channel(10_000);
+    let sink = move |event: &Event| {
+        let _ = tell.try_send(event.clone());
+    };
+    (Runtime::builder().config(config).on_event(Arc::new(sink)).start().unwrap(), told)
+}
+
+fn workers(workers: usize) -> RuntimeConfig {
+    RuntimeConfig { workers, ..RuntimeConfig::default() }
+}
+
+/// The next report of this actor: the time for which it runs, or an error with the time that it took.
+fn report(told: &Receiver<Event>, of: Pid) -> Result<Duration, Duration> {
+    loop {
+        match next(told) {
+            Event::Stalled { pid, running_for } if pid == of => return Ok(running_for),
+            Event::Recovered { pid, took } if pid == of => return Err(took),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn s42_a_handler_that_holds_up_its_worker_is_reported_until_it_returns() {
+    let (rt, reports) = reporting(workers(2));
+    let (pid, go, _told) = held(&rt, "");
+    let times = [(); 3].map(|()| report(&reports, pid).unwrap());
+    assert!(times[0] >= rt.config().stall_after, "{times:?}");
+    assert!(times.is_sorted_by(|one, next| *next >= *one * 2), "each after twice the time: {times:?}");
+    go.send(()).unwrap();
+    let took = loop {
+        if let Err(took) = report(&reports, pid) {
+            break took;
+        }
+    };
+    assert!(took >= times[2]);
+}
+
+#[test]
+fn s42_a_handler_on_a_lane_that_does_not_return_is_reported() {
+    let lane_stall_after = Duration::from_millis(20);
+    let (rt, reports) = reporting(RuntimeConfig { lane_stall_after, ..workers(1) });
+    let lane = rt.open_lane("main");
+    let (go, gate) = sync_channel::<()>(1);
+    let wait = bytes_fn(move |_, _: &mut Context<'_>| gate.recv().unwrap());
+    let options = SpawnOptions { lane: lane.id(), ..SpawnOptions::default() };
+    let pid = rt.spawn_behaviour(Box::new(wait), options);
+    let driver = lane.clone();
+    let driver = thread::spawn(move || {
+        while !driver.is_closed() {
+            driver.wait(None);
+            driver.run(Duration::from_millis(1), || true);
+        }
+    });
+    // Once the watchdog sleeps, the lane has to wake it.
+    rt.send(pid, "x").unwrap();
+    assert!(report(&reports, pid).unwrap() >= lane_stall_after);
+    go.send(()).unwrap();
+    while report(&reports, pid).is_ok() {}
+    lane.close();
+    driver.join().unwrap();
+}
+
+/// Answers at once, or asks another in its handler, which blocks the worker.
+struct Asker(Option<ActorRef<Reply<u32>>>);
+
+impl Actor for Asker {
+    type Msg = Reply<u32>;
+
+    fn handle(&mut self, reply: Reply<u32>, _: &mut Context<'_>) -> Flow {
+        let answer = match &self.0 {
+            Some(other) => other.ask_blocking(|reply| reply, DEADLINE).unwrap() + 1,
+            None => 0,
+        };
+        reply.send(answer);
+        Flow::Continue
+    }
+}
+
+/// One worker, and no handler is ever taken for a stalled one: others run only where a handler makes way.
+fn patient() -> RuntimeConfig {
+    RuntimeConfig { stall_after: Duration::MAX, ..workers(1) }
+}
+
+#[test]
+fn handlers_that_ask_each_other_share_one_worker() {
+    let rt = Runtime::builder().config(patient()).start().unwrap();
+    let mut last = rt.spawn(Asker(None));
+    for _ in 0..3 {
+        last = rt.spawn(Asker(Some(last)));
+    }
+    // Spares are called, dismissed and called again.
+    for _ in 0..5 {
+        assert_eq!(last.ask_blocking(|reply| reply, DEADLINE), Ok(3));
+    }
+}
+
+#[test]
+fn a_handler_that_joins_another_actor_shares_one_worker_with_it() {
+    let rt = Runtime::builder().config(patient()).start().unwrap();
+    let (tell, told) = sync_channel(1);
+    let other = rt.spawn_fn(|_, _| {});
+    let handle = rt.clone();
+    let joiner = rt.spawn_fn(move |_, _| {
+        handle.stop(other);
+        tell.send(handle.join(other, Some(DEADLINE))).unwrap();
+    });
+    rt.send(joiner, "x").unwrap();
+    // `NoProcess` where the end was quicker than the question.
+    assert!(matches!(next(&told), Ok(ExitReason::Normal | ExitReason::NoProcess)));
+    rt.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn a_handler_that_waits_for_a_channel_shares_one_worker_with_its_senders() {
+    let rt = Runtime::builder().workers(1).start().unwrap();
+    let (tell, told) = sync_channel(1);
+    let (answer, answers) = sync_channel(10);
+    let senders = [(); 10].map(|()| {
+        let answer = answer.clone();
+        rt.spawn_fn(move |_, _| answer.send(()).unwrap())
+    });
+    let waiter = rt.spawn_fn(move |_, cx| {
+        // The last lies in the worker's LIFO slot, the others in its queue.
+        senders.iter().for_each(|pid| cx.send(*pid, "x").unwrap());
+        senders.iter().for_each(|_| next(&answers));
+        tell.send(()).unwrap();
+    });
+    rt.send(waiter, "x").unwrap();
+    next(&told);
+}
+
+#[test]
+fn a_handler_that_blocks_in_place_leaves_its_worker_to_others() {
+    let rt = Runtime::builder().config(patient()).start().unwrap();
+    let (pid, told) = echo(&rt, "");
+    let (tell, heard) = sync_channel(10);
+    let waiter = rt.spawn_fn(move |_, cx| {
+        for n in 0..10 {
+            cx.send(pid, n.to_string()).unwrap();
+            tell.send(cx.block_in_place(|| next(&told))).unwrap();
+        }
+    });
+    rt.send(waiter, "x").unwrap();
+    assert!((0..10).all(|n| next(&heard) == n.to_string()));
+}
+
+#[test]
+fn a_handler_that_blocks_in_place_is_not_reported_as_stalled() {
+    // Long enough that a handler which merely waits for a core is not taken for a stalled one.
+    let (rt, reports) = reporting(RuntimeConfig { stall_after: Duration::from_millis(100), ..workers(1) });
+    let (go, gate) = sync_channel::<()>(1);
+    let waiter = rt.spawn_fn(move |_, cx| {
+        cx.block_in_place(|| gate.recv()).unwrap();
+        gate.recv().unwrap();
+    });
+    rt.send(waiter, "x").unwrap();
+    let (other, go_other, _told) = held(&rt, "");
+    for _ in 0..3 {
+        assert!(matches!(next(&reports), Event::Stalled { pid, .. } if pid == other));
+    }
+    // Back on its worker it can stall like any other.
+    go.send(()).unwrap();
+    report(&reports, waiter).unwrap();
+    go.send(()).unwrap();
+    go_other.send(()).unwrap();
+}
+
+#[test]
+fn actors_run_on_while_every_worker_is_held_up() {
+    let (rt, _reports) = reporting(workers(2));
+    let gates = [(); 4].map(|()| held(&rt, ""));
+    let (pid, told) = echo(&rt, "");
+    for n in 0..100 {
+        rt.send(pid, n.to_string()).unwrap();
+        assert_eq!(next(&told), n.to_string());
+    }
+    for (pid, go, told) in gates {
+        go.send(()).unwrap();
+        assert_eq!(next(&told), "first");
+        let ended = watch(&rt, pid);
+        rt.kill(pid);
+        next(&ended);
+    }
+}
+
+#[test]
+fn no_more_spares_stand_in_than_configured() {
+    let (rt, reports) = reporting(RuntimeConfig { spare_workers: 1, ..workers(1) });
+    let [(first, go_first, _a), (second, go_second, _b)] = [(); 2].map(|()| held(&rt, ""));
+    let (pid, told) = echo(&rt, "");
+    rt.send(pid, "x").unwrap();
+    for pid in [first, second] {
+        for _ in 0..3 {
+            report(&reports, pid).unwrap();
+        }
+    }
+    assert!(told.try_recv().is_err(), "both threads are held up");
+    go_first.send(()).unwrap();
+    assert_eq!(next(&told), "x");
+    go_second.send(()).unwrap();
+}
+
+/// Counts how many of its kind work at once.
+struct Busy {
+    inside: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+    done: SyncSender<()>,
+}
+
+impl Actor for Busy {
+    type Msg = ();
+
+    fn handle(&mut self, (): (), _: &mut Context<'_>) -> Flow {
+        let inside = self.inside.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(inside, Ordering::SeqCst);
+        thread::sleep(Duration::from_micros(50));
+        self.inside.fetch_sub(1, Ordering::SeqCst);
+        self.done.send(()).unwrap();
+        Flow::Continue
+    }
+}
+
+#[test]
+fn when_a_stalled_handler_returns_as_many_workers_run_as_before() {
+    // Long enough that a handler which merely waits for a core is not taken for a stalled one.
+    let rt =
+        Runtime::builder().config(RuntimeConfig { stall_after: Duration::from_millis(300), ..workers(1) });
+    let rt = rt.start().unwrap();
+    let (inside, most) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let (done, dones) = sync_channel(1000);
+    let actors =
+        [(); 20].map(|()| rt.spawn(Busy { inside: inside.clone(), most: most.clone(), done: done.clone() }));
+    let round = || {
+        most.store(0, Ordering::SeqCst);
+        actors.iter().for_each(|actor| actor.send(()).unwrap());
+        actors.iter().for_each(|_| next(&dones));
+        most.load(Ordering::SeqCst)
+    };
+    for _ in 0..2 {
+        let (pid, go, told) = held(&rt, "");
+        assert_eq!(round(), 1, "one stands in for the one that is held");
+        go.send(()).unwrap();
+        assert_eq!(next(&told), "first");
+        rt.stop(pid);
+        eventually("one worker works", || round() == 1 && round() == 1);
+    }
+}
+
+#[test]
+fn a_stalled_handler_is_killed_once_it_returns() {
+    let (rt, reports) = reporting(workers(1));
+    let (pid, go, told) = held(&rt, "");
+    rt.send(pid, "never").unwrap();
+    report(&reports, pid).unwrap();
+    let ended = watch(&rt, pid);
+    rt.kill(pid);
+    go.send(()).unwrap();
+    assert_eq!(next(&ended), ExitReason::Killed);
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), ["first"]);
+}
+
+#[test]
+fn nothing_is_lost_while_handlers_stall_at_random() {
+    let rt = Runtime::builder().workers(2).start().unwrap();
+    let (tell, told) = sync_channel(10_000);
+    let sum = Arc::new(Mutex::new(0_u64));
+    let stall = Arc::new(AtomicBool::new(true));
+    let actors: Vec<_> = (0..20_u64)
+        .map(|number| {
+            let (tell, sum, stall) = (tell.clone(), sum.clone(), stall.clone());
+            rt.spawn_fn(move |message, _| {
+                if message.len() == number as usize && stall.load(Ordering::Relaxed) {
+                    thread::sleep(Duration::from_millis(15));
+                }
+                *sum.lock().unwrap() += message.len() as u64;
+                tell.send(()).unwrap();
+            })
+        })
+        .collect();
+    for size in 0..20 {
+        actors.iter().for_each(|pid| rt.send(*pid, vec![0; size]).unwrap());
+    }
+    (0..400).for_each(|_| next(&told));
+    assert_eq!(*sum.lock().unwrap(), 20 * 190);
+    stall.store(false, Ordering::Relaxed);
+    assert_eq!(rt.shutdown(DEADLINE), 0);
+}
