@@ -43,8 +43,12 @@ class Counter:
 class Node:
     """Carries out the commands; each returns its answer as text."""
 
-    def __init__(self, transport: str, listen: str) -> None:
-        self.rt = myrmidon.Runtime(transport=transport)
+    def __init__(self, transport: str, listen: str, certs: str | None, beyond_loopback: bool) -> None:
+        self.rt = myrmidon.Runtime(
+            transport=transport,
+            certs=certs if transport == "quic" else None,
+            allow_insecure_remote=beyond_loopback and transport == "tcp",
+        )
         self.counter = Counter()
         self.pid = self.rt.spawn(self.counter.first)
         self.rt.register("counter", self.pid)
@@ -117,8 +121,10 @@ def main() -> None:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--transport", required=True)
     arguments.add_argument("--listen", required=True)
+    arguments.add_argument("--certs")
+    arguments.add_argument("--beyond-loopback", choices=["yes", "no"], default="no")
     options = arguments.parse_args()
-    node = Node(options.transport, options.listen)
+    node = Node(options.transport, options.listen, options.certs, options.beyond_loopback == "yes")
     print(f"ready {node.addr}", flush=True)
     for line in sys.stdin:
         command, *words = line.split()

@@ -1,8 +1,8 @@
 //! Nodes in processes of their own, in Rust or in Python, driven by the same lines.
 //!
 //! A node process prints `ready ADDR` and then answers every line it reads with one line, `ok …` or
-//! `error …`. The commands are the methods of [`Node`]; `src/bin/interop_node.rs` and
-//! `nodes/node.py` carry them out.
+//! `error …`. The commands are the methods of [`Node`]; `src/program/` and `nodes/node.py`
+//! carry them out.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -32,7 +32,7 @@ impl Kind {
 /// What a node is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
-    /// `src/bin/interop_node.rs`.
+    /// `src/program/`, as built by `src/bin/interop_node.rs`.
     Rust,
     /// `nodes/node.py`, run by the interpreter that `MYRMIDON_TEST_PYTHON` names.
     Python,
@@ -51,6 +51,7 @@ pub struct Setup {
     /// The language of the node that asks.
     pub client: Language,
     rust_node: PathBuf,
+    rust_arguments: Vec<String>,
     state_dir: PathBuf,
     python: Option<PathBuf>,
 }
@@ -64,6 +65,7 @@ impl Setup {
             server: Language::Rust,
             client: Language::Rust,
             rust_node: rust_node.into(),
+            rust_arguments: vec![],
             state_dir: Path::new(state_dir).join("state"),
             python: std::env::var_os(PYTHON).map(PathBuf::from),
         }
@@ -73,6 +75,12 @@ impl Setup {
     #[must_use]
     pub fn with_rust_node(self, rust_node: PathBuf) -> Self {
         Self { rust_node, ..self }
+    }
+
+    /// The same with these arguments of the Rust node before all others.
+    #[must_use]
+    pub fn with_rust_arguments(self, arguments: &[&str]) -> Self {
+        Self { rust_arguments: arguments.iter().map(ToString::to_string).collect(), ..self }
     }
 
     /// The same with nodes in these languages; `None`, with a line that says so, if Python is needed
@@ -117,14 +125,18 @@ impl Setup {
         Node::start("client", self.command(self.client), self.kind, "127.0.0.1:0")
     }
 
-    fn command(&self, language: Language) -> Command {
+    pub(crate) fn command(&self, language: Language) -> Command {
         let mut command = match (language, &self.python) {
             (Language::Python, Some(python)) => {
                 let mut command = Command::new(python);
                 command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/nodes/node.py"));
                 command
             }
-            _ => Command::new(&self.rust_node),
+            _ => {
+                let mut command = Command::new(&self.rust_node);
+                command.args(&self.rust_arguments);
+                command
+            }
         };
         command.env("MYRMIDON_STATE_DIR", &self.state_dir);
         command
@@ -153,7 +165,7 @@ pub struct Node {
 }
 
 impl Node {
-    fn start(name: &str, mut command: Command, kind: Kind, addr: &str) -> Self {
+    pub(crate) fn start(name: &str, mut command: Command, kind: Kind, addr: &str) -> Self {
         command.args(["--transport", kind.name(), "--listen", addr]);
         let process = Process::start(name, command);
         let line = process.line();
@@ -262,7 +274,7 @@ impl Node {
         self.ask("crash").unwrap_or_else(|error| panic!("no end was reported: {error}"))
     }
 
-    fn ask(&mut self, command: &str) -> Result<String, String> {
+    pub(crate) fn ask(&mut self, command: &str) -> Result<String, String> {
         self.process.say(command);
         let line = self.process.line();
         match line.split_once(' ').unwrap_or((&line, "")) {

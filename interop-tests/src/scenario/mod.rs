@@ -7,3 +7,5 @@ pub mod legacy;
 pub mod malformed;
 pub mod messaging;
 pub mod swapping;
+#[cfg(target_os = "linux")]
+pub mod wan;

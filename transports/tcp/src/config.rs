@@ -6,6 +6,9 @@ use std::time::Duration;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
+/// Probes of an idle connection before it is given up.
+const PROBES: u32 = 5;
+
 /// How the TCP transport behaves.
 #[derive(Clone, Debug)]
 pub struct TcpConfig {
@@ -24,17 +27,23 @@ impl Default for TcpConfig {
 }
 
 impl TcpConfig {
-    /// No Nagle delay; an idle connection is probed after 5 s, then every 2 s, and given up after 3
-    /// probes without an answer (the kernel's own values take hours).
+    /// No Nagle delay; an idle connection is probed five times within `down_after`, and given up when no
+    /// probe was answered (the kernel's own values take hours).
+    ///
+    /// With a user timeout Linux does not count probes: it gives a connection up as soon as nothing has
+    /// come for so long and one probe is unanswered. A first probe after `down_after` would be the only
+    /// one, and its loss, or that of its answer, the end.
     pub(crate) fn apply(&self, stream: &TcpStream) -> io::Result<()> {
         let Self { allow_insecure_remote: _, down_after } = self;
         stream.set_nodelay(true)?;
         let socket = SockRef::from(stream);
-        let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(5));
+        // The kernel takes whole seconds, at least one.
+        let probe = (*down_after / PROBES).max(Duration::from_secs(1));
+        let keepalive = TcpKeepalive::new().with_time(probe);
         #[cfg(not(target_os = "openbsd"))]
-        let keepalive = keepalive.with_interval(Duration::from_secs(2));
+        let keepalive = keepalive.with_interval(probe);
         #[cfg(not(any(target_os = "openbsd", target_os = "windows")))]
-        let keepalive = keepalive.with_retries(3);
+        let keepalive = keepalive.with_retries(PROBES);
         socket.set_tcp_keepalive(&keepalive)?;
         #[cfg(target_os = "linux")]
         socket.set_tcp_user_timeout(Some(*down_after))?;

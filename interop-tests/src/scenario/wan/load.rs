@@ -1,0 +1,73 @@
+//! More than the path or the peer can take.
+
+use super::{NEAR, Pair, is_in_order, lasting, watch};
+use crate::node::Setup;
+use crate::traffic::Received;
+use crate::wait::{DEADLINE, until};
+use crate::wan::{Conditions, Signal};
+
+const MIB: usize = 1 << 20;
+/// The outbound queue of a peer (L10) with what a message costs beside its bytes, and what is already
+/// in the hands of the kernel.
+const MOST_GROWTH: u64 = 48 << 20;
+
+/// A peer that stands still: the sender's queue fills to its bound, the sender is told, and when the
+/// peer goes on it gets all that was accepted; what a connection takes with it that breaks in the
+/// meantime, as it does after five seconds, is counted (F17 without credit, L10).
+pub fn a_peer_that_stands_still_costs_a_bounded_queue(setup: &Setup) {
+    let Some(mut pair) = Pair::start(setup, 1, Conditions::round_trip(NEAR)) else { return };
+    let sink = pair.b.sinks(1)[0];
+    pair.a.find_counter(&pair.b.addr);
+    let memory = [pair.a.memory(), pair.b.memory()];
+    pair.b.signal(Signal::SIGSTOP);
+    let (accepted, why) = pair.a.flood(&pair.b.addr, sink, 10_000_000, 10_000);
+    assert!(why.contains("queue"), "{accepted} were accepted, then: {why}");
+    let growth = pair.a.memory().saturating_sub(memory[0]);
+    assert!(growth < MOST_GROWTH, "{accepted} messages cost the sender {growth} bytes");
+    pair.b.signal(Signal::SIGCONT);
+    let got = until("all messages, or the count of the lost", || {
+        let lost = pair.a.peer(&pair.b.addr).dead_letters;
+        Some(pair.b.received()).filter(|got| got.received == accepted || lost > 0)
+    });
+    assert_eq!(got.missing, 0, "{got:?}");
+    is_in_order(&got);
+    let growth = pair.b.memory().saturating_sub(memory[1]);
+    assert!(growth < MOST_GROWTH, "{accepted} messages cost the receiver {growth} bytes");
+}
+
+/// Large messages fill the path while pings go on: all arrive, every ping is answered, nobody is taken
+/// for dead (F18).
+pub fn large_messages_leave_room_for_signs_of_life(setup: &Setup) {
+    let path = Conditions::round_trip(NEAR).with_rate(200, MIB / 2);
+    let Some(mut pair) = Pair::start(setup, 2, path) else { return };
+    watch(&mut pair.a, &mut pair.b);
+    let (sink, count) = (pair.b.sinks(1), lasting(64, 640));
+    let stream = pair.a.stream(&pair.b.addr, &sink, count, MIB, 0);
+    pair.a.ping(&pair.b.addr, lasting(100, 1000), 10);
+    let sent = pair.a.stream_end_within(lasting(DEADLINE, 10 * DEADLINE), stream);
+    let all = |got: &Received| got.received >= count;
+    let got = until("all messages", || Some(pair.b.received()).filter(all));
+    let pinged = until("all pings", || Some(pair.a.pinged()).filter(|pinged| pinged.done));
+    assert_eq!((got.received, got.sum), (sent.accepted, sent.sum), "{got:?}");
+    assert_eq!(pinged.failed, 0, "{pinged:?}");
+    assert!(pair.a.downs().is_empty(), "{:?}", pair.a.downs());
+    println!("{} while {count} MiB passed: {pinged:?}", setup.kind.name());
+}
+
+/// Both dial at once, again and again: no message is lost (F12, as far as two connections are fine).
+pub fn nodes_that_dial_each_other_at_once_lose_nothing(setup: &Setup) {
+    for round in 0..lasting(3, 100) {
+        let Some(mut pair) = Pair::start(setup, round, Conditions::round_trip(50)) else { return };
+        let (here, there) = (pair.a.addr.clone(), pair.b.addr.clone());
+        let (sink_a, sink_b) = (pair.a.sinks(1), pair.b.sinks(1));
+        let from_a = pair.a.stream(&there, &sink_b, 200, 64, 500);
+        let from_b = pair.b.stream(&here, &sink_a, 200, 64, 500);
+        assert_eq!(pair.a.stream_end(from_a).refused, 0);
+        assert_eq!(pair.b.stream_end(from_b).refused, 0);
+        for node in [&mut pair.a, &mut pair.b] {
+            let got = until("all messages", || Some(node.received()).filter(|got| got.received >= 200));
+            assert_eq!((got.received, got.missing), (200, 0), "{got:?}");
+            is_in_order(&got);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The measurement behind `wan_bench`: what one lost packet does to everybody's messages.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use serde_json::{Value, json};
+
+use super::{Conditions, Wan};
+use crate::node::{Kind, Node, Setup};
+use crate::traffic::{Pinged, Received, Streamed};
+
+/// Sent before the clock runs: connections are made and their windows are open.
+const WARM_UP: Duration = Duration::from_secs(1);
+/// A run that needs so much longer than planned is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
+const MIB: usize = 1 << 20;
+/// What the QUIC transport is configured to.
+const QUIC_CONGESTION: &str = "cubic";
+
+/// Small messages to many actors, over paths of every length and loss.
+#[derive(Parser)]
+#[command(name = "wan_bench", version)]
+struct Options {
+    /// Transports: tcp, quic
+    #[arg(long, value_delimiter = ',', default_value = "tcp,quic", value_parser = kind)]
+    transport: Vec<Kind>,
+    /// Round trips, in milliseconds
+    #[arg(long, value_delimiter = ',', default_value = "20,50,100")]
+    round_trip: Vec<u64>,
+    /// Shares of packets that are lost, in percent
+    #[arg(long, value_delimiter = ',', default_value = "0,0.1,1,5")]
+    loss: Vec<f64>,
+    /// Rate of the bottleneck, in megabits a second [default: unlimited]
+    #[arg(long)]
+    megabits: Option<u64>,
+    /// Queue before the bottleneck, in KiB
+    #[arg(long, default_value_t = 256)]
+    queue: usize,
+    /// Receiving actors
+    #[arg(long, default_value_t = 64)]
+    actors: usize,
+    /// Messages a second, over all actors
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    rate: u64,
+    /// Bytes of a message, at least 24
+    #[arg(long, default_value_t = 64)]
+    size: usize,
+    /// Seconds of each run
+    #[arg(long, default_value_t = 8)]
+    seconds: u64,
+    /// Messages of 1 MiB to one more actor at the same time
+    #[arg(long, default_value_t = 0)]
+    bulk: u64,
+    /// Ping all the while, and report the round trips
+    #[arg(long)]
+    pings: bool,
+    /// Decides which packets are lost
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// Measures and prints; the process's arguments say what.
+pub fn main() -> ExitCode {
+    let options = Options::parse();
+    let mut clean = true;
+    for &round_trip in &options.round_trip {
+        for &loss in &options.loss {
+            for &kind in &options.transport {
+                let Some(row) = measure(&options, kind, round_trip, loss) else { return ExitCode::FAILURE };
+                clean &= row["clean"] == json!(true);
+                println!("{row}");
+            }
+        }
+    }
+    if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// One row; `None` where there can be no WAN.
+fn measure(options: &Options, kind: Kind, round_trip: u64, loss: f64) -> Option<Value> {
+    let wan = Wan::start(2, options.seed)?;
+    wan.everywhere(options.path(round_trip, loss));
+    let setup = setup(kind);
+    let (a, b) = (setup.node_on(&wan, 0), setup.node_on(&wan, 1));
+    let mut run = Run { options, a, b };
+    run.warm_up();
+    let before = wan.tally(0, 1);
+    let Measured { sent, got, bulk, pings } = run.measured();
+    let after = wan.tally(0, 1);
+    Some(json!({
+        "transport": kind.name(),
+        "congestion": if kind == Kind::Tcp { wan.tcp_congestion() } else { QUIC_CONGESTION.to_owned() },
+        "lanes": 1,
+        "round_trip_ms": round_trip,
+        "loss_percent": loss,
+        "megabits": options.megabits,
+        "actors": options.actors,
+        "size": options.size,
+        "rate": options.rate,
+        "seed": options.seed,
+        "accepted": sent.accepted,
+        "refused": sent.refused,
+        "received": got.received,
+        "repeated": got.repeated,
+        "late": got.late,
+        "corrupt": got.corrupt,
+        "checksum": got.sum,
+        "clean": is_clean(&sent, &got),
+        "p50_us": got.p50,
+        "p99_us": got.p99,
+        "p999_us": got.p999,
+        "max_us": got.max,
+        "packets": after.offered - before.offered,
+        "packets_lost": after.lost - before.lost,
+        "packets_overflowed": after.overflowed - before.overflowed,
+        "bulk": bulk,
+        "pings": pings,
+    }))
+}
+
+impl Options {
+    fn path(&self, round_trip: u64, loss: f64) -> Conditions {
+        let path = Conditions::round_trip(round_trip).with_loss(loss / 100.0);
+        self.megabits.map_or(path, |megabits| path.with_rate(megabits, self.queue << 10))
+    }
+}
+
+/// The nodes are this very program.
+fn setup(kind: Kind) -> Setup {
+    let program = std::env::current_exe().expect("the system knows the running program");
+    let state = std::env::temp_dir();
+    let text = |path: PathBuf| path.into_os_string().into_string().expect("paths are text");
+    Setup::new(kind, &text(program), &text(state)).with_rust_arguments(&["node"])
+}
+
+struct Run<'a> {
+    options: &'a Options,
+    /// Sends.
+    a: Node,
+    /// Receives.
+    b: Node,
+}
+
+struct Measured {
+    sent: Streamed,
+    got: Received,
+    bulk: Value,
+    pings: Value,
+}
+
+impl Run<'_> {
+    fn warm_up(&mut self) {
+        let sink = self.b.sinks(1);
+        let Options { rate, size, .. } = *self.options;
+        let count = rate * WARM_UP.as_secs();
+        let stream = self.a.stream(&self.b.addr, &sink, count, size, 1_000_000 / rate);
+        self.wait(|run| run.a.streamed(stream).done && run.b.received().received >= count);
+    }
+
+    fn measured(&mut self) -> Measured {
+        let Options { actors, rate, size, seconds, bulk, pings, .. } = *self.options;
+        let (sinks, bulk_sink) = (self.b.sinks(actors), self.b.sinks(1));
+        // The first sink is that of the warm-up.
+        let (small, large) = (1..1 + actors, 1 + actors..2 + actors);
+        if pings {
+            self.a.ping(&self.b.addr, u32::try_from(seconds * 50).unwrap_or(u32::MAX), 20);
+        }
+        let start = Instant::now();
+        let bulk_stream = self.a.stream(&self.b.addr, &bulk_sink, bulk, MIB, 0);
+        let stream = self.a.stream(&self.b.addr, &sinks, rate * seconds, size, 1_000_000 / rate);
+        self.wait(|run| {
+            let sent = run.a.streamed(stream);
+            sent.done && run.b.received_by(small.clone()).received >= sent.accepted
+        });
+        self.wait(|run| run.b.received_by(large.clone()).received >= bulk);
+        let took = start.elapsed();
+        let bulk =
+            (bulk > 0).then(|| bulk_report(&self.a.streamed(bulk_stream), &self.b.received_by(large), took));
+        let pings = pings.then(|| ping_report(&self.a.pinged()));
+        Measured {
+            sent: self.a.streamed(stream),
+            got: self.b.received_by(small),
+            bulk: json!(bulk),
+            pings: json!(pings),
+        }
+    }
+
+    /// Waits for a condition, as long as the run may take. What is missing then shows in the counts.
+    fn wait(&mut self, mut condition: impl FnMut(&mut Self) -> bool) {
+        let limit = Duration::from_secs(self.options.seconds) + PATIENCE;
+        let start = Instant::now();
+        while !condition(self) && start.elapsed() < limit {
+            sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+fn bulk_report(sent: &Streamed, got: &Received, took: Duration) -> Value {
+    json!({
+        "mib": got.received,
+        "clean": is_clean(sent, got),
+        "all_after_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+fn ping_report(pinged: &Pinged) -> Value {
+    json!({
+        "answered": pinged.answered,
+        "failed": pinged.failed,
+        "p50_us": pinged.p50,
+        "p99_us": pinged.p99,
+        "max_us": pinged.max,
+    })
+}
+
+fn is_clean(sent: &Streamed, got: &Received) -> bool {
+    let all = sent.done && got.received == sent.accepted && got.sum == sent.sum;
+    all && (got.missing, got.repeated, got.late, got.corrupt) == (0, 0, 0, 0)
+}
+
+fn kind(name: &str) -> Result<Kind, String> {
+    [Kind::Tcp, Kind::Quic]
+        .into_iter()
+        .find(|kind| kind.name() == name)
+        .ok_or_else(|| "tcp or quic".to_owned())
+}
