@@ -155,6 +155,8 @@ fn leaving_loses_nothing(kind: Kind) {
     for both in [false, true] {
         let pair = Pair::new(kind, [Level::Two, Level::Two]);
         let (pid, told) = inbox(&pair.there);
+        // The link is up at both ends; a node that leaves before takes nothing any more.
+        assert!(pair.here.io().block_on(pair.here.node().is_up(&pair.addr)));
         for n in 0..20_000u32 {
             pair.send(pid, Bytes::copy_from_slice(&n.to_be_bytes()));
         }

@@ -219,6 +219,24 @@ async fn g8_two_nodes_that_leave_at_once_lose_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn g8_what_a_peer_that_dies_meanwhile_has_not_confirmed_is_counted() {
+    let network = MemoryNetwork::new();
+    let (a, b) = (node(&network).await, node(&network).await);
+    a.node.ping(&b.addr).await.unwrap();
+    for n in 0..100 {
+        a.node.try_send(&b.addr, pid(1), number(n)).unwrap();
+    }
+    let cut = async {
+        b.runtime.wait_for(1).await;
+        network.cut(&b.addr);
+    };
+    let (unconfirmed, ()) = tokio::join!(a.node.shutdown(Duration::from_secs(10)), cut);
+    assert!(unconfirmed <= 100, "{unconfirmed}");
+    let lost = 100 - b.runtime.received().len();
+    assert!(unconfirmed >= lost, "{unconfirmed} unconfirmed, {lost} lost");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_node_that_leaves_is_told_of_as_left() {
     let network = MemoryNetwork::new();
     let (a, b) = (node(&network).await, node(&network).await);
