@@ -214,6 +214,62 @@ async fn what_breaks_the_rules_of_a_link_ends_it_with_its_code() {
     }
 }
 
+/// Frames in any order, before and after READY, some of them damaged: the node ends the link or goes on, and
+/// serves others all the while.
+#[tokio::test(start_paused = true)]
+async fn whatever_a_peer_says_harms_nobody_else() {
+    let network = MemoryNetwork::new();
+    let a = node(&network).await;
+    a.runtime.register("database", pid(7));
+    let vectors: serde_json::Value =
+        serde_json::from_str(include_str!("../../interop-tests/vectors/level2.json")).unwrap();
+    let frames: Vec<Vec<u8>> = ["frames", "refused", "skipped"]
+        .iter()
+        .flat_map(|section| vectors[section].as_array().unwrap())
+        .map(|vector| {
+            let hex = vector["hex"].as_str().unwrap();
+            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+        })
+        .collect();
+    let mut random = 1u64;
+    let mut next = move || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as usize
+    };
+    for round in 0..300 {
+        let hello = Hello {
+            node: Id([1 + (round % 200) as u8; 16]),
+            link: Id([100 + (round % 100) as u8; 16]),
+            ..hello(0)
+        };
+        let mut peer = match round % 3 {
+            0 => Peer::probe(&network, &a, hello.link).await,
+            1 => Peer::greet(&network, &a, hello).await.0,
+            _ => {
+                let mut peer = Peer::greet(&network, &a, hello).await.0;
+                peer.say([Frame::Ready(Ready { lanes: 0 })]).await;
+                peer
+            }
+        };
+        for _ in 0..next() % 12 {
+            let mut bytes = frames[next() % frames.len()].clone();
+            if next() % 4 == 0 {
+                let at = next() % bytes.len();
+                bytes[at] = next() as u8;
+            }
+            if soon(peer.raw.lane.0.write(&mut [bytes.into()])).await.is_err() {
+                break;
+            }
+        }
+        drop(peer);
+        let mut good = RawPeer::dial(&network, &a.addr).await;
+        let mut batch = Batch::new();
+        batch.resolve("database");
+        good.say_batch(&mut batch).await;
+        assert_eq!(good.hear(8).await, pid(7).as_u64().to_be_bytes(), "in round {round}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn l11_credit_comes_back_as_messages_reach_their_mailboxes() {
     let network = MemoryNetwork::new();

@@ -219,6 +219,24 @@ async fn g8_two_nodes_that_leave_at_once_lose_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn g8_what_a_peer_that_dies_meanwhile_has_not_confirmed_is_counted() {
+    let network = MemoryNetwork::new();
+    let (a, b) = (node(&network).await, node(&network).await);
+    a.node.ping(&b.addr).await.unwrap();
+    for n in 0..100 {
+        a.node.try_send(&b.addr, pid(1), number(n)).unwrap();
+    }
+    let cut = async {
+        b.runtime.wait_for(1).await;
+        network.cut(&b.addr);
+    };
+    let (unconfirmed, ()) = tokio::join!(a.node.shutdown(Duration::from_secs(10)), cut);
+    assert!(unconfirmed <= 100, "{unconfirmed}");
+    let lost = 100 - b.runtime.received().len();
+    assert!(unconfirmed >= lost, "{unconfirmed} unconfirmed, {lost} lost");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_node_that_leaves_is_told_of_as_left() {
     let network = MemoryNetwork::new();
     let (a, b) = (node(&network).await, node(&network).await);
@@ -285,6 +303,54 @@ async fn g8_a_node_that_leaves_loses_nothing_that_was_held_back() {
     }
     assert_eq!(a.node.shutdown(Duration::from_secs(10)).await, 0);
     assert_eq!(b.runtime.received().len(), 100);
+}
+
+/// G1, G2, S28 under cuts: whatever breaks when, messages of one sender arrive at most once and in
+/// order, and a monitor that was made before a cut fires once.
+#[tokio::test(start_paused = true)]
+async fn g1_g2_cuts_lose_messages_but_never_double_or_reorder_them() {
+    for seed in 0..40u64 {
+        let network = MemoryNetwork::new();
+        let (a, b) = (node(&network).await, node(&network).await);
+        let downs = Downs::default();
+        let mut random = seed;
+        let mut next = || {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) as u32
+        };
+        let (mut accepted, mut cuts) = (0, 0);
+        for n in 0..2_000 {
+            let message =
+                if next() % 100 == 0 { [number(n), pattern(300 << 10)].concat().into() } else { number(n) };
+            accepted += usize::from(a.node.try_send(&b.addr, pid(next() % 6), message).is_ok());
+            if next() % 50 == 0 {
+                tokio::time::sleep(Duration::from_micros((next() % 20_000).into())).await;
+            }
+            if next() % 400 == 0 {
+                downs.monitor(&a.node, &b.addr, 1000 + cuts);
+                a.node.is_up(&b.addr).await;
+                network.cut(&b.addr);
+                cuts += 1;
+                tokio::time::sleep(Duration::from_millis((next() % 300).into())).await;
+            }
+        }
+        let lost = a.node.shutdown(Duration::from_secs(30)).await;
+        let info = &a.node.peers()[0];
+        let received = b.runtime.received();
+        assert!(received.len() <= accepted, "seed {seed}: more than was accepted");
+        for receiver in 0..6 {
+            let own = received.iter().filter(|(to, _)| *to == pid(receiver));
+            let numbers: Vec<_> = own.map(|(_, data)| data.slice(..8)).collect();
+            assert!(numbers.is_sorted_by(|a, b| a < b), "seed {seed}: doubled or out of order");
+        }
+        let known = received.len() + usize::try_from(info.dead_letters).unwrap();
+        assert!(cuts > 0 || known + lost == accepted, "seed {seed}: without a cut nothing is lost");
+        let seen = downs.seen();
+        assert!(
+            seen.len() == cuts as usize && seen.iter().all(|(_, why)| matches!(why, DownReason::Lost(_))),
+            "{seen:?}"
+        );
+    }
 }
 
 fn pattern(len: u32) -> Bytes {

@@ -105,7 +105,7 @@ async fn bad_bytes_close_with_their_code_after_the_earlier_answers_and_others_ar
         peer.hear_end().await;
         let end = soon(peer.connection.closed()).await;
         assert!(
-            matches!(end, TransportError::ClosedByPeer { code: c, .. } if c == code.as_u16().into()),
+            matches!(end, TransportError::ClosedByPeer { code: c, .. } if c == u64::from(code.as_u16())),
             "{end}"
         );
         assert_eq!(a.runtime.received().len(), at + 1);

@@ -43,7 +43,9 @@ impl Link {
                 Step::SayDrained => {
                     let received = lock(&self.grant).total();
                     self.push(None, Frame::Drained(Drained { received }));
-                    self.expect_the_end();
+                    if lock(&self.parting).is_done() {
+                        self.expect_the_end();
+                    }
                 }
                 Step::Close => self.end(End::Left),
             }

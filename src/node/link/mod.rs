@@ -212,9 +212,9 @@ impl Link {
     /// Messages that the peer has not confirmed, once the link is gone.
     pub(super) fn unconfirmed(&self) -> usize {
         let (sent, dead) = self.counts();
-        let confirmed = lock(&self.parting).confirmed();
-        let lost_after_writing = confirmed.map_or(0, |confirmed| sent.saturating_sub(confirmed));
-        usize::try_from(dead + lost_after_writing).unwrap_or(usize::MAX)
+        let said = lock(&self.parting).confirmed().unwrap_or(0);
+        let confirmed = said.max(self.out().confirmed());
+        usize::try_from(dead + sent.saturating_sub(confirmed)).unwrap_or(usize::MAX)
     }
 
     pub(super) fn round_trip(&self) -> Option<Duration> {

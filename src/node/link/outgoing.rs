@@ -45,6 +45,8 @@ pub(crate) struct Outgoing {
     /// Nothing more is taken of the users of the link.
     closed: bool,
     sent: u64,
+    /// What the peer has received of that, by its last word.
+    confirmed: u64,
     dead_letters: u64,
 }
 
@@ -65,6 +67,7 @@ impl Outgoing {
             allowance,
             closed: false,
             sent: 0,
+            confirmed: 0,
             dead_letters: 0,
         }
     }
@@ -225,6 +228,7 @@ impl Outgoing {
     /// CREDIT came.
     pub(crate) fn credit(&mut self, credit: &Credit) {
         self.allowance.raise(credit.msgs, credit.bytes);
+        self.confirmed = self.confirmed.max(credit.received);
     }
 
     /// Drops everything that is not written; returns the number of messages, which are dead letters.
@@ -260,6 +264,10 @@ impl Outgoing {
 
     pub(crate) fn sent(&self) -> u64 {
         self.sent
+    }
+
+    pub(crate) fn confirmed(&self) -> u64 {
+        self.confirmed
     }
 
     pub(crate) fn dead_letters(&self) -> u64 {
