@@ -1,8 +1,20 @@
-//! The bytes that follow a header, which may arrive in many pieces.
+//! Bytes that arrive in pieces: what a decoder reads from, and the payload behind a header.
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::limits::{COPY_BELOW, STEP};
+
+/// Puts `more` behind what of `input` was not decoded yet.
+pub(super) fn append(input: &mut Bytes, more: Bytes) {
+    if input.is_empty() {
+        *input = more;
+        return;
+    }
+    let mut joined = BytesMut::with_capacity(input.len() + more.len());
+    joined.extend_from_slice(input);
+    joined.extend_from_slice(&more);
+    *input = joined.freeze();
+}
 
 /// A payload that may arrive in many pieces, held as it came until it is complete. So a peer makes us
 /// hold what it has sent, not what it says it will send.

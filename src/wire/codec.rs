@@ -1,8 +1,8 @@
 //! Bytes to frames, however the bytes are split.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
-use super::body::Growing;
+use super::body::{Growing, append};
 use super::close_code::CloseCode;
 use super::frame::{Frame, Name};
 use super::limits::{Limits, MAX_NAME_FRAME};
@@ -88,14 +88,7 @@ impl Decoder {
     /// Adds bytes. Call only when [`next_frame`](Self::next_frame) has returned `None`, so that what
     /// is buffered stays bounded by one read and one frame.
     pub fn feed(&mut self, bytes: Bytes) {
-        if self.input.is_empty() {
-            self.input = bytes;
-            return;
-        }
-        let mut joined = BytesMut::with_capacity(self.input.len() + bytes.len());
-        joined.extend_from_slice(&self.input);
-        joined.extend_from_slice(&bytes);
-        self.input = joined.freeze();
+        append(&mut self.input, bytes);
     }
 
     /// The next complete frame, or `None` until more bytes are fed.

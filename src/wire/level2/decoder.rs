@@ -1,11 +1,11 @@
 //! Bytes to frames of level 2, however the bytes are split.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
 use super::MAX_HELLO;
 use super::frame::{Frame, HEAD, HELLO, short_head};
 use crate::pid::Pid;
-use crate::wire::body::Growing;
+use crate::wire::body::{Growing, append};
 use crate::wire::codec::DecodeError;
 use crate::wire::opcode::Opcode;
 
@@ -63,14 +63,7 @@ impl Decoder {
     /// Adds bytes. Call only when [`next_frame`](Self::next_frame) has returned `None`, so that what
     /// is buffered stays bounded by one read and one frame.
     pub fn feed(&mut self, bytes: Bytes) {
-        if self.input.is_empty() {
-            self.input = bytes;
-            return;
-        }
-        let mut joined = BytesMut::with_capacity(self.input.len() + bytes.len());
-        joined.extend_from_slice(&self.input);
-        joined.extend_from_slice(&bytes);
-        self.input = joined.freeze();
+        append(&mut self.input, bytes);
     }
 
     /// The next complete frame, or `None` until more bytes are fed.
