@@ -7,7 +7,9 @@
 //! | `handler`, `call` | the behaviour around a Python callable, and the call itself |
 //! | `lane` | the threads that run handlers, and how a waiting handler makes way (D6) |
 //! | `mesh` | listen, resolve, send and monitor across nodes |
-//! | `asyncio` | the bridge to event loops |
+//! | `ask`, `outcome` | questions, and what comes of them |
+//! | `seat`, `loop_bell` | where a thread waits; how an event loop is told |
+//! | `asyncio` | requests to other nodes on behalf of event loops |
 //! | `supervision`, `observed`, `buffer` | the methods of these themes |
 //! | `payload`, `system_message`, `exit_reason`, `errors` | values that cross the border |
 //! | `wait` | blocking with the interpreter let go, open to Ctrl-C |
@@ -16,6 +18,7 @@
 #![deny(unsafe_code)]
 
 mod actors;
+mod ask;
 mod asyncio;
 mod buffer;
 mod call;
@@ -27,10 +30,13 @@ mod fork;
 mod handler;
 mod lane;
 mod logging;
+mod loop_bell;
 mod mesh;
 mod observed;
+mod outcome;
 mod payload;
 mod runtime;
+mod seat;
 mod supervision;
 mod system_message;
 mod transport;
