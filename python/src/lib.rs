@@ -6,6 +6,7 @@
 //! | `actors` | spawn, send, stop, names, hot swap, timers |
 //! | `handler`, `call` | the behaviour around a Python callable, and the call itself |
 //! | `lane` | the threads that run handlers, and how a waiting handler makes way (D6) |
+//! | `lanes` | all lanes of a runtime, and the pool for handlers that block |
 //! | `mesh` | listen, resolve, send and monitor across nodes |
 //! | `ask`, `outcome` | questions, and what comes of them |
 //! | `seat`, `loop_bell` | where a thread waits; how an event loop is told |
@@ -29,6 +30,7 @@ mod finish;
 mod fork;
 mod handler;
 mod lane;
+mod lanes;
 mod logging;
 mod loop_bell;
 mod mesh;
