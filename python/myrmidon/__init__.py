@@ -12,19 +12,33 @@ PIDs are plain ``int``, messages are ``bytes``, durations are seconds.
 """
 
 from myrmidon import errors
-from myrmidon._core import ExitReason, PySystemMessage, allocate_buffer, free_buffer, version
+from myrmidon._core import (
+    ExitReason,
+    Mailbox,
+    PySystemMessage,
+    Reply,
+    allocate_buffer,
+    current,
+    free_buffer,
+    version,
+)
 from myrmidon.errors import MyrmidonError
+from myrmidon.mailbox import AsyncMailbox
 from myrmidon.runtime import Runtime
 
 __version__ = version()
 
 __all__ = [
+    "AsyncMailbox",
     "ExitReason",
+    "Mailbox",
     "MyrmidonError",
     "PySystemMessage",
+    "Reply",
     "Runtime",
     "__version__",
     "allocate_buffer",
+    "current",
     "errors",
     "free_buffer",
     "version",

@@ -18,6 +18,7 @@ __all__ = [
     "Busy",
     "ForkedError",
     "ListenError",
+    "MailboxClosed",
     "MyrmidonError",
     "NoHistory",
     "NoProcess",
@@ -77,6 +78,10 @@ class ActorEnded(MyrmidonError):
 
     def __reduce__(self) -> tuple[type[ActorEnded], tuple[str, ExitReason]]:
         return type(self), (str(self), self.reason)
+
+
+class MailboxClosed(MyrmidonError, EOFError):
+    """The actor was stopped, killed or swapped: its mailbox gives nothing more."""
 
 
 class NoReply(MyrmidonError):

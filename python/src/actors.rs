@@ -9,12 +9,15 @@ use myrmidon::timer::TimerId;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::behaviour::AsyncOptions;
 use crate::errors;
 use crate::exit_reason::ExitReason;
-use crate::handler::Handler;
 use crate::payload;
 use crate::runtime::Runtime;
 use crate::wait::{receive, seconds, wait_for};
+
+/// Messages of one turn, unless told otherwise.
+const USUAL_BUDGET: u32 = 100;
 
 #[pymethods]
 impl Runtime {
@@ -28,10 +31,15 @@ impl Runtime {
     /// after another and in order. When all of them are busy such actors wait in line.
     /// `release_gil=True` is the same by its older name.
     ///
+    /// An `async def` handler runs in `loop`, the event loop that is running unless told otherwise, or the
+    /// runtime's own where none runs: one message after another, or up to `concurrency` at a time.
+    ///
     /// Returns its PID.
     ///
     /// Raises `TypeError` if `handler` cannot be called, `RegisterError` if the name is taken.
-    #[pyo3(signature = (handler, budget=100, *, name=None, blocking=false, release_gil=false))]
+    #[pyo3(signature = (handler, budget=100, *, name=None, blocking=false, release_gil=false, concurrency=1,
+        r#loop=None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn spawn(
         &self,
         handler: Bound<'_, PyAny>,
@@ -39,11 +47,17 @@ impl Runtime {
         name: Option<&str>,
         blocking: bool,
         release_gil: bool,
+        concurrency: usize,
+        r#loop: Option<Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
         let core = self.core()?;
-        let handler = Handler::new(handler)?;
-        let lane = if blocking || release_gil { SpawnOptions::BLOCKING } else { self.shared().actors.deal() };
-        let pid = core.spawn_behaviour(Box::new(handler), options(budget, lane)?);
+        let blocking = blocking || release_gil;
+        let lane = if blocking { SpawnOptions::BLOCKING } else { 0 };
+        let options = options(budget, lane)?;
+        let asynchronous = AsyncOptions { event_loop: r#loop, concurrency, budget, blocking, bounded: false };
+        let behaviour = self.behaviour(handler, &asynchronous)?;
+        let lane = behaviour.lane(options.lane);
+        let pid = core.spawn_behaviour(behaviour, SpawnOptions { lane, ..options });
         if let Some(name) = name
             && let Err(error) = core.names().register(name, pid)
         {
@@ -172,11 +186,22 @@ impl Runtime {
     /// the next message. Never waits. Returns the number of the new version.
     ///
     /// Raises `NoProcess` if the actor is dead, `TypeError` if `handler` cannot be called.
-    #[pyo3(signature = (pid, handler, *, now=false))]
-    fn hot_swap(&self, pid: u64, handler: Bound<'_, PyAny>, now: bool) -> PyResult<u64> {
+    #[pyo3(signature = (pid, handler, *, now=false, concurrency=1, r#loop=None))]
+    fn hot_swap(
+        &self,
+        pid: u64,
+        handler: Bound<'_, PyAny>,
+        now: bool,
+        concurrency: usize,
+        r#loop: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<u64> {
         let core = self.core()?;
-        let handler = Box::new(Handler::new(handler)?);
         let pid = living(pid)?;
+        let bounded = core.mailbox_capacity(pid).is_some();
+        let handler = self.behaviour(
+            handler,
+            &AsyncOptions { event_loop: r#loop, concurrency, budget: USUAL_BUDGET, blocking: false, bounded },
+        )?;
         let version = if now { core.hot_swap_now(pid, handler) } else { core.hot_swap(pid, handler) };
         version.map_err(|error| errors::swap(&error))
     }

@@ -11,6 +11,7 @@ import_exception!(myrmidon.errors, AskTimeout);
 import_exception!(myrmidon.errors, Busy);
 import_exception!(myrmidon.errors, ForkedError);
 import_exception!(myrmidon.errors, ListenError);
+import_exception!(myrmidon.errors, MailboxClosed);
 import_exception!(myrmidon.errors, MyrmidonError);
 import_exception!(myrmidon.errors, NoHistory);
 import_exception!(myrmidon.errors, NoProcess);
@@ -31,6 +32,7 @@ pub(crate) fn load(py: Python<'_>) {
     Busy::type_object(py);
     ForkedError::type_object(py);
     ListenError::type_object(py);
+    MailboxClosed::type_object(py);
     MyrmidonError::type_object(py);
     NoHistory::type_object(py);
     NoProcess::type_object(py);

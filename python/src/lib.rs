@@ -9,6 +9,11 @@
 //! | `lanes` | all lanes of a runtime, and the pool for handlers that block |
 //! | `mesh` | listen, resolve, send and monitor across nodes |
 //! | `ask`, `outcome` | questions, and what comes of them |
+//! | `behaviour` | what a callable becomes |
+//! | `giver`, `code`, `shelf` | actors whose code runs somewhere else than in their turns |
+//! | `handler_task`, `pull` | such code: `async def` handlers, functions with a mailbox |
+//! | `mailbox`, `reply`, `own_loop` | what it has: the mailbox, ways back, an event loop |
+//! | `current` | whose code runs |
 //! | `seat`, `loop_bell` | where a thread waits; how an event loop is told |
 //! | `asyncio` | requests to other nodes on behalf of event loops |
 //! | `supervision`, `observed`, `buffer` | the methods of these themes |
@@ -21,24 +26,34 @@
 mod actors;
 mod ask;
 mod asyncio;
+mod behaviour;
 mod buffer;
 mod call;
+mod code;
 mod command;
+mod current;
 mod errors;
 mod exit_reason;
 mod finish;
 mod fork;
+mod giver;
 mod handler;
+mod handler_task;
 mod lane;
 mod lanes;
 mod logging;
 mod loop_bell;
+mod mailbox;
 mod mesh;
 mod observed;
 mod outcome;
+mod own_loop;
 mod payload;
+mod pull;
+mod reply;
 mod runtime;
 mod seat;
+mod shelf;
 mod supervision;
 mod system_message;
 mod transport;
@@ -60,9 +75,19 @@ mod _core {
     #[pymodule_export]
     use super::command::command_line;
     #[pymodule_export]
+    use super::current::current;
+    #[pymodule_export]
     use super::exit_reason::ExitReason;
     #[pymodule_export]
+    use super::handler_task::HandlerTask;
+    #[pymodule_export]
+    use super::mailbox::Mailbox;
+    #[pymodule_export]
+    use super::reply::Reply;
+    #[pymodule_export]
     use super::runtime::{Runtime, version};
+    #[pymodule_export]
+    use super::shelf::Matcher;
     #[pymodule_export]
     use super::system_message::PySystemMessage;
 
