@@ -10,7 +10,7 @@ use crate::pid::Pid;
 impl Turn<'_> {
     pub(super) fn signal(&mut self, signal: Signal) -> Step {
         match signal {
-            Signal::Stop(reason) => return Err(Box::new(reason)),
+            Signal::Stop(reason) => return self.call(|behaviour, cx| behaviour.stopping(reason, cx)),
             Signal::Kill => return Err(Box::new(ExitReason::Killed)),
             Signal::Exit(exit) => return self.exit_signal(exit),
             Signal::Swap(swap) => return self.swap(swap),

@@ -6,7 +6,8 @@
 //! | `engine` | who runs the actors: the scheduler's threads, or a simulation |
 //! | `actors` | the calls about single actors |
 //! | `hooks` | who is told of an actor's end, in which order |
-//! | `supervisor` | carries out the decisions of `supervision` |
+//! | `supervisor` | carries out what `supervision` decides about factories |
+//! | `supervise` | supervisors as actors |
 //! | `local` | what the mesh needs of this runtime |
 //! | `remote` | monitors of remote actors and who owns them |
 //! | `event` | what is reported to the host program |
@@ -20,6 +21,7 @@ mod hooks;
 mod local;
 mod remote;
 mod shutdown;
+mod supervise;
 mod supervisor;
 
 use std::sync::{Arc, Mutex};
@@ -28,6 +30,7 @@ use std::time::Duration;
 pub use actors::JoinError;
 pub use builder::{RuntimeBuilder, StartError};
 pub use event::{Event, EventSink};
+pub use supervise::SupervisorRef;
 pub use supervisor::{SuperviseError, Supervisor};
 
 use crate::actor::{DeadLetter, DeadLetterReason, DeadLetterWatch, Observers, System};
