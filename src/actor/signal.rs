@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::info::Inspection;
 use super::{Behaviour, ExitReason};
 use crate::mailbox::Payload;
 use crate::pid::Pid;
@@ -176,6 +177,8 @@ pub(crate) enum Signal {
     Linked(Pid),
     Unlinked(Pid),
     TrapExit(bool),
+    /// Somebody wants to know its bonds.
+    Inspect(Inspection),
 }
 
 impl Signal {

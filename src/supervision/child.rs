@@ -1,15 +1,42 @@
-//! A child of a supervisor: what it is, what it is meant to be, and what can go wrong with it.
+//! A child of a supervisor: what it is and is meant to be, what is done about it, and what can go wrong.
 
 use std::time::Instant;
 
 use super::spec::{ChildSpec, Restart, Shutdown, SpecError, Start};
-use super::tree::Step;
 use crate::actor::ExitReason;
 use crate::pid::Pid;
 
 /// Names a child of one supervisor, also after it was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key(pub(super) u64);
+
+/// What is to be done, in this order.
+pub(crate) enum Step {
+    /// Start a child, and say [`Tree::started`] or [`Tree::failed`].
+    Start(Key, Start),
+    /// Ask it to stop, with reason `shutdown`.
+    Stop(Pid),
+    Kill(Pid),
+    /// Tell who asked for it that a child runs.
+    Up(Key, Pid),
+    /// Tell who asked for it that a child did not start.
+    NotUp(Key, ChildError),
+    /// Tell who asked for it that a child has stopped.
+    Down(Key),
+    /// Report that a child failed and is restarted.
+    Restarting(Pid, ExitReason),
+    /// Report that a child failed and is not restarted.
+    Lost(Pid, ExitReason),
+    /// Report that children failed too often; `child` was the last.
+    GaveUp {
+        child: String,
+        reason: String,
+    },
+    /// All children run for the first time.
+    Ready,
+    /// All children are down: end with this reason, or with the error of a first start.
+    End(Result<ExitReason, ChildError>),
+}
 
 /// Why a child could not be started, stopped or found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -18,13 +18,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::pid::Pid;
-pub(crate) use child::Key;
 pub use child::{ChildError, ChildInfo};
+pub(crate) use child::{Key, Step};
 pub(crate) use plan::{Action, ChildId, Plan};
 pub use spec::{AutoShutdown, ChildSpec, Restart, Scope, Shutdown, SpecError, SupervisorSpec};
 pub(crate) use spec::{Start, StartFn};
 pub use starter::Starter;
-pub(crate) use tree::{Step, Tree};
+pub(crate) use tree::Tree;
 
 /// Makes an actor again and returns its PID. Runs on a thread of its own, so it may wait; `None` or
 /// an error counts as a failed start and is tried again later.

@@ -7,38 +7,10 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::child::{Asked, Child, ChildError, ChildInfo, Key, State};
-use super::spec::{AutoShutdown, ChildSpec, Restart, Scope, Start, SupervisorSpec};
+use super::child::{Asked, Child, ChildError, ChildInfo, Key, State, Step};
+use super::spec::{AutoShutdown, ChildSpec, Restart, Scope, SupervisorSpec};
 use crate::actor::ExitReason;
 use crate::pid::Pid;
-
-/// What is to be done, in this order.
-pub(crate) enum Step {
-    /// Start a child, and say [`Tree::started`] or [`Tree::failed`].
-    Start(Key, Start),
-    /// Ask it to stop, with reason `shutdown`.
-    Stop(Pid),
-    Kill(Pid),
-    /// Tell who asked for it that a child runs.
-    Up(Key, Pid),
-    /// Tell who asked for it that a child did not start.
-    NotUp(Key, ChildError),
-    /// Tell who asked for it that a child has stopped.
-    Down(Key),
-    /// Report that a child failed and is restarted.
-    Restarting(Pid, ExitReason),
-    /// Report that a child failed and is not restarted.
-    Lost(Pid, ExitReason),
-    /// Report that children failed too often; `child` was the last.
-    GaveUp {
-        child: String,
-        reason: String,
-    },
-    /// All children run for the first time.
-    Ready,
-    /// All children are down: end with this reason, or with the error of a first start.
-    End(Result<ExitReason, ChildError>),
-}
 
 pub(crate) struct Tree {
     spec: SupervisorSpec,
