@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use myrmidon::actor::{Behaviour, Context, ExitCause, Flow, SystemMessage};
+use myrmidon::actor::{Behaviour, Context, ExitCause, ExitReason, Flow, SystemMessage};
 use myrmidon::mailbox::Payload;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyTypeError};
 use pyo3::intern;
@@ -18,8 +18,8 @@ thread_local! {
     static INTERRUPTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// An actor whose code is a Python callable of one argument. It runs on the Python lane only, whose
-/// threads are attached to the interpreter for good.
+/// An actor whose code is a Python callable of one argument. It runs on threads that keep their state
+/// of the interpreter: those of a lane, attached for good, or those of the pool for blocking work.
 pub(crate) struct Handler(Py<PyAny>);
 
 impl Handler {
@@ -59,7 +59,7 @@ impl Behaviour for Handler {
     }
 
     fn handle(&mut self, message: Payload, _: &mut Context<'_>) -> Flow {
-        Python::attach(|py| self.call(py, payload::into_python(py, message).map(Bound::into_any)))
+        attached(|py| self.call(py, payload::into_python(py, message).map(Bound::into_any)))
     }
 
     /// Exits that the actor asked to hear of reach its handler. What its supervisor acts on does
@@ -72,11 +72,17 @@ impl Behaviour for Handler {
             SystemMessage::Exit { .. } => {}
             _ => return Flow::Continue,
         }
-        Python::attach(|py| {
+        attached(|py| {
             let message = Bound::new(py, PySystemMessage::new(cx.pid(), message));
             self.call(py, message.map(Bound::into_any))
         })
     }
+}
+
+/// Calls `f` unless the interpreter is at its end, where only threads of the pool can still be: their
+/// handlers were left behind by the shutdown.
+fn attached(f: impl FnOnce(Python<'_>) -> Flow) -> Flow {
+    Python::try_attach(f).unwrap_or(Flow::Stop(ExitReason::Killed))
 }
 
 /// Whether Ctrl-C ended a handler on this thread since the last call.

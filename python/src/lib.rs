@@ -6,6 +6,7 @@
 //! | `actors` | spawn, send, stop, names, hot swap, timers |
 //! | `handler`, `call` | the behaviour around a Python callable, and the call itself |
 //! | `lane` | the threads that run handlers, and how a waiting handler makes way (D6) |
+//! | `lanes` | all lanes of a runtime, and the pool for handlers that block |
 //! | `mesh` | listen, resolve, send and monitor across nodes |
 //! | `asyncio` | the bridge to event loops |
 //! | `supervision`, `observed`, `buffer` | the methods of these themes |
@@ -26,6 +27,7 @@ mod finish;
 mod fork;
 mod handler;
 mod lane;
+mod lanes;
 mod logging;
 mod mesh;
 mod observed;
