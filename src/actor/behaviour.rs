@@ -49,6 +49,13 @@ pub trait Behaviour: Send + 'static {
         Flow::Continue
     }
 
+    /// A stop, a hot swap or a rollback is due. A behaviour that works on messages which it has already been
+    /// given returns [`Flow::Waiting`] to finish them first; it is asked again once it resumes.
+    fn conclude(&mut self, cx: &mut Context<'_>) -> Flow {
+        let _ = cx;
+        Flow::Continue
+    }
+
     /// The message for which a call returned [`Flow::Waiting`] will not be finished, because the actor
     /// ends: drop what was waited for. The last call.
     fn cancel(&mut self) {}

@@ -60,7 +60,7 @@ mod typed;
 mod wait;
 mod waker;
 
-pub use ask::{AskError, Reply};
+pub use ask::{AskError, Reply, ending};
 pub use async_actor::AsyncActor;
 pub(crate) use async_actor::AsyncAdapter;
 pub use behaviour::{Behaviour, Flow, ParkedFuture};

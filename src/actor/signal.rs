@@ -155,6 +155,8 @@ pub(crate) struct ExitSignal {
 pub(crate) enum Signal {
     Stop(ExitReason),
     Kill,
+    /// The actor's own code has ended, somewhere else than in a turn.
+    End(ExitReason),
     Exit(ExitSignal),
     Swap(Swap),
     SwapNow(Swap),
