@@ -1,7 +1,8 @@
 """The native half of Myrmidon. Import from ``myrmidon``, not from here."""
 
 import os
-from collections.abc import Callable, Sequence
+from asyncio import Future
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, TypeAlias, final
 
 from typing_extensions import CapsuleType, disjoint_base
@@ -79,6 +80,8 @@ class Runtime:
         certs: str | os.PathLike[str] | None = None,
         allow_insecure_remote: bool = False,
         workers: int | None = None,
+        python_threads: int | None = None,
+        blocking_threads: int | None = None,
         heartbeat: float | None = None,
         down_after: float | None = None,
         connect_timeout: float | None = None,
@@ -91,8 +94,17 @@ class Runtime:
     def closed(self) -> bool: ...
 
     # actors
-    def spawn(self, handler: _Handler, budget: int = 100, *, name: str | None = None) -> int: ...
+    def spawn(
+        self,
+        handler: _Handler,
+        budget: int = 100,
+        *,
+        name: str | None = None,
+        blocking: bool = False,
+        release_gil: bool = False,
+    ) -> int: ...
     def send(self, pid: int, data: _Data) -> bool: ...
+    def send_many(self, pid: int, items: Iterable[_Data]) -> int: ...
     def send_named(self, name: str, data: _Data) -> bool: ...
     def stop(self, pid: int) -> bool: ...
     def kill(self, pid: int) -> bool: ...
@@ -100,6 +112,10 @@ class Runtime:
     def is_alive(self, pid: int) -> bool: ...
     def mailbox_size(self, pid: int) -> int | None: ...
     def ping(self, pid: int, from_pid: int) -> bool: ...
+
+    # asks
+    def ask_sync(self, pid: int, data: _Data, timeout: float | None = 5.0) -> bytes: ...
+    def _ask(self, pid: int, data: _Data, timeout: float | None) -> Future[bytes]: ...
 
     # names
     def register(self, name: str, pid: int) -> None: ...

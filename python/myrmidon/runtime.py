@@ -42,6 +42,18 @@ class Runtime(_core.Runtime):
     ) -> None:
         await asyncio.get_running_loop().run_in_executor(None, self.shutdown)
 
+    async def ask(
+        self, pid: int, data: bytes | bytearray | memoryview, timeout: float | None = 5.0
+    ) -> bytes:
+        """Asks a local actor and waits for its answer, without blocking the event loop.
+
+        As ``ask_sync``, which says what an answer is and what is raised. Works in any event loop of
+        any thread. Cancelling the task gives the question up: if no handler has it yet, none
+        gets it.
+        """
+        answer: bytes = await self._ask(pid, data, timeout)
+        return answer
+
     async def resolve_remote_py(self, addr: str, name: str) -> int | None:
         """Asks the node at ``addr`` who has ``name``, without blocking the event loop.
 

@@ -24,6 +24,7 @@
 //! | `timed` | messages sent later; they end with their actor |
 //! | `blocking` | handlers that block their thread |
 //! | `guard` | what holds up panics of code that is not ours |
+//! | `info` | what can be told about a living actor |
 
 mod apart;
 mod ask;
@@ -38,6 +39,7 @@ mod dead_letters;
 mod debt;
 mod exit;
 mod guard;
+mod info;
 #[cfg(all(test, myrmidon_loom))]
 mod loom_tests;
 mod observed;
@@ -58,7 +60,7 @@ mod typed;
 mod wait;
 mod waker;
 
-pub use ask::{AskError, Reply};
+pub use ask::{AskError, Reply, ending};
 pub use async_actor::AsyncActor;
 pub(crate) use async_actor::AsyncAdapter;
 pub use behaviour::{Behaviour, Flow, ParkedFuture};
@@ -68,6 +70,7 @@ pub use dead_letters::{DeadLetter, DeadLetterReason, DeadLetterWatch};
 pub(crate) use debt::forgive as forgive_debt;
 pub use exit::{ExitHook, ExitNotice};
 pub(crate) use guard::{discard, panic_text, shielded};
+pub use info::{ActorBonds, ActorInfo};
 pub use observed::{Observed, Observers};
 pub use priority::Priority;
 pub use reason::ExitReason;
