@@ -8,6 +8,7 @@
 //! | `waker` | wakes an actor that waits for a future |
 //! | `wait` | a thread that waits for a future |
 //! | `ask` | questions: messages that carry the way back for an answer |
+//! | `request` | questions to actors of bytes, by bare PID |
 //! | `one_shot` | the way back of an answer |
 //! | `priority` | who runs first |
 //! | `slot`, `table` | where actors live; a PID is an index and a generation |
@@ -46,6 +47,7 @@ mod observed;
 mod one_shot;
 mod priority;
 mod reason;
+mod request;
 mod send_async;
 mod send_many;
 mod sending;
@@ -74,6 +76,7 @@ pub use info::{ActorBonds, ActorInfo};
 pub use observed::{Observed, Observers};
 pub use priority::Priority;
 pub use reason::ExitReason;
+pub use request::Request;
 pub use signal::{ExitCause, MonitorRef, SystemMessage};
 pub(crate) use signal::{Signal, Watcher};
 pub use slice::SliceLimits;
