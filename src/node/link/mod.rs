@@ -11,7 +11,7 @@
 //! | `greeting` | who we are, and what two nodes agree on |
 //! | `registry` | the links of a node, and the lanes that wait to join one |
 //! | `dial`, `accept` | the two sides of the handshake |
-//! | `outgoing`, `credit` | what waits to be written, and how much may be (sans-IO) |
+//! | `outgoing`, `queue`, `credit` | what waits to be written, and how much may be (sans-IO) |
 //! | `bulk`, `parking` | large payloads: out in chunks, in with what waits behind them (sans-IO) |
 //! | `clock`, `parting` | life and death, and leaving without loss (sans-IO) |
 //! | `leaving`, `pings`, `questions` | carrying out a parting; signs of life; resolves that wait |
@@ -36,6 +36,7 @@ mod parking;
 mod parting;
 mod pings;
 mod questions;
+mod queue;
 mod reason;
 mod registry;
 mod strand;
@@ -146,8 +147,8 @@ impl Link {
         if data.len() > self.agreed.max_sent {
             return Err((Refusal::TooLarge(self.agreed.max_sent), data));
         }
-        let lane = self.out().push_message(pid, data)?;
-        self.work[lane].notify_one();
+        let waiting = self.out().push_message(pid, data)?;
+        waiting.into_iter().for_each(|lane| self.work[lane].notify_one());
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::bulk::BulkQueue;
 use super::credit::Allowance;
+use super::queue::Queue;
 use crate::node::outbound::{Load, Refusal};
 use crate::pid::Pid;
 use crate::wire::Batch;
@@ -30,7 +31,9 @@ struct Held {
 /// is one.
 pub(crate) struct Outgoing {
     most: Load,
-    lanes: Vec<VecDeque<Frame>>,
+    lanes: Vec<Queue>,
+    /// Lanes whose writers wait to be told that there is something.
+    waiting: Vec<bool>,
     message_lanes: usize,
     bulk: BulkQueue,
     /// Payloads beyond so many bytes go there.
@@ -54,10 +57,11 @@ impl Outgoing {
     /// `lanes` message lanes beside control, and a bulk lane for `slots` payloads at once, if any.
     pub(crate) fn new(most: Load, lanes: u8, slots: u8, bulk_above: usize, allowance: Allowance) -> Self {
         let message_lanes = usize::from(lanes);
-        let lanes = vec![VecDeque::new(); 1 + message_lanes + usize::from(slots > 0)];
+        let lanes = 1 + message_lanes + usize::from(slots > 0);
         Self {
             most,
-            lanes,
+            lanes: (0..lanes).map(|_| Queue::default()).collect(),
+            waiting: vec![true; lanes],
             message_lanes,
             bulk: BulkQueue::new(slots),
             bulk_above,
@@ -81,12 +85,12 @@ impl Outgoing {
         }
     }
 
-    /// Queues a message; returns its lane, or hands it back.
+    /// Queues a message, or hands it back. Returns the lane whose writer has to be told, if there is one.
     pub(crate) fn push_message(
         &mut self,
         to: Pid,
         data: bytes::Bytes,
-    ) -> Result<usize, (Refusal, bytes::Bytes)> {
+    ) -> Result<Option<usize>, (Refusal, bytes::Bytes)> {
         if self.closed {
             return Err((Refusal::NoConnection("the link is ending; try again".to_owned()), data));
         }
@@ -96,7 +100,8 @@ impl Outgoing {
         if self.held.get(&to).is_some_and(|held| !self.may_hold(held, data.len())) {
             return Err((Refusal::Held, data));
         }
-        Ok(self.admit(to, data))
+        let lane = self.admit(to, data);
+        Ok(std::mem::take(&mut self.waiting[lane]).then_some(lane))
     }
 
     /// Queues a message that was taken earlier, whatever the bounds.
@@ -127,10 +132,7 @@ impl Outgoing {
             return;
         }
         let lane = self.lane_of(Some(pid));
-        let (held, others) =
-            std::mem::take(&mut self.lanes[lane]).into_iter().partition(|frame| frame.to() == Some(pid));
-        self.lanes[lane] = others;
-        let frames: VecDeque<Frame> = held;
+        let frames = self.lanes[lane].extract(pid);
         let entry = self.held.entry(pid).or_default();
         frames.into_iter().for_each(|frame| entry.push(frame));
     }
@@ -169,29 +171,34 @@ impl Outgoing {
         if lane == self.bulk_lane() {
             return self.fill_bulk(batch);
         }
-        let mut taken = Load::default();
-        let frames = &mut self.lanes[lane];
+        let queue = &mut self.lanes[lane];
+        let mut taking = Taking { allowance: &mut self.allowance, taken: Load::default() };
         while batch.len() < BATCH {
-            match frames.front() {
+            if let Some(run) = queue.front_run() {
+                if run.fill(batch, BATCH, |len| taking.message(len)) {
+                    break;
+                }
+                continue;
+            }
+            match queue.front() {
                 None => break,
                 Some(Frame::Message { data, .. }) => {
-                    if !self.allowance.take(data.len()) {
+                    if !taking.message(data.len()) {
                         break;
                     }
-                    taken.messages += 1;
-                    taken.bytes += data.len();
                 }
                 Some(Frame::Bulk(bulk)) => {
-                    if !self.allowance.take(0) {
+                    if !taking.allowance.take(0) {
                         break;
                     }
                     self.announcing.push((lane, bulk.bulk));
                 }
                 Some(_) => {}
             }
-            frames.pop_front().into_iter().for_each(|frame| batch.frame(frame));
+            queue.pop_front().into_iter().for_each(|frame| batch.frame(frame));
         }
-        taken
+        self.waiting[lane] = batch.is_empty() && queue.is_empty();
+        taking.taken
     }
 
     /// Chunks, as far as their payloads are announced; behind the last one what ends the lane.
@@ -206,7 +213,7 @@ impl Outgoing {
         }
         if self.bulk.is_empty() {
             let lane = self.bulk_lane();
-            self.lanes[lane].drain(..).for_each(|frame| batch.frame(frame));
+            self.lanes[lane].drain().for_each(|frame| batch.frame(frame));
         }
         taken
     }
@@ -236,7 +243,7 @@ impl Outgoing {
         self.closed = true;
         let messages = std::mem::take(&mut self.load).messages;
         self.dead_letters += messages as u64;
-        self.lanes.iter_mut().for_each(VecDeque::clear);
+        self.lanes.iter_mut().for_each(Queue::clear);
         self.held.clear();
         self.bulk.clear();
         messages
@@ -272,6 +279,23 @@ impl Outgoing {
 
     pub(crate) fn dead_letters(&self) -> u64 {
         self.dead_letters
+    }
+}
+
+/// Messages that are taken out of a queue as far as there is credit.
+struct Taking<'a> {
+    allowance: &'a mut Allowance,
+    taken: Load,
+}
+
+impl Taking<'_> {
+    fn message(&mut self, len: usize) -> bool {
+        let may = self.allowance.take(len);
+        if may {
+            self.taken.messages += 1;
+            self.taken.bytes += len;
+        }
+        may
     }
 }
 
