@@ -1,5 +1,6 @@
 """Thespian: each actor is a process, reached over TCP."""
 
+import socket
 from collections.abc import Callable
 from datetime import timedelta
 from importlib.metadata import version as version_of
@@ -85,9 +86,16 @@ def ask(trips: int, system: Any) -> Figures:
     return thousands(answered, begun)
 
 
+def free_port() -> int:
+    """A port of this system's own, so that no system of another run is met."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def in_a_system(workload: Callable[[int, Any], Figures]) -> Callable[[int], Figures]:
     def run(amount: int) -> Figures:
-        system = ActorSystem("multiprocTCPBase", {"Admin Port": 0}, logDefs={"version": 1})
+        system = ActorSystem("multiprocTCPBase", {"Admin Port": free_port()}, logDefs={"version": 1})
         try:
             return workload(amount, system)
         finally:

@@ -36,8 +36,7 @@ def expecting(total: int) -> None:
 
 
 async def wait() -> None:
-    async with asyncio.timeout(LIMIT):
-        await Shared.done.wait()
+    await asyncio.wait_for(Shared.done.wait(), LIMIT)
     expect(Shared.seen, Shared.total)
 
 

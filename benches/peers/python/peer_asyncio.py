@@ -44,8 +44,7 @@ class Counter:
                 self.done.set()
 
     async def wait(self) -> None:
-        async with asyncio.timeout(LIMIT):
-            await self.done.wait()
+        await asyncio.wait_for(self.done.wait(), LIMIT)
         expect(self.seen, self.total)
 
 

@@ -291,7 +291,8 @@ WORKLOADS: dict[str, Callable[[int], Figures]] = {
     "py-ping-pong": ping_pong,
     "py-wake": wake,
     "py-hot-swap": hot_swap,
-    "py-ask-1": ask_one,
-    "py-ask-100": ask_hundred,
     "py-fairness": fairness,
 }
+
+if hasattr(myrmidon.Runtime, "ask"):
+    WORKLOADS |= {"py-ask-1": ask_one, "py-ask-100": ask_hundred}
