@@ -62,6 +62,7 @@ impl Link {
         let link = self.clone();
         self.shared.spawn(async move {
             tokio::select! {
+                biased;
                 _ = link.ended() => {}
                 () = tokio::time::sleep(LAST_WORD) => link.end(End::Left),
             }

@@ -147,7 +147,8 @@ impl Outgoing {
     pub(crate) fn close(&mut self, last: &Frame) {
         self.closed = true;
         // The end of a lane must be its end: what was held back goes first.
-        let held: Vec<_> = self.held.keys().copied().collect();
+        let mut held: Vec<_> = self.held.keys().copied().collect();
+        held.sort_unstable();
         for pid in held {
             self.release(pid);
         }
