@@ -279,19 +279,15 @@ impl Node {
         let peers = self.all_peers();
         peers.iter().for_each(|peer| peer.watch.close());
         peers.iter().for_each(|peer| peer.close());
-        let earlier = self.shared().links.all();
         // What is left after the limit is counted below.
         let _ = self.shared().within(drain, self.written_and_read(&peers)).await;
-        let mut links = self.shared().links.all();
-        links.extend(earlier);
-        links.sort_by_key(|link| link.id);
-        links.dedup_by_key(|link| link.id);
         self.shared().reach(Stage::Closed);
         let unwritten: usize = peers.iter().map(|peer| peer.abandon()).sum();
         peers.iter().for_each(|peer| peer.dialler.close(CloseCode::GoingAway, "shut down"));
         // A task that takes longer is left to end by itself.
         let _ = self.shared().within(CLOSING, self.shared().all_done()).await;
-        unwritten + links.iter().map(|link| link.unconfirmed()).sum::<usize>()
+        let still_there: usize = self.shared().links.all().iter().map(|link| link.unconfirmed()).sum();
+        unwritten + self.shared().lost() + still_there
     }
 
     /// Waits until the peers have everything. A link leaves when no more can be put into it.

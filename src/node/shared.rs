@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
@@ -37,6 +38,8 @@ pub(super) struct Shared {
     pub(super) links: Links,
     pub(super) chance: Chance,
     stage: Shown<Stage>,
+    /// Messages that were lost while the node drains (G8).
+    lost: AtomicUsize,
     tasks: Shown<usize>,
 }
 
@@ -61,6 +64,7 @@ impl Shared {
             links,
             chance,
             stage: Shown::new(Stage::Running),
+            lost: AtomicUsize::new(0),
             tasks: Shown::new(0),
         }
     }
@@ -99,6 +103,18 @@ impl Shared {
             *now = stage.max(*now);
             earlier
         });
+    }
+
+    /// Messages were lost. Monitors tell of that, but not in a node that is shutting down.
+    pub(super) fn lose(&self, messages: usize) {
+        if self.stage() != Stage::Running {
+            self.lost.fetch_add(messages, Ordering::Relaxed);
+        }
+    }
+
+    /// Messages that were lost since the node began to shut down.
+    pub(super) fn lost(&self) -> usize {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// A deadline that works on any executor.

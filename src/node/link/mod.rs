@@ -210,12 +210,13 @@ impl Link {
         (out.sent(), out.dead_letters())
     }
 
-    /// Messages that the peer has not confirmed, once the link is gone.
+    /// Messages that the peer has not confirmed.
     pub(super) fn unconfirmed(&self) -> usize {
         let (sent, dead) = self.counts();
         let said = lock(&self.parting).confirmed().unwrap_or(0);
         let confirmed = said.max(self.out().confirmed());
-        usize::try_from(dead + sent.saturating_sub(confirmed)).unwrap_or(usize::MAX)
+        let written = usize::try_from(dead + sent.saturating_sub(confirmed)).unwrap_or(usize::MAX);
+        self.load().messages + written
     }
 
     pub(super) fn round_trip(&self) -> Option<Duration> {
@@ -317,6 +318,7 @@ impl Link {
             grant.received(messages, bytes).map_err(violated)?;
             (grant.renew(), grant.total())
         };
+        let received = received.saturating_sub(self.parking.outstanding());
         if let Some((msgs, bytes)) = renewed {
             self.push(None, Frame::Credit(Credit { msgs, bytes, received }));
         }
@@ -348,6 +350,7 @@ impl Link {
         self.refuse_questions(&reason);
         lock(&self.pings).clear();
         self.guests.clear(self.shared.local.as_ref());
+        self.shared.lose(self.unconfirmed());
         self.shared.links.dead(self.id);
         self.for_users(|peer| peer.link_is_over(self, &end));
         self.gone.set(true);

@@ -31,6 +31,9 @@ struct Held {
 pub(crate) struct Outgoing {
     most: Load,
     lanes: Vec<VecDeque<Frame>>,
+    /// What is for actors and travels on control, since there is no other lane. A message that waits for
+    /// credit must not hold up the CREDIT of the other direction.
+    on_control: VecDeque<Frame>,
     message_lanes: usize,
     bulk: BulkQueue,
     /// Payloads beyond so many bytes go there.
@@ -58,6 +61,7 @@ impl Outgoing {
         Self {
             most,
             lanes,
+            on_control: VecDeque::new(),
             message_lanes,
             bulk: BulkQueue::new(slots),
             bulk_above,
@@ -116,7 +120,7 @@ impl Outgoing {
         let lane = self.lane_of(to);
         match to.and_then(|to| self.held.get_mut(&to)) {
             Some(held) => held.push(frame),
-            None => self.lanes[lane].push_back(frame),
+            None => self.queue(to).push_back(frame),
         }
         lane
     }
@@ -126,10 +130,9 @@ impl Outgoing {
         if self.closed || self.held.contains_key(&pid) {
             return;
         }
-        let lane = self.lane_of(Some(pid));
-        let (held, others) =
-            std::mem::take(&mut self.lanes[lane]).into_iter().partition(|frame| frame.to() == Some(pid));
-        self.lanes[lane] = others;
+        let queue = self.queue(Some(pid));
+        let (held, others) = std::mem::take(queue).into_iter().partition(|frame| frame.to() == Some(pid));
+        *queue = others;
         let frames: VecDeque<Frame> = held;
         let entry = self.held.entry(pid).or_default();
         frames.into_iter().for_each(|frame| entry.push(frame));
@@ -139,7 +142,7 @@ impl Outgoing {
     pub(crate) fn release(&mut self, pid: Pid) -> usize {
         let lane = self.lane_of(Some(pid));
         let held = self.held.remove(&pid).unwrap_or_default();
-        self.lanes[lane].extend(held.frames);
+        self.queue(Some(pid)).extend(held.frames);
         lane
     }
 
@@ -152,7 +155,16 @@ impl Outgoing {
         for pid in held {
             self.release(pid);
         }
-        self.lanes.iter_mut().for_each(|lane| lane.push_back(last.clone()));
+        self.lanes[CONTROL + 1..].iter_mut().for_each(|lane| lane.push_back(last.clone()));
+        // Behind what is for actors, if that is there.
+        let control = if self.message_lanes == 0 { &mut self.on_control } else { &mut self.lanes[CONTROL] };
+        control.push_back(last.clone());
+    }
+
+    /// Where the frames for `to` wait.
+    fn queue(&mut self, to: Option<Pid>) -> &mut VecDeque<Frame> {
+        let lane = self.lane_of(to);
+        if lane == CONTROL && to.is_some() { &mut self.on_control } else { &mut self.lanes[lane] }
     }
 
     /// The lane of large payloads.
@@ -170,8 +182,18 @@ impl Outgoing {
         if lane == self.bulk_lane() {
             return self.fill_bulk(batch);
         }
+        let mut taken = self.fill_from(lane, false, batch);
+        if lane == CONTROL {
+            let of_actors = self.fill_from(lane, true, batch);
+            taken.messages += of_actors.messages;
+            taken.bytes += of_actors.bytes;
+        }
+        taken
+    }
+
+    fn fill_from(&mut self, lane: usize, on_control: bool, batch: &mut Batch) -> Load {
         let mut taken = Load::default();
-        let frames = &mut self.lanes[lane];
+        let frames = if on_control { &mut self.on_control } else { &mut self.lanes[lane] };
         while batch.len() < BATCH {
             match frames.front() {
                 None => break,
@@ -238,6 +260,7 @@ impl Outgoing {
         let messages = std::mem::take(&mut self.load).messages;
         self.dead_letters += messages as u64;
         self.lanes.iter_mut().for_each(VecDeque::clear);
+        self.on_control.clear();
         self.held.clear();
         self.bulk.clear();
         messages
@@ -320,6 +343,23 @@ mod tests {
         assert_eq!(out.lane_of(Some(pid(7))), out.lane_of(Some(pid(7))));
         assert_eq!(out.lane_of(None), CONTROL);
         assert_eq!(outgoing(0, 10).lane_of(Some(pid(7))), CONTROL, "lanes: 0");
+    }
+
+    #[test]
+    fn l11_without_message_lanes_credit_overtakes_messages_that_wait_for_it() {
+        let mut out = outgoing(0, 0);
+        out.push_message(pid(1), Bytes::new()).unwrap();
+        out.push(None, Frame::Ping);
+        assert_eq!(written(&mut out, CONTROL), 0);
+        assert_eq!(out.control_len(), 0, "the ping is written");
+        out.close(&Frame::Pong);
+        let mut batch = Batch::new();
+        out.fill(CONTROL, &mut batch);
+        assert!(batch.is_empty(), "the end of the lane comes behind the message");
+        out.credit(&Credit { msgs: 1, bytes: 1000, received: 0 });
+        let message = out.fill(CONTROL, &mut batch);
+        let bytes = batch.take().concat();
+        assert_eq!((message.messages, bytes.last()), (1, Some(&3)));
     }
 
     #[test]

@@ -187,6 +187,7 @@ impl Peer {
     fn broke(&self, unanswered: Vec<Reply>, reason: String) {
         let random = self.shared.chance.spread();
         let Leftover { messages, resolves } = self.outbound().broke(now(), random, reason.clone());
+        self.shared.lose(messages);
         if messages > 0
             && let Some(left_out) = self.shared.log.admit()
         {
