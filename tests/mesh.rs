@@ -299,3 +299,40 @@ fn shutdown_writes_what_was_accepted_for_other_nodes() {
         assert_eq!(next(&told), n.to_string());
     }
 }
+
+/// The short names of the node events that an observed actor has received since the last call.
+fn told(rt: &Runtime, observer: Pid) -> Vec<&'static str> {
+    let messages = rt.take_messages(observer).unwrap_or_default().into_iter();
+    let names = messages.map(|message| match message {
+        Observed::System(SystemMessage::Node(event)) => event.state.name(),
+        other => panic!("{other:?}"),
+    });
+    names.collect()
+}
+
+#[test]
+fn d12_an_actor_that_monitors_the_nodes_is_told_of_each_change_until_it_takes_that_back() {
+    let network = MemoryNetwork::new();
+    let (client, server) = (node(&network), node(&network));
+    let addr = listen(&server, "server:10");
+    let [first, second] = [(); 2].map(|()| client.spawn_observed(SpawnOptions::default()));
+    for observer in [first, second, first] {
+        assert!(client.monitor_nodes(observer));
+    }
+    assert!(client.io().block_on(client.node().is_up(&addr)));
+    let mut seen = Vec::new();
+    eventually("it is up", || {
+        seen.extend(told(&client, first));
+        seen == ["up"]
+    });
+    assert!(client.demonitor_nodes(second) && !client.demonitor_nodes(second));
+    server.shutdown(DEADLINE);
+    eventually("it has left", || {
+        seen.extend(told(&client, first));
+        seen == ["up", "left"]
+    });
+    assert_eq!(told(&client, second), ["up"]);
+    client.kill(first);
+    client.join(first, Some(DEADLINE)).unwrap();
+    assert!(!client.monitor_nodes(first), "the dead are told nothing");
+}

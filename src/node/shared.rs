@@ -6,9 +6,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, watch};
 
+use super::census::Census;
 use super::link::Links;
 use super::local::LocalNode;
+use super::news::News;
 use super::throttle::LogLimit;
+use crate::actor::NodeEvent;
 use crate::config::NodeConfig;
 use crate::transport::Transport;
 
@@ -33,6 +36,7 @@ pub(super) struct Shared {
     pub(super) dialled: Arc<Semaphore>,
     pub(super) log: LogLimit,
     pub(super) links: Links,
+    pub(super) news: Arc<News>,
     stage: watch::Receiver<Stage>,
     tasks: watch::Sender<usize>,
 }
@@ -56,8 +60,17 @@ impl Shared {
             config,
             log: LogLimit::new(),
             links,
+            news: Arc::new(News::new()),
             stage,
             tasks: watch::Sender::new(0),
+        }
+    }
+
+    /// Changes what is known of other nodes, and shows what follows. A node that goes down itself has
+    /// nothing more to say.
+    pub(super) fn tell<E: IntoIterator<Item = NodeEvent>>(&self, change: impl FnOnce(&mut Census) -> E) {
+        if self.stage() == Stage::Running {
+            self.news.change(change);
         }
     }
 

@@ -8,6 +8,7 @@
 //! | `hooks` | who is told of an actor's end, in which order |
 //! | `supervisor` | carries out the decisions of `supervision` |
 //! | `local` | what the mesh needs of this runtime |
+//! | `nodes` | actors that follow other nodes |
 //! | `remote` | monitors of remote actors and who owns them |
 //! | `event` | what is reported to the host program |
 //! | `shutdown` | the order of going down |
@@ -18,6 +19,7 @@ mod engine;
 mod event;
 mod hooks;
 mod local;
+mod nodes;
 mod remote;
 mod shutdown;
 mod supervisor;
@@ -41,6 +43,7 @@ use crate::scheduler::Lane;
 use crate::timer::Timers;
 use crate::transport::NodeAddr;
 use engine::Engine;
+use nodes::NodeMonitors;
 use remote::{Claims, Lost};
 
 /// A running actor system. Cheap to clone; when the last clone goes, it is shut down without
@@ -61,6 +64,7 @@ struct Inner {
     buffers: BufferTable<Vec<u8>>,
     node: Node,
     claims: Claims,
+    node_monitors: NodeMonitors,
     /// Taken when the runtime goes down.
     io: Mutex<Option<tokio::runtime::Runtime>>,
     io_handle: tokio::runtime::Handle,

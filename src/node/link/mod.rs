@@ -18,6 +18,7 @@
 //! | `carrier`, `inlet` | the tasks of a link, and what incoming frames do |
 //! | `brakes` | which of our actors the peer is asked to spare |
 //! | `guests` | the peer's monitors of our actors |
+//! | `health` | how the peer is, and who is told |
 //! | `reason` | why an actor ended, as the wire says it |
 
 mod accept;
@@ -29,6 +30,7 @@ mod credit;
 mod dial;
 mod greeting;
 mod guests;
+mod health;
 mod inlet;
 mod leaving;
 mod outgoing;
@@ -60,13 +62,14 @@ use self::clock::Clock;
 use self::credit::{Allowance, Grant};
 use self::greeting::Agreed;
 use self::guests::Guests;
+use self::health::Health;
 use self::outgoing::Outgoing;
 use self::parking::Parking;
 use self::parting::Parting;
 use self::pings::Ping;
 use self::questions::Questions;
 use self::table::Life;
-use super::error::DownReason;
+use super::error::{Breakage, DownReason};
 use super::outbound::{Load, Refusal};
 use super::peer::{Peer, Reply};
 use super::shared::{Shared, now};
@@ -79,28 +82,41 @@ use crate::wire::level2::{Credit, Demonitor, Frame, Id, Monitor, Resolve, Text16
 pub(super) enum End {
     /// One side left, and nothing was lost.
     Left,
-    /// It broke, or the peer closed it.
+    /// The peer's process has ended, or came back in a new life.
     Lost(String),
+    /// It broke in a way that proves nothing about the peer, or the peer closed it over an error.
+    Cut(String),
     /// Nothing came for so long.
     Silent(Duration),
+    /// Another life of the node takes its place.
+    Restarted,
     /// This side closes it: the peer broke a rule, or another link takes its place.
     Refused(CloseCode, String),
+}
+
+impl From<Breakage> for End {
+    fn from(breakage: Breakage) -> Self {
+        if breakage.proven { Self::Lost(breakage.text) } else { Self::Cut(breakage.text) }
+    }
 }
 
 impl End {
     pub(super) fn reason(&self) -> DownReason {
         match self {
             Self::Left => DownReason::Left,
-            Self::Lost(reason) | Self::Refused(_, reason) => DownReason::Lost(reason.clone()),
-            Self::Silent(after) => DownReason::Unresponsive(*after),
+            Self::Lost(reason) => DownReason::Crashed(reason.clone()),
+            Self::Restarted => DownReason::Crashed("the node was restarted".to_owned()),
+            Self::Cut(reason) | Self::Refused(_, reason) => DownReason::Unreachable(reason.clone()),
+            Self::Silent(after) => DownReason::Unreachable(format!("nothing was heard for {after:?}")),
         }
     }
 
     const fn code(&self) -> CloseCode {
         match self {
             Self::Left => CloseCode::Normal,
-            Self::Lost(_) => CloseCode::Internal,
+            Self::Lost(_) | Self::Cut(_) => CloseCode::Internal,
             Self::Silent(_) => CloseCode::Unresponsive,
+            Self::Restarted => CloseCode::Duplicate,
             Self::Refused(code, _) => *code,
         }
     }
@@ -110,6 +126,8 @@ pub(super) struct Link {
     pub(super) id: Id,
     pub(super) peer: Life,
     pub(super) identity: Option<PeerIdentity>,
+    /// Where the peer is: as dialled, or as it came.
+    addr: NodeAddr,
     agreed: Agreed,
     shared: Arc<Shared>,
     outgoing: Mutex<Outgoing>,
@@ -122,6 +140,7 @@ pub(super) struct Link {
     /// Pings of the peer that a worker has still to answer.
     pongs_owed: AtomicUsize,
     clock: Mutex<Clock>,
+    health: Mutex<Health>,
     /// The clock has changed.
     beat: Notify,
     parting: Mutex<Parting>,
@@ -220,15 +239,18 @@ impl Link {
     pub(super) fn round_trip(&self) -> Option<Duration> {
         *lock(&self.round_trip)
     }
-
-    pub(super) fn is_stalled(&self) -> bool {
-        lock(&self.clock).is_stalled(now())
-    }
 }
 
 /// For the tasks of the link.
 impl Link {
-    fn new(shared: Arc<Shared>, id: Id, peer: Life, identity: Option<PeerIdentity>, agreed: Agreed) -> Self {
+    fn new(
+        shared: Arc<Shared>,
+        id: Id,
+        peer: Life,
+        identity: Option<PeerIdentity>,
+        addr: NodeAddr,
+        agreed: Agreed,
+    ) -> Self {
         let config = &shared.config;
         let most = Load { messages: config.outbound_messages, bytes: config.outbound_bytes };
         let allowance = Allowance::new(agreed.credit_messages, agreed.credit_bytes);
@@ -252,6 +274,7 @@ impl Link {
             round_trip: Mutex::default(),
             pongs_owed: AtomicUsize::new(0),
             clock: Mutex::new(Clock::new(config.heartbeat, config.down_after, now())),
+            health: Mutex::default(),
             beat: Notify::new(),
             parting: Mutex::new(Parting::new(shared.links.me().life, peer, lanes)),
             parking: Parking::default(),
@@ -264,6 +287,7 @@ impl Link {
             id,
             peer,
             identity,
+            addr,
             agreed,
         }
     }
@@ -351,6 +375,7 @@ impl Link {
         self.guests.clear(self.shared.local.as_ref());
         self.shared.links.dead(self.id);
         self.for_users(|peer| peer.link_is_over(self, &end));
+        self.obituary(&end);
         self.gone.send_replace(true);
     }
 

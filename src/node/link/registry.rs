@@ -61,7 +61,11 @@ impl Links {
         self.inner().up.values().cloned().collect()
     }
 
-    pub(super) fn get(&self, link: Id) -> Option<Arc<Link>> {
+    pub(in crate::node) fn is_empty(&self) -> bool {
+        self.inner().up.is_empty()
+    }
+
+    pub(in crate::node) fn get(&self, link: Id) -> Option<Arc<Link>> {
         self.inner().up.get(&link).cloned()
     }
 
@@ -70,7 +74,7 @@ impl Links {
     }
 
     /// Tells when anything changes here.
-    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+    pub(in crate::node) fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
 
