@@ -57,16 +57,13 @@ pub use error::{DownReason, ListenError, PingError, RemoteDown, RemoteSendError,
 pub use local::LocalNode;
 pub use news::NodeWatch;
 
-use self::census::Census;
 use self::peer::Peer;
 use self::shared::{Shared, Stage};
 use self::watch::Start;
-use crate::actor::NodeEvent;
 use crate::config::{Level, NodeConfig};
 use crate::pid::Pid;
 use crate::transport::{CloseCode, NodeAddr, PeerIdentity, Transport};
 use crate::wire::MAX_NAME;
-use crate::wire::level2::Id;
 
 /// How long the tasks of a node may take to end after it was told to close.
 const CLOSING: Duration = Duration::from_millis(500);
@@ -261,23 +258,6 @@ impl Node {
         peers
     }
 
-    /// Shows `sink` from now on when another node comes, goes, stalls or recovers, until what this returns
-    /// is dropped. The events come in order, one at a time, on a thread of the mesh, under no lock; the
-    /// sink must not wait. Of nodes that speak level 1 only those that were dialled are seen; they are
-    /// pinged while anybody follows.
-    pub fn on_event(&self, sink: impl Fn(&NodeEvent) + Send + Sync + 'static) -> NodeWatch {
-        let watch = self.shared().news.subscribe(Arc::new(sink));
-        let reached = |peer: &&Arc<Peer>| self.shared().news.read(|census| census.is_reached(&peer.addr));
-        self.all_peers().iter().filter(reached).for_each(Peer::attend);
-        watch
-    }
-
-    /// Every other node that is up, and the last ones that are gone, in the order of addresses.
-    pub fn nodes(&self) -> Vec<NodeInfo> {
-        let known = self.shared().news.read(Census::list);
-        known.into_iter().map(|(node, link)| self.with_round_trip(node, link)).collect()
-    }
-
     /// Waits until everything queued has been written, at most `limit`; returns the number of messages
     /// that are left.
     pub async fn flush(&self, limit: Duration) -> usize {
@@ -355,15 +335,6 @@ impl Node {
     fn max_payload(&self) -> usize {
         let config = &self.shared().config;
         config.max_sent_payload.max(config.max_bulk_payload).min(u32::MAX as usize)
-    }
-
-    fn with_round_trip(&self, node: NodeInfo, link: Option<Id>) -> NodeInfo {
-        let round_trip = match link {
-            _ if !node.state.is_up() => None,
-            Some(link) => self.shared().links.get(link).and_then(|link| link.round_trip()),
-            None => lock(&self.inner.peers).get(&node.addr).and_then(|peer| peer.watch.info().1),
-        };
-        NodeInfo { round_trip, ..node }
     }
 
     fn watch(&self, peer: &Arc<Peer>, start: Start) {

@@ -11,6 +11,7 @@
 //! | `greeting` | who we are, and what two nodes agree on |
 //! | `registry` | the links of a node, and the lanes that wait to join one |
 //! | `dial`, `accept` | the two sides of the handshake |
+//! | `end` | why a link is over |
 //! | `outgoing`, `credit` | what waits to be written, and how much may be (sans-IO) |
 //! | `bulk`, `parking` | large payloads: out in chunks, in with what waits behind them (sans-IO) |
 //! | `clock`, `parting` | life and death, and leaving without loss (sans-IO) |
@@ -28,6 +29,7 @@ mod carrier;
 mod clock;
 mod credit;
 mod dial;
+mod end;
 mod greeting;
 mod guests;
 mod health;
@@ -55,6 +57,7 @@ use tokio::sync::{Notify, watch};
 
 pub(super) use accept::{greet, join};
 pub(super) use dial::{Dialled, negotiate};
+pub(super) use end::End;
 pub(super) use registry::Links;
 
 use self::brakes::Brakes;
@@ -69,58 +72,12 @@ use self::parting::Parting;
 use self::pings::Ping;
 use self::questions::Questions;
 use self::table::Life;
-use super::error::{Breakage, DownReason};
 use super::outbound::{Load, Refusal};
 use super::peer::{Peer, Reply};
 use super::shared::{Shared, now};
 use crate::pid::Pid;
 use crate::transport::{CloseCode, NodeAddr, PeerIdentity};
 use crate::wire::level2::{Credit, Demonitor, Frame, Id, Monitor, Resolve, Text16};
-
-/// Why a link is over.
-#[derive(Clone, Debug)]
-pub(super) enum End {
-    /// One side left, and nothing was lost.
-    Left,
-    /// The peer's process has ended, or came back in a new life.
-    Lost(String),
-    /// It broke in a way that proves nothing about the peer, or the peer closed it over an error.
-    Cut(String),
-    /// Nothing came for so long.
-    Silent(Duration),
-    /// Another life of the node takes its place.
-    Restarted,
-    /// This side closes it: the peer broke a rule, or another link takes its place.
-    Refused(CloseCode, String),
-}
-
-impl From<Breakage> for End {
-    fn from(breakage: Breakage) -> Self {
-        if breakage.proven { Self::Lost(breakage.text) } else { Self::Cut(breakage.text) }
-    }
-}
-
-impl End {
-    pub(super) fn reason(&self) -> DownReason {
-        match self {
-            Self::Left => DownReason::Left,
-            Self::Lost(reason) => DownReason::Crashed(reason.clone()),
-            Self::Restarted => DownReason::Crashed("the node was restarted".to_owned()),
-            Self::Cut(reason) | Self::Refused(_, reason) => DownReason::Unreachable(reason.clone()),
-            Self::Silent(after) => DownReason::Unreachable(format!("nothing was heard for {after:?}")),
-        }
-    }
-
-    const fn code(&self) -> CloseCode {
-        match self {
-            Self::Left => CloseCode::Normal,
-            Self::Lost(_) | Self::Cut(_) => CloseCode::Internal,
-            Self::Silent(_) => CloseCode::Unresponsive,
-            Self::Restarted => CloseCode::Duplicate,
-            Self::Refused(code, _) => *code,
-        }
-    }
-}
 
 pub(super) struct Link {
     pub(super) id: Id,
