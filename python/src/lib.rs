@@ -7,6 +7,7 @@
 //! | `handler`, `call` | the behaviour around a Python callable, and the call itself |
 //! | `lane` | the threads that run handlers, and how a waiting handler makes way (D6) |
 //! | `mesh` | listen, resolve, send and monitor across nodes |
+//! | `nodes` | other nodes: a list, and who is told when it changes |
 //! | `asyncio` | the bridge to event loops |
 //! | `supervision`, `observed`, `buffer` | the methods of these themes |
 //! | `payload`, `system_message`, `exit_reason`, `errors` | values that cross the border |
@@ -28,6 +29,7 @@ mod handler;
 mod lane;
 mod logging;
 mod mesh;
+mod nodes;
 mod observed;
 mod payload;
 mod runtime;
@@ -53,6 +55,8 @@ mod _core {
     use super::command::command_line;
     #[pymodule_export]
     use super::exit_reason::ExitReason;
+    #[pymodule_export]
+    use super::nodes::{NodeEvent, NodeInfo};
     #[pymodule_export]
     use super::runtime::{Runtime, version};
     #[pymodule_export]

@@ -34,7 +34,7 @@ pub struct Lane {
     woken: Mutex<bool>,
     bell: Condvar,
     closed: AtomicBool,
-    /// Whether anybody has ever run it.
+    /// Whether anybody has ever driven it.
     driven: AtomicBool,
     /// When the driver was asked for the sign of life that it has not given yet.
     asked: Mutex<Option<Instant>>,
@@ -85,6 +85,7 @@ impl Lane {
     /// Waits until there is something to run, someone calls [`wake`](Self::wake), the lane is
     /// closed, or the time is up. Returns whether there is something to run.
     pub fn wait(&self, limit: Option<Duration>) -> bool {
+        self.driven.store(true, Ordering::Relaxed);
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
         self.asleep.fetch_add(1, Ordering::SeqCst);
