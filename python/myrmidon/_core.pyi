@@ -130,6 +130,8 @@ class Runtime:
         certs: str | os.PathLike[str] | None = None,
         allow_insecure_remote: bool = False,
         workers: int | None = None,
+        profile: Literal["loopback", "lan", "wan"] | None = None,
+        level: Literal[1, 2] | None = None,
         heartbeat: float | None = None,
         down_after: float | None = None,
         connect_timeout: float | None = None,

@@ -134,3 +134,30 @@ def test_f24_a_held_interpreter_is_a_stall_and_the_node_stays_up(make_runtime, t
     assert rt.is_node_up(addr)
     follower.wait_for("NODE_UP", "NODE_STALLED", "NODE_RECOVERED")
     assert the_node(rt).state == "up"
+
+
+def test_f26_the_level_can_be_chosen_and_shows_in_the_list(make_runtime, transport):
+    one, two = make_runtime(transport, level=1), make_runtime(transport, level=2)
+    inbox = Inbox()
+    two.register("inbox", two.spawn(inbox))
+    addr = two.listen("127.0.0.1:0")
+    pid = one.resolve_remote(addr, "inbox")
+    one.send_remote(addr, pid, b"hello")
+    eventually(lambda: inbox == [b"hello"])
+    node = the_node(one)
+    assert (node.level, node.node_id, node.incarnation) == (1, None, None)
+    with pytest.raises(ValueError, match="level is 1"):
+        make_runtime(level=3)
+
+
+@pytest.mark.parametrize("profile", ["loopback", "lan", "wan"])
+def test_nodes_of_every_profile_talk(make_runtime, transport, profile):
+    here, there = make_runtime(transport, profile=profile), make_runtime(transport)
+    addr = there.listen("127.0.0.1:0")
+    assert here.is_node_up(addr)
+    assert there.is_node_up(here.listen("127.0.0.1:0"))
+
+
+def test_an_unknown_profile_is_refused(make_runtime):
+    with pytest.raises(ValueError, match="wan"):
+        make_runtime(profile="moon")
