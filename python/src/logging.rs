@@ -57,6 +57,12 @@ impl Record {
             Event::Restarting { pid, reason } => {
                 ("myrmidon.supervisor", "warning", format!("actor {pid} ended ({reason}) and is restarted"))
             }
+            Event::GaveUp { supervisor, child, reason } => {
+                let text = format!(
+                    "children of supervisor {supervisor} failed too often: it ends; the last was {child:?} ({reason})"
+                );
+                ("myrmidon.supervisor", "error", text)
+            }
             Event::FactoryFailed { error } => {
                 ("myrmidon.supervisor", "error", format!("a factory failed and is tried again: {error}"))
             }
