@@ -197,10 +197,11 @@ class ActorRef(Generic[A]):
 
         Raises ``NoProcess`` if the actor has ended, and what the constructor raises.
         """
-        host = Host(actor(*args, **kwargs))
-        host.instance._place = (self.rt, self.pid)
+        instance = actor(*args, **kwargs)
+        host = Host(instance, self.rt)
+        instance._place = (self.rt, self.pid)
         self.rt._upgrade_actor(self.pid, host, host.handler(), now=False)
-        return ActorRef(self.rt, self.pid, type(host.instance), self.timeout)
+        return ActorRef(self.rt, self.pid, type(instance), self.timeout)
 
     @property
     def is_alive(self) -> bool:
@@ -234,29 +235,28 @@ class ActorRef(Generic[A]):
         return hash(self.pid)
 
 
-class Host(Generic[A]):
+class Host:
     """Stands between the runtime and one object: makes calls of messages, and keeps the hooks."""
 
     __slots__ = ("instance", "rt")
 
-    def __init__(self, instance: A, rt: "Runtime | None" = None) -> None:
+    def __init__(self, instance: object, rt: "Runtime") -> None:
         if not isinstance(instance, Actor):
             raise TypeError(f"a class actor is a subclass of myrmidon.Actor, not {type(instance).__name__}")
-        self.instance = instance
+        self.instance: Actor = instance
         self.rt = rt
 
     def handler(self) -> Callable[[Any], object]:
         return self.handle_async if self.instance._is_async else self.handle
 
     def started(self, pid: int) -> None:
-        if self.rt is not None:
-            self.instance._place = (self.rt, pid)
+        self.instance._place = (self.rt, pid)
         self.instance.started()
 
     def stopped(self, reason: ExitReason) -> None:
         self.instance.stopped(reason)
 
-    def upgrade(self, old: "Host[Any] | None", version: int) -> None:
+    def upgrade(self, old: "Host | None", version: int) -> None:
         self.instance.upgrade(None if old is None else old.instance, version)
 
     def handle(self, message: Any) -> object:
@@ -292,13 +292,13 @@ class Host(Generic[A]):
     def _read(self, message: bytes) -> tuple[int, Callable[..., Any], list[Any], dict[str, Any]]:
         """What is to be called. A message comes from anywhere, so nothing in it is taken for granted."""
         call = self.instance._codec.decode(message)
-        if not (isinstance(call, list) and len(call) == 4):
+        if call.__class__ is not list or len(call) != 4:
             raise CodecError("the message is no call: use call() or cast() of an ActorRef")
         kind, name, args, kwargs = call
         method = self.instance._methods.get(name) if isinstance(name, str) else None
         if method is None:
             raise NoMethod(f"{type(self.instance).__name__} has no public method {name!r}")
-        if not (isinstance(args, list) and isinstance(kwargs, dict)):
+        if args.__class__ is not list or kwargs.__class__ is not dict:
             raise CodecError("the arguments of a call are a list and a dict")
         return kind, method, args, kwargs
 

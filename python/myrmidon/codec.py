@@ -78,12 +78,15 @@ def _title(cls: type) -> str:
 
 def _form(cls: Any) -> tuple[tuple[str, ...], Callable[[dict[str, Any]], object]]:
     """The fields that travel, and what makes an object of them."""
-    if isinstance(cls, type) and dataclasses.is_dataclass(cls):
-        return tuple(field.name for field in dataclasses.fields(cls) if field.init), lambda fields: cls(**fields)
-    if isinstance(cls, enum.EnumMeta):
+    construct: Callable[..., object] = cls
+    if dataclasses.is_dataclass(cls):
+        names = tuple(field.name for field in dataclasses.fields(cls) if field.init)
+        return names, lambda fields: construct(**fields)
+    if issubclass(cls, enum.Enum):
         return ("name",), lambda fields: cls[fields["name"]]
-    if hasattr(cls, "__struct_fields__"):
-        return cls.__struct_fields__, _checked_struct(cls)
+    struct_fields: tuple[str, ...] | None = getattr(cls, "__struct_fields__", None)
+    if struct_fields is not None:
+        return struct_fields, _checked_struct(cls)
     raise TypeError(f"{cls!r} is no dataclass, Enum or msgspec.Struct: make it one, or send plain data")
 
 

@@ -58,9 +58,9 @@ class Child:
     significant: bool = False
 
     @staticmethod
-    def of(cls: "Callable[P, Actor]", /, *args: P.args, **kwargs: P.kwargs) -> "Child":
-        """The class actor ``cls(*args, **kwargs)`` as a child. Its id is the name of the class."""
-        return Child(_ClassStart(cls, args, kwargs), id=getattr(cls, "__name__", ""))
+    def of(actor: "Callable[P, Actor]", /, *args: P.args, **kwargs: P.kwargs) -> "Child":
+        """The class actor ``actor(*args, **kwargs)`` as a child. Its id is the name of the class."""
+        return Child(_ClassStart(actor, args, kwargs), id=getattr(actor, "__name__", ""))
 
     def but(
         self,
@@ -203,15 +203,15 @@ def worker(
 class _ClassStart:
     """Starts a class actor."""
 
-    cls: "Callable[..., Actor]"
+    actor: "Callable[..., Actor]"
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     options: Options | None = None
 
     def __call__(self, rt: "Runtime") -> "ActorRef[Any]":
         if self.options is None:
-            return rt.start(self.cls, *self.args, **self.kwargs)
-        return rt.start_with(self.options, self.cls, *self.args, **self.kwargs)
+            return rt.start(self.actor, *self.args, **self.kwargs)
+        return rt.start_with(self.options, self.actor, *self.args, **self.kwargs)
 
 
 def _spec(

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use crate::errors;
 use crate::exit_reason::ExitReason;
 use crate::handler::Handler;
-use crate::options::{Bounded, Options};
+use crate::options::Options;
 use crate::payload;
 use crate::runtime::Runtime;
 use crate::wait::{period, receive, seconds, wait_for};
@@ -44,7 +44,7 @@ impl Runtime {
         handler: Bound<'_, PyAny>,
         budget: u32,
         name: Option<&str>,
-        mailbox: Option<Bounded>,
+        mailbox: Option<Bound<'_, PyAny>>,
         priority: &str,
         trap_exit: bool,
         blocking: bool,

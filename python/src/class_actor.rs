@@ -11,7 +11,7 @@ use crate::actors::living;
 use crate::errors;
 use crate::exit_reason::{ExitReason, from_exception, traceback};
 use crate::handler::{Handler, failed};
-use crate::options::{Bounded, Options};
+use crate::options::Options;
 use crate::runtime::Runtime;
 
 #[pymethods]
@@ -26,7 +26,7 @@ impl Runtime {
         handler: Bound<'_, PyAny>,
         budget: u32,
         name: Option<&str>,
-        mailbox: Option<Bounded>,
+        mailbox: Option<Bound<'_, PyAny>>,
         priority: &str,
         trap_exit: bool,
         blocking: bool,

@@ -54,6 +54,10 @@ impl Record {
                 let text = format!("actor {pid} ended: {reason}\n{traceback}");
                 ("myrmidon.actor", "error", text.trim_end().to_owned())
             }
+            Event::SwapFailed { pid, version, error } => {
+                let text = format!("a hot swap of actor {pid} failed, version {version} goes on: {error}");
+                ("myrmidon.actor", "error", text)
+            }
             Event::Restarting { pid, reason } => {
                 ("myrmidon.supervisor", "warning", format!("actor {pid} ended ({reason}) and is restarted"))
             }

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use myrmidon::Pid;
 use myrmidon::actor::{Priority, SpawnOptions};
 use myrmidon::mailbox::{Mailbox, Overflow};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::actors::living;
@@ -33,7 +33,7 @@ impl Drop for StartingFor {
 
 /// `myrmidon.Bounded`, by its attributes.
 #[derive(FromPyObject)]
-pub(crate) struct Bounded {
+struct Bounded {
     capacity: usize,
     policy: String,
     redirect_to: Option<u64>,
@@ -42,7 +42,7 @@ pub(crate) struct Bounded {
 /// The keyword arguments that say how an actor is started.
 pub(crate) struct Options<'a> {
     pub(crate) budget: u32,
-    pub(crate) mailbox: Option<Bounded>,
+    pub(crate) mailbox: Option<Bound<'a, PyAny>>,
     pub(crate) priority: &'a str,
     pub(crate) trap_exit: bool,
     pub(crate) blocking: bool,
@@ -57,7 +57,9 @@ impl Options<'_> {
             budget: Some(budget(self.budget)?),
             lane,
             priority: priority(self.priority)?,
-            mailbox: self.mailbox.map_or(Ok(Mailbox::Unbounded), Bounded::build)?,
+            mailbox: self
+                .mailbox
+                .map_or(Ok(Mailbox::Unbounded), |mailbox| Bounded::read(&mailbox)?.build())?,
             trap_exit: self.trap_exit,
             linked: STARTING_FOR.get(),
             ..SpawnOptions::default()
@@ -66,6 +68,12 @@ impl Options<'_> {
 }
 
 impl Bounded {
+    fn read(mailbox: &Bound<'_, PyAny>) -> PyResult<Self> {
+        mailbox
+            .extract()
+            .map_err(|_| PyTypeError::new_err(format!("mailbox is Bounded(n) or None, not {mailbox:?}")))
+    }
+
     fn build(self) -> PyResult<Mailbox> {
         if self.capacity == 0 {
             return Err(PyValueError::new_err("a bounded mailbox holds at least 1 message"));

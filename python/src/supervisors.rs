@@ -200,7 +200,9 @@ fn refused(error: &CoreChildError) -> PyErr {
 }
 
 fn build(spec: &Bound<'_, PyAny>, runtime: &Bound<'_, PyAny>) -> PyResult<SupervisorSpec> {
-    let spec: Spec<'_> = spec.extract()?;
+    let spec: Spec<'_> = spec.extract().map_err(|error| {
+        PyTypeError::new_err(format!("a supervisor's spec is made by one_for_one and its like: {error}"))
+    })?;
     let scope = match spec.strategy.as_str() {
         "one_for_one" => Scope::OneForOne,
         "one_for_all" => Scope::OneForAll,
@@ -223,7 +225,9 @@ fn build(spec: &Bound<'_, PyAny>, runtime: &Bound<'_, PyAny>) -> PyResult<Superv
 }
 
 fn build_child(child: &Bound<'_, PyAny>, runtime: &Bound<'_, PyAny>) -> PyResult<ChildSpec> {
-    let Child { start, id, restart, shutdown, significant } = child.extract()?;
+    let Child { start, id, restart, shutdown, significant } = child.extract().map_err(|error| {
+        PyTypeError::new_err(format!("a child of a supervisor is a Child, or made by worker: {error}"))
+    })?;
     let restart = match restart.as_str() {
         "permanent" => Restart::Permanent,
         "transient" => Restart::Transient,
