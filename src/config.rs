@@ -115,6 +115,9 @@ pub struct NodeConfig {
     pub actor_messages: usize,
     /// The same for their bytes, reckoned at the length of the last message. Default: 4 MiB.
     pub actor_bytes: usize,
+    /// What decides everything that is otherwise random: ids, pauses, when pings are sent. For
+    /// simulations only, as ids that can be guessed let strangers join a link. Default: none.
+    pub seed: Option<u64>,
 }
 
 impl Default for NodeConfig {
@@ -141,6 +144,7 @@ impl Default for NodeConfig {
             max_bulk_payload: 64 << 20,
             actor_messages: 16_384,
             actor_bytes: 4 << 20,
+            seed: None,
         }
     }
 }

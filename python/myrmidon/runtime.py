@@ -116,26 +116,9 @@ class Runtime(_core.Runtime):
         Raises ``NodeDown`` if the node cannot be reached, ``Timeout`` if it does not answer
         within ``request_timeout``, and ``AddressError``.
         """
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[int | None] = loop.create_future()
-
-        def settle(value: int | None, error: BaseException | None) -> None:
-            loop.call_soon_threadsafe(_settle, answer, value, error)
-
-        request = self._resolve_later(addr, name, settle)
+        request = self._resolve(addr, name)
         try:
-            return await answer
+            answer: int | None = await request.answer
+            return answer
         finally:
             request.cancel()
-
-
-def _settle(
-    answer: "asyncio.Future[int | None]", value: int | None, error: BaseException | None
-) -> None:
-    """Completes ``answer`` on its own loop, unless the waiting task was cancelled."""
-    if answer.done():
-        return
-    if error is None:
-        answer.set_result(value)
-    else:
-        answer.set_exception(error)

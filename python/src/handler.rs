@@ -96,18 +96,19 @@ impl Behaviour for Handler {
         })
     }
 
-    /// Exits that the actor asked to hear of reach its handler. What its supervisor acts on does
+    /// Exits and nodes that the actor asked to hear of reach its handler. What its supervisor acts on does
     /// not, and neither does the rest.
     fn system(&mut self, message: SystemMessage, cx: &mut Context<'_>) -> Flow {
         match message {
             SystemMessage::Exit { cause: ExitCause::RemoteMonitor(_), .. } if cx.is_supervised() => {
                 return Flow::Continue;
             }
-            SystemMessage::Exit { .. } => {}
+            SystemMessage::Exit { .. } | SystemMessage::Node(_) => {}
             _ => return Flow::Continue,
         }
         attached(|py| {
-            let message = Bound::new(py, PySystemMessage::new(cx.pid(), message));
+            let message =
+                PySystemMessage::new(py, cx.pid(), message).and_then(|message| Bound::new(py, message));
             self.call(py, message.map(Bound::into_any))
         })
     }

@@ -11,6 +11,7 @@
 //! | `lane` | the threads that run handlers, and how a waiting handler makes way (D6) |
 //! | `lanes` | all lanes of a runtime, and the pool for handlers that block |
 //! | `mesh` | listen, resolve, send and monitor across nodes |
+//! | `nodes` | other nodes: a list, and who is told when it changes |
 //! | `ask`, `outcome` | questions, and what comes of them |
 //! | `seat`, `loop_bell` | where a thread waits; how an event loop is told |
 //! | `asyncio` | requests to other nodes on behalf of event loops |
@@ -44,6 +45,7 @@ mod lanes;
 mod logging;
 mod loop_bell;
 mod mesh;
+mod nodes;
 mod observed;
 mod options;
 mod outcome;
@@ -82,6 +84,8 @@ mod _core {
     use super::exit_reason::ExitReason;
     #[pymodule_export]
     use super::introspection::{ActorBonds, ActorInfo};
+    #[pymodule_export]
+    use super::nodes::{NodeEvent, NodeInfo};
     #[pymodule_export]
     use super::runtime::{Runtime, version};
     #[pymodule_export]

@@ -33,7 +33,7 @@ impl Runtime {
         for message in core.take_messages(observer).unwrap_or_default() {
             match message {
                 Observed::Message(payload) => list.append(payload::into_python(py, payload)?)?,
-                Observed::System(system) => list.append(PySystemMessage::new(observer, system))?,
+                Observed::System(system) => list.append(PySystemMessage::new(py, observer, system)?)?,
             }
         }
         Ok(list)

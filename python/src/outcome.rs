@@ -13,6 +13,8 @@ pub(crate) enum Outcome {
     Value(Py<PyAny>),
     /// What the handler raised.
     Raised(PyErr),
+    /// What this gives, where objects are to be made on the thread that waits.
+    Later(Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>),
     /// There is no answer from this actor.
     Lost(Pid, Lost),
 }
@@ -41,6 +43,7 @@ impl Outcome {
         match self {
             Self::Value(value) => Ok(value),
             Self::Raised(error) => Err(error),
+            Self::Later(make) => make(py),
             Self::Lost(asked, lost) => Err(lost.into_error(py, asked)),
         }
     }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 
 use super::signal::{Envelope, MonitorRef, Signal, Watcher};
-use super::{Behaviour, ParkedFuture, discard};
-use crate::mailbox::Chain;
+use super::{Behaviour, ParkedFuture, Reply, discard};
+use crate::mailbox::{Chain, Payload};
 use crate::pid::Pid;
 
 /// Earlier versions kept for rollback; older ones are dropped.
@@ -51,6 +51,8 @@ pub(super) struct BondTables {
     pub(super) history: Vec<(u64, Box<dyn Behaviour>)>,
     /// Where the mailbox is bounded: taken from the inbox, to be obeyed behind messages of its queue.
     pub(super) behind: Chain<Envelope>,
+    /// The way back for the answer to the message that is being handled.
+    pub(super) asked: Option<Reply<Payload>>,
     /// The version that runs, if it is not the first.
     pub(super) version: Option<NonZeroU64>,
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::info::Inspection;
-use super::{Behaviour, ExitReason};
+use super::{Behaviour, ExitReason, NodeEvent};
 use crate::mailbox::Payload;
 use crate::pid::Pid;
 
@@ -72,6 +72,9 @@ pub enum SystemMessage {
         /// Who was pinged.
         from: Pid,
     },
+    /// Another node came, went, or does not keep up; for those who asked by
+    /// [`Runtime::monitor_nodes`](crate::Runtime::monitor_nodes).
+    Node(Box<NodeEvent>),
 }
 
 /// Who is told of an end.

@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::Runtime;
 use crate::actor::{
-    Actor, ActorRef, AsyncActor, AsyncAdapter, Behaviour, Context, ExitReason, Flow, MonitorRef, Observed,
-    Observers, Signal, SpawnOptions, SyncAdapter, Watcher, bytes_fn, current,
+    Actor, ActorRef, AskError, AsyncActor, AsyncAdapter, Behaviour, Context, ExitReason, Flow, MonitorRef,
+    Observed, Observers, Signal, SpawnOptions, SyncAdapter, Watcher, bytes_fn, current,
 };
 use crate::buffer::BufferId;
 use crate::error::{SendError, SendManyError, SwapError};
@@ -140,6 +140,36 @@ impl Runtime {
         limit: Duration,
     ) -> Result<(), SendError<Payload>> {
         self.inner.system.send_blocking(pid, message.into(), limit)
+    }
+
+    /// Asks the actor `pid`, which takes bytes, and waits for its answer at most `within`. Here and on other
+    /// nodes alike, where `pid` stands for an actor there. A Rust actor answers by
+    /// [`Context::take_reply`] or as an actor of [`Request`](crate::actor::Request)s.
+    ///
+    /// Works inside and outside of tokio.
+    ///
+    /// # Errors
+    /// [`AskError`] says which of the ways without an answer it was; there is exactly one outcome (G5).
+    pub async fn ask(
+        &self,
+        pid: Pid,
+        message: impl Into<Payload>,
+        within: Duration,
+    ) -> Result<Payload, AskError> {
+        self.inner.system.ask(pid, message.into(), within).await
+    }
+
+    /// As [`ask`](Self::ask), but blocks the thread; see [`ActorRef::ask_blocking`].
+    ///
+    /// # Errors
+    /// As `ask`.
+    pub fn ask_blocking(
+        &self,
+        pid: Pid,
+        message: impl Into<Payload>,
+        within: Duration,
+    ) -> Result<Payload, AskError> {
+        self.inner.system.ask_blocking(pid, message.into(), within)
     }
 
     /// Makes a zeroed buffer of `size` bytes and returns its id.

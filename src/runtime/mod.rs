@@ -9,6 +9,7 @@
 //! | `supervisor` | carries out what `supervision` decides about factories |
 //! | `supervise` | supervisors as actors |
 //! | `local` | what the mesh needs of this runtime |
+//! | `nodes` | actors that follow other nodes |
 //! | `remote` | monitors of remote actors and who owns them |
 //! | `event` | what is reported to the host program |
 //! | `introspection` | what can be asked about actors and messages that nobody handled |
@@ -21,6 +22,7 @@ mod event;
 mod hooks;
 mod introspection;
 mod local;
+mod nodes;
 mod remote;
 mod shutdown;
 mod supervise;
@@ -47,6 +49,7 @@ use crate::scheduler::Lane;
 use crate::timer::Timers;
 use crate::transport::NodeAddr;
 use engine::Engine;
+use nodes::NodeMonitors;
 use remote::{Claims, Lost};
 
 /// A running actor system. Cheap to clone; when the last clone goes, it is shut down without
@@ -67,6 +70,7 @@ struct Inner {
     buffers: BufferTable<Vec<u8>>,
     node: Node,
     claims: Claims,
+    node_monitors: NodeMonitors,
     /// Taken when the runtime goes down.
     io: Mutex<Option<tokio::runtime::Runtime>>,
     io_handle: tokio::runtime::Handle,

@@ -150,6 +150,12 @@ impl Scheduler {
         lane
     }
 
+    /// For how long the slowest lane has owed a sign of life; each call asks for one.
+    pub(crate) fn pulse_of_lanes(&self) -> Duration {
+        let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
+        lanes.iter().map(|lane| lane.pulse()).max().unwrap_or_default()
+    }
+
     /// Waits until nothing is ready or running, at most until `deadline`; whether that was reached.
     pub(crate) fn wait_quiet(&self, deadline: Instant) -> bool {
         while !self.is_quiet() {
