@@ -1,10 +1,9 @@
 //! Methods of `Runtime` about local actors.
 
 use std::sync::mpsc::sync_channel;
-use std::time::Duration;
 
 use myrmidon::Pid;
-use myrmidon::actor::{ExitReason as Reason, SpawnOptions, current};
+use myrmidon::actor::{Behaviour, ExitReason as Reason, SpawnOptions, current};
 use myrmidon::timer::TimerId;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -12,12 +11,13 @@ use pyo3::prelude::*;
 use crate::behaviour::AsyncOptions;
 use crate::errors;
 use crate::exit_reason::ExitReason;
+use crate::options::Options;
 use crate::payload;
 use crate::runtime::Runtime;
-use crate::wait::{receive, seconds, wait_for};
+use crate::wait::{period, receive, seconds, wait_for};
 
 /// Messages of one turn, unless told otherwise.
-const USUAL_BUDGET: u32 = 100;
+pub(crate) const USUAL_BUDGET: u32 = 100;
 
 #[pymethods]
 impl Runtime {
@@ -34,37 +34,35 @@ impl Runtime {
     /// An `async def` handler runs in `loop`, the event loop that is running unless told otherwise, or the
     /// runtime's own where none runs: one message after another, or up to `concurrency` at a time.
     ///
+    /// `mailbox=Bounded(n)` bounds the messages that may wait. `priority` is "high", "normal" or
+    /// "low": who runs first where more actors are ready than can run. With `trap_exit=True` the exits
+    /// of linked actors come as EXIT messages instead of ending this one.
+    ///
     /// Returns its PID.
     ///
-    /// Raises `TypeError` if `handler` cannot be called, `RegisterError` if the name is taken.
-    #[pyo3(signature = (handler, budget=100, *, name=None, blocking=false, release_gil=false, concurrency=1,
-        r#loop=None))]
+    /// Raises `TypeError` if `handler` cannot be called, `ValueError` for options that make no sense,
+    /// `RegisterError` if the name is taken.
+    #[pyo3(signature = (handler, budget=100, *, name=None, mailbox=None, priority="normal",
+        trap_exit=false, blocking=false, release_gil=false, concurrency=1, r#loop=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn spawn(
         &self,
         handler: Bound<'_, PyAny>,
         budget: u32,
         name: Option<&str>,
+        mailbox: Option<Bound<'_, PyAny>>,
+        priority: &str,
+        trap_exit: bool,
         blocking: bool,
         release_gil: bool,
         concurrency: usize,
         r#loop: Option<Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
-        let core = self.core()?;
         let blocking = blocking || release_gil;
-        let lane = if blocking { SpawnOptions::BLOCKING } else { 0 };
-        let options = options(budget, lane)?;
-        let asynchronous = AsyncOptions { event_loop: r#loop, concurrency, budget, blocking, bounded: false };
+        let bounded = mailbox.is_some();
+        let asynchronous = AsyncOptions { event_loop: r#loop, concurrency, budget, blocking, bounded };
         let behaviour = self.behaviour(handler, &asynchronous)?;
-        let lane = behaviour.lane(options.lane);
-        let pid = core.spawn_behaviour(behaviour, SpawnOptions { lane, ..options });
-        if let Some(name) = name
-            && let Err(error) = core.names().register(name, pid)
-        {
-            core.kill(pid);
-            return Err(errors::register(&error));
-        }
-        Ok(pid.as_u64())
+        self.start(behaviour, Options { budget, mailbox, priority, trap_exit, blocking }, name)
     }
 
     /// Sends `data` to a local actor, without waiting. Returns whether the actor was alive to take it.
@@ -245,19 +243,32 @@ impl Runtime {
     }
 }
 
-/// Options of an actor on the lane of this number.
-pub(crate) fn options(budget: u32, lane: u32) -> PyResult<SpawnOptions> {
-    if budget == 0 {
-        return Err(PyValueError::new_err("a budget is at least 1 message"));
+impl Runtime {
+    /// Starts an actor and gives it its name.
+    ///
+    /// # Errors
+    /// `ValueError` for options that make no sense, `RegisterError` if the name is taken.
+    pub(crate) fn start(
+        &self,
+        behaviour: Box<dyn Behaviour>,
+        options: Options<'_>,
+        name: Option<&str>,
+    ) -> PyResult<u64> {
+        let core = self.core()?;
+        let options = options.build()?;
+        let lane = behaviour.lane(options.lane);
+        let pid = core.spawn_behaviour(behaviour, SpawnOptions { lane, ..options });
+        if let Some(name) = name
+            && let Err(error) = core.names().register(name, pid)
+        {
+            core.kill(pid);
+            return Err(errors::register(&error));
+        }
+        Ok(pid.as_u64())
     }
-    Ok(SpawnOptions { budget: Some(budget), lane, ..SpawnOptions::default() })
 }
 
 /// A PID that can name an actor.
 pub(crate) fn living(pid: u64) -> PyResult<Pid> {
     Pid::from_u64(pid).ok_or_else(|| errors::no_process(pid))
-}
-
-fn period(name: &str, given: f64) -> PyResult<Duration> {
-    seconds(name, given)?.ok_or_else(|| PyValueError::new_err(format!("{name} must be finite")))
 }

@@ -16,8 +16,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::actors::living;
+use crate::class_actor::Failure;
 use crate::current::current_actor;
 use crate::errors::{Busy, NoProcess, OwnActor};
+use crate::exit_reason::from_exception;
 use crate::loop_bell::{Bell, Ticket};
 use crate::outcome::{Lost, Outcome};
 use crate::payload;
@@ -166,6 +168,11 @@ impl Answer {
     /// Answers with what a handler returned: bytes, or nothing. Anything else is an error of who asked.
     pub(crate) fn send_value(self, value: &Bound<'_, PyAny>) {
         let py = value.py();
+        if let Ok(failure) = value.cast::<Failure>() {
+            let error = failure.get().error(py);
+            let reason = from_exception(py, &error);
+            return self.fail(py, error, &reason);
+        }
         let bytes = if value.is_none() { Ok(PyBytes::new(py, b"")) } else { payload::frozen(value) };
         self.send(match bytes {
             Ok(bytes) => Outcome::Value(bytes.into_any().unbind()),

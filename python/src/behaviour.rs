@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use myrmidon::actor::{Behaviour, SpawnOptions};
+use myrmidon::actor::Behaviour;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
+use crate::actors::USUAL_BUDGET;
 use crate::code::Code;
-use crate::errors;
 use crate::giver::{Giver, Kind as Given};
 use crate::handler::{Handler, Kind, kind};
 use crate::handler_task::AsyncHandler;
 use crate::loop_bell::Bell;
+use crate::options::Options;
 use crate::pull::{Function, PullTask, PullThread};
 use crate::runtime::Runtime;
 use crate::shelf::Shelf;
@@ -43,27 +44,27 @@ impl Runtime {
     /// The actor ends when the function returns or raises. When it is stopped, the mailbox ends behind
     /// what was sent before, and the actor ends once the function has returned.
     ///
+    /// `mailbox`, `priority` and `trap_exit` are as in `spawn`.
+    ///
     /// Returns the PID.
     ///
-    /// Raises `TypeError` if `function` cannot be called, `RegisterError` if the name is taken, `Busy` if
-    /// no more threads may run.
-    #[pyo3(signature = (function, *, name=None, r#loop=None))]
+    /// Raises as `spawn`, and `Busy` if no more threads may run.
+    #[pyo3(signature = (function, *, name=None, mailbox=None, priority="normal", trap_exit=false,
+        r#loop=None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn spawn_with_mailbox(
         &self,
         function: Bound<'_, PyAny>,
         name: Option<&str>,
+        mailbox: Option<Bound<'_, PyAny>>,
+        priority: &str,
+        trap_exit: bool,
         r#loop: Option<Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
-        let core = self.core()?;
-        let function = self.function(function, r#loop.as_ref(), false)?;
-        let pid = core.spawn_behaviour(function, SpawnOptions { lane: 0, ..SpawnOptions::default() });
-        if let Some(name) = name
-            && let Err(error) = core.names().register(name, pid)
-        {
-            core.kill(pid);
-            return Err(errors::register(&error));
-        }
-        Ok(pid.as_u64())
+        self.core()?;
+        let behaviour = self.function(function, r#loop.as_ref(), mailbox.is_some())?;
+        let options = Options { budget: USUAL_BUDGET, mailbox, priority, trap_exit, blocking: false };
+        self.start(behaviour, options, name)
     }
 }
 
@@ -134,6 +135,11 @@ impl Runtime {
 }
 
 impl AsyncOptions<'_> {
+    /// What nobody said otherwise.
+    pub(crate) fn usual(bounded: bool, blocking: bool) -> Self {
+        Self { event_loop: None, concurrency: 1, budget: USUAL_BUDGET, blocking, bounded }
+    }
+
     fn refuse_for_plain(&self) -> PyResult<()> {
         if self.event_loop.is_some() {
             return Err(no_loop_for_plain());

@@ -71,7 +71,7 @@ impl Handler {
 
 /// The end of an actor whose handler raised `error`, `SystemExit` and `KeyboardInterrupt` included; the
 /// process lives (S39).
-fn failed(py: Python<'_>, error: &PyErr) -> ExitReason {
+pub(crate) fn failed(py: Python<'_>, error: &PyErr) -> ExitReason {
     if error.is_instance_of::<PyKeyboardInterrupt>(py) {
         INTERRUPTED.set(true);
     }
@@ -95,14 +95,15 @@ impl Behaviour for Handler {
         })
     }
 
-    /// Exits that the actor asked to hear of reach its handler. What its supervisor acts on does
+    /// Exits and nodes that the actor asked to hear of reach its handler. What its supervisor acts on does
     /// not, and neither does the rest.
     fn system(&mut self, message: SystemMessage, cx: &mut Context<'_>) -> Flow {
         if !is_for_code(&message, cx) {
             return Flow::Continue;
         }
         attached(|py| {
-            let message = Bound::new(py, PySystemMessage::new(cx.pid(), message));
+            let message =
+                PySystemMessage::new(py, cx.pid(), message).and_then(|message| Bound::new(py, message));
             self.call(py, message.map(Bound::into_any))
         })
     }
@@ -112,7 +113,7 @@ impl Behaviour for Handler {
 pub(crate) fn is_for_code(message: &SystemMessage, cx: &Context<'_>) -> bool {
     match message {
         SystemMessage::Exit { cause: ExitCause::RemoteMonitor(_), .. } => !cx.is_supervised(),
-        SystemMessage::Exit { .. } => true,
+        SystemMessage::Exit { .. } | SystemMessage::Node(_) => true,
         _ => false,
     }
 }

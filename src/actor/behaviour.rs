@@ -67,6 +67,13 @@ pub trait Behaviour: Send + 'static {
         Flow::Continue
     }
 
+    /// Asked to stop, in its turn behind earlier messages. [`Flow::Stop`], the default, ends the actor;
+    /// [`Flow::Continue`] lets it finish something first and end itself later.
+    fn stopping(&mut self, reason: ExitReason, cx: &mut Context<'_>) -> Flow {
+        let _ = cx;
+        Flow::Stop(reason)
+    }
+
     /// Called once at the end, with the reason, unless the actor was killed or panicked.
     fn stopped(&mut self, reason: &ExitReason) {
         let _ = reason;

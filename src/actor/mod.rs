@@ -19,12 +19,15 @@
 //! | `send_async` | waiting for room |
 //! | `debt` | what a sender to a very long queue owes |
 //! | `dead_letters` | messages that nobody will handle |
+//! | `sinks` | callbacks that are shown things as they happen |
+//! | `node_event` | what an actor is told of other nodes |
 //! | `slice`, `signals` | one turn of an actor: messages by budget, signals first |
 //! | `apart` | the same where messages lie in a bounded mailbox, or wait long |
 //! | `exit` | the one way to end |
 //! | `timed` | messages sent later; they end with their actor |
 //! | `blocking` | handlers that block their thread |
 //! | `guard` | what holds up panics of code that is not ours |
+//! | `info` | what can be told about a living actor |
 
 mod apart;
 mod ask;
@@ -39,8 +42,10 @@ mod dead_letters;
 mod debt;
 mod exit;
 mod guard;
+mod info;
 #[cfg(all(test, myrmidon_loom))]
 mod loom_tests;
+mod node_event;
 mod observed;
 mod one_shot;
 mod priority;
@@ -51,6 +56,7 @@ mod send_many;
 mod sending;
 mod signal;
 mod signals;
+mod sinks;
 mod slice;
 mod slot;
 mod system;
@@ -70,12 +76,16 @@ pub use dead_letters::{DeadLetter, DeadLetterReason, DeadLetterWatch};
 pub(crate) use debt::forgive as forgive_debt;
 pub use exit::{ExitHook, ExitNotice};
 pub(crate) use guard::{discard, panic_text, shielded};
+pub use info::{ActorBonds, ActorInfo};
+pub use node_event::{NodeEvent, NodeState};
 pub use observed::{Observed, Observers};
 pub use priority::Priority;
 pub use reason::ExitReason;
 pub use request::Request;
 pub use signal::{ExitCause, MonitorRef, SystemMessage};
 pub(crate) use signal::{Signal, Watcher};
+pub(crate) use sinks::Sinks;
+pub use sinks::Subscription;
 pub use slice::SliceLimits;
 pub(crate) use slice::{After, Runner, run_slice};
 pub(crate) use slot::{LifoSlot, LifoThief, Ready};

@@ -32,6 +32,10 @@ impl Turn<'_> {
                 self.bonds().links.remove(&other);
             }
             Signal::TrapExit(trap) => self.cell.trap_exit = trap,
+            Signal::Inspect(inspection) => {
+                let bonds = self.cell.bonds_of();
+                shielded("an inspection", || inspection(bonds));
+            }
         }
         Ok(())
     }
@@ -102,7 +106,7 @@ impl Turn<'_> {
             return Ok(());
         }
         match signal {
-            Signal::Stop(reason) => Err(Box::new(reason)),
+            Signal::Stop(reason) => self.call(|behaviour, cx| behaviour.stopping(reason, cx)),
             Signal::Swap(swap) | Signal::SwapNow(swap) => self.swap(swap),
             Signal::Rollback(version) => self.rollback(version),
             other => self.signal(other),

@@ -59,7 +59,7 @@ impl Item {
         let object = match std::mem::replace(&mut self.content, Content::Object(py.None())) {
             Content::Sent(payload) => payload::into_python(py, payload)?.into_any(),
             Content::System(receiver, message) => {
-                Bound::new(py, PySystemMessage::new(receiver, message))?.into_any()
+                Bound::new(py, PySystemMessage::new(py, receiver, message)?)?.into_any()
             }
             Content::Object(object) => object.into_bound(py),
         };

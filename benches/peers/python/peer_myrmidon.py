@@ -281,17 +281,18 @@ def fairness(rounds: int) -> Figures:
 
 
 WORKLOADS: dict[str, Callable[[int], Figures]] = {
-    "count": count,
-    "count-object": count_object,
-    "send-many": send_many,
-    "send": send,
-    "fan": fan,
-    "spawn": spawn,
-    "memory": memory,
-    "ping-pong": ping_pong,
-    "wake": wake,
-    "hot-swap": hot_swap,
-    "ask-1": ask_one,
-    "ask-100": ask_hundred,
-    "fairness": fairness,
+    "py-count": count,
+    "py-count-object": count_object,
+    "py-send-many": send_many,
+    "py-send": send,
+    "py-fan": fan,
+    "py-spawn": spawn,
+    "py-memory": memory,
+    "py-ping-pong": ping_pong,
+    "py-wake": wake,
+    "py-hot-swap": hot_swap,
+    "py-fairness": fairness,
 }
+
+if hasattr(myrmidon.Runtime, "ask"):
+    WORKLOADS |= {"py-ask-1": ask_one, "py-ask-100": ask_hundred}
