@@ -72,7 +72,7 @@ impl Shelf {
         if !room {
             state.actor = Some(actor());
         }
-        self.arrived.notify_all();
+        self.call(state);
         room
     }
 
@@ -95,7 +95,7 @@ impl Shelf {
             state.actor = Some(actor());
         }
         state.tell_all();
-        self.arrived.notify_all();
+        self.call(state);
         quiet
     }
 
@@ -125,8 +125,7 @@ impl Shelf {
         let tasks = std::mem::take(&mut state.tasks);
         let cut_off = state.busy > 0;
         state.tell_all();
-        drop(state);
-        self.arrived.notify_all();
+        self.call(state);
         drop((lost, open));
         if cut_off {
             for (bell, task) in tasks {
@@ -214,6 +213,7 @@ impl Shelf {
     pub(crate) fn wait(&self, matcher: Option<&Matcher>, limit: Option<Duration>) -> Option<()> {
         let mut state = self.state();
         if !state.has_news(matcher) {
+            state.asleep = true;
             state = match limit {
                 Some(limit) => {
                     self.arrived.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0
@@ -321,6 +321,15 @@ impl Shelf {
         state.aside = items;
         drop(state);
         Ok((picked?, over))
+    }
+
+    /// Wakes the threads that wait. They are asked for first, as each call costs one of the system.
+    fn call(&self, mut state: MutexGuard<'_, State>) {
+        let asleep = std::mem::take(&mut state.asleep);
+        drop(state);
+        if asleep {
+            self.arrived.notify_all();
+        }
     }
 
     /// Wakes the actor if it may go on.

@@ -12,7 +12,7 @@ use crate::loop_bell::{Bell, Ticket};
 use crate::outcome::Outcome;
 
 /// Messages that an actor gives to its code before that asks for more.
-pub(super) const DEPTH: usize = 32;
+pub(super) const DEPTH: usize = 64;
 
 #[derive(Default)]
 pub(super) struct State {
@@ -23,6 +23,8 @@ pub(super) struct State {
     /// Ways back of messages that were taken, by number.
     pub(super) open: BTreeMap<u64, Answer>,
     pub(super) last: u64,
+    /// Threads may wait for a message.
+    pub(super) asleep: bool,
     /// Tasks that wait for a message: futures of their loops.
     pub(super) waiting: VecDeque<Waiting>,
     /// Tasks that serve a handler.
