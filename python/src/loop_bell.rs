@@ -80,20 +80,32 @@ impl Bell {
         if last.is_some() {
             return Ok(last);
         }
-        let bell = Self::of(&event_loop)?;
-        bell.watch(py)?;
+        let bell = Self::find_or(&event_loop, |bell| bell.listen(py))?;
         drop(LAST.replace(Some(bell.clone())));
         Ok(Some(bell))
     }
 
-    /// The bell of `event_loop`, made if need be. To be called on its thread, or before it runs.
+    /// The bell of `event_loop`, which may run on another thread, or not yet.
+    ///
+    /// # Errors
+    /// `RuntimeError` if the loop is closed.
     pub(crate) fn of(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Self::find_or(event_loop, |bell| {
+            let py = event_loop.py();
+            let listen = Bound::new(py, Ringer(bell.clone()))?.getattr(intern!(py, "listen"))?;
+            event_loop.call_method1(intern!(py, "call_soon_threadsafe"), (listen,)).map(drop)
+        })
+    }
+
+    /// The bell of `event_loop`. A new one is given to `hang`, to have the loop listen to it.
+    fn find_or(event_loop: &Bound<'_, PyAny>, hang: impl FnOnce(&Self) -> PyResult<()>) -> PyResult<Self> {
         let known: Vec<_> = bells().clone();
         if let Some(bell) = known.into_iter().find(|bell| bell.0.event_loop.is(event_loop)) {
             return Ok(bell);
         }
         forget_closed(event_loop.py());
-        let bell = Self::hang(event_loop)?;
+        let bell = Self::new(event_loop)?;
+        hang(&bell)?;
         bells().push(bell.clone());
         Ok(bell)
     }
@@ -113,14 +125,15 @@ impl Bell {
         closed.and_then(|closed| closed.is_truthy()).unwrap_or(true)
     }
 
-    /// Has the end of the loop noticed. Called inside the loop, once or more often.
-    fn watch(&self, py: Python<'_>) -> PyResult<()> {
+    /// Has the loop listen, and its end noticed. Called inside the loop.
+    fn listen(&self, py: Python<'_>) -> PyResult<()> {
         static WATCH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        if self.0.watch.get().is_none() {
-            let end = Bound::new(py, Ringer(self.clone()))?.getattr(intern!(py, "end"))?;
-            let watch = WATCH.import(py, "myrmidon._tasks", "watch_loop")?.call1((end,))?;
-            let _ = self.0.watch.set(watch.unbind());
-        }
+        let ringer = Bound::new(py, Ringer(self.clone()))?;
+        let add = intern!(py, "add_reader");
+        self.event_loop(py).call_method1(add, (self.0.heard.as_raw_fd(), &ringer))?;
+        let end = ringer.getattr(intern!(py, "end"))?;
+        let watch = WATCH.import(py, "myrmidon._tasks", "watch_loop")?.call1((end,))?;
+        let _ = self.0.watch.set(watch.unbind());
         Ok(())
     }
 
@@ -153,12 +166,11 @@ impl Bell {
         self.leave(Task::Run(errand));
     }
 
-    fn hang(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+    fn new(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
         let (ring, heard) = UnixStream::pair()?;
         ring.set_nonblocking(true)?;
         heard.set_nonblocking(true)?;
-        let socket = heard.as_raw_fd();
-        let bell = Self(Arc::new(Inner {
+        Ok(Self(Arc::new(Inner {
             event_loop: event_loop.clone().unbind(),
             waiting: Mutex::default(),
             deadlines: Mutex::default(),
@@ -167,10 +179,7 @@ impl Bell {
             over: AtomicBool::new(false),
             halted: AtomicBool::new(false),
             watch: OnceLock::new(),
-        }));
-        let py = event_loop.py();
-        event_loop.call_method1(intern!(py, "add_reader"), (socket, Ringer(bell.clone())))?;
-        Ok(bell)
+        })))
     }
 
     /// Has the loop stop as soon as it can. What was left for it is dropped.
@@ -230,6 +239,10 @@ struct Ringer(Bell);
 impl Ringer {
     fn __call__(&self, py: Python<'_>) {
         self.0.answer(py);
+    }
+
+    fn listen(&self, py: Python<'_>) -> PyResult<()> {
+        self.0.listen(py)
     }
 
     /// The loop ends.
