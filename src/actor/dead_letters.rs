@@ -37,6 +37,8 @@ pub enum DeadLetterReason {
     Displaced,
     /// The actor could not read it.
     Unreadable,
+    /// It was for an actor of another node, and could not be sent there.
+    Unsendable,
 }
 
 /// Shows dead letters to its sink until it is dropped.
@@ -58,7 +60,7 @@ pub(crate) struct DeadLetters {
     last: AtomicU64,
 }
 
-const REASONS: usize = DeadLetterReason::Unreadable as usize + 1;
+const REASONS: usize = DeadLetterReason::Unsendable as usize + 1;
 
 thread_local! {
     /// A sink runs on this thread. What it loses itself is counted and not shown, or it might never end.
@@ -99,6 +101,9 @@ impl DeadLetters {
             SendError::NoProcess { pid, .. } => (*pid, DeadLetterReason::NoProcess),
             SendError::NotBytes { pid, .. } => (*pid, DeadLetterReason::Unreadable),
             SendError::Full { pid, .. } => (*pid, DeadLetterReason::Full),
+            SendError::NoConnection { pid, .. } | SendError::TooLarge { pid, .. } => {
+                (*pid, DeadLetterReason::Unsendable)
+            }
         };
         self.add(pid, reason, Some(error.into_message()));
     }

@@ -11,6 +11,8 @@
 //! | `request` | questions to actors of bytes, by bare PID |
 //! | `one_shot` | the way back of an answer |
 //! | `priority` | who runs first |
+//! | `proxy` | PIDs that stand for actors of other nodes |
+//! | `reference` | an actor in words that any node understands |
 //! | `slot`, `table` | where actors live; a PID is an index and a generation |
 //! | `cell` | what only the running owner touches |
 //! | `signal` | system signals and which of them overtake (S41) |
@@ -22,6 +24,7 @@
 //! | `slice`, `signals` | one turn of an actor: messages by budget, signals first |
 //! | `apart` | the same where messages lie in a bounded mailbox, or wait long |
 //! | `exit` | the one way to end |
+//! | `swapping` | asking for other code |
 //! | `timed` | messages sent later; they end with their actor |
 //! | `blocking` | handlers that block their thread |
 //! | `guard` | what holds up panics of code that is not ours |
@@ -44,7 +47,9 @@ mod loom_tests;
 mod observed;
 mod one_shot;
 mod priority;
+mod proxy;
 mod reason;
+mod reference;
 mod request;
 mod send_async;
 mod send_many;
@@ -53,6 +58,7 @@ mod signal;
 mod signals;
 mod slice;
 mod slot;
+mod swapping;
 mod system;
 mod table;
 mod timed;
@@ -72,10 +78,12 @@ pub use exit::{ExitHook, ExitNotice};
 pub(crate) use guard::{discard, panic_text, shielded};
 pub use observed::{Observed, Observers};
 pub use priority::Priority;
+pub(crate) use proxy::{LaterSend, Remote};
 pub use reason::ExitReason;
+pub use reference::{Reference, ReferenceError};
 pub use request::Request;
 pub use signal::{ExitCause, MonitorRef, SystemMessage};
-pub(crate) use signal::{Signal, Watcher};
+pub(crate) use signal::{ExitSignal, Signal, Watcher};
 pub use slice::SliceLimits;
 pub(crate) use slice::{After, Runner, run_slice};
 pub(crate) use slot::{LifoSlot, LifoThief, Ready};

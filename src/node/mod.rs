@@ -32,6 +32,7 @@ mod local;
 mod monitors;
 mod outbound;
 mod peer;
+mod proxy;
 mod serve;
 mod serve_lane;
 mod shared;
@@ -41,8 +42,7 @@ mod watch;
 mod watcher;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -50,10 +50,12 @@ use tokio::sync::{oneshot, watch as signal};
 
 pub use error::{DownReason, ListenError, PingError, RemoteDown, RemoteSendError, ResolveError};
 pub use local::LocalNode;
+pub use proxy::{RemoteError, Target};
 
 use self::peer::Peer;
 use self::shared::{Shared, Stage};
 use self::watch::Start;
+use crate::actor::{MonitorRef, System};
 use crate::config::{Level, NodeConfig};
 use crate::pid::Pid;
 use crate::transport::{CloseCode, NodeAddr, PeerIdentity, Transport};
@@ -75,8 +77,15 @@ struct Inner {
     shared: Arc<Shared>,
     stage: signal::Sender<Stage>,
     peers: Mutex<HashMap<NodeAddr, Arc<Peer>>>,
-    listening: Arc<Mutex<Vec<NodeAddr>>>,
-    next_monitor: AtomicU64,
+}
+
+/// A node that may be gone.
+pub(crate) struct WeakNode(Weak<Inner>);
+
+impl WeakNode {
+    fn upgrade(&self) -> Option<Node> {
+        self.0.upgrade().map(|inner| Node { inner })
+    }
 }
 
 /// A monitor of a remote actor, for [`Node::demonitor`].
@@ -127,10 +136,13 @@ impl Node {
             shared: Arc::new(Shared::new(transport, local, io, config, at)),
             stage,
             peers: Mutex::new(HashMap::new()),
-            listening: Arc::new(Mutex::new(Vec::new())),
-            next_monitor: AtomicU64::new(1),
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Connects the node with the actors of its runtime, to which questions from other nodes go.
+    pub(crate) fn connect(&self, system: &Arc<System>) {
+        self.shared().connect(Arc::downgrade(system));
     }
 
     /// Listens on `addr` and returns the bound address (port 0 is resolved).
@@ -142,9 +154,9 @@ impl Node {
         let bound = self.shared().io.spawn(async move { transport.bind(&wanted).await });
         let listener = bound.await.map_err(|_| ListenError::Closed)??;
         let bound = listener.local_addr();
-        lock(&self.inner.listening).push(bound.clone());
-        let (listening, ended) = (self.inner.listening.clone(), bound.clone());
-        let forget = move || lock(&listening).retain(|addr| *addr != ended);
+        lock(&self.shared().listening).push(bound.clone());
+        let (shared, ended) = (self.shared().clone(), bound.clone());
+        let forget = move || lock(&shared.listening).retain(|addr| *addr != ended);
         self.shared().spawn(serve::accept(self.shared().clone(), listener, forget));
         Ok(bound)
     }
@@ -192,7 +204,7 @@ impl Node {
         pid: Pid,
         on_down: Box<dyn FnOnce(RemoteDown) + Send>,
     ) -> RemoteMonitor {
-        let id = self.inner.next_monitor.fetch_add(1, Ordering::Relaxed);
+        let id = MonitorRef::next().as_u64();
         match self.peer(addr) {
             Some(peer) => {
                 let from = crate::actor::current();
@@ -241,7 +253,7 @@ impl Node {
 
     /// The addresses on which this node listens now.
     pub fn listening_on(&self) -> Vec<NodeAddr> {
-        lock(&self.inner.listening).clone()
+        lock(&self.shared().listening).clone()
     }
 
     /// Every peer that was talked to, in the order of addresses.
@@ -349,6 +361,10 @@ impl Node {
         let peer = Peer::start(addr.clone(), self.shared());
         peers.insert(addr.clone(), peer.clone());
         Some(peer)
+    }
+
+    fn downgrade(&self) -> WeakNode {
+        WeakNode(Arc::downgrade(&self.inner))
     }
 
     fn all_peers(&self) -> Vec<Arc<Peer>> {

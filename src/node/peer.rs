@@ -15,7 +15,7 @@ use super::backoff::Gate;
 use super::dialler::Dialler;
 use super::error::{RemoteSendError, ResolveError};
 use super::here::Here;
-use super::link::Link;
+use super::link::{Life, Link};
 use super::outbound::{Load, MAX_RESOLVES, Outbound, Refusal};
 use super::shared::{Shared, Stage, now, random};
 use super::standing::{Standing, Up};
@@ -79,11 +79,22 @@ impl Peer {
     /// Queues a message, or hands it back at once.
     pub(super) fn try_send(&self, pid: Pid, message: Bytes) -> Result<(), RemoteSendError> {
         let len = message.len();
-        self.offer(pid, message).map_err(|refused| self.refusal(len, refused))
+        self.offer(None, pid, message).map_err(|refused| self.refusal(len, refused))
     }
 
     /// Queues a message, waiting for room.
-    pub(super) async fn send(&self, pid: Pid, mut message: Bytes) -> Result<(), RemoteSendError> {
+    pub(super) async fn send(&self, pid: Pid, message: Bytes) -> Result<(), RemoteSendError> {
+        let len = message.len();
+        self.wait_to_send(None, pid, message).await.map_err(|refused| self.refusal(len, refused))
+    }
+
+    /// As [`send`](Self::send), to an actor of one life of the peer.
+    pub(super) async fn wait_to_send(
+        &self,
+        life: Option<Life>,
+        pid: Pid,
+        mut message: Bytes,
+    ) -> Result<(), (Refusal, Bytes)> {
         let len = message.len();
         if len > self.shared.config.max_sent_payload && self.standing.up().is_none() {
             // Only a peer of level 2 takes it. If there is no connection, that is said below.
@@ -96,28 +107,33 @@ impl Peer {
             tokio::pin!(released);
             // Woken all at once, so it must wait before it looks.
             released.as_mut().enable();
-            let refusal = match self.offer(pid, message) {
+            let refusal = match self.offer(life, pid, message) {
                 Err((refusal @ (Refusal::Busy | Refusal::Held), back)) => {
                     message = back;
                     refusal
                 }
                 done => {
                     self.wake_next(len);
-                    return done.map_err(|refused| self.refusal(len, refused));
+                    return done;
                 }
             };
             tokio::select! {
                 biased;
                 () = room, if refusal == Refusal::Busy => {}
                 () = released, if refusal == Refusal::Held => {}
-                _ = &mut deadline => return self.try_send(pid, message),
+                _ = &mut deadline => return self.offer(life, pid, message),
             }
         }
     }
 
-    fn offer(&self, pid: Pid, message: Bytes) -> Result<(), (Refusal, Bytes)> {
+    /// Queues a message, for an actor of one life of the peer or of whichever answers.
+    pub(super) fn offer(&self, life: Option<Life>, pid: Pid, message: Bytes) -> Result<(), (Refusal, Bytes)> {
         let mut out = self.outbound();
-        match self.standing.up() {
+        let up = self.standing.up();
+        if up.as_ref().is_some_and(|up| !is_of(life, up)) {
+            return Err((Refusal::Gone, message));
+        }
+        match up {
             Some(Up::Two(link)) if !out.is_closed() => link.try_send(pid, message),
             Some(Up::Here) if !out.is_closed() => {
                 Here(&self.shared).send(pid, message);
@@ -126,7 +142,7 @@ impl Peer {
             _ if message.len() > self.shared.config.max_sent_payload => {
                 Err((Refusal::TooLarge(self.shared.config.max_sent_payload), message))
             }
-            _ => out.push_message(now(), pid, message).map(|()| self.work.notify_one()),
+            _ => out.push_message(now(), pid, message, life).map(|()| self.work.notify_one()),
         }
     }
 
@@ -136,8 +152,33 @@ impl Peer {
             Refusal::Busy | Refusal::Held => RemoteSendError::Busy { addr, message },
             Refusal::NoConnection(reason) => RemoteSendError::NoConnection { addr, reason, message },
             Refusal::TooLarge(max) => RemoteSendError::TooLarge { len, max, message },
-            Refusal::Closed => RemoteSendError::Closed { message },
+            Refusal::Gone | Refusal::Closed => RemoteSendError::Closed { message },
         }
+    }
+
+    /// A connection, made if there is none.
+    pub(super) async fn reached_now(&self) -> Result<Up, ResolveError> {
+        if let Some(up) = self.standing.up() {
+            return Ok(up);
+        }
+        let (addr, limit) = (self.addr.clone(), self.shared.config.connect_timeout);
+        let reason = match self.shared.within(limit, self.connect()).await {
+            Ok(Ok(up)) => return Ok(up),
+            Ok(Err(reason)) => reason,
+            Err(_) => format!("none within {limit:?}; check that the node runs there, and try again"),
+        };
+        Err(ResolveError::NoConnection { addr, reason })
+    }
+
+    /// Has a connection made for who comes next, unless the last attempt failed a moment ago (L28); why
+    /// there is none now.
+    pub(super) fn revive(&self) -> String {
+        let shut = self.outbound().shut(now());
+        shut.unwrap_or_else(|| {
+            self.wanted.store(true, Ordering::Release);
+            self.work.notify_one();
+            format!("the connection to {} was lost and is made anew: try again", self.addr)
+        })
     }
 
     /// Asks for the PID of `name`; at level 1 behind everything sent before.
@@ -338,7 +379,7 @@ impl Peer {
     fn not_resolved(&self, refusal: Refusal) -> ResolveError {
         let addr = self.addr.clone();
         match refusal {
-            Refusal::Busy | Refusal::Held | Refusal::TooLarge(_) => {
+            Refusal::Busy | Refusal::Held | Refusal::TooLarge(_) | Refusal::Gone => {
                 ResolveError::Busy { addr, max: MAX_RESOLVES }
             }
             Refusal::NoConnection(reason) => ResolveError::NoConnection { addr, reason },
@@ -383,5 +424,14 @@ impl Peer {
 
     fn outbound(&self) -> MutexGuard<'_, Outbound<Reply>> {
         self.outbound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether what is up is the life that is meant.
+fn is_of(life: Option<Life>, up: &Up) -> bool {
+    match (life, up) {
+        (None, _) => true,
+        (Some(life), Up::Two(link)) => link.peer == life,
+        (Some(_), Up::One | Up::Here) => false,
     }
 }

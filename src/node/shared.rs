@@ -1,16 +1,18 @@
 //! What every task of a node shares, and how they all end.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, watch};
 
 use super::link::Links;
 use super::local::LocalNode;
+use super::proxy::Neighbours;
 use super::throttle::LogLimit;
+use crate::actor::System;
 use crate::config::NodeConfig;
-use crate::transport::Transport;
+use crate::transport::{NodeAddr, Transport};
 
 /// Where a node is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +35,9 @@ pub(super) struct Shared {
     pub(super) dialled: Arc<Semaphore>,
     pub(super) log: LogLimit,
     pub(super) links: Links,
+    pub(super) neighbours: Neighbours,
+    /// The addresses on which this node listens.
+    pub(super) listening: Mutex<Vec<NodeAddr>>,
     stage: watch::Receiver<Stage>,
     tasks: watch::Sender<usize>,
 }
@@ -46,6 +51,7 @@ impl Shared {
         stage: watch::Receiver<Stage>,
     ) -> Self {
         let links = Links::new(transport.identity());
+        let neighbours = Neighbours::new(config.max_proxies);
         let connections = config.max_connections.min(Semaphore::MAX_PERMITS);
         Self {
             transport,
@@ -56,8 +62,32 @@ impl Shared {
             config,
             log: LogLimit::new(),
             links,
+            neighbours,
+            listening: Mutex::default(),
             stage,
             tasks: watch::Sender::new(0),
+        }
+    }
+
+    /// Connects the node with the actors here. Called once, before anything else.
+    pub(super) fn connect(&self, system: Weak<System>) {
+        self.neighbours.connect(system);
+    }
+
+    /// The actors here, unless they are gone.
+    pub(super) fn system(&self) -> Option<Arc<System>> {
+        self.neighbours.system()
+    }
+
+    /// Where other nodes can dial this one.
+    pub(super) fn advertised(&self) -> Option<NodeAddr> {
+        if let Some(given) = &self.config.advertised {
+            return given.parse().ok();
+        }
+        let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        match &listening[..] {
+            [addr] if !addr.is_wildcard() => Some(addr.clone()),
+            _ => None,
         }
     }
 

@@ -118,6 +118,7 @@ impl RuntimeBuilder {
             Local { system: system.clone(), registry: registry.clone(), scheduler: scheduler.clone() };
         let transport = transport.unwrap_or_else(|| Arc::new(NoTransport));
         let node = Node::new(transport, Arc::new(local), io.handle().clone(), config.node.clone());
+        node.connect(&system);
         let inner = Inner {
             config,
             system,

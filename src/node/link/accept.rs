@@ -113,7 +113,7 @@ async fn offer(
     }
     let tentative = shared.links.tentative(hello.link);
     let me = shared.links.me();
-    let answer = me.ack(&hello, Id::NONE, Id::NONE, &shared.config).hello;
+    let answer = me.ack(&hello, Id::NONE, Id::NONE, &shared.config, shared.advertised()).hello;
     let lanes = (answer.lanes, answer.bulk_slots > 0);
     let (other, key, joined) = shared
         .links
@@ -124,8 +124,9 @@ async fn offer(
     let strands = gather(control, joined, lanes).await?;
     admit(shared, &hello, peer, proved.is_some()).await?;
     let agreed = agree(&hello, &answer, &shared.config);
-    let link = Arc::new(Link::new(shared.clone(), hello.link, peer, proved, agreed));
+    let link = Arc::new(Link::new(shared.clone(), hello.link, peer, proved, &hello, agreed));
     shared.links.insert(&link);
+    shared.neighbours.linked(&link);
     tentative.keep();
     Ok((link, strands))
 }

@@ -104,7 +104,7 @@ impl Attempt<'_> {
         let config = &self.shared.config;
         let me = self.shared.links.me();
         let mut control = Strand::new(lane, greeting::max_frame(config));
-        let hello = me.hello(self.id, config);
+        let hello = me.hello(self.id, config, self.shared.advertised());
         control.say(Frame::Hello(Box::new(hello.clone()))).await?;
         let ack = acknowledged(control.hear().await?)?;
         let proved = self.connection().peer_identity();
@@ -130,9 +130,10 @@ impl Attempt<'_> {
             return Ok(other);
         }
         let agreed = agree(&ack.hello, &ack.hello, config);
-        let link = Arc::new(Link::new(self.shared.clone(), self.id, peer, proved, agreed));
+        let link = Arc::new(Link::new(self.shared.clone(), self.id, peer, proved, &ack.hello, agreed));
         link.push(None, Frame::Ready(Ready { lanes: ack.hello.lanes }));
         self.shared.links.insert(&link);
+        self.shared.neighbours.linked(&link);
         tentative.keep();
         let dialled = self.dialled.clone();
         let close = move |code, reason: &str| dialled.connection.close(code, reason);

@@ -2,14 +2,17 @@
 //!
 //! Sans-IO: the caller holds the lock and does what the result says.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::time::Instant;
 
-use super::bulk::BulkQueue;
+use super::asks::{Asks, NO_DEADLINE, Question};
+use super::bulk::{ASK, BulkQueue};
 use super::credit::Allowance;
+use super::held::Held;
 use crate::node::outbound::{Load, Refusal};
 use crate::pid::Pid;
 use crate::wire::Batch;
-use crate::wire::level2::{Credit, Frame};
+use crate::wire::level2::{Ask, Credit, Frame, Reply};
 
 /// A batch is written when it holds so many bytes, or when its lane is empty.
 const BATCH: usize = 64 << 10;
@@ -19,12 +22,6 @@ const HELD_PART: usize = 8;
 
 /// The control lane.
 pub(crate) const CONTROL: usize = 0;
-
-#[derive(Default)]
-struct Held {
-    frames: VecDeque<Frame>,
-    load: Load,
-}
 
 /// All lanes of one link: number 0 is control, then come the message lanes, then the bulk lane, if there
 /// is one.
@@ -38,9 +35,15 @@ pub(crate) struct Outgoing {
     /// Payloads whose BULK is in a batch that is being written, by the lane of that.
     announcing: Vec<(usize, u64)>,
     /// What waits for actors that the peer asked to spare.
-    held: HashMap<Pid, Held>,
-    /// Messages queued or being written.
+    held: Held,
+    /// Our questions that are unanswered; some of them wait to be written.
+    pub(super) asks: Asks,
+    /// Messages and questions queued or being written, and large answers.
     load: Load,
+    /// Answers queued, those on the bulk lane apart.
+    answers: Load,
+    /// Room was made by questions that nobody asks any more.
+    freed: bool,
     allowance: Allowance,
     /// Nothing more is taken of the users of the link.
     closed: bool,
@@ -62,8 +65,11 @@ impl Outgoing {
             bulk: BulkQueue::new(slots),
             bulk_above,
             announcing: Vec::new(),
-            held: HashMap::new(),
+            held: Held::default(),
+            asks: Asks::default(),
             load: Load::default(),
+            answers: Load::default(),
+            freed: false,
             allowance,
             closed: false,
             sent: 0,
@@ -87,59 +93,108 @@ impl Outgoing {
         to: Pid,
         data: bytes::Bytes,
     ) -> Result<usize, (Refusal, bytes::Bytes)> {
+        match self.refuses(to, data.len()) {
+            Some(refusal) => Err((refusal, data)),
+            None => Ok(self.admit(to, data)),
+        }
+    }
+
+    /// Queues a question; returns its lane, or hands it back.
+    pub(crate) fn push_ask(
+        &mut self,
+        to: Pid,
+        data: bytes::Bytes,
+        question: Question,
+    ) -> Result<usize, (Refusal, Question)> {
+        if let Some(refusal) = self.refuses(to, data.len()) {
+            return Err((refusal, question));
+        }
+        let from = question.from;
+        let rid = self.asks.add(question).map_err(|question| (Refusal::Busy, question))?;
+        let len = data.len();
+        let ask = Ask { rid, to: Some(to), from, left_ms: NO_DEADLINE, data };
+        Ok(self.push_payload(len, Frame::Ask(ask)))
+    }
+
+    /// Queues an answer; returns its lane, or `None` if the peer does not read those that wait.
+    pub(crate) fn push_reply(&mut self, to: Option<Pid>, rid: u64, data: bytes::Bytes) -> Option<usize> {
+        let len = data.len();
+        let frame = Frame::Reply(Reply { rid, to, data });
+        if self.is_bulk(len) {
+            return (!self.closed && self.has_room(len)).then(|| self.push_payload(len, frame));
+        }
+        if self.is_full_of_answers(len) {
+            return None;
+        }
+        self.answers.messages += 1;
+        self.answers.bytes += len;
+        Some(self.push(to, frame))
+    }
+
+    /// Queues the refusal of a question; returns its lane, or `None` if far too many wait.
+    pub(crate) fn push_refusal(&mut self, to: Option<Pid>, frame: Frame) -> Option<usize> {
+        if self.answers.messages >= 2 * self.most.messages.max(1) {
+            return None;
+        }
+        self.answers.messages += 1;
+        Some(self.push(to, frame))
+    }
+
+    /// Whether so many answers wait that the peer should ask nothing.
+    pub(crate) fn is_full_of_answers(&self, len: usize) -> bool {
+        self.answers.messages >= self.most.messages || self.answers.bytes + len > self.most.bytes
+    }
+
+    fn refuses(&self, to: Pid, len: usize) -> Option<Refusal> {
         if self.closed {
-            return Err((Refusal::NoConnection("the link is ending; try again".to_owned()), data));
+            return Some(Refusal::NoConnection("the link is ending; try again".to_owned()));
         }
-        if !self.has_room(data.len()) {
-            return Err((Refusal::Busy, data));
+        if !self.has_room(len) {
+            return Some(Refusal::Busy);
         }
-        if self.held.get(&to).is_some_and(|held| !self.may_hold(held, data.len())) {
-            return Err((Refusal::Held, data));
-        }
-        Ok(self.admit(to, data))
+        let Load { messages, bytes } = self.most;
+        let part = Load { messages: messages / HELD_PART, bytes: bytes / HELD_PART };
+        self.held.is_full(to, len, part).then_some(Refusal::Held)
     }
 
     /// Queues a message that was taken earlier, whatever the bounds.
     pub(crate) fn admit(&mut self, to: Pid, data: bytes::Bytes) -> usize {
+        let len = data.len();
+        self.push_payload(len, Frame::Message { to: Some(to), data })
+    }
+
+    /// Queues a frame with a payload of `len` bytes, or its announcement.
+    fn push_payload(&mut self, len: usize, frame: Frame) -> usize {
         self.load.messages += 1;
-        self.load.bytes += data.len();
-        if self.has_bulk() && data.len() > self.bulk_above {
-            let announcement = self.bulk.push(to, data);
-            return self.push(Some(to), announcement);
-        }
-        self.push(Some(to), Frame::Message { to: Some(to), data })
+        self.load.bytes += len;
+        let frame = if self.is_bulk(len) { self.bulk.push(frame) } else { frame };
+        self.push(frame.to(), frame)
+    }
+
+    fn is_bulk(&self, len: usize) -> bool {
+        self.has_bulk() && len > self.bulk_above
     }
 
     /// Queues any other frame in the lane of `to`; returns the lane. Frames of the link itself have a
     /// source that bounds them.
     pub(crate) fn push(&mut self, to: Option<Pid>, frame: Frame) -> usize {
         let lane = self.lane_of(to);
-        match to.and_then(|to| self.held.get_mut(&to)) {
-            Some(held) => held.push(frame),
-            None => self.lanes[lane].push_back(frame),
-        }
+        self.lanes[lane].extend(self.held.keep(to, frame));
         lane
     }
 
     /// The peer asks to spare an actor: what waits for it, and what comes, is held back.
     pub(crate) fn hold(&mut self, pid: Pid) {
-        if self.closed || self.held.contains_key(&pid) {
-            return;
+        if !self.closed && !self.held.holds(pid) {
+            let lane = self.lane_of(Some(pid));
+            self.held.hold(pid, &mut self.lanes[lane]);
         }
-        let lane = self.lane_of(Some(pid));
-        let (held, others) =
-            std::mem::take(&mut self.lanes[lane]).into_iter().partition(|frame| frame.to() == Some(pid));
-        self.lanes[lane] = others;
-        let frames: VecDeque<Frame> = held;
-        let entry = self.held.entry(pid).or_default();
-        frames.into_iter().for_each(|frame| entry.push(frame));
     }
 
     /// The actor has caught up; returns the lane in which what was held back goes on.
     pub(crate) fn release(&mut self, pid: Pid) -> usize {
         let lane = self.lane_of(Some(pid));
-        let held = self.held.remove(&pid).unwrap_or_default();
-        self.lanes[lane].extend(held.frames);
+        self.lanes[lane].extend(self.held.release(pid));
         lane
     }
 
@@ -147,8 +202,7 @@ impl Outgoing {
     pub(crate) fn close(&mut self, last: &Frame) {
         self.closed = true;
         // The end of a lane must be its end: what was held back goes first.
-        let held: Vec<_> = self.held.keys().copied().collect();
-        for pid in held {
+        for pid in self.held.all() {
             self.release(pid);
         }
         self.lanes.iter_mut().for_each(|lane| lane.push_back(last.clone()));
@@ -165,14 +219,16 @@ impl Outgoing {
 
     /// Moves the next frames of a lane into `batch`, as far as there is credit. What it returns goes to
     /// [`written`](Self::written) once it is.
-    pub(crate) fn fill(&mut self, lane: usize, batch: &mut Batch) -> Load {
+    pub(crate) fn fill(&mut self, lane: usize, batch: &mut Batch, now: Instant) -> Load {
         if lane == self.bulk_lane() {
             return self.fill_bulk(batch);
         }
         let mut taken = Load::default();
-        let frames = &mut self.lanes[lane];
         while batch.len() < BATCH {
-            match frames.front() {
+            if self.drop_abandoned(lane, now) {
+                continue;
+            }
+            match self.lanes[lane].front() {
                 None => break,
                 Some(Frame::Message { data, .. }) => {
                     if !self.allowance.take(data.len()) {
@@ -181,17 +237,56 @@ impl Outgoing {
                     taken.messages += 1;
                     taken.bytes += data.len();
                 }
+                Some(Frame::Ask(ask)) => {
+                    if !self.allowance.take(ask.data.len()) {
+                        break;
+                    }
+                    taken.messages += 1;
+                    taken.bytes += ask.data.len();
+                }
                 Some(Frame::Bulk(bulk)) => {
                     if !self.allowance.take(0) {
                         break;
                     }
                     self.announcing.push((lane, bulk.bulk));
                 }
+                Some(Frame::Reply(reply)) => {
+                    self.answers.messages -= 1;
+                    self.answers.bytes -= reply.data.len();
+                }
+                Some(Frame::Error(_)) => self.answers.messages -= 1,
                 Some(_) => {}
             }
-            frames.pop_front().into_iter().for_each(|frame| batch.frame(frame));
+            self.lanes[lane].pop_front().into_iter().for_each(|frame| batch.frame(frame));
         }
         taken
+    }
+
+    /// Says in the question at the front of a lane how long an answer is wanted; drops it if it is not any
+    /// more, which is true then.
+    fn drop_abandoned(&mut self, lane: usize, now: Instant) -> bool {
+        let (rid, left) = match self.lanes[lane].front_mut() {
+            Some(Frame::Ask(ask)) => (ask.rid, &mut ask.left_ms),
+            Some(Frame::Bulk(bulk)) if bulk.kind == ASK => (bulk.rid, &mut bulk.left_ms),
+            _ => return false,
+        };
+        if let Some(ms) = self.asks.left_ms(rid, now) {
+            *left = ms;
+            return false;
+        }
+        let bytes = match self.lanes[lane].pop_front() {
+            Some(Frame::Ask(ask)) => ask.data.len(),
+            Some(Frame::Bulk(bulk)) => self.bulk.remove(bulk.bulk),
+            _ => 0,
+        };
+        self.uncount(Load { messages: 1, bytes });
+        self.freed = true;
+        true
+    }
+
+    /// Whether questions that nobody asks any more have made room since the last call.
+    pub(crate) fn take_freed(&mut self) -> bool {
+        std::mem::take(&mut self.freed)
     }
 
     /// Chunks, as far as their payloads are announced; behind the last one what ends the lane.
@@ -220,9 +315,13 @@ impl Outgoing {
     }
 
     fn count(&mut self, load: Load) {
+        self.uncount(load);
+        self.sent += load.messages as u64;
+    }
+
+    fn uncount(&mut self, load: Load) {
         self.load.messages = self.load.messages.saturating_sub(load.messages);
         self.load.bytes = self.load.bytes.saturating_sub(load.bytes);
-        self.sent += load.messages as u64;
     }
 
     /// CREDIT came.
@@ -237,6 +336,7 @@ impl Outgoing {
         let messages = std::mem::take(&mut self.load).messages;
         self.dead_letters += messages as u64;
         self.lanes.iter_mut().for_each(VecDeque::clear);
+        self.answers = Load::default();
         self.held.clear();
         self.bulk.clear();
         messages
@@ -245,12 +345,6 @@ impl Outgoing {
     pub(crate) fn has_room(&self, len: usize) -> bool {
         let fits = self.load.messages < self.most.messages && self.load.bytes + len <= self.most.bytes;
         fits || self.load.messages == 0
-    }
-
-    fn may_hold(&self, held: &Held, len: usize) -> bool {
-        let fits = held.load.messages < self.most.messages / HELD_PART
-            && held.load.bytes + len <= self.most.bytes / HELD_PART;
-        fits || held.load.messages == 0
     }
 
     /// Frames of the link itself that wait on control.
@@ -275,21 +369,6 @@ impl Outgoing {
     }
 }
 
-impl Held {
-    fn push(&mut self, frame: Frame) {
-        let bytes = match &frame {
-            Frame::Message { data, .. } => Some(data.len()),
-            Frame::Bulk(bulk) => usize::try_from(bulk.total).ok(),
-            _ => None,
-        };
-        if let Some(bytes) = bytes {
-            self.load.messages += 1;
-            self.load.bytes += bytes;
-        }
-        self.frames.push_back(frame);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -306,7 +385,7 @@ mod tests {
     }
 
     fn written(out: &mut Outgoing, lane: usize) -> usize {
-        let load = out.fill(lane, &mut Batch::new());
+        let load = out.fill(lane, &mut Batch::new(), Instant::now());
         out.written(lane, load);
         load.messages
     }
@@ -341,7 +420,7 @@ mod tests {
         out.push(None, Frame::Ping);
         assert_eq!((written(&mut out, 1), written(&mut out, 1)), (3, 0));
         let mut control = Batch::new();
-        out.fill(CONTROL, &mut control);
+        out.fill(CONTROL, &mut control, Instant::now());
         assert_eq!(control.len(), 1, "the ping");
         out.credit(&Credit { msgs: 4, bytes: 1000, received: 3 });
         assert_eq!((written(&mut out, 1), written(&mut out, 1)), (1, 0));
@@ -365,7 +444,7 @@ mod tests {
         out.release(slow);
         out.push_message(slow, sent(2)).unwrap();
         let mut batch = Batch::new();
-        assert_eq!(out.fill(1, &mut batch).messages, 3);
+        assert_eq!(out.fill(1, &mut batch, Instant::now()).messages, 3);
         let bytes = batch.take().concat();
         assert_eq!([bytes[13], bytes[27], bytes[41]], [0, 1, 2]);
     }
@@ -377,7 +456,7 @@ mod tests {
         out.push_message(pid(1), Bytes::new()).unwrap();
         out.close(&Frame::Pong);
         let mut batch = Batch::new();
-        assert_eq!(out.fill(1, &mut batch).messages, 1);
+        assert_eq!(out.fill(1, &mut batch, Instant::now()).messages, 1);
         assert_eq!(batch.take().concat().last(), Some(&3));
     }
 
@@ -389,14 +468,14 @@ mod tests {
         out.push_message(pid(1), Bytes::from(vec![7; 1001])).unwrap();
         out.close(&Frame::Pong);
         let mut batch = Batch::new();
-        out.fill(bulk, &mut batch);
+        out.fill(bulk, &mut batch, Instant::now());
         assert!(batch.is_empty(), "not announced yet");
-        let load = out.fill(lane, &mut batch);
-        out.fill(bulk, &mut Batch::new());
+        let load = out.fill(lane, &mut batch, Instant::now());
+        out.fill(bulk, &mut Batch::new(), Instant::now());
         assert_eq!(load, Load::default(), "the announcement is not the message");
         assert!(out.written(lane, load));
         let mut chunks = Batch::new();
-        let load = out.fill(bulk, &mut chunks);
+        let load = out.fill(bulk, &mut chunks, Instant::now());
         assert_eq!(load, Load { messages: 1, bytes: 1001 });
         let bytes = chunks.take().concat();
         assert_eq!((bytes[0], bytes.last()), (0x41, Some(&3)));
@@ -411,7 +490,7 @@ mod tests {
         out.close(&Frame::Pong);
         assert!(matches!(out.push_message(pid(1), Bytes::new()), Err((Refusal::NoConnection(_), _))));
         let mut batch = Batch::new();
-        assert_eq!(out.fill(1, &mut batch).messages, 1);
+        assert_eq!(out.fill(1, &mut batch, Instant::now()).messages, 1);
         assert_eq!(batch.take().concat().last(), Some(&3), "the last frame");
     }
 }
