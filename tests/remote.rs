@@ -217,23 +217,6 @@ fn large_questions_and_answers_travel_in_chunks() {
 }
 
 #[test]
-fn a_question_that_was_given_up_is_not_asked_any_more() {
-    let network = MemoryNetwork::new();
-    let config = NodeConfig { credit_messages: 4, ..NodeConfig::default() };
-    let (client, server) = (node(&network), node_with(&network, config));
-    let addr = listen(&server, "server:0");
-    let (pid, told) = echo(&server, "");
-    server.names().register("svc", pid).unwrap();
-    let proxy = remote(&client, &addr, "svc");
-    // No credit, no time: the second one cannot be in time.
-    let zero = client.ask_blocking(proxy, "late", Duration::ZERO);
-    assert!(matches!(zero, Err(AskError::Timeout(_))));
-    client.send(proxy, "after").unwrap();
-    let first = next(&told);
-    assert!(first == "late" || first == "after", "{first}");
-}
-
-#[test]
 fn s24_s25_monitors_of_a_proxy_tell_why_its_actor_ended() {
     let network = MemoryNetwork::new();
     let (client, server, addr, pid) = pair(&network);

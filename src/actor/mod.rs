@@ -82,6 +82,8 @@ pub(crate) use proxy::{LaterSend, Remote};
 pub use reason::ExitReason;
 pub use reference::{Reference, ReferenceError};
 pub use request::Request;
+#[cfg(test)]
+pub(crate) use request::Waits;
 pub use signal::{ExitCause, MonitorRef, SystemMessage};
 pub(crate) use signal::{ExitSignal, Signal, Watcher};
 pub use slice::SliceLimits;

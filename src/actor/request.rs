@@ -250,3 +250,25 @@ impl Wake for Listener {
         self.look();
     }
 }
+
+#[cfg(test)]
+impl Reply<Payload> {
+    /// A way back, with who waits at its end.
+    pub(crate) fn of(pid: Pid) -> (Self, Waits) {
+        let system = System::new(1).expect("random numbers");
+        let (back, answer) = one_shot();
+        (Self::new(back, pid, &system), Waits(answer))
+    }
+}
+
+/// Who waits for an answer, until it is dropped.
+#[cfg(test)]
+pub(crate) struct Waits(Receiver);
+
+#[cfg(test)]
+impl Waits {
+    /// What has come of it, which it has.
+    pub(crate) fn outcome(self, pid: Pid) -> Result<Payload, AskError> {
+        outcome(pid, self.0.close())
+    }
+}

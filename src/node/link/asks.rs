@@ -82,3 +82,64 @@ impl Asks {
         self.open.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::actor::Waits;
+
+    fn pid() -> Pid {
+        Pid::new(1, 1).unwrap()
+    }
+
+    fn question(deadline: Option<Instant>) -> (Question, Waits) {
+        let (reply, waits) = Reply::of(pid());
+        (Question { from: None, reply, deadline }, waits)
+    }
+
+    #[test]
+    fn a_question_is_written_with_the_time_that_is_left_and_not_at_all_when_it_is_too_late() {
+        let (now, mut asks) = (Instant::now(), Asks::default());
+        let after = |us| Some(now + Duration::from_micros(us));
+        let (endless, _kept) = question(None);
+        let (soon, _kept_too) = question(after(1500));
+        let (late, _and_this) = question(after(0));
+        let (given_up, waits) = question(None);
+        drop(waits);
+        let rids: Vec<_> =
+            [endless, soon, late, given_up].map(|question| asks.add(question).ok().unwrap()).into();
+        let left: Vec<_> = rids.iter().map(|rid| asks.left_ms(*rid, now)).collect();
+        assert_eq!(left, [Some(NO_DEADLINE), Some(2), None, None]);
+        assert_eq!(asks.len(), 2);
+    }
+
+    #[test]
+    fn g5_an_answer_reaches_its_question_once() {
+        let mut asks = Asks::default();
+        let (asked, waits) = question(None);
+        let rid = asks.add(asked).ok().unwrap();
+        asks.take(rid).unwrap().send("x".into());
+        assert!(asks.take(rid).is_none() && asks.take(rid + 1).is_none());
+        assert_eq!(waits.outcome(pid()).unwrap().into_bytes().unwrap(), "x");
+    }
+
+    #[test]
+    fn questions_that_were_given_up_make_room_and_the_rest_is_bounded() {
+        let mut asks = Asks::default();
+        for _ in 0..3 * MAX_ASKS {
+            assert!(asks.add(question(None).0).is_ok());
+        }
+        let kept: Vec<_> = (0..MAX_ASKS)
+            .map(|_| {
+                let (asked, waits) = question(None);
+                asks.forget_abandoned();
+                (asks.add(asked).is_ok(), waits)
+            })
+            .take(10)
+            .collect();
+        assert!(kept.iter().all(|(added, _)| *added) && asks.len() == 10);
+        assert_eq!(asks.take_all().len(), 10);
+    }
+}

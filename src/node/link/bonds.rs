@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::greeting::caps;
 use super::reason::{EXPLICIT, LINKED, STOP, from_wire, is_kill, to_wire};
-use super::ties::{Linking, Pair, Watched};
+use super::ties::{Linking, Lost, Pair, Watched};
 use super::{Link, lock};
 use crate::actor::{ExitReason, MonitorRef, Signal, Watcher};
 use crate::node::proxy::neighbour;
@@ -169,7 +169,7 @@ impl Link {
 
     /// The link is over: whoever was monitored or linked is lost.
     pub(super) fn cut_ties(&self, why: &str) {
-        let (monitors, links) = lock(&self.ties).close();
+        let Lost { monitors, links } = lock(&self.ties).close();
         let reason = ExitReason::NoConnection(why.to_owned());
         for (monitor, watched) in monitors {
             if watched.watcher.is_some() {

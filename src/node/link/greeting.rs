@@ -2,10 +2,11 @@
 
 use sha2::{Digest, Sha256};
 
+use super::bulk::MESSAGE;
 use super::table::Life;
 use crate::config::NodeConfig;
 use crate::transport::{CloseCode, NodeAddr, PeerIdentity};
-use crate::wire::level2::{Hello, HelloAck, Id, MIN_VERSION, Text8, VERSION};
+use crate::wire::level2::{Frame, Hello, HelloAck, Id, MIN_VERSION, Text8, VERSION};
 
 /// The largest frame that is taken, beside its payload.
 const FRAME_OVERHEAD: usize = 64 << 10;
@@ -43,6 +44,19 @@ pub(crate) struct Agreed {
     pub(crate) credit_bytes: u64,
     /// What both can do, see [`caps`].
     pub(crate) caps: u64,
+}
+
+impl Agreed {
+    /// Whether a frame may come, by what both can do.
+    pub(crate) fn allows(&self, frame: &Frame) -> bool {
+        let needed = match frame {
+            Frame::Ask(_) | Frame::Reply(_) | Frame::Error(_) => caps::ASKS,
+            Frame::Bulk(bulk) if bulk.kind != MESSAGE => caps::ASKS,
+            Frame::Link(_) | Frame::Unlink(_) | Frame::UnlinkAck(_) | Frame::Exit(_) => caps::LINKS,
+            _ => 0,
+        };
+        self.caps & needed == needed
+    }
 }
 
 /// Why a greeting is not accepted, with the code that closes.

@@ -83,6 +83,9 @@ impl Inlet {
             Frame::Bulk(_) => self.count(0),
             _ => {}
         }
+        if !self.link.agreed.allows(&frame) {
+            return Err(unexpected(&frame));
+        }
         let to = frame.to();
         let Some(frame) = self.link.parking.park(frame) else {
             to.into_iter().for_each(|to| self.link.brakes.parked(&self.link, to));

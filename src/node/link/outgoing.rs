@@ -493,4 +493,42 @@ mod tests {
         assert_eq!(out.fill(1, &mut batch, Instant::now()).messages, 1);
         assert_eq!(batch.take().concat().last(), Some(&3), "the last frame");
     }
+
+    /// A question that nobody waits for any more.
+    fn given_up() -> Question {
+        let (reply, _) = crate::actor::Reply::of(pid(9));
+        Question { from: None, reply, deadline: None }
+    }
+
+    #[test]
+    fn questions_that_were_given_up_leave_the_lane_and_make_room() {
+        let most = Load { messages: 3, bytes: 1 << 20 };
+        let mut out = Outgoing::new(most, 1, 4, 1000, Allowance::new(10, 1 << 20));
+        out.push_ask(pid(1), Bytes::new(), given_up()).ok().unwrap();
+        out.push_ask(pid(1), Bytes::from(vec![0; 5000]), given_up()).ok().unwrap();
+        out.push_message(pid(1), Bytes::new()).unwrap();
+        assert!(!out.has_room(0));
+        let load = out.fill(1, &mut Batch::new(), Instant::now());
+        assert_eq!((load.messages, out.take_freed(), out.take_freed()), (1, true, false));
+        out.written(1, load);
+        assert_eq!((out.load(), out.sent(), out.asks.len()), (Load::default(), 1, 0));
+    }
+
+    #[test]
+    fn g11_answers_that_are_not_read_are_bounded_and_pass_a_spared_actor() {
+        let mut out = outgoing(1, 100);
+        out.hold(pid(1));
+        out.push_message(pid(1), Bytes::new()).unwrap();
+        for rid in 0..10 {
+            assert!(out.push_reply(Some(pid(1)), rid, Bytes::new()).is_some());
+        }
+        assert!(out.push_reply(Some(pid(1)), 11, Bytes::new()).is_none() && out.is_full_of_answers(0));
+        let refusal = || {
+            Frame::Error(crate::wire::level2::Error { rid: 1, to: Some(pid(1)), code: 2, text: "".into() })
+        };
+        let refused = (0..100).filter(|_| out.push_refusal(Some(pid(1)), refusal()).is_some());
+        assert_eq!(refused.count(), 10);
+        assert_eq!(written(&mut out, 1), 0, "the message is held back");
+        assert!(!out.is_full_of_answers(0), "the answers are not");
+    }
 }

@@ -54,6 +54,13 @@ pub(super) enum Linking {
     Refused,
 }
 
+/// Whoever is lost with the link of the nodes.
+pub(super) struct Lost {
+    pub(super) monitors: Vec<(u64, Watched)>,
+    /// Each with who stands for the peer's actor.
+    pub(super) links: Vec<(Pair, Pid)>,
+}
+
 #[derive(Default)]
 pub(super) struct Ties {
     closed: bool,
@@ -148,7 +155,7 @@ impl Ties {
     }
 
     /// The link of the nodes is over: whoever was monitored or linked, in a fixed order.
-    pub(super) fn close(&mut self) -> (Vec<(u64, Watched)>, Vec<(Pair, Pid)>) {
+    pub(super) fn close(&mut self) -> Lost {
         self.closed = true;
         let mut monitors: Vec<_> = std::mem::take(&mut self.monitors).into_iter().collect();
         monitors.sort_unstable_by_key(|(monitor, _)| *monitor);
@@ -157,7 +164,7 @@ impl Ties {
             .filter(|(_, tie)| matches!(tie.state, State::Linked | State::Unlinking { again: true, .. }));
         let mut links: Vec<_> = linked.map(|(pair, tie)| (pair, tie.proxy)).collect();
         links.sort_unstable_by_key(|(pair, _)| (pair.near, pair.far));
-        (monitors, links)
+        Lost { monitors, links }
     }
 
     #[cfg(test)]
@@ -294,9 +301,9 @@ mod tests {
             assert!(ties.watch(n.into(), watched).is_ok());
         }
         assert_eq!(ties.unlink(pair(2)), Some(1));
-        let (monitors, links) = ties.close();
+        let Lost { monitors, links } = ties.close();
         assert_eq!((monitors.len(), links), (3, vec![(pair(1), pid(9)), (pair(3), pid(9))]));
         assert_eq!(ties.link(pair(4), pid(9)), Linking::Refused);
-        assert!(ties.close().1.is_empty());
+        assert!(ties.close().links.is_empty());
     }
 }
