@@ -36,6 +36,8 @@ pub struct RuntimeConfig {
     /// [`Runtime::spawn_blocking`](crate::Runtime::spawn_blocking)), at least one. They start when needed
     /// and end after ten idle seconds. Default: 64.
     pub blocking_threads: usize,
+    /// The stack of each of them, in bytes. Default: 2 MiB.
+    pub blocking_stack: usize,
     /// Closures that may wait for such a thread; further ones are refused. Default: 1 024.
     pub blocking_queue: usize,
     /// The mesh.
@@ -54,6 +56,7 @@ impl Default for RuntimeConfig {
             lane_stall_after: Duration::from_secs(1),
             spare_workers: (4 * cores).min(64),
             blocking_threads: 64,
+            blocking_stack: 2 << 20,
             blocking_queue: 1024,
             node: NodeConfig::default(),
         }
@@ -120,6 +123,9 @@ pub struct NodeConfig {
     /// Whether other nodes may stop and kill actors here, and send them exit signals. Links work in any
     /// case. Default: yes.
     pub remote_exits: bool,
+    /// What decides everything that is otherwise random: ids, pauses, when pings are sent. For
+    /// simulations only, as ids that can be guessed let strangers join a link. Default: none.
+    pub seed: Option<u64>,
 }
 
 impl Default for NodeConfig {
@@ -149,6 +155,7 @@ impl Default for NodeConfig {
             advertised: None,
             max_proxies: 100_000,
             remote_exits: true,
+            seed: None,
         }
     }
 }

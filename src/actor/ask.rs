@@ -149,15 +149,8 @@ impl<R> Reply<R> {
 impl<R> Drop for Reply<R> {
     fn drop(&mut self) {
         let Some(back) = self.back.take() else { return };
-        let reason = if thread::panicking() && current() == Some(self.asked) {
-            Some(ExitReason::Panic("the handler panicked".to_owned()))
-        } else {
-            ENDING.with_borrow(|ending| {
-                ending.as_ref().filter(|(pid, _)| *pid == self.asked).map(|(_, reason)| reason.clone())
-            })
-        };
         let pid = self.asked;
-        let error = reason.map_or(AskError::NoReply(pid), |reason| AskError::Ended { pid, reason });
+        let error = ending(pid).map_or(AskError::NoReply(pid), |reason| AskError::Ended { pid, reason });
         let _ = back.send(Value::new(Failed(error)));
     }
 }
@@ -292,6 +285,17 @@ pub(super) fn unasked<M>(asked: Pid, error: &SendError<M>) -> AskError {
 thread_local! {
     /// The actor whose messages and state are dropped on this thread, and why it ends.
     static ENDING: RefCell<Option<(Pid, ExitReason)>> = const { RefCell::new(None) };
+}
+
+/// Why `pid` ends, where what it leaves behind is being dropped on this thread: for a language binding
+/// whose messages carry ways back of its own, as a dropped [`Reply`] tells it to who asked.
+pub fn ending(pid: Pid) -> Option<ExitReason> {
+    if thread::panicking() && current() == Some(pid) {
+        return Some(ExitReason::Panic("the handler panicked".to_owned()));
+    }
+    ENDING.with_borrow(|ending| {
+        ending.as_ref().filter(|(ended, _)| *ended == pid).map(|(_, reason)| reason.clone())
+    })
 }
 
 /// Says why an actor ends to each [`Reply`] of its own that is dropped on this thread while this lives.

@@ -21,6 +21,8 @@
 //! | `send_async` | waiting for room |
 //! | `debt` | what a sender to a very long queue owes |
 //! | `dead_letters` | messages that nobody will handle |
+//! | `sinks` | callbacks that are shown things as they happen |
+//! | `node_event` | what an actor is told of other nodes |
 //! | `slice`, `signals` | one turn of an actor: messages by budget, signals first |
 //! | `apart` | the same where messages lie in a bounded mailbox, or wait long |
 //! | `exit` | the one way to end |
@@ -28,6 +30,7 @@
 //! | `timed` | messages sent later; they end with their actor |
 //! | `blocking` | handlers that block their thread |
 //! | `guard` | what holds up panics of code that is not ours |
+//! | `info` | what can be told about a living actor |
 
 mod apart;
 mod ask;
@@ -42,8 +45,10 @@ mod dead_letters;
 mod debt;
 mod exit;
 mod guard;
+mod info;
 #[cfg(all(test, myrmidon_loom))]
 mod loom_tests;
+mod node_event;
 mod observed;
 mod one_shot;
 mod priority;
@@ -56,6 +61,7 @@ mod send_many;
 mod sending;
 mod signal;
 mod signals;
+mod sinks;
 mod slice;
 mod slot;
 mod swapping;
@@ -66,7 +72,7 @@ mod typed;
 mod wait;
 mod waker;
 
-pub use ask::{AskError, Reply};
+pub use ask::{AskError, Reply, ending};
 pub use async_actor::AsyncActor;
 pub(crate) use async_actor::AsyncAdapter;
 pub use behaviour::{Behaviour, Flow, ParkedFuture};
@@ -76,6 +82,8 @@ pub use dead_letters::{DeadLetter, DeadLetterReason, DeadLetterWatch};
 pub(crate) use debt::forgive as forgive_debt;
 pub use exit::{ExitHook, ExitNotice};
 pub(crate) use guard::{discard, panic_text, shielded};
+pub use info::{ActorBonds, ActorInfo};
+pub use node_event::{NodeEvent, NodeState};
 pub use observed::{Observed, Observers};
 pub use priority::Priority;
 pub(crate) use proxy::{LaterSend, Remote};
@@ -86,6 +94,8 @@ pub use request::Request;
 pub(crate) use request::Waits;
 pub use signal::{ExitCause, MonitorRef, SystemMessage};
 pub(crate) use signal::{ExitSignal, Signal, Watcher};
+pub(crate) use sinks::Sinks;
+pub use sinks::Subscription;
 pub use slice::SliceLimits;
 pub(crate) use slice::{After, Runner, run_slice};
 pub(crate) use slot::{LifoSlot, LifoThief, Ready};

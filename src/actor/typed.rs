@@ -40,6 +40,13 @@ pub trait Actor: Sized + Send + 'static {
         Flow::Continue
     }
 
+    /// Asked to stop, in its turn behind earlier messages. [`Flow::Stop`], the default, ends the actor;
+    /// [`Flow::Continue`] lets it finish something first and end itself later.
+    fn stopping(&mut self, reason: ExitReason, cx: &mut Context<'_>) -> Flow {
+        let _ = cx;
+        Flow::Stop(reason)
+    }
+
     /// Called once at the end, unless the actor was killed or panicked.
     fn stopped(&mut self, reason: &ExitReason) {
         let _ = reason;
@@ -158,6 +165,10 @@ impl<A: Actor> Behaviour for SyncAdapter<A> {
 
     fn system(&mut self, message: SystemMessage, cx: &mut Context<'_>) -> Flow {
         self.0.system(message, cx)
+    }
+
+    fn stopping(&mut self, reason: ExitReason, cx: &mut Context<'_>) -> Flow {
+        self.0.stopping(reason, cx)
     }
 
     fn stopped(&mut self, reason: &ExitReason) {

@@ -207,6 +207,12 @@ impl Runtime {
         self.inner.system.signal(pid, Signal::Kill)
     }
 
+    /// Ends the actor before its next message, with `reason`, also if it traps exits. For a behaviour whose
+    /// code runs somewhere else, and has ended there.
+    pub fn end(&self, pid: Pid, reason: ExitReason) -> bool {
+        self.inner.system.signal(pid, Signal::End(reason))
+    }
+
     /// Sends an exit signal: dropped, a message, or the end, as the reason and the receiver's
     /// `trap_exit` say (S34).
     pub fn exit(&self, pid: Pid, reason: ExitReason) -> bool {

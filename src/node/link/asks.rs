@@ -67,9 +67,11 @@ impl Asks {
         self.open.remove(&rid).map(|question| question.reply)
     }
 
-    /// Takes out everything unanswered.
+    /// Takes out everything unanswered, oldest first.
     pub(super) fn take_all(&mut self) -> Vec<Reply<Payload>> {
-        std::mem::take(&mut self.open).into_values().map(|question| question.reply).collect()
+        let mut open: Vec<_> = std::mem::take(&mut self.open).into_iter().collect();
+        open.sort_unstable_by_key(|(rid, _)| *rid);
+        open.into_iter().map(|(_, question)| question.reply).collect()
     }
 
     /// Forgets the questions that were given up.

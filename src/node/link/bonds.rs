@@ -199,8 +199,8 @@ impl Link {
     }
 
     fn why(&self) -> String {
-        match &*self.ended.borrow() {
-            Some(end) => end.reason().detail(),
+        match &*self.ended.read() {
+            Some(end) => end.reason().loss(),
             None => "too many monitors and links with that node".to_owned(),
         }
     }

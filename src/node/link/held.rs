@@ -35,13 +35,10 @@ impl Held {
         None
     }
 
-    /// Holds back what comes for `pid`, and what waits for it in `lane` already.
-    pub(super) fn hold(&mut self, pid: Pid, lane: &mut VecDeque<Frame>) {
-        let waits = |frame: &Frame| frame.to() == Some(pid) && !passes(frame);
-        let (held, others): (VecDeque<_>, _) = std::mem::take(lane).into_iter().partition(waits);
-        *lane = others;
+    /// Holds back what comes for `pid`, behind what waited for it already.
+    pub(super) fn hold(&mut self, pid: Pid, frames: Vec<Frame>) {
         let queue = self.0.entry(pid).or_default();
-        held.into_iter().for_each(|frame| queue.push(frame));
+        frames.into_iter().for_each(|frame| queue.push(frame));
     }
 
     /// What was held back for `pid`, in its order.
@@ -49,9 +46,11 @@ impl Held {
         self.0.remove(&pid).unwrap_or_default().frames.into_iter()
     }
 
-    /// Who is spared.
+    /// Who is spared, in a fixed order.
     pub(super) fn all(&self) -> Vec<Pid> {
-        self.0.keys().copied().collect()
+        let mut all: Vec<_> = self.0.keys().copied().collect();
+        all.sort_unstable();
+        all
     }
 
     /// Whether a message of `len` bytes would be beyond `most` of what may wait for `pid`.
@@ -80,6 +79,11 @@ impl Queue {
         }
         self.frames.push_back(frame);
     }
+}
+
+/// Whether a frame that is queued waits with `pid`, once that is spared.
+pub(super) fn waits_for(pid: Pid, frame: &Frame) -> bool {
+    frame.to() == Some(pid) && !passes(frame)
 }
 
 fn passes(frame: &Frame) -> bool {

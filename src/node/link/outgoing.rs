@@ -2,17 +2,19 @@
 //!
 //! Sans-IO: the caller holds the lock and does what the result says.
 
-use std::collections::VecDeque;
+mod asking;
+
 use std::time::Instant;
 
-use super::asks::{Asks, NO_DEADLINE, Question};
-use super::bulk::{ASK, BulkQueue};
+use super::asks::Asks;
+use super::bulk::BulkQueue;
 use super::credit::Allowance;
-use super::held::Held;
+use super::held::{Held, waits_for};
+use super::queue::Queue;
 use crate::node::outbound::{Load, Refusal};
 use crate::pid::Pid;
 use crate::wire::Batch;
-use crate::wire::level2::{Ask, Credit, Frame, Reply};
+use crate::wire::level2::{Credit, Frame};
 
 /// A batch is written when it holds so many bytes, or when its lane is empty.
 const BATCH: usize = 64 << 10;
@@ -27,7 +29,12 @@ pub(crate) const CONTROL: usize = 0;
 /// is one.
 pub(crate) struct Outgoing {
     most: Load,
-    lanes: Vec<VecDeque<Frame>>,
+    lanes: Vec<Queue>,
+    /// What is for actors and travels on control, since there is no other lane. A message that waits for
+    /// credit must not hold up the CREDIT of the other direction.
+    on_control: Queue,
+    /// Lanes whose writers wait to be told that there is something.
+    waiting: Vec<bool>,
     message_lanes: usize,
     bulk: BulkQueue,
     /// Payloads beyond so many bytes go there.
@@ -57,10 +64,12 @@ impl Outgoing {
     /// `lanes` message lanes beside control, and a bulk lane for `slots` payloads at once, if any.
     pub(crate) fn new(most: Load, lanes: u8, slots: u8, bulk_above: usize, allowance: Allowance) -> Self {
         let message_lanes = usize::from(lanes);
-        let lanes = vec![VecDeque::new(); 1 + message_lanes + usize::from(slots > 0)];
+        let lanes = 1 + message_lanes + usize::from(slots > 0);
         Self {
             most,
-            lanes,
+            lanes: (0..lanes).map(|_| Queue::default()).collect(),
+            on_control: Queue::default(),
+            waiting: vec![true; lanes],
             message_lanes,
             bulk: BulkQueue::new(slots),
             bulk_above,
@@ -87,62 +96,17 @@ impl Outgoing {
         }
     }
 
-    /// Queues a message; returns its lane, or hands it back.
+    /// Queues a message, or hands it back. Returns the lane whose writer has to be told, if there is one.
     pub(crate) fn push_message(
         &mut self,
         to: Pid,
         data: bytes::Bytes,
-    ) -> Result<usize, (Refusal, bytes::Bytes)> {
-        match self.refuses(to, data.len()) {
-            Some(refusal) => Err((refusal, data)),
-            None => Ok(self.admit(to, data)),
-        }
-    }
-
-    /// Queues a question; returns its lane, or hands it back.
-    pub(crate) fn push_ask(
-        &mut self,
-        to: Pid,
-        data: bytes::Bytes,
-        question: Question,
-    ) -> Result<usize, (Refusal, Question)> {
+    ) -> Result<Option<usize>, (Refusal, bytes::Bytes)> {
         if let Some(refusal) = self.refuses(to, data.len()) {
-            return Err((refusal, question));
+            return Err((refusal, data));
         }
-        let from = question.from;
-        let rid = self.asks.add(question).map_err(|question| (Refusal::Busy, question))?;
-        let len = data.len();
-        let ask = Ask { rid, to: Some(to), from, left_ms: NO_DEADLINE, data };
-        Ok(self.push_payload(len, Frame::Ask(ask)))
-    }
-
-    /// Queues an answer; returns its lane, or `None` if the peer does not read those that wait.
-    pub(crate) fn push_reply(&mut self, to: Option<Pid>, rid: u64, data: bytes::Bytes) -> Option<usize> {
-        let len = data.len();
-        let frame = Frame::Reply(Reply { rid, to, data });
-        if self.is_bulk(len) {
-            return (!self.closed && self.has_room(len)).then(|| self.push_payload(len, frame));
-        }
-        if self.is_full_of_answers(len) {
-            return None;
-        }
-        self.answers.messages += 1;
-        self.answers.bytes += len;
-        Some(self.push(to, frame))
-    }
-
-    /// Queues the refusal of a question; returns its lane, or `None` if far too many wait.
-    pub(crate) fn push_refusal(&mut self, to: Option<Pid>, frame: Frame) -> Option<usize> {
-        if self.answers.messages >= 2 * self.most.messages.max(1) {
-            return None;
-        }
-        self.answers.messages += 1;
-        Some(self.push(to, frame))
-    }
-
-    /// Whether so many answers wait that the peer should ask nothing.
-    pub(crate) fn is_full_of_answers(&self, len: usize) -> bool {
-        self.answers.messages >= self.most.messages || self.answers.bytes + len > self.most.bytes
+        let lane = self.admit(to, data);
+        Ok(std::mem::take(&mut self.waiting[lane]).then_some(lane))
     }
 
     fn refuses(&self, to: Pid, len: usize) -> Option<Refusal> {
@@ -179,22 +143,24 @@ impl Outgoing {
     /// source that bounds them.
     pub(crate) fn push(&mut self, to: Option<Pid>, frame: Frame) -> usize {
         let lane = self.lane_of(to);
-        self.lanes[lane].extend(self.held.keep(to, frame));
+        let frame = self.held.keep(to, frame);
+        self.queue(to).extend(frame);
         lane
     }
 
     /// The peer asks to spare an actor: what waits for it, and what comes, is held back.
     pub(crate) fn hold(&mut self, pid: Pid) {
         if !self.closed && !self.held.holds(pid) {
-            let lane = self.lane_of(Some(pid));
-            self.held.hold(pid, &mut self.lanes[lane]);
+            let frames = self.queue(Some(pid)).extract(|frame| waits_for(pid, frame));
+            self.held.hold(pid, frames);
         }
     }
 
     /// The actor has caught up; returns the lane in which what was held back goes on.
     pub(crate) fn release(&mut self, pid: Pid) -> usize {
         let lane = self.lane_of(Some(pid));
-        self.lanes[lane].extend(self.held.release(pid));
+        let frames = self.held.release(pid);
+        self.queue(Some(pid)).extend(frames);
         lane
     }
 
@@ -205,7 +171,16 @@ impl Outgoing {
         for pid in self.held.all() {
             self.release(pid);
         }
-        self.lanes.iter_mut().for_each(|lane| lane.push_back(last.clone()));
+        self.lanes[CONTROL + 1..].iter_mut().for_each(|lane| lane.push_back(last.clone()));
+        // Behind what is for actors, if that is there.
+        let control = if self.message_lanes == 0 { &mut self.on_control } else { &mut self.lanes[CONTROL] };
+        control.push_back(last.clone());
+    }
+
+    /// Where the frames for `to` wait.
+    fn queue(&mut self, to: Option<Pid>) -> &mut Queue {
+        let lane = self.lane_of(to);
+        if lane == CONTROL && to.is_some() { &mut self.on_control } else { &mut self.lanes[lane] }
     }
 
     /// The lane of large payloads.
@@ -223,70 +198,59 @@ impl Outgoing {
         if lane == self.bulk_lane() {
             return self.fill_bulk(batch);
         }
+        let mut taken = self.fill_from(lane, false, batch, now);
+        if lane == CONTROL {
+            let of_actors = self.fill_from(lane, true, batch, now);
+            taken.messages += of_actors.messages;
+            taken.bytes += of_actors.bytes;
+        }
+        let left = !self.lanes[lane].is_empty() || (lane == CONTROL && !self.on_control.is_empty());
+        self.waiting[lane] = batch.is_empty() && !left;
+        taken
+    }
+
+    fn fill_from(&mut self, lane: usize, on_control: bool, batch: &mut Batch, now: Instant) -> Load {
         let mut taken = Load::default();
         while batch.len() < BATCH {
-            if self.drop_abandoned(lane, now) {
+            if self.drop_abandoned(lane, on_control, now) {
                 continue;
             }
-            match self.lanes[lane].front() {
+            let queue = if on_control { &mut self.on_control } else { &mut self.lanes[lane] };
+            let mut taking = Taking { allowance: &mut self.allowance, taken: &mut taken };
+            if let Some(run) = queue.front_run() {
+                if run.fill(batch, BATCH, |len| taking.message(len)) {
+                    break;
+                }
+                continue;
+            }
+            match queue.front() {
                 None => break,
                 Some(Frame::Message { data, .. }) => {
-                    if !self.allowance.take(data.len()) {
+                    if !taking.message(data.len()) {
                         break;
                     }
-                    taken.messages += 1;
-                    taken.bytes += data.len();
                 }
                 Some(Frame::Ask(ask)) => {
-                    if !self.allowance.take(ask.data.len()) {
+                    if !taking.message(ask.data.len()) {
                         break;
                     }
-                    taken.messages += 1;
-                    taken.bytes += ask.data.len();
-                }
-                Some(Frame::Bulk(bulk)) => {
-                    if !self.allowance.take(0) {
-                        break;
-                    }
-                    self.announcing.push((lane, bulk.bulk));
                 }
                 Some(Frame::Reply(reply)) => {
                     self.answers.messages -= 1;
                     self.answers.bytes -= reply.data.len();
                 }
                 Some(Frame::Error(_)) => self.answers.messages -= 1,
+                Some(Frame::Bulk(bulk)) => {
+                    if !taking.allowance.take(0) {
+                        break;
+                    }
+                    self.announcing.push((lane, bulk.bulk));
+                }
                 Some(_) => {}
             }
-            self.lanes[lane].pop_front().into_iter().for_each(|frame| batch.frame(frame));
+            queue.pop_front().into_iter().for_each(|frame| batch.frame(frame));
         }
         taken
-    }
-
-    /// Says in the question at the front of a lane how long an answer is wanted; drops it if it is not any
-    /// more, which is true then.
-    fn drop_abandoned(&mut self, lane: usize, now: Instant) -> bool {
-        let (rid, left) = match self.lanes[lane].front_mut() {
-            Some(Frame::Ask(ask)) => (ask.rid, &mut ask.left_ms),
-            Some(Frame::Bulk(bulk)) if bulk.kind == ASK => (bulk.rid, &mut bulk.left_ms),
-            _ => return false,
-        };
-        if let Some(ms) = self.asks.left_ms(rid, now) {
-            *left = ms;
-            return false;
-        }
-        let bytes = match self.lanes[lane].pop_front() {
-            Some(Frame::Ask(ask)) => ask.data.len(),
-            Some(Frame::Bulk(bulk)) => self.bulk.remove(bulk.bulk),
-            _ => 0,
-        };
-        self.uncount(Load { messages: 1, bytes });
-        self.freed = true;
-        true
-    }
-
-    /// Whether questions that nobody asks any more have made room since the last call.
-    pub(crate) fn take_freed(&mut self) -> bool {
-        std::mem::take(&mut self.freed)
     }
 
     /// Chunks, as far as their payloads are announced; behind the last one what ends the lane.
@@ -301,7 +265,7 @@ impl Outgoing {
         }
         if self.bulk.is_empty() {
             let lane = self.bulk_lane();
-            self.lanes[lane].drain(..).for_each(|frame| batch.frame(frame));
+            self.lanes[lane].drain().for_each(|frame| batch.frame(frame));
         }
         taken
     }
@@ -335,7 +299,8 @@ impl Outgoing {
         self.closed = true;
         let messages = std::mem::take(&mut self.load).messages;
         self.dead_letters += messages as u64;
-        self.lanes.iter_mut().for_each(VecDeque::clear);
+        self.lanes.iter_mut().for_each(Queue::clear);
+        self.on_control.clear();
         self.answers = Load::default();
         self.held.clear();
         self.bulk.clear();
@@ -369,11 +334,29 @@ impl Outgoing {
     }
 }
 
+/// Messages that are taken out of a queue as far as there is credit.
+struct Taking<'a> {
+    allowance: &'a mut Allowance,
+    taken: &'a mut Load,
+}
+
+impl Taking<'_> {
+    fn message(&mut self, len: usize) -> bool {
+        let may = self.allowance.take(len);
+        if may {
+            self.taken.messages += 1;
+            self.taken.bytes += len;
+        }
+        may
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::node::link::asks::Question;
 
     fn pid(index: u32) -> Pid {
         Pid::new(1, index).unwrap()
@@ -398,6 +381,23 @@ mod tests {
         assert_eq!(out.lane_of(Some(pid(7))), out.lane_of(Some(pid(7))));
         assert_eq!(out.lane_of(None), CONTROL);
         assert_eq!(outgoing(0, 10).lane_of(Some(pid(7))), CONTROL, "lanes: 0");
+    }
+
+    #[test]
+    fn l11_without_message_lanes_credit_overtakes_messages_that_wait_for_it() {
+        let mut out = outgoing(0, 0);
+        out.push_message(pid(1), Bytes::new()).unwrap();
+        out.push(None, Frame::Ping);
+        assert_eq!(written(&mut out, CONTROL), 0);
+        assert_eq!(out.control_len(), 0, "the ping is written");
+        out.close(&Frame::Pong);
+        let mut batch = Batch::new();
+        out.fill(CONTROL, &mut batch, Instant::now());
+        assert!(batch.is_empty(), "the end of the lane comes behind the message");
+        out.credit(&Credit { msgs: 1, bytes: 1000, received: 0 });
+        let message = out.fill(CONTROL, &mut batch, Instant::now());
+        let bytes = batch.take().concat();
+        assert_eq!((message.messages, bytes.last()), (1, Some(&3)));
     }
 
     #[test]

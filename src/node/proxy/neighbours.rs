@@ -3,7 +3,7 @@
 //! A neighbour is one life of a node. Its proxies are found by the PIDs over there, so that one actor has
 //! one proxy, by whatever address it was found.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
@@ -43,7 +43,8 @@ pub(in crate::node) struct Neighbour {
 struct Known {
     /// The link with it, while there is one.
     link: Option<Arc<Link>>,
-    proxies: HashMap<Pid, Pid>,
+    /// Sorted, as is what is said of all of them.
+    proxies: BTreeMap<Pid, Pid>,
 }
 
 impl Neighbours {
