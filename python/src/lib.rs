@@ -10,6 +10,7 @@
 //! | `codec` | plain data as bytes |
 //! | `lane` | the threads that run handlers, and how a waiting handler makes way (D6) |
 //! | `lanes` | all lanes of a runtime, and the pool for handlers that block |
+//! | `remote` | PIDs that stand for actors of other nodes |
 //! | `mesh` | listen, resolve, send and monitor across nodes |
 //! | `nodes` | other nodes: a list, and who is told when it changes |
 //! | `ask`, `outcome` | questions, and what comes of them |
@@ -50,6 +51,7 @@ mod observed;
 mod options;
 mod outcome;
 mod payload;
+mod remote;
 mod runtime;
 mod seat;
 mod send_blocking;
