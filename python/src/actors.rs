@@ -66,11 +66,19 @@ impl Runtime {
         self.start(behaviour, Options { budget, mailbox, priority, trap_exit, blocking }, name)
     }
 
-    /// Sends `data` to a local actor, without waiting. Returns whether the actor was alive to take it.
-    fn send(&self, pid: u64, data: &Bound<'_, PyAny>) -> PyResult<bool> {
+    /// Sends `data` to an actor. Returns whether the actor was alive to take it.
+    ///
+    /// It never waits, unless `pid` stands for an actor of another node (`remote`) and the queue to that is
+    /// full: then at most `send_timeout` seconds. Only for such an actor it raises: `Busy` if there is still no
+    /// room, `NodeDown` if the node cannot be reached, and `PayloadTooLarge`.
+    fn send(&self, py: Python<'_>, pid: u64, data: &Bound<'_, PyAny>) -> PyResult<bool> {
         let core = self.core()?;
         let payload = payload::local(data)?;
-        Ok(Pid::from_u64(pid).is_some_and(|pid| core.send(pid, payload).is_ok()))
+        let Some(pid) = Pid::from_u64(pid) else { return Ok(false) };
+        match core.send(pid, payload) {
+            Ok(()) => Ok(true),
+            Err(error) => self.unsent(py, error),
+        }
     }
 
     /// Sends each of `items` to a local actor: in order, with none of another sender between them,
@@ -85,10 +93,11 @@ impl Runtime {
     }
 
     /// Sends `data` to the local actor that has `name`. Returns whether there was one alive.
-    fn send_named(&self, name: &str, data: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let core = self.core()?;
-        let payload = payload::local(data)?;
-        Ok(core.names().whereis(name).is_some_and(|pid| core.send(pid, payload).is_ok()))
+    fn send_named(&self, py: Python<'_>, name: &str, data: &Bound<'_, PyAny>) -> PyResult<bool> {
+        match self.core()?.names().whereis(name) {
+            Some(pid) => self.send(py, pid.as_u64(), data),
+            None => payload::local(data).map(|_| false),
+        }
     }
 
     /// Asks an actor to end once it has handled what was sent before. Returns whether it was alive.

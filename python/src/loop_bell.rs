@@ -11,7 +11,7 @@ use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use pyo3::exceptions::PyRuntimeError;
@@ -77,10 +77,12 @@ impl Bell {
             return Ok(None);
         }
         let last = LAST.with_borrow(|last| last.clone().filter(|bell| bell.0.event_loop.is(&event_loop)));
-        if last.is_some() {
+        if last.as_ref().is_some_and(|bell| !bell.is_over()) {
             return Ok(last);
         }
         let bell = Self::find_or(&event_loop, |bell| bell.listen(py))?;
+        // It has come to its end, and runs once more; the next end is not noticed.
+        bell.0.over.store(false, Ordering::Release);
         drop(LAST.replace(Some(bell.clone())));
         Ok(Some(bell))
     }
@@ -128,12 +130,12 @@ impl Bell {
     /// Has the loop listen, and its end noticed. Called inside the loop.
     fn listen(&self, py: Python<'_>) -> PyResult<()> {
         static WATCH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let ringer = Bound::new(py, Ringer(self.clone()))?;
+        let ringer = Ringer(self.clone());
         let add = intern!(py, "add_reader");
-        self.event_loop(py).call_method1(add, (self.0.heard.as_raw_fd(), &ringer))?;
-        let end = ringer.getattr(intern!(py, "end"))?;
-        let watch = WATCH.import(py, "myrmidon._tasks", "watch_loop")?.call1((end,))?;
-        let _ = self.0.watch.set(watch.unbind());
+        self.event_loop(py).call_method1(add, (self.0.heard.as_raw_fd(), ringer))?;
+        let end = End(Arc::downgrade(&self.0));
+        let watch = WATCH.import(py, "myrmidon._tasks", "watch_loop")?.call1((end,))?.unbind();
+        let _ = self.0.watch.set(watch);
         Ok(())
     }
 
@@ -244,10 +246,18 @@ impl Ringer {
     fn listen(&self, py: Python<'_>) -> PyResult<()> {
         self.0.listen(py)
     }
+}
 
-    /// The loop ends.
-    fn end(&self) {
-        self.0.end();
+/// What is called when the loop ends. It does not keep the bell, which keeps it.
+#[pyclass(frozen, module = "myrmidon._core")]
+struct End(Weak<Inner>);
+
+#[pymethods]
+impl End {
+    fn __call__(&self) {
+        if let Some(inner) = self.0.upgrade() {
+            Bell(inner).end();
+        }
     }
 }
 

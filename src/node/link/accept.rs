@@ -113,7 +113,7 @@ async fn offer(
     }
     let tentative = shared.links.tentative(hello.link);
     let me = shared.links.me();
-    let answer = me.ack(&hello, Id::NONE, Id::NONE, &shared.config).hello;
+    let answer = me.ack(&hello, Id::NONE, Id::NONE, &shared.config, shared.advertised()).hello;
     let lanes = (answer.lanes, answer.bulk_slots > 0);
     // Where the transport proves who it is, a lane is told by its connection.
     let key = if proved.is_some() { Id::NONE } else { shared.chance.id() };
@@ -127,8 +127,9 @@ async fn offer(
     admit(shared, &hello, peer, proved.is_some()).await?;
     let agreed = agree(&hello, &answer, &shared.config);
     let addr = accepted.connection.peer_addr();
-    let link = Arc::new(Link::new(shared.clone(), hello.link, peer, proved, addr, agreed));
+    let link = Arc::new(Link::new(shared.clone(), hello.link, peer, proved, (addr, &hello), agreed));
     shared.links.insert(&link);
+    shared.neighbours.linked(&link);
     link.announce();
     tentative.keep();
     Ok((link, strands))
