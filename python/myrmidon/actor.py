@@ -200,7 +200,8 @@ class ActorRef(Generic[A]):
         instance = actor(*args, **kwargs)
         host = Host(instance, self.rt)
         instance._place = (self.rt, self.pid)
-        self.rt._upgrade_actor(self.pid, host, host.handler(), now=False)
+        concurrency = instance._options.concurrency if instance._is_async else 1
+        self.rt._upgrade_actor(self.pid, host, host.handler(), concurrency=concurrency, now=False)
         return ActorRef(self.rt, self.pid, type(instance), self.timeout)
 
     @property

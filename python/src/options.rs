@@ -9,7 +9,9 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::actors::living;
-use crate::runtime::Runtime;
+
+/// Messages of one turn, unless told otherwise.
+pub(crate) const USUAL_BUDGET: u32 = 100;
 
 thread_local! {
     /// The supervisor for which this thread runs a start function.
@@ -51,8 +53,8 @@ pub(crate) struct Options<'a> {
 impl Options<'_> {
     /// # Errors
     /// `ValueError` for what makes no sense, `NoProcess` for a redirect to nobody.
-    pub(crate) fn build(self, runtime: &Runtime) -> PyResult<SpawnOptions> {
-        let lane = if self.blocking { SpawnOptions::BLOCKING } else { runtime.shared().actors.deal() };
+    pub(crate) fn build(self) -> PyResult<SpawnOptions> {
+        let lane = if self.blocking { SpawnOptions::BLOCKING } else { 0 };
         Ok(SpawnOptions {
             budget: Some(budget(self.budget)?),
             lane,

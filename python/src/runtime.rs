@@ -17,6 +17,8 @@ use crate::errors::{RuntimeClosed, StartError};
 use crate::fork::Birth;
 use crate::lane::{Crew, STACK};
 use crate::lanes::{Lanes, around_blocking_threads, usual_count};
+use crate::own_loop::OwnLoop;
+use crate::pull::Threads;
 use crate::transport::Kind;
 use crate::wait::{receive, seconds, wait_for};
 use crate::{finish, logging};
@@ -37,6 +39,10 @@ pub(crate) struct Shared {
     core: myrmidon::Runtime,
     /// Runs the handlers.
     pub(crate) actors: Lanes,
+    /// Runs async code that was started where no event loop runs.
+    pub(crate) own_loop: OwnLoop,
+    /// The threads of pull actors.
+    pub(crate) pull: Arc<Threads>,
     /// Does what must not wait behind a handler: crash reports, answers for event loops.
     pub(crate) chores: Arc<Crew>,
     transport: &'static str,
@@ -214,6 +220,8 @@ impl Shared {
         Ok(Arc::new(Self {
             core,
             actors,
+            own_loop: OwnLoop::default(),
+            pull: Arc::default(),
             chores,
             transport: kind.name(),
             birth: Birth::now(),
@@ -230,9 +238,16 @@ impl Shared {
         }
         let left = self.core.shutdown(limit);
         self.closed.store(true, Ordering::Release);
+        self.own_loop.stop(LEAVE);
+        self.pull.wait(LEAVE);
         self.actors.close(LEAVE);
         self.chores.close(LEAVE);
         left
+    }
+
+    /// The runtime below, for what may come after its end.
+    pub(crate) fn core(&self) -> &myrmidon::Runtime {
+        &self.core
     }
 
     fn is_unused(&self) -> bool {

@@ -347,6 +347,16 @@ impl Hold<'_> {
         waiting.store(waiting.load(Ordering::Relaxed) + users, Ordering::Relaxed);
     }
 
+    /// The lane that runs the actor.
+    pub(super) fn lane(&self) -> u32 {
+        self.slot.lane()
+    }
+
+    /// Has the actor run on another lane, from when its right to run is next scheduled.
+    pub(super) fn set_lane(&self, lane: u32) {
+        self.slot.lane.store(lane, Ordering::Relaxed);
+    }
+
     /// Counts a user message as no longer waiting.
     pub(super) fn count_taken(&self) {
         let waiting = &self.slot.owner.waiting;

@@ -63,6 +63,12 @@ impl Runtime {
         sizes.into_iter().filter_map(|(_, pid)| self.info(pid)).take(limit).collect()
     }
 
+    /// Waits until no actor is ready or running, at most for `within`; whether that came about. For tests:
+    /// what has happened by then is reported.
+    pub fn wait_quiet(&self, within: Duration) -> bool {
+        self.inner.scheduler.wait_quiet(self.clock().now() + within)
+    }
+
     /// Asks an actor for its links, monitors and versions. It answers before its next message, also
     /// while it waits for a future (S41).
     ///
