@@ -54,7 +54,7 @@ impl Function {
 
 impl PullTask {
     fn start(self: &Arc<Self>, code: &Arc<Code>) {
-        code.shelf.begin();
+        code.shelf.open();
         let (task, code) = (self.clone(), code.clone());
         self.bell.run(Box::new(move |py| {
             if let Err(error) = task.call(py, &code) {
@@ -91,7 +91,7 @@ impl PullThread {
         let place = self.place.take().or_else(|| self.threads.take());
         let place =
             place.ok_or_else(|| ExitReason::Other("no thread is free for its function".to_owned()))?;
-        code.shelf.begin();
+        code.shelf.open();
         let (code, function) = (code.clone(), self.function.clone());
         let thread = thread::Builder::new().name("myrmidon-pull".to_owned()).stack_size(STACK);
         let started = thread.spawn(move || {

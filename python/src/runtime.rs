@@ -91,6 +91,8 @@ impl Runtime {
             config.blocking_threads = threads("blocking_threads", most)?;
         }
         config.blocking_stack = STACK;
+        // The workers run no code of users, so they have nothing to report that lanes have not.
+        config.stall_after = config.lane_stall_after;
         let lanes = match python_threads {
             Some(count) => threads("python_threads", count)?,
             None => usual_count(py)?,

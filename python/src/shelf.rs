@@ -190,6 +190,13 @@ impl Shelf {
         self.state().busy += 1;
     }
 
+    /// As `begin`, for a function that is called, perhaps once more.
+    pub(crate) fn open(&self) {
+        let mut state = self.state();
+        state.busy += 1;
+        state.closing = false;
+    }
+
     /// Counts one less.
     pub(crate) fn finish(&self) {
         let mut state = self.state();
