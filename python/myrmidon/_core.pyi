@@ -295,6 +295,8 @@ class Runtime:
         workers: int | None = None,
         python_threads: int | None = None,
         blocking_threads: int | None = None,
+        profile: Literal["loopback", "lan", "wan"] | None = None,
+        level: Literal[1, 2] | None = None,
         heartbeat: float | None = None,
         down_after: float | None = None,
         connect_timeout: float | None = None,
