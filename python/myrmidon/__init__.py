@@ -12,13 +12,14 @@ PIDs are plain ``int``, messages are ``bytes``, durations are seconds.
 """
 
 from myrmidon import errors
-from myrmidon._core import ExitReason, PySystemMessage, allocate_buffer, free_buffer, version
+from myrmidon._core import Buffer, ExitReason, PySystemMessage, allocate_buffer, free_buffer, version
 from myrmidon.errors import MyrmidonError
 from myrmidon.runtime import Runtime
 
 __version__ = version()
 
 __all__ = [
+    "Buffer",
     "ExitReason",
     "MyrmidonError",
     "PySystemMessage",

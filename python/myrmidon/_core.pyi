@@ -1,12 +1,15 @@
 """The native half of Myrmidon. Import from ``myrmidon``, not from here."""
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, TypeAlias, final
 
+from typing_extensions import Buffer as _OffersMemory
 from typing_extensions import CapsuleType, disjoint_base
 
 __all__ = [
+    "Buffer",
     "ExitReason",
     "PySystemMessage",
     "Request",
@@ -17,7 +20,7 @@ __all__ = [
     "version",
 ]
 
-_Data: TypeAlias = bytes | bytearray | memoryview
+_Data: TypeAlias = _OffersMemory | Buffer
 _Handler: TypeAlias = Callable[[Any], object]
 _Factory: TypeAlias = Callable[[], int | None]
 
@@ -25,6 +28,16 @@ def version() -> str: ...
 def allocate_buffer(size: int) -> tuple[int, memoryview, CapsuleType]: ...
 def free_buffer(buffer_id: int) -> bool: ...
 def command_line(args: Sequence[str]) -> int: ...
+@final
+class Buffer:
+    def __new__(cls, size: int) -> Buffer: ...
+    @property
+    def sent(self) -> bool: ...
+    def __len__(self) -> int: ...
+    if sys.version_info >= (3, 12):
+        def __buffer__(self, flags: int, /) -> memoryview: ...
+        def __release_buffer__(self, view: memoryview, /) -> None: ...
+
 @final
 class ExitReason:
     @property
@@ -144,7 +157,7 @@ class Runtime:
 
     # buffers
     def allocate_buffer(self, size: int) -> tuple[int, memoryview, CapsuleType]: ...
-    def send_buffer(self, pid: int, buffer_id: int) -> bool: ...
+    def send_buffer(self, pid: int, buffer: Buffer | int) -> bool: ...
 
     # the mesh
     def listen(self, addr: str) -> str: ...

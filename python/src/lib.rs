@@ -10,7 +10,7 @@
 //! | `mesh` | listen, resolve, send and monitor across nodes |
 //! | `asyncio` | the bridge to event loops |
 //! | `supervision`, `observed`, `buffer` | the methods of these themes |
-//! | `payload`, `system_message`, `exit_reason`, `errors` | values that cross the border |
+//! | `memory`, `payload`, `system_message`, `exit_reason`, `errors` | values that cross the border |
 //! | `wait` | blocking with the interpreter let go, open to Ctrl-C |
 //! | `logging`, `finish`, `fork` | crashes to `logging`; the end of the interpreter; `os.fork` |
 //! | `transport` | the one place where "tcp" and "quic" become types |
@@ -29,6 +29,7 @@ mod handler;
 mod lane;
 mod lanes;
 mod logging;
+mod memory;
 mod mesh;
 mod observed;
 mod payload;
@@ -55,6 +56,8 @@ mod _core {
     use super::command::command_line;
     #[pymodule_export]
     use super::exit_reason::ExitReason;
+    #[pymodule_export]
+    use super::memory::Buffer;
     #[pymodule_export]
     use super::runtime::{Runtime, version};
     #[pymodule_export]
