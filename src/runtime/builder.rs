@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, Weak};
 use super::event::{log_events, shield};
 use super::hooks::Hooks;
 use super::local::{Local, NoTransport};
+use super::nodes::NodeMonitors;
 use super::remote::Claims;
 use super::{Engine, EventSink, Inner, Runtime, Supervisor};
 use crate::actor::{Observers, System};
@@ -127,8 +128,12 @@ impl RuntimeBuilder {
             Hooks { registry: Arc::downgrade(&registry), supervisor: Arc::downgrade(&supervisor), events };
         system.connect(scheduler.schedule(), Box::new(hooks));
         let timers = Timers::new(system.clone());
-        let local =
-            Local { system: system.clone(), registry: registry.clone(), scheduler: scheduler.clone() };
+        let local = Local {
+            system: system.clone(),
+            registry: registry.clone(),
+            scheduler: scheduler.clone(),
+            stuck_after: config.lane_stall_after,
+        };
         let transport = transport.unwrap_or_else(|| Arc::new(NoTransport));
         let node = Node::new(transport, Arc::new(local), io.handle().clone(), config.node.clone());
         let inner = Inner {
@@ -142,6 +147,7 @@ impl RuntimeBuilder {
             buffers: BufferTable::new(),
             node,
             claims,
+            node_monitors: NodeMonitors::default(),
             io_handle: io.handle().clone(),
             io: Mutex::new(Some(io)),
         };

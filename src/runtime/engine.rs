@@ -68,6 +68,15 @@ impl Engine {
         }
     }
 
+    /// For how long the slowest lane has owed a sign of life; each call asks for one. A simulation drives
+    /// its lanes itself.
+    pub(super) fn pulse_of_lanes(&self) -> Duration {
+        match self {
+            Self::Threads(scheduler) => scheduler.pulse_of_lanes(),
+            Self::Simulation(_) => Duration::ZERO,
+        }
+    }
+
     /// Waits until nothing is ready or running, at most until `deadline`; whether that was reached.
     pub(super) fn wait_quiet(&self, deadline: Instant) -> bool {
         match self {

@@ -16,6 +16,7 @@ mod lane;
 mod loom_tests;
 mod run_queue;
 mod task;
+mod turns;
 mod watchdog;
 mod worker;
 
@@ -147,6 +148,12 @@ impl Scheduler {
         let lane = Arc::new(Lane::new(id, name, Arc::downgrade(system), self.io.clone(), self.alarm.clone()));
         lanes.push(lane.clone());
         lane
+    }
+
+    /// For how long the slowest lane has owed a sign of life; each call asks for one.
+    pub(crate) fn pulse_of_lanes(&self) -> Duration {
+        let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
+        lanes.iter().map(|lane| lane.pulse()).max().unwrap_or_default()
     }
 
     /// Waits until nothing is ready or running, at most until `deadline`; whether that was reached.
