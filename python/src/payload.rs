@@ -78,8 +78,8 @@ pub(crate) fn frozen<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyByt
         Err(error) if error.is_instance_of::<PyTypeError>(data.py()) => {
             let kind = data.get_type().name()?;
             Err(PyTypeError::new_err(format!(
-                "a message is bytes or offers its memory as a buffer, not {kind}: encode it first, for \
-                 example text.encode()"
+                "a message is bytes, not {kind}: encode it first, for example text.encode(), or give something \
+                 that offers its memory as a buffer"
             )))
         }
         Err(error) => Err(error),
