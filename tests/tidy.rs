@@ -25,6 +25,7 @@ const UNSAFE: &[&str] = &[
     "tests/ask_memory.rs",
     "python/src/buffer.rs",
     "python/src/call.rs",
+    "python/src/memory.rs",
 ];
 
 const SECRETS: &[&str] = &["pem", "key", "crt", "csr", "p12", "der"];

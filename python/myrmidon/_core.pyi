@@ -1,10 +1,12 @@
 """The native half of Myrmidon. Import from ``myrmidon``, not from here."""
 
 import os
+import sys
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, TypeAlias, final
 
+from typing_extensions import Buffer as _OffersMemory
 from typing_extensions import CapsuleType, Self, disjoint_base
 
 from myrmidon.options import Bounded, _Priority
@@ -14,6 +16,7 @@ from myrmidon.mailbox import AsyncMailbox
 __all__ = [
     "ActorBonds",
     "ActorInfo",
+    "Buffer",
     "ChildInfo",
     "DeadLetter",
     "DeadLetterWatch",
@@ -40,7 +43,7 @@ __all__ = [
     "version",
 ]
 
-_Data: TypeAlias = bytes | bytearray | memoryview
+_Data: TypeAlias = _OffersMemory | Buffer
 _Handler: TypeAlias = Callable[[Any], object]
 _Factory: TypeAlias = Callable[[], int | None]
 
@@ -139,6 +142,16 @@ class Supervisor:
     def restart_child(self, id: str, timeout: float = 5.0) -> int: ...
     def delete_child(self, id: str, timeout: float = 5.0) -> None: ...
     def stop(self) -> bool: ...
+
+@final
+class Buffer:
+    def __new__(cls, size: int) -> Buffer: ...
+    @property
+    def sent(self) -> bool: ...
+    def __len__(self) -> int: ...
+    if sys.version_info >= (3, 12):
+        def __buffer__(self, flags: int, /) -> memoryview: ...
+        def __release_buffer__(self, view: memoryview, /) -> None: ...
 
 @final
 class ExitReason:
@@ -419,7 +432,7 @@ class Runtime:
 
     # buffers
     def allocate_buffer(self, size: int) -> tuple[int, memoryview, CapsuleType]: ...
-    def send_buffer(self, pid: int, buffer_id: int) -> bool: ...
+    def send_buffer(self, pid: int, buffer: Buffer | int) -> bool: ...
 
     # the mesh
     def listen(self, addr: str) -> str: ...

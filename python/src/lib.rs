@@ -24,7 +24,7 @@
 //! | `supervision`, `observed`, `buffer` | the methods of these themes |
 //! | `supervisors` | supervisors as values, and handles to those that run |
 //! | `introspection`, `dead_letters` | looking at actors, names and lost messages |
-//! | `payload`, `system_message`, `exit_reason`, `errors` | values that cross the border |
+//! | `memory`, `payload`, `system_message`, `exit_reason`, `errors` | values that cross the border |
 //! | `wait` | blocking with the interpreter let go, open to Ctrl-C |
 //! | `logging`, `finish`, `fork` | crashes to `logging`; the end of the interpreter; `os.fork` |
 //! | `transport` | the one place where "tcp" and "quic" become types |
@@ -55,6 +55,7 @@ mod lanes;
 mod logging;
 mod loop_bell;
 mod mailbox;
+mod memory;
 mod mesh;
 mod nodes;
 mod observed;
@@ -105,6 +106,7 @@ mod _core {
     use super::introspection::{ActorBonds, ActorInfo};
     #[pymodule_export]
     use super::mailbox::Mailbox;
+    use super::memory::Buffer;
     #[pymodule_export]
     use super::nodes::{NodeEvent, NodeInfo};
     #[pymodule_export]
