@@ -36,6 +36,8 @@ pub struct RuntimeConfig {
     /// [`Runtime::spawn_blocking`](crate::Runtime::spawn_blocking)), at least one. They start when needed
     /// and end after ten idle seconds. Default: 64.
     pub blocking_threads: usize,
+    /// The stack of each of them, in bytes. Default: 2 MiB.
+    pub blocking_stack: usize,
     /// Closures that may wait for such a thread; further ones are refused. Default: 1 024.
     pub blocking_queue: usize,
     /// The mesh.
@@ -54,6 +56,7 @@ impl Default for RuntimeConfig {
             lane_stall_after: Duration::from_secs(1),
             spare_workers: (4 * cores).min(64),
             blocking_threads: 64,
+            blocking_stack: 2 << 20,
             blocking_queue: 1024,
             node: NodeConfig::default(),
         }

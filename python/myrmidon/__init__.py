@@ -12,7 +12,15 @@ PIDs are plain ``int``, messages are ``bytes``, durations are seconds.
 """
 
 from myrmidon import errors
-from myrmidon._core import ExitReason, PySystemMessage, allocate_buffer, free_buffer, version
+from myrmidon._core import (
+    ExitReason,
+    NodeEvent,
+    NodeInfo,
+    PySystemMessage,
+    allocate_buffer,
+    free_buffer,
+    version,
+)
 from myrmidon.errors import MyrmidonError
 from myrmidon.runtime import Runtime
 
@@ -21,6 +29,8 @@ __version__ = version()
 __all__ = [
     "ExitReason",
     "MyrmidonError",
+    "NodeEvent",
+    "NodeInfo",
     "PySystemMessage",
     "Runtime",
     "__version__",

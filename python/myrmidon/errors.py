@@ -4,15 +4,26 @@ Each class also derives from the built-in error that fits, so ``except Connectio
 ``except TimeoutError`` work without importing this module. Every message ends with a next step.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from myrmidon import ExitReason
+
 __all__ = [
+    "ActorEnded",
     "AddressError",
+    "AskTimeout",
     "Busy",
     "ForkedError",
     "ListenError",
     "MyrmidonError",
     "NoHistory",
     "NoProcess",
+    "NoReply",
     "NodeDown",
+    "OwnActor",
     "PayloadTooLarge",
     "RegisterError",
     "RuntimeClosed",
@@ -57,6 +68,25 @@ class NoHistory(MyrmidonError, LookupError):
     """The actor has no earlier version of its code to go back to."""
 
 
+class ActorEnded(MyrmidonError):
+    """The actor ended before it answered; ``reason`` says why."""
+
+    def __init__(self, text: str, reason: ExitReason) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[ActorEnded], tuple[str, ExitReason]]:
+        return type(self), (str(self), self.reason)
+
+
+class NoReply(MyrmidonError):
+    """The question was dropped, by the actor or by its full mailbox; nobody will answer it."""
+
+
+class OwnActor(MyrmidonError, RuntimeError):
+    """An actor waited for an answer of its own; call the function instead."""
+
+
 class PayloadTooLarge(MyrmidonError, ValueError):
     """The payload is larger than the peer accepts; split it."""
 
@@ -71,3 +101,7 @@ class Busy(MyrmidonError):
 
 class Timeout(MyrmidonError, TimeoutError):
     """The deadline of the call passed."""
+
+
+class AskTimeout(Timeout):
+    """The actor has not answered in time. The work may have been done nevertheless, or be done yet."""

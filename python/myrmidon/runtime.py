@@ -42,6 +42,18 @@ class Runtime(_core.Runtime):
     ) -> None:
         await asyncio.get_running_loop().run_in_executor(None, self.shutdown)
 
+    async def ask(
+        self, pid: int, data: bytes | bytearray | memoryview, timeout: float | None = 5.0
+    ) -> bytes:
+        """Asks a local actor and waits for its answer, without blocking the event loop.
+
+        As ``ask_sync``, which says what an answer is and what is raised. Works in any event loop of
+        any thread. Cancelling the task gives the question up: if no handler has it yet, none
+        gets it.
+        """
+        answer: bytes = await self._ask(pid, data, timeout)
+        return answer
+
     async def resolve_remote_py(self, addr: str, name: str) -> int | None:
         """Asks the node at ``addr`` who has ``name``, without blocking the event loop.
 
@@ -52,26 +64,9 @@ class Runtime(_core.Runtime):
         Raises ``NodeDown`` if the node cannot be reached, ``Timeout`` if it does not answer
         within ``request_timeout``, and ``AddressError``.
         """
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[int | None] = loop.create_future()
-
-        def settle(value: int | None, error: BaseException | None) -> None:
-            loop.call_soon_threadsafe(_settle, answer, value, error)
-
-        request = self._resolve_later(addr, name, settle)
+        request = self._resolve(addr, name)
         try:
-            return await answer
+            answer: int | None = await request.answer
+            return answer
         finally:
             request.cancel()
-
-
-def _settle(
-    answer: "asyncio.Future[int | None]", value: int | None, error: BaseException | None
-) -> None:
-    """Completes ``answer`` on its own loop, unless the waiting task was cancelled."""
-    if answer.done():
-        return
-    if error is None:
-        answer.set_result(value)
-    else:
-        answer.set_exception(error)

@@ -21,14 +21,29 @@ impl Runtime {
     /// Starts an actor whose code is `handler`, a callable of one argument: the message, `bytes`.
     ///
     /// `budget` is the number of messages it may handle before others get their turn. With `name`
-    /// it is registered at once. Returns its PID.
+    /// it is registered at once.
+    ///
+    /// With `blocking=True` the handler may wait, or compute with the interpreter let go, without
+    /// holding up other actors: it runs on a pool of `blocking_threads` threads, still one message
+    /// after another and in order. When all of them are busy such actors wait in line.
+    /// `release_gil=True` is the same by its older name.
+    ///
+    /// Returns its PID.
     ///
     /// Raises `TypeError` if `handler` cannot be called, `RegisterError` if the name is taken.
-    #[pyo3(signature = (handler, budget=100, *, name=None))]
-    fn spawn(&self, handler: Bound<'_, PyAny>, budget: u32, name: Option<&str>) -> PyResult<u64> {
+    #[pyo3(signature = (handler, budget=100, *, name=None, blocking=false, release_gil=false))]
+    fn spawn(
+        &self,
+        handler: Bound<'_, PyAny>,
+        budget: u32,
+        name: Option<&str>,
+        blocking: bool,
+        release_gil: bool,
+    ) -> PyResult<u64> {
         let core = self.core()?;
         let handler = Handler::new(handler)?;
-        let pid = core.spawn_behaviour(Box::new(handler), self.options(budget)?);
+        let lane = if blocking || release_gil { SpawnOptions::BLOCKING } else { self.shared().actors.deal() };
+        let pid = core.spawn_behaviour(Box::new(handler), options(budget, lane)?);
         if let Some(name) = name
             && let Err(error) = core.names().register(name, pid)
         {
@@ -43,6 +58,17 @@ impl Runtime {
         let core = self.core()?;
         let payload = payload::local(data)?;
         Ok(Pid::from_u64(pid).is_some_and(|pid| core.send(pid, payload).is_ok()))
+    }
+
+    /// Sends each of `items` to a local actor: in order, with none of another sender between them,
+    /// and for the price of one wake-up. Nothing is sent if one of them is no message.
+    ///
+    /// Returns how many were sent: fewer than all, none as a rule, if the actor was dead.
+    fn send_many(&self, pid: u64, items: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let core = self.core()?;
+        let payloads = items.try_iter()?.map(|item| payload::local(&item?)).collect::<PyResult<Vec<_>>>()?;
+        let Some(pid) = Pid::from_u64(pid) else { return Ok(0) };
+        Ok(core.send_many(pid, payloads).unwrap_or_else(|error| error.delivered))
     }
 
     /// Sends `data` to the local actor that has `name`. Returns whether there was one alive.
@@ -194,15 +220,12 @@ impl Runtime {
     }
 }
 
-impl Runtime {
-    /// Options of an actor on the Python lane.
-    pub(crate) fn options(&self, budget: u32) -> PyResult<SpawnOptions> {
-        if budget == 0 {
-            return Err(PyValueError::new_err("a budget is at least 1 message"));
-        }
-        let lane = self.shared().actors.lane().id();
-        Ok(SpawnOptions { budget: Some(budget), lane, ..SpawnOptions::default() })
+/// Options of an actor on the lane of this number.
+pub(crate) fn options(budget: u32, lane: u32) -> PyResult<SpawnOptions> {
+    if budget == 0 {
+        return Err(PyValueError::new_err("a budget is at least 1 message"));
     }
+    Ok(SpawnOptions { budget: Some(budget), lane, ..SpawnOptions::default() })
 }
 
 /// A PID that can name an actor.

@@ -5,14 +5,18 @@ use pyo3::{PyTypeInfo, import_exception};
 
 use myrmidon::error::{RegisterError as CoreRegisterError, SwapError};
 
+import_exception!(myrmidon.errors, ActorEnded);
 import_exception!(myrmidon.errors, AddressError);
+import_exception!(myrmidon.errors, AskTimeout);
 import_exception!(myrmidon.errors, Busy);
 import_exception!(myrmidon.errors, ForkedError);
 import_exception!(myrmidon.errors, ListenError);
 import_exception!(myrmidon.errors, MyrmidonError);
 import_exception!(myrmidon.errors, NoHistory);
 import_exception!(myrmidon.errors, NoProcess);
+import_exception!(myrmidon.errors, NoReply);
 import_exception!(myrmidon.errors, NodeDown);
+import_exception!(myrmidon.errors, OwnActor);
 import_exception!(myrmidon.errors, PayloadTooLarge);
 import_exception!(myrmidon.errors, RegisterError);
 import_exception!(myrmidon.errors, RuntimeClosed);
@@ -21,14 +25,18 @@ import_exception!(myrmidon.errors, Timeout);
 
 /// Looks all classes up now: an import while the interpreter ends could fail.
 pub(crate) fn load(py: Python<'_>) {
+    ActorEnded::type_object(py);
     AddressError::type_object(py);
+    AskTimeout::type_object(py);
     Busy::type_object(py);
     ForkedError::type_object(py);
     ListenError::type_object(py);
     MyrmidonError::type_object(py);
     NoHistory::type_object(py);
     NoProcess::type_object(py);
+    NoReply::type_object(py);
     NodeDown::type_object(py);
+    OwnActor::type_object(py);
     PayloadTooLarge::type_object(py);
     RegisterError::type_object(py);
     RuntimeClosed::type_object(py);

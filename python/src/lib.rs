@@ -6,8 +6,12 @@
 //! | `actors` | spawn, send, stop, names, hot swap, timers |
 //! | `handler`, `call` | the behaviour around a Python callable, and the call itself |
 //! | `lane` | the threads that run handlers, and how a waiting handler makes way (D6) |
+//! | `lanes` | all lanes of a runtime, and the pool for handlers that block |
 //! | `mesh` | listen, resolve, send and monitor across nodes |
-//! | `asyncio` | the bridge to event loops |
+//! | `nodes` | other nodes: a list, and who is told when it changes |
+//! | `ask`, `outcome` | questions, and what comes of them |
+//! | `seat`, `loop_bell` | where a thread waits; how an event loop is told |
+//! | `asyncio` | requests to other nodes on behalf of event loops |
 //! | `supervision`, `observed`, `buffer` | the methods of these themes |
 //! | `payload`, `system_message`, `exit_reason`, `errors` | values that cross the border |
 //! | `wait` | blocking with the interpreter let go, open to Ctrl-C |
@@ -16,6 +20,7 @@
 #![deny(unsafe_code)]
 
 mod actors;
+mod ask;
 mod asyncio;
 mod buffer;
 mod call;
@@ -26,11 +31,16 @@ mod finish;
 mod fork;
 mod handler;
 mod lane;
+mod lanes;
 mod logging;
+mod loop_bell;
 mod mesh;
+mod nodes;
 mod observed;
+mod outcome;
 mod payload;
 mod runtime;
+mod seat;
 mod supervision;
 mod system_message;
 mod transport;
@@ -53,6 +63,8 @@ mod _core {
     use super::command::command_line;
     #[pymodule_export]
     use super::exit_reason::ExitReason;
+    #[pymodule_export]
+    use super::nodes::{NodeEvent, NodeInfo};
     #[pymodule_export]
     use super::runtime::{Runtime, version};
     #[pymodule_export]

@@ -1,10 +1,11 @@
 //! Methods of `Runtime` about observed actors, which keep what they receive.
 
 use myrmidon::Pid;
-use myrmidon::actor::{Observed, SpawnOptions};
+use myrmidon::actor::Observed;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
+use crate::actors::options;
 use crate::payload;
 use crate::runtime::Runtime;
 use crate::system_message::PySystemMessage;
@@ -16,8 +17,8 @@ impl Runtime {
     #[pyo3(signature = (budget=100))]
     fn spawn_observed_handler(&self, budget: u32) -> PyResult<u64> {
         let core = self.core()?;
-        let options = SpawnOptions { lane: 0, ..self.options(budget)? };
-        Ok(core.spawn_observed(options).as_u64())
+        // On the workers: none of its code is Python's.
+        Ok(core.spawn_observed(options(budget, 0)?).as_u64())
     }
 
     /// Takes what an observed actor has received since the last call, in order: `bytes` and
@@ -30,7 +31,7 @@ impl Runtime {
         for message in core.take_messages(observer).unwrap_or_default() {
             match message {
                 Observed::Message(payload) => list.append(payload::into_python(py, payload)?)?,
-                Observed::System(system) => list.append(PySystemMessage::new(observer, system))?,
+                Observed::System(system) => list.append(PySystemMessage::new(py, observer, system)?)?,
             }
         }
         Ok(list)

@@ -49,7 +49,8 @@ pub(crate) fn into_python(py: Python<'_>, payload: Payload) -> PyResult<Bound<'_
     }
 }
 
-fn frozen<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+/// The `bytes` of what offers bytes.
+pub(crate) fn frozen<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
     if let Ok(bytes) = data.cast::<PyBytes>() {
         return Ok(bytes.clone());
     }

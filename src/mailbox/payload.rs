@@ -32,6 +32,14 @@ impl Payload {
         }
     }
 
+    /// Whether it has bytes, or a form in bytes.
+    pub fn has_bytes(&self) -> bool {
+        match self {
+            Self::Bytes(_) => true,
+            Self::Value(value) => value.table.into_bytes.is_some(),
+        }
+    }
+
     /// Wraps `message`: bytes stay bytes, anything else becomes a [`Value`].
     #[inline(always)]
     pub(crate) fn of<M: Send + 'static>(message: M) -> Self {

@@ -22,15 +22,18 @@
 //! - connections are made when they are needed, and after a failure only once a pause is over (L28).
 
 mod backoff;
+mod census;
 mod chance;
 mod dialler;
 mod error;
 mod heartbeat;
 mod here;
 mod lane;
+mod lateness;
 mod link;
 mod local;
 mod monitors;
+mod news;
 mod outbound;
 mod peer;
 mod serve;
@@ -39,6 +42,7 @@ mod shared;
 mod shown;
 mod standing;
 mod throttle;
+mod vitals;
 mod watch;
 mod watcher;
 
@@ -50,8 +54,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+pub use census::NodeInfo;
 pub use error::{DownReason, ListenError, PingError, RemoteDown, RemoteSendError, ResolveError};
 pub use local::LocalNode;
+pub use news::NodeWatch;
 
 use self::peer::Peer;
 use self::shared::{Shared, Stage};
@@ -136,6 +142,7 @@ impl Node {
             listening: Arc::new(Mutex::new(Vec::new())),
             next_monitor: AtomicU64::new(1),
         };
+        inner.shared.spawn(vitals::watch(inner.shared.clone()));
         Self { inner: Arc::new(inner) }
     }
 

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, oneshot};
 use super::PeerInfo;
 use super::backoff::Gate;
 use super::dialler::Dialler;
-use super::error::{RemoteSendError, ResolveError};
+use super::error::{DownReason, RemoteSendError, ResolveError};
 use super::here::Here;
 use super::link::Link;
 use super::outbound::{Load, MAX_RESOLVES, Outbound, Refusal};
@@ -61,7 +61,7 @@ impl Peer {
         let most = Load { messages: config.outbound_messages, bytes: config.outbound_bytes };
         let peer = Arc::new(Self {
             dialler: Dialler::new(addr.clone(), shared.clone()),
-            watch: Watch::new(addr.clone()),
+            watch: Watch::new(addr.clone(), shared.news.clone()),
             standing: Standing::new(config.level),
             outbound: Mutex::new(Outbound::new(most, Gate::new(config.reconnect_first, cap))),
             work: Notify::new(),
@@ -251,7 +251,7 @@ impl Peer {
                 .or_else(|| self.dialler.identity()),
             connected: out.is_up(),
             level: self.standing.level(now()),
-            stalled: link.as_ref().is_some_and(|link| link.is_stalled()),
+            stalled: link.as_ref().is_some_and(|link| link.stalled().is_some()),
             queued_messages: out.load().messages + on_link.messages,
             queued_bytes: out.load().bytes + on_link.bytes,
             sent: out.sent() + sent,
@@ -318,6 +318,12 @@ impl Peer {
     /// The peer was reached over its heartbeat lane.
     pub(super) fn reached(&self) {
         self.outbound().reached();
+        self.shared.tell(|census| census.reached(&self.addr));
+    }
+
+    /// At level 1: the peer is gone, or a connection to it broke.
+    pub(super) fn missed(&self, reason: &DownReason) {
+        self.shared.tell(|census| census.missed(&self.addr, reason.state()));
     }
 
     /// The peer could not be reached over its heartbeat lane.

@@ -7,11 +7,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
+use super::census::Census;
 use super::chance::Chance;
 use super::link::Links;
 use super::local::LocalNode;
+use super::news::News;
 use super::shown::Shown;
 use super::throttle::LogLimit;
+use crate::actor::NodeEvent;
 use crate::config::NodeConfig;
 use crate::transport::Transport;
 
@@ -37,6 +40,7 @@ pub(super) struct Shared {
     pub(super) log: LogLimit,
     pub(super) links: Links,
     pub(super) chance: Chance,
+    pub(super) news: Arc<News>,
     stage: Shown<Stage>,
     /// Messages that were lost while the node drains (G8).
     lost: AtomicUsize,
@@ -63,9 +67,18 @@ impl Shared {
             log: LogLimit::new(),
             links,
             chance,
+            news: Arc::new(News::new()),
             stage: Shown::new(Stage::Running),
             lost: AtomicUsize::new(0),
             tasks: Shown::new(0),
+        }
+    }
+
+    /// Changes what is known of other nodes, and shows what follows. A node that goes down itself has
+    /// nothing more to say.
+    pub(super) fn tell<E: IntoIterator<Item = NodeEvent>>(&self, change: impl FnOnce(&mut Census) -> E) {
+        if self.stage() == Stage::Running {
+            self.news.change(change);
         }
     }
 

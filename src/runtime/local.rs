@@ -1,12 +1,14 @@
 //! What the mesh needs of this runtime, and the transport of one that has none.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::Engine;
 use crate::actor::{ExitReason, MonitorRef, Signal, System, Watcher};
+use crate::error::SendManyError;
 use crate::mailbox::Payload;
 use crate::node::LocalNode;
 use crate::pid::Pid;
@@ -18,13 +20,24 @@ pub(super) struct Local {
     pub(super) system: Arc<System>,
     pub(super) registry: Arc<Registry>,
     pub(super) scheduler: Engine,
+    /// When a lane that gives no sign of life counts as stuck.
+    pub(super) stuck_after: Duration,
 }
 
 impl LocalNode for Local {
     fn deliver(&self, batch: &mut Vec<(Pid, Bytes)>) {
-        for (pid, message) in batch.drain(..) {
-            if let Err(unsent) = self.system.send(pid, Payload::Bytes(message)) {
-                self.system.letters().add_unsent(unsent);
+        let mut messages = batch.drain(..).peekable();
+        while let Some((pid, first)) = messages.next() {
+            let first = Payload::Bytes(first);
+            if messages.peek().is_none_or(|(to, _)| *to != pid) {
+                self.deliver_one(pid, first);
+                continue;
+            }
+            let rest = std::iter::from_fn(|| messages.next_if(|(to, _)| *to == pid));
+            let run = std::iter::once(first).chain(rest.map(|(_, message)| Payload::Bytes(message)));
+            if let Err(SendManyError { error, rest, .. }) = self.system.send_many(pid, run) {
+                self.system.letters().add_unsent(error);
+                rest.into_iter().for_each(|message| self.deliver_one(pid, message));
             }
         }
     }
@@ -49,6 +62,18 @@ impl LocalNode for Local {
 
     fn on_worker(&self, job: Job) {
         self.scheduler.submit(job);
+    }
+
+    fn stuck_for(&self) -> Option<Duration> {
+        Some(self.scheduler.pulse_of_lanes()).filter(|age| *age > self.stuck_after)
+    }
+}
+
+impl Local {
+    fn deliver_one(&self, pid: Pid, message: Payload) {
+        if let Err(unsent) = self.system.send(pid, message) {
+            self.system.letters().add_unsent(unsent);
+        }
     }
 }
 

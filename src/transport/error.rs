@@ -60,7 +60,10 @@ pub enum TransportError {
         /// The number the peer gave; 0 where the transport carries none.
         code: u64,
     },
-    /// The connection broke (reset, timeout, unreachable).
+    /// The connection was broken from the other end (reset, end without a goodbye).
     #[error("the connection broke: {0}")]
     Lost(String),
+    /// Nothing comes from the peer any more, or no way leads there: whether it lives is not known.
+    #[error("the peer is silent: {0}")]
+    Silent(String),
 }

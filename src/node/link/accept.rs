@@ -126,8 +126,10 @@ async fn offer(
     let strands = gather(control, joined, lanes).await?;
     admit(shared, &hello, peer, proved.is_some()).await?;
     let agreed = agree(&hello, &answer, &shared.config);
-    let link = Arc::new(Link::new(shared.clone(), hello.link, peer, proved, agreed));
+    let addr = accepted.connection.peer_addr();
+    let link = Arc::new(Link::new(shared.clone(), hello.link, peer, proved, addr, agreed));
     shared.links.insert(&link);
+    link.announce();
     tentative.keep();
     Ok((link, strands))
 }

@@ -24,7 +24,7 @@ impl Link {
         if !CloseCode::is_in_good_order(frame.code) {
             let reason =
                 format!("closed by the peer with code {:#04x}: {}", frame.code, frame.reason.as_str());
-            return Err(End::Lost(reason));
+            return Err(End::Cut(reason));
         }
         let steps = lock(&self.parting).goaway(lane, frame.code == CloseCode::GoingAway.as_u16());
         self.part(steps);

@@ -11,13 +11,15 @@
 //! | `greeting` | who we are, and what two nodes agree on |
 //! | `registry` | the links of a node, and the lanes that wait to join one |
 //! | `dial`, `accept` | the two sides of the handshake |
-//! | `outgoing`, `credit` | what waits to be written, and how much may be (sans-IO) |
+//! | `end` | why a link is over |
+//! | `outgoing`, `queue`, `credit` | what waits to be written, and how much may be (sans-IO) |
 //! | `bulk`, `parking` | large payloads: out in chunks, in with what waits behind them (sans-IO) |
 //! | `clock`, `parting` | life and death, and leaving without loss (sans-IO) |
 //! | `leaving`, `pings`, `questions` | carrying out a parting; signs of life; resolves that wait |
 //! | `carrier`, `inlet` | the tasks of a link, and what incoming frames do |
 //! | `brakes` | which of our actors the peer is asked to spare |
 //! | `guests` | the peer's monitors of our actors |
+//! | `health` | how the peer is, and who is told |
 //! | `reason` | why an actor ended, as the wire says it |
 
 mod accept;
@@ -27,8 +29,10 @@ mod carrier;
 mod clock;
 mod credit;
 mod dial;
+mod end;
 mod greeting;
 mod guests;
+mod health;
 mod inlet;
 mod leaving;
 mod outgoing;
@@ -36,6 +40,7 @@ mod parking;
 mod parting;
 mod pings;
 mod questions;
+mod queue;
 mod reason;
 mod registry;
 mod strand;
@@ -53,6 +58,7 @@ use tokio::sync::Notify;
 
 pub(super) use accept::{greet, join};
 pub(super) use dial::{Dialled, negotiate};
+pub(super) use end::End;
 pub(super) use registry::Links;
 
 use self::brakes::Brakes;
@@ -60,13 +66,13 @@ use self::clock::Clock;
 use self::credit::{Allowance, Grant};
 use self::greeting::Agreed;
 use self::guests::Guests;
+use self::health::Health;
 use self::outgoing::Outgoing;
 use self::parking::Parking;
 use self::parting::Parting;
 use self::pings::Ping;
 use self::questions::Questions;
 use self::table::Life;
-use super::error::DownReason;
 use super::outbound::{Load, Refusal};
 use super::peer::{Peer, Reply};
 use super::shared::{Shared, now};
@@ -75,42 +81,12 @@ use crate::pid::Pid;
 use crate::transport::{CloseCode, NodeAddr, PeerIdentity};
 use crate::wire::level2::{Credit, Demonitor, Frame, Id, Monitor, Resolve, Text16};
 
-/// Why a link is over.
-#[derive(Clone, Debug)]
-pub(super) enum End {
-    /// One side left, and nothing was lost.
-    Left,
-    /// It broke, or the peer closed it.
-    Lost(String),
-    /// Nothing came for so long.
-    Silent(Duration),
-    /// This side closes it: the peer broke a rule, or another link takes its place.
-    Refused(CloseCode, String),
-}
-
-impl End {
-    pub(super) fn reason(&self) -> DownReason {
-        match self {
-            Self::Left => DownReason::Left,
-            Self::Lost(reason) | Self::Refused(_, reason) => DownReason::Lost(reason.clone()),
-            Self::Silent(after) => DownReason::Unresponsive(*after),
-        }
-    }
-
-    const fn code(&self) -> CloseCode {
-        match self {
-            Self::Left => CloseCode::Normal,
-            Self::Lost(_) => CloseCode::Internal,
-            Self::Silent(_) => CloseCode::Unresponsive,
-            Self::Refused(code, _) => *code,
-        }
-    }
-}
-
 pub(super) struct Link {
     pub(super) id: Id,
     pub(super) peer: Life,
     pub(super) identity: Option<PeerIdentity>,
+    /// Where the peer is: as dialled, or as it came.
+    addr: NodeAddr,
     agreed: Agreed,
     shared: Arc<Shared>,
     outgoing: Mutex<Outgoing>,
@@ -123,6 +99,7 @@ pub(super) struct Link {
     /// Pings of the peer that a worker has still to answer.
     pongs_owed: AtomicUsize,
     clock: Mutex<Clock>,
+    health: Mutex<Health>,
     /// The clock has changed.
     beat: Notify,
     parting: Mutex<Parting>,
@@ -149,8 +126,8 @@ impl Link {
         if data.len() > self.agreed.max_sent {
             return Err((Refusal::TooLarge(self.agreed.max_sent), data));
         }
-        let lane = self.out().push_message(pid, data)?;
-        self.work[lane].notify_one();
+        let waiting = self.out().push_message(pid, data)?;
+        waiting.into_iter().for_each(|lane| self.work[lane].notify_one());
         Ok(())
     }
 
@@ -234,15 +211,18 @@ impl Link {
     pub(super) fn round_trip(&self) -> Option<Duration> {
         *lock(&self.round_trip)
     }
-
-    pub(super) fn is_stalled(&self) -> bool {
-        lock(&self.clock).is_stalled(now())
-    }
 }
 
 /// For the tasks of the link.
 impl Link {
-    fn new(shared: Arc<Shared>, id: Id, peer: Life, identity: Option<PeerIdentity>, agreed: Agreed) -> Self {
+    fn new(
+        shared: Arc<Shared>,
+        id: Id,
+        peer: Life,
+        identity: Option<PeerIdentity>,
+        addr: NodeAddr,
+        agreed: Agreed,
+    ) -> Self {
         let config = &shared.config;
         let most = Load { messages: config.outbound_messages, bytes: config.outbound_bytes };
         let allowance = Allowance::new(agreed.credit_messages, agreed.credit_bytes);
@@ -266,6 +246,7 @@ impl Link {
             round_trip: Mutex::default(),
             pongs_owed: AtomicUsize::new(0),
             clock: Mutex::new(Clock::new(config.heartbeat, config.down_after, now())),
+            health: Mutex::default(),
             beat: Notify::new(),
             parting: Mutex::new(Parting::new(shared.links.me().life, peer, lanes)),
             parking: Parking::default(),
@@ -279,6 +260,7 @@ impl Link {
             id,
             peer,
             identity,
+            addr,
             agreed,
         }
     }
@@ -375,6 +357,7 @@ impl Link {
         self.account();
         self.shared.links.dead(self.id);
         self.for_users(|peer| peer.link_is_over(self, &end));
+        self.obituary(&end);
         self.gone.set(true);
     }
 

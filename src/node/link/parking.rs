@@ -57,9 +57,14 @@ struct Parked {
 }
 
 impl Parking {
+    /// Whether no receiver waits for a payload.
+    pub(super) fn is_empty(&self) -> bool {
+        self.busy.load(Ordering::Acquire) == 0
+    }
+
     /// Parks a frame if its receiver waits for a payload; otherwise hands it back.
     pub(super) fn park(&self, frame: Frame) -> Option<Frame> {
-        if self.busy.load(Ordering::Acquire) == 0 {
+        if self.is_empty() {
             return Some(frame);
         }
         let mut lot = self.lock();
@@ -153,7 +158,7 @@ impl Parking {
 
     /// Whether more is parked for an actor than its mailbox may hold.
     pub(super) fn is_full(&self, pid: Pid, config: &NodeConfig) -> bool {
-        if self.busy.load(Ordering::Acquire) == 0 {
+        if self.is_empty() {
             return false;
         }
         self.lock().parked.get(&pid).is_some_and(|parked| {

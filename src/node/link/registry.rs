@@ -65,7 +65,11 @@ impl Links {
         all
     }
 
-    pub(super) fn get(&self, link: Id) -> Option<Arc<Link>> {
+    pub(in crate::node) fn is_empty(&self) -> bool {
+        self.inner().up.is_empty()
+    }
+
+    pub(in crate::node) fn get(&self, link: Id) -> Option<Arc<Link>> {
         self.inner().up.get(&link).cloned()
     }
 
@@ -74,12 +78,12 @@ impl Links {
     }
 
     /// How often anything has changed here.
-    pub(super) fn changes(&self) -> u64 {
+    pub(in crate::node) fn changes(&self) -> u64 {
         *self.changed.read()
     }
 
     /// Waits until more has changed than was `seen`.
-    pub(super) async fn changed(&self, seen: u64) {
+    pub(in crate::node) async fn changed(&self, seen: u64) {
         self.changed.wait_for(|count| (*count != seen).then_some(())).await;
     }
 
