@@ -84,12 +84,15 @@ impl Peer {
             }
             Ok((dialled, Dialled::Here)) => {
                 self.dialler.forget(&dialled);
+                drop(dialled);
                 self.here();
                 self.shared.at(Stage::Draining).await;
                 self.outbound().close();
             }
             Ok((dialled, Dialled::Two(link))) => {
                 self.dialler.forget(&dialled);
+                // The link has it, or it gave way: then its place among the connections is free again.
+                drop(dialled);
                 self.linked(link).await;
             }
         }
@@ -203,7 +206,7 @@ impl Peer {
         if let Some(left_out) = self.shared.log.admit() {
             tracing::warn!(peer = %self.addr, %reason, left_out, "messages became dead letters");
         }
-        self.watch.lost(&DownReason::Lost(reason));
+        self.watch.lost(&DownReason::Unreachable(reason));
     }
 
     /// Delivers everything that waits, and whatever comes from now on: the address is this node's.
