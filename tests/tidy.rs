@@ -23,6 +23,7 @@ const UNSAFE: &[&str] = &[
     "src/actor/waker.rs",
     "src/scheduler/run_queue.rs",
     "tests/ask_memory.rs",
+    "fuzz/src/coverage.rs",
     "python/src/buffer.rs",
     "python/src/call.rs",
     "python/src/memory.rs",

@@ -180,7 +180,7 @@ async fn admit(shared: &Shared, hello: &Hello, peer: Life, verified: bool) -> Re
                 {
                     return Err(refused(CloseCode::Duplicate, "another link is up".to_owned()));
                 }
-                replace(shared, old, peer);
+                replace(shared, old, peer).await;
             }
         }
     }

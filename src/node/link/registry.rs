@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::greeting::Me;
 use super::strand::Strand;
 use super::table::{Arrival, Decision, Life, Refusal, Table};
-use super::{Link, lock};
+use super::{End, Link, lock};
 use crate::node::chance::Chance;
 use crate::node::shown::Shown;
 use crate::transport::{CloseCode, PeerIdentity};
@@ -139,9 +139,16 @@ impl Links {
         inner.table.ready(link)
     }
 
-    /// The link is up.
+    /// The link is up, unless another has taken its place meanwhile: then it ends as soon as it begins.
     pub(super) fn insert(&self, link: &Arc<Link>) {
-        self.inner().up.insert(link.id, link.clone());
+        {
+            let mut inner = self.inner();
+            if inner.table.holds(link.id) {
+                inner.up.insert(link.id, link.clone());
+            } else {
+                link.end(End::Refused(CloseCode::Duplicate, "the node has connected anew".to_owned()));
+            }
+        }
         self.change();
     }
 
