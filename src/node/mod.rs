@@ -35,6 +35,7 @@ mod peer;
 mod serve;
 mod serve_lane;
 mod shared;
+mod spin;
 mod standing;
 mod throttle;
 mod watch;
@@ -130,6 +131,7 @@ impl Node {
             listening: Arc::new(Mutex::new(Vec::new())),
             next_monitor: AtomicU64::new(1),
         };
+        inner.shared.spawn(spin::stay_up(inner.shared.clone()));
         Self { inner: Arc::new(inner) }
     }
 

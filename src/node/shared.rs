@@ -8,6 +8,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::link::Links;
 use super::local::LocalNode;
+use super::spin::Spin;
 use super::throttle::LogLimit;
 use crate::config::NodeConfig;
 use crate::transport::Transport;
@@ -33,6 +34,7 @@ pub(super) struct Shared {
     pub(super) dialled: Arc<Semaphore>,
     pub(super) log: LogLimit,
     pub(super) links: Links,
+    pub(super) spin: Spin,
     stage: watch::Receiver<Stage>,
     tasks: watch::Sender<usize>,
 }
@@ -53,6 +55,7 @@ impl Shared {
             io,
             accepted: Arc::new(Semaphore::new(connections)),
             dialled: Arc::new(Semaphore::new(connections)),
+            spin: Spin::new(config.spin),
             config,
             log: LogLimit::new(),
             links,
