@@ -23,7 +23,10 @@ fn node(network: &MemoryNetwork) -> Runtime {
 
 fn node_with(network: &MemoryNetwork, node: NodeConfig) -> Runtime {
     let heartbeat = Duration::from_millis(50);
-    let node = NodeConfig { heartbeat, down_after: Duration::from_secs(2), ..node };
+    start(network, NodeConfig { heartbeat, down_after: Duration::from_secs(2), ..node })
+}
+
+fn start(network: &MemoryNetwork, node: NodeConfig) -> Runtime {
     Runtime::builder()
         .config(RuntimeConfig { workers: 2, node, ..RuntimeConfig::default() })
         .transport(Arc::new(MemoryTransport::new(network)))
@@ -298,4 +301,77 @@ fn shutdown_writes_what_was_accepted_for_other_nodes() {
     for n in 0..5_000 {
         assert_eq!(next(&told), n.to_string());
     }
+}
+
+/// The short names of the node events that an observed actor has received since the last call.
+fn told(rt: &Runtime, observer: Pid) -> Vec<&'static str> {
+    let messages = rt.take_messages(observer).unwrap_or_default().into_iter();
+    let names = messages.map(|message| match message {
+        Observed::System(SystemMessage::Node(event)) => event.state.name(),
+        other => panic!("{other:?}"),
+    });
+    names.collect()
+}
+
+#[test]
+fn d12_an_actor_that_monitors_the_nodes_is_told_of_each_change_until_it_takes_that_back() {
+    let network = MemoryNetwork::new();
+    let [client, server] = [(); 2].map(|()| start(&network, NodeConfig::default()));
+    let addr = listen(&server, "server:10");
+    let [first, second] = [(); 2].map(|()| client.spawn_observed(SpawnOptions::default()));
+    for observer in [first, second, first] {
+        assert!(client.monitor_nodes(observer));
+    }
+    assert!(client.io().block_on(client.node().is_up(&addr)));
+    eventually("it is up", || told(&client, first) == ["up"]);
+    assert!(client.demonitor_nodes(second) && !client.demonitor_nodes(second));
+    server.shutdown(DEADLINE);
+    eventually("it has left", || told(&client, first) == ["left"]);
+    assert_eq!(told(&client, second), ["up"]);
+    client.kill(first);
+    client.join(first, Some(DEADLINE)).unwrap();
+    assert!(!client.monitor_nodes(first), "the dead are told nothing");
+}
+
+#[test]
+fn f24_a_lane_that_does_not_run_is_a_stall_to_the_peers_and_the_node_stays_up() {
+    let network = MemoryNetwork::new();
+    let client = start(&network, NodeConfig::default());
+    let config = RuntimeConfig { lane_stall_after: Duration::from_millis(100), ..RuntimeConfig::default() };
+    let node = NodeConfig { heartbeat: Duration::from_millis(50), ..config.node };
+    let server = Runtime::builder()
+        .config(RuntimeConfig { node, ..config })
+        .transport(Arc::new(MemoryTransport::new(&network)))
+        .start()
+        .unwrap();
+    let addr = listen(&server, "server:11");
+    let lane = server.open_lane("handlers");
+    let driver = {
+        let lane = lane.clone();
+        std::thread::spawn(move || {
+            while !lane.is_closed() {
+                lane.wait(None);
+                lane.run(Duration::from_millis(2), || true);
+            }
+        })
+    };
+    let observer = client.spawn_observed(SpawnOptions::default());
+    client.monitor_nodes(observer);
+    assert!(client.io().block_on(client.node().is_up(&addr)));
+    let last = || told(&client, observer).last().copied();
+    eventually("it is up", || last() == Some("up"));
+    for _ in 0..2 {
+        let ((go, gate), (begin, begun)) = (sync_channel::<()>(1), sync_channel(1));
+        lane.submit(Box::new(move || {
+            begin.send(()).unwrap();
+            gate.recv().unwrap();
+        }));
+        next(&begun);
+        eventually("it is stalled", || last() == Some("stalled"));
+        assert!(client.io().block_on(client.node().is_up(&addr)), "workers answer pings");
+        go.send(()).unwrap();
+        eventually("it has recovered", || last() == Some("recovered"));
+    }
+    lane.close();
+    driver.join().unwrap();
 }

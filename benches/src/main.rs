@@ -5,11 +5,13 @@
 //! has no figure, and makes the command fail.
 #![forbid(unsafe_code)]
 
+mod environment;
 mod local;
 mod machine;
 mod measure;
 mod net;
 mod peers;
+mod python;
 mod record;
 mod report;
 mod rounds;
@@ -42,7 +44,10 @@ enum What {
     Peers(PrintOptions),
     /// Between processes: Rust and Python nodes over each transport, beside bare sockets, Erlang's
     /// distribution and pyzmq, where those can be had.
-    Net(NetOptions),
+    Net(PythonRunOptions),
+    /// Python handlers in one process, ours beside asyncio and the actor libraries of Python that can be
+    /// installed.
+    Python(PythonRunOptions),
     /// The tables and pictures of the documentation, from a run or from a file.
     Report(ReportOptions),
     /// One run of one workload, for measurements that need a process of their own.
@@ -54,7 +59,7 @@ enum What {
 }
 
 #[derive(Args)]
-struct NetOptions {
+struct PythonRunOptions {
     /// Print JSON, one object a line, instead of a table.
     #[arg(long)]
     json: bool,
@@ -92,10 +97,10 @@ pub(crate) struct RunOptions {
 
 #[derive(Args)]
 struct ReportOptions {
-    /// Which page: `peers` fills the one, `net` the other.
+    /// Which page: `peers`, `net` and `python` fill one each.
     #[arg(long, value_enum, default_value_t = Page::Performance)]
     page: Page,
-    /// Read what `peers --json` or `net --json` printed, instead of running it.
+    /// Read what that command printed with `--json`, instead of running it.
     #[arg(long)]
     from: Option<PathBuf>,
     /// The folder with the pages.
@@ -112,6 +117,9 @@ fn main() -> ExitCode {
         What::Local(options) => print(&local(&options.run, false), options.json),
         What::Peers(options) => print(&local(&options.run, true), options.json),
         What::Net(options) => print(&net::run(&options.run, &options.python), options.json),
+        What::Python(options) => {
+            python::run(&options.run, &options.python).and_then(|results| print(&results, options.json))
+        }
         What::Report(options) => write_report(&options),
         What::Child { peer, work, amount } => rounds::child(&peer, &work, amount),
         What::Half(half) => half.run(),
@@ -150,6 +158,7 @@ fn write_report(options: &ReportOptions) -> Result<(), String> {
         None => match options.page {
             Page::Performance => local(&options.run, true),
             Page::Mesh => net::run(&options.run, &options.python),
+            Page::Python => python::run(&options.run, &options.python)?,
         },
     };
     report::write(&results, &options.docs, options.page)?;

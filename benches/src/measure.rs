@@ -2,12 +2,13 @@
 
 use clap::ValueEnum;
 
-use crate::{local, net};
+use crate::{local, net, python};
 
 /// What one run yields, one figure for each metric of the workload; or what went wrong.
 pub(crate) type Figures = Result<Vec<f64>, String>;
 
 pub(crate) const RATE: &str = "M msg/s";
+pub(crate) const THOUSANDS: &str = "k/s";
 pub(crate) const SPEED: &str = "MB/s";
 pub(crate) const NS: &str = "ns";
 pub(crate) const US: &str = "us";
@@ -75,7 +76,7 @@ impl Metric {
 
 /// Whether more of a unit is better; of all others less is.
 pub(crate) fn more_is_better(unit: &str) -> bool {
-    unit == RATE || unit == SPEED
+    [RATE, THOUSANDS, SPEED].contains(&unit)
 }
 
 /// What we aim at.
@@ -108,6 +109,12 @@ pub(crate) enum Group {
     NetMemory,
     PythonMessages,
     PythonTrips,
+    LaneMessages,
+    LaneActors,
+    LaneMemory,
+    LaneTrips,
+    LaneAsks,
+    LaneWaits,
 }
 
 /// A page of the documentation that holds figures.
@@ -117,6 +124,8 @@ pub(crate) enum Page {
     Performance,
     /// `mesh.md`: between processes.
     Mesh,
+    /// `python-performance.md`: Python handlers inside one process.
+    Python,
 }
 
 impl Page {
@@ -124,12 +133,13 @@ impl Page {
         match self {
             Self::Performance => "performance.md",
             Self::Mesh => "mesh.md",
+            Self::Python => "python-performance.md",
         }
     }
 }
 
 impl Group {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Messages,
         Self::Trips,
         Self::Actors,
@@ -146,6 +156,12 @@ impl Group {
         Self::NetMemory,
         Self::PythonMessages,
         Self::PythonTrips,
+        Self::LaneMessages,
+        Self::LaneActors,
+        Self::LaneMemory,
+        Self::LaneTrips,
+        Self::LaneAsks,
+        Self::LaneWaits,
     ];
 
     /// The page that it stands on.
@@ -158,6 +174,12 @@ impl Group {
             | Self::NetMemory
             | Self::PythonMessages
             | Self::PythonTrips => Page::Mesh,
+            Self::LaneMessages
+            | Self::LaneActors
+            | Self::LaneMemory
+            | Self::LaneTrips
+            | Self::LaneAsks
+            | Self::LaneWaits => Page::Python,
             _ => Page::Performance,
         }
     }
@@ -181,11 +203,17 @@ impl Group {
             Self::NetMemory => ("Held for whoever does not read", "net-memory"),
             Self::PythonMessages => ("Small messages between two Python processes", "net-python-messages"),
             Self::PythonTrips => ("To another Python process and back", "net-python-trips"),
+            Self::LaneMessages => ("Messages to Python handlers", "python-messages"),
+            Self::LaneActors => ("Starting Python actors, and new code", "python-actors"),
+            Self::LaneMemory => ("Memory of a Python actor", "python-memory"),
+            Self::LaneTrips => ("Between two Python actors and back", "python-trips"),
+            Self::LaneAsks => ("Asks from asyncio", "python-asks"),
+            Self::LaneWaits => ("From send to a Python handler", "python-waits"),
         }
     }
 }
 
 /// Every workload of every command.
 pub(crate) fn workloads() -> impl Iterator<Item = &'static Workload> {
-    local::WORKLOADS.iter().chain(&net::WORKLOADS)
+    local::WORKLOADS.iter().chain(&net::WORKLOADS).chain(&python::WORKLOADS)
 }

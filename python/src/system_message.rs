@@ -1,15 +1,17 @@
 //! System messages as Python sees them.
 
 use myrmidon::Pid;
-use myrmidon::actor::SystemMessage;
+use myrmidon::actor::{NodeEvent as Event, NodeState, SystemMessage};
 use pyo3::prelude::*;
 
 use crate::exit_reason::{message, traceback};
+use crate::nodes::NodeEvent;
 
 /// What the runtime tells an actor besides messages.
 ///
 /// `type_name` says which: "EXIT" (`target_pid` ended, for `reason`), "HOT_SWAP" (the code of
-/// `target_pid` is now `version`), "PING" and "PONG" (`from_pid` asked, or answered).
+/// `target_pid` is now `version`), "PING" and "PONG" (`from_pid` asked, or answered); and for those who
+/// called `monitor_nodes`, "NODE_UP", "NODE_DOWN", "NODE_STALLED" and "NODE_RECOVERED", about `node`.
 #[pyclass(frozen, module = "myrmidon")]
 pub(crate) struct PySystemMessage {
     #[pyo3(get)]
@@ -20,10 +22,11 @@ pub(crate) struct PySystemMessage {
     /// Whom it comes from.
     #[pyo3(get)]
     from_pid: Option<u64>,
-    /// EXIT: the short name of the reason, such as "normal", "exception" or "noconnection".
+    /// EXIT: the short name of the reason, such as "normal", "exception" or "noconnection". NODE_DOWN:
+    /// "left", "crashed" or "unreachable".
     #[pyo3(get)]
     reason: Option<&'static str>,
-    /// What there is to say beyond that: the text of the exception, why a swap failed.
+    /// What there is to say beyond that: the text of the exception, why a swap failed, why a node stalls.
     #[pyo3(get)]
     metadata: Option<String>,
     /// EXIT by an exception: its formatted traceback.
@@ -32,6 +35,9 @@ pub(crate) struct PySystemMessage {
     /// HOT_SWAP: the version that runs now.
     #[pyo3(get)]
     version: Option<u64>,
+    /// NODE_…: the node, and how things stand with it.
+    #[pyo3(get)]
+    node: Option<Py<NodeEvent>>,
 }
 
 #[pymethods]
@@ -50,14 +56,20 @@ impl PySystemMessage {
                 text.push_str(&format!(", {name}={value:?}"));
             }
         }
+        if let Some(node) = &self.node {
+            text.push_str(&format!(", addr={:?}", node.get().addr()));
+        }
         text + ")"
     }
 }
 
 impl PySystemMessage {
     /// The message as `receiver` sees it.
-    pub(crate) fn new(receiver: Pid, system: SystemMessage) -> Self {
-        match system {
+    ///
+    /// # Errors
+    /// If Python has no memory.
+    pub(crate) fn new(py: Python<'_>, receiver: Pid, system: SystemMessage) -> PyResult<Self> {
+        Ok(match system {
             SystemMessage::Exit { target, reason, .. } => Self {
                 target_pid: Some(target.as_u64()),
                 from_pid: Some(target.as_u64()),
@@ -72,10 +84,26 @@ impl PySystemMessage {
                 version: Some(version),
                 ..Self::of("HOT_SWAP")
             },
+            SystemMessage::Node(event) => Self::of_node(py, &event)?,
             SystemMessage::Ping { from } => Self::between("PING", from, receiver),
             SystemMessage::Pong { from } => Self::between("PONG", from, receiver),
             _ => Self::of("OTHER"),
-        }
+        })
+    }
+
+    fn of_node(py: Python<'_>, event: &Event) -> PyResult<Self> {
+        let type_name = match event.state {
+            NodeState::Up => "NODE_UP",
+            NodeState::Stalled(_) => "NODE_STALLED",
+            NodeState::Recovered => "NODE_RECOVERED",
+            _ => "NODE_DOWN",
+        };
+        Ok(Self {
+            reason: (!event.state.is_up()).then_some(event.state.name()),
+            metadata: event.state.detail().map(str::to_owned),
+            node: Some(Py::new(py, NodeEvent::from(event))?),
+            ..Self::of(type_name)
+        })
     }
 
     fn between(type_name: &'static str, from: Pid, target: Pid) -> Self {
@@ -91,6 +119,7 @@ impl PySystemMessage {
             metadata: None,
             traceback: None,
             version: None,
+            node: None,
         }
     }
 }

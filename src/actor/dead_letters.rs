@@ -1,10 +1,11 @@
 //! Dead letters: messages that nobody will handle, counted by reason and shown to who listens.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{discard, shielded};
+use super::discard;
+use super::sinks::{Sinks, Subscription};
 use crate::error::SendError;
 use crate::mailbox::Payload;
 use crate::pid::Pid;
@@ -40,22 +41,18 @@ pub enum DeadLetterReason {
 }
 
 /// Shows dead letters to its sink until it is dropped.
-#[must_use = "dropping it ends the watch"]
-pub struct DeadLetterWatch {
-    number: u64,
-    letters: Weak<DeadLetters>,
-}
-
-type Sink = Arc<dyn Fn(&DeadLetter) + Send + Sync>;
+pub type DeadLetterWatch = Subscription<DeadLetter>;
 
 /// The dead letters of one runtime.
-#[derive(Default)]
 pub(crate) struct DeadLetters {
     counts: [AtomicU64; REASONS],
-    /// Whether there are sinks: without any a dead letter costs its count.
-    watched: AtomicBool,
-    sinks: RwLock<Vec<(u64, Sink)>>,
-    last: AtomicU64,
+    sinks: Arc<Sinks<DeadLetter>>,
+}
+
+impl Default for DeadLetters {
+    fn default() -> Self {
+        Self { counts: Default::default(), sinks: Sinks::new("a sink for dead letters") }
+    }
 }
 
 const REASONS: usize = DeadLetterReason::Unreadable as usize + 1;
@@ -67,12 +64,8 @@ thread_local! {
 
 impl DeadLetters {
     /// Shows every later dead letter to `sink`.
-    pub(crate) fn watch(self: &Arc<Self>, sink: Sink) -> DeadLetterWatch {
-        let number = self.last.fetch_add(1, Ordering::Relaxed);
-        let mut sinks = self.sinks.write().unwrap_or_else(PoisonError::into_inner);
-        sinks.push((number, sink));
-        self.watched.store(true, Ordering::Release);
-        DeadLetterWatch { number, letters: Arc::downgrade(self) }
+    pub(crate) fn watch(&self, sink: Arc<dyn Fn(&DeadLetter) + Send + Sync>) -> DeadLetterWatch {
+        self.sinks.subscribe(sink)
     }
 
     pub(crate) fn count(&self, reason: DeadLetterReason) -> u64 {
@@ -86,7 +79,7 @@ impl DeadLetters {
     /// Takes in what will not be handled.
     pub(crate) fn add(&self, target: Pid, reason: DeadLetterReason, message: Option<Payload>) {
         self.counts[reason as usize].fetch_add(1, Ordering::Relaxed);
-        if self.watched.load(Ordering::Acquire) {
+        if self.sinks.is_watched() {
             self.show(DeadLetter { target, reason, message });
         } else {
             discard(message);
@@ -106,37 +99,9 @@ impl DeadLetters {
     #[cold]
     fn show(&self, letter: DeadLetter) {
         if !SHOWING.replace(true) {
-            // A copy: sinks run under no lock, and may come and go meanwhile.
-            let sinks = self.sinks.read().unwrap_or_else(PoisonError::into_inner).clone();
-            for (_, sink) in &sinks {
-                shielded("a sink for dead letters", || sink(&letter));
-            }
-            discard(sinks);
+            self.sinks.show(&letter);
             SHOWING.set(false);
         }
         discard(letter);
-    }
-
-    fn unwatch(&self, number: u64) {
-        let mut sinks = self.sinks.write().unwrap_or_else(PoisonError::into_inner);
-        let place = sinks.iter().position(|(known, _)| *known == number);
-        let gone = place.map(|place| sinks.remove(place));
-        self.watched.store(!sinks.is_empty(), Ordering::Release);
-        drop(sinks);
-        discard(gone);
-    }
-}
-
-impl Drop for DeadLetterWatch {
-    fn drop(&mut self) {
-        if let Some(letters) = self.letters.upgrade() {
-            letters.unwatch(self.number);
-        }
-    }
-}
-
-impl std::fmt::Debug for DeadLetterWatch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "DeadLetterWatch({})", self.number)
     }
 }

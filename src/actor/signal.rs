@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Behaviour, ExitReason};
+use super::info::Inspection;
+use super::{Behaviour, ExitReason, NodeEvent};
 use crate::mailbox::Payload;
 use crate::pid::Pid;
 
@@ -71,6 +72,9 @@ pub enum SystemMessage {
         /// Who was pinged.
         from: Pid,
     },
+    /// Another node came, went, or does not keep up; for those who asked by
+    /// [`Runtime::monitor_nodes`](crate::Runtime::monitor_nodes).
+    Node(Box<NodeEvent>),
 }
 
 /// Who is told of an end.
@@ -154,6 +158,8 @@ pub(crate) struct ExitSignal {
 pub(crate) enum Signal {
     Stop(ExitReason),
     Kill,
+    /// The actor's own code has ended, somewhere else than in a turn.
+    End(ExitReason),
     Exit(ExitSignal),
     Swap(Swap),
     SwapNow(Swap),
@@ -176,6 +182,8 @@ pub(crate) enum Signal {
     Linked(Pid),
     Unlinked(Pid),
     TrapExit(bool),
+    /// Somebody wants to know its bonds.
+    Inspect(Inspection),
 }
 
 impl Signal {

@@ -3,7 +3,7 @@
 //! Decides only; the lock around it is `bounded`'s. A sender whose turn it is holds a grant, which is a
 //! place in the mailbox, until it comes for it or gives it up.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
@@ -17,8 +17,9 @@ pub(super) type Ticket = u64;
 
 #[derive(Default)]
 pub(super) struct Waiters {
-    line: VecDeque<(Ticket, Waker)>,
-    granted: Vec<Ticket>,
+    /// Tickets rise along the line.
+    line: BTreeMap<Ticket, Waker>,
+    granted: BTreeSet<Ticket>,
     last: Ticket,
 }
 
@@ -26,33 +27,31 @@ impl Waiters {
     /// Goes to the end of the line.
     pub(super) fn join(&mut self, waker: Waker) -> Ticket {
         self.last += 1;
-        self.line.push_back((self.last, waker));
+        self.line.insert(self.last, waker);
         self.last
     }
 
     /// Gives the first in the line a grant. Who is to be woken.
     pub(super) fn admit(&mut self) -> Option<Waker> {
-        let (ticket, waker) = self.line.pop_front()?;
-        self.granted.push(ticket);
+        let (ticket, waker) = self.line.pop_first()?;
+        self.granted.insert(ticket);
         Some(waker)
     }
 
     /// Uses a grant; whether there was one.
     pub(super) fn claim(&mut self, ticket: Ticket) -> bool {
-        let place = self.granted.iter().position(|granted| *granted == ticket);
-        place.map(|place| self.granted.swap_remove(place)).is_some()
+        self.granted.remove(&ticket)
     }
 
     /// Leaves the line.
     pub(super) fn leave(&mut self, ticket: Ticket) -> Option<Waker> {
-        let place = self.place(ticket)?;
-        self.line.remove(place).map(|(_, waker)| waker)
+        self.line.remove(&ticket)
     }
 
     /// Wakes another waker when the turn comes. Returns the one that is not needed.
     pub(super) fn replace(&mut self, ticket: Ticket, waker: Waker) -> Waker {
-        match self.place(ticket) {
-            Some(place) => std::mem::replace(&mut self.line[place].1, waker),
+        match self.line.get_mut(&ticket) {
+            Some(place) => std::mem::replace(place, waker),
             None => waker,
         }
     }
@@ -64,13 +63,7 @@ impl Waiters {
 
     /// Sends everybody away. Who is to be woken.
     pub(super) fn dismiss(&mut self) -> Vec<Waker> {
-        // Their memory goes too: the next actor of the slot may have no such crowd.
-        self.granted = Vec::new();
-        std::mem::take(&mut self.line).into_iter().map(|(_, waker)| waker).collect()
-    }
-
-    fn place(&self, ticket: Ticket) -> Option<usize> {
-        // Tickets rise along the line.
-        self.line.binary_search_by_key(&ticket, |(ticket, _)| *ticket).ok()
+        self.granted.clear();
+        std::mem::take(&mut self.line).into_values().collect()
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::actor::ExitReason;
+use crate::actor::{ExitReason, NodeState};
 use crate::pid::Pid;
-use crate::transport::{NodeAddr, TransportError};
+use crate::transport::{CloseCode, NodeAddr, TransportError};
 
 /// Why a node does not listen.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -180,16 +180,76 @@ pub enum DownReason {
     /// No connection could be made.
     #[error("noconnection: refused: {0}")]
     Refused(String),
-    /// The process at the other end died, or closed its connections.
-    #[error("noconnection: lost: {0}")]
-    Lost(String),
-    /// No pong came in time: the peer is frozen or cut off.
-    #[error("noconnection: unresponsive: no pong for {0:?}")]
-    Unresponsive(Duration),
+    /// The process of its node has ended without a goodbye: its connections were ended or reset, or
+    /// the node came back in a new life.
+    #[error("noconnection: crashed: {0}")]
+    Crashed(String),
+    /// Its node cannot be reached, and nothing proves that its process has ended: it is silent, cut
+    /// off, or one side has closed the connection over an error.
+    #[error("noconnection: unreachable: {0}")]
+    Unreachable(String),
     /// Too many monitors at one peer (L20).
     #[error("noconnection: {0} monitors at one peer are the most: remove some")]
     TooManyMonitors(usize),
     /// The local node has been shut down.
     #[error("noconnection: the local node is shut down")]
     Closed,
+}
+
+impl DownReason {
+    /// What there is to say beyond that the connection is lost.
+    pub(super) fn detail(&self) -> String {
+        match self {
+            Self::Refused(text) | Self::Crashed(text) | Self::Unreachable(text) => text.clone(),
+            other => other.to_string(),
+        }
+    }
+
+    /// How the node stands for which this is the reason.
+    pub(super) fn state(&self) -> NodeState {
+        match self {
+            Self::Left => NodeState::Left,
+            Self::Crashed(text) => NodeState::Crashed(text.clone()),
+            other => NodeState::Unreachable(other.detail()),
+        }
+    }
+}
+
+/// How a connection broke.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Breakage {
+    /// Whether that proves that the process at the other end has ended.
+    pub(super) proven: bool,
+    pub(super) text: String,
+}
+
+impl Breakage {
+    /// The stream ended, and only a process that ends, or does not care, ends it there.
+    pub(super) fn closed() -> Self {
+        Self { proven: true, text: "closed by the peer".to_owned() }
+    }
+
+    /// Something that a living peer may do too.
+    pub(super) fn unproven(text: impl Into<String>) -> Self {
+        Self { proven: false, text: text.into() }
+    }
+
+    pub(super) fn reason(self) -> DownReason {
+        if self.proven { DownReason::Crashed(self.text) } else { DownReason::Unreachable(self.text) }
+    }
+}
+
+impl From<TransportError> for Breakage {
+    /// A reset of the whole connection comes from a system whose process is gone. A code, or the reset of
+    /// a single lane, comes from a process that lives.
+    fn from(error: TransportError) -> Self {
+        let proven = match &error {
+            TransportError::Lost(_) => true,
+            TransportError::ClosedByPeer { code, .. } => {
+                u16::try_from(*code).is_ok_and(CloseCode::is_in_good_order)
+            }
+            _ => false,
+        };
+        Self { proven, text: error.to_string() }
+    }
 }

@@ -6,12 +6,12 @@
 //! - no pong for `down_after` means down, whatever the lane looks like;
 //! - a lane that has answered two pings ends only when the process behind it ends, so its end means
 //!   death at once. A peer that closes after every pong never gets there: it is dialled again;
-//! - time in which this process itself did not run counts against nobody.
+//! - time in which this process itself did not run counts against nobody ([`Lateness`]).
 
 use std::time::{Duration, Instant};
 
-/// A wake-up so late means that this process was frozen, not the peer.
-const LATE: Duration = Duration::from_secs(1);
+use super::lateness::Lateness;
+
 /// The first pause before a lane that ended without a pong is replaced; doubles up to the interval.
 const FIRST_REDIAL: Duration = Duration::from_millis(25);
 
@@ -50,8 +50,7 @@ pub(super) struct Heartbeat {
     eager: bool,
     /// Lanes in a row that ended without a pong.
     silent_lanes: u32,
-    /// When this clock asked to be looked at again.
-    wake: Option<Instant>,
+    lateness: Lateness,
 }
 
 impl Heartbeat {
@@ -66,14 +65,14 @@ impl Heartbeat {
             pongs: 0,
             eager: true,
             silent_lanes: 0,
-            wake: None,
+            lateness: Lateness::new(),
         }
     }
 
     /// What to do at `now`. A `Ping` counts as sent.
     pub(super) fn poll(&mut self, now: Instant) -> Beat {
-        self.forgive_own_lateness(now);
-        let deadline = self.last_sign + self.down_after;
+        self.lateness.look(now);
+        let deadline = self.lateness.deadline(self.last_sign, self.down_after, self.interval);
         if now >= deadline {
             return Beat::Down;
         }
@@ -82,7 +81,7 @@ impl Heartbeat {
             return Beat::Ping;
         }
         let wake = if self.outstanding.is_some() { deadline } else { self.next_ping.min(deadline) };
-        self.wake = Some(wake);
+        self.lateness.expect(wake);
         Beat::Wait(wake)
     }
 
@@ -90,6 +89,7 @@ impl Heartbeat {
     pub(super) fn pong(&mut self, now: Instant, random: u32) -> Duration {
         let sent = self.outstanding.take().unwrap_or(now);
         self.last_sign = now;
+        self.lateness.forgiven();
         self.pongs += 1;
         self.silent_lanes = 0;
         let again_at_once = self.eager && self.pongs == 1;
@@ -108,12 +108,12 @@ impl Heartbeat {
         self.outstanding = None;
         self.pongs = 0;
         self.next_ping = now;
-        self.wake = None;
+        self.lateness.expect_nothing();
     }
 
     /// The lane ended.
     pub(super) fn lane_ended(&mut self, now: Instant) -> LaneEnd {
-        self.wake = None;
+        self.lateness.expect_nothing();
         match self.pongs {
             0 => LaneEnd::Redial(now + self.next_pause()),
             1 => {
@@ -128,13 +128,6 @@ impl Heartbeat {
         let pause = FIRST_REDIAL.saturating_mul(1 << self.silent_lanes.min(16)).min(self.interval);
         self.silent_lanes += 1;
         pause
-    }
-
-    fn forgive_own_lateness(&mut self, now: Instant) {
-        let late = self.wake.take().map_or(Duration::ZERO, |wake| now.saturating_duration_since(wake));
-        if late > LATE {
-            self.last_sign = (self.last_sign + late + self.interval).min(now);
-        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::timeout;
 
+use super::error::Breakage;
 use super::peer::{Peer, Reply};
 use crate::transport::{Lane, LaneReceiver, LaneSender};
 use crate::wire::{Answer, AnswerError, Answers, Batch, STEP};
@@ -20,8 +21,8 @@ const GOODBYE: Duration = Duration::from_secs(2);
 pub(super) enum Ended {
     /// In good order, with nothing half done.
     Rested,
-    /// Anything else; the text says what happened.
-    Broke(String),
+    /// Anything else.
+    Broke(Breakage),
 }
 
 /// The two directions of a data lane share what is outstanding.
@@ -48,19 +49,19 @@ impl<'a> DataLane<'a> {
     /// The writer is polled first, so a lane that ends as soon as it is opened still takes what was
     /// queued: a peer that always closes cannot make us dial in circles.
     pub(super) async fn run(&self, (mut sender, mut receiver): Lane) -> Ended {
-        let error = tokio::select! {
+        let breakage = tokio::select! {
             biased;
             written = self.write(sender.as_mut()) => match written {
                 Ok(()) => return self.finish(sender.as_mut(), receiver.as_mut()).await,
-                Err(error) => error,
+                Err(breakage) => breakage,
             },
             read = self.read(receiver.as_mut()) => match read {
                 Ok(()) if self.is_at_rest() => return rest(sender.as_mut()).await,
-                Ok(()) => "closed by the peer".to_owned(),
-                Err(error) => error,
+                Ok(()) => Breakage::closed(),
+                Err(breakage) => breakage,
             },
         };
-        Ended::Broke(error)
+        Ended::Broke(breakage)
     }
 
     /// The resolves that were written and never answered.
@@ -74,7 +75,7 @@ impl<'a> DataLane<'a> {
     }
 
     /// Writes batches; returns when the node drains and everything is written.
-    async fn write(&self, sender: &mut dyn LaneSender) -> Result<(), String> {
+    async fn write(&self, sender: &mut dyn LaneSender) -> Result<(), Breakage> {
         let mut batch = Batch::new();
         loop {
             let load = self.peer.fill(&mut batch, &mut self.answers());
@@ -86,8 +87,10 @@ impl<'a> DataLane<'a> {
             }
             self.writing.store(true, Ordering::Relaxed);
             match timeout(WRITE_STALL, sender.write(&mut batch.take())).await {
-                Ok(written) => written.map_err(|error| error.to_string())?,
-                Err(_) => return Err(format!("the peer read nothing for {WRITE_STALL:?}")),
+                Ok(written) => written?,
+                Err(_) => {
+                    return Err(Breakage::unproven(format!("the peer read nothing for {WRITE_STALL:?}")));
+                }
             }
             self.writing.store(false, Ordering::Relaxed);
             self.used.store(true, Ordering::Relaxed);
@@ -96,11 +99,11 @@ impl<'a> DataLane<'a> {
     }
 
     /// Reads answers; returns at the end of the stream.
-    async fn read(&self, receiver: &mut dyn LaneReceiver) -> Result<(), String> {
-        while let Some(mut bytes) = receiver.read(STEP).await.map_err(|error| error.to_string())? {
+    async fn read(&self, receiver: &mut dyn LaneReceiver) -> Result<(), Breakage> {
+        while let Some(mut bytes) = receiver.read(STEP).await? {
             if let Err(error) = self.take_answers(&mut bytes) {
                 receiver.stop(error.code());
-                return Err(error.to_string());
+                return Err(Breakage::unproven(error.to_string()));
             }
         }
         Ok(())
@@ -122,13 +125,15 @@ impl<'a> DataLane<'a> {
     /// when it has read everything.
     async fn finish(&self, sender: &mut dyn LaneSender, receiver: &mut dyn LaneReceiver) -> Ended {
         let goodbye = async {
-            sender.finish().await.map_err(|error| error.to_string())?;
+            sender.finish().await?;
             self.read(receiver).await
         };
         match timeout(GOODBYE, goodbye).await {
             Ok(Ok(())) => Ended::Rested,
-            Ok(Err(error)) => Ended::Broke(error),
-            Err(_) => Ended::Broke(format!("the peer did not end its side within {GOODBYE:?}")),
+            Ok(Err(breakage)) => Ended::Broke(breakage),
+            Err(_) => {
+                Ended::Broke(Breakage::unproven(format!("the peer did not end its side within {GOODBYE:?}")))
+            }
         }
     }
 

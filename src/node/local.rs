@@ -1,5 +1,7 @@
 //! What the node needs of the runtime that it belongs to.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::actor::{ExitReason, MonitorRef};
@@ -29,4 +31,10 @@ pub trait LocalNode: Send + Sync + 'static {
     /// Runs `job` on a scheduler worker, so that a frozen scheduler is noticed by who waits for it
     /// (D12). A runtime that has ended drops the job.
     fn on_worker(&self, job: Box<dyn FnOnce() + Send>);
+
+    /// For how long the handlers of a language binding have not run though they were asked for a sign of
+    /// life, where that is too long; each call may ask anew. Peers are told, and call this node stalled.
+    fn stuck_for(&self) -> Option<Duration> {
+        None
+    }
 }

@@ -105,7 +105,7 @@ mod tests {
             assert!(monitors.add(id.into(), pid, None, on_down).is_ok());
         }
         assert!(monitors.remove(3).is_some() && monitors.remove(3).is_none());
-        let reason = DownReason::Lost("reset".into());
+        let reason = DownReason::Crashed("reset".into());
         for firing in monitors.fire(&reason) {
             (firing.on_down)(firing.event);
         }

@@ -8,16 +8,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, oneshot};
 
 use super::PeerInfo;
 use super::backoff::Gate;
 use super::dialler::Dialler;
-use super::error::{RemoteSendError, ResolveError};
+use super::error::{DownReason, RemoteSendError, ResolveError};
 use super::here::Here;
 use super::link::Link;
 use super::outbound::{Load, MAX_RESOLVES, Outbound, Refusal};
-use super::shared::{Shared, Stage, now, random};
+use super::shared::{Shared, Stage, now};
+use super::shown::Shown;
 use super::standing::{Standing, Up};
 use super::watch::Watch;
 use crate::pid::Pid;
@@ -48,7 +49,7 @@ pub(super) struct Peer {
     /// Everything was written.
     drained: Notify,
     /// The task of this peer has ended.
-    ended: watch::Sender<bool>,
+    ended: Shown<bool>,
 }
 
 impl Peer {
@@ -60,7 +61,7 @@ impl Peer {
         let most = Load { messages: config.outbound_messages, bytes: config.outbound_bytes };
         let peer = Arc::new(Self {
             dialler: Dialler::new(addr.clone(), shared.clone()),
-            watch: Watch::new(addr.clone()),
+            watch: Watch::new(addr.clone(), shared.news.clone()),
             standing: Standing::new(config.level),
             outbound: Mutex::new(Outbound::new(most, Gate::new(config.reconnect_first, cap))),
             work: Notify::new(),
@@ -68,7 +69,7 @@ impl Peer {
             room: Notify::new(),
             released: Notify::new(),
             drained: Notify::new(),
-            ended: watch::Sender::new(false),
+            ended: Shown::new(false),
             shared: shared.clone(),
             addr,
         });
@@ -204,12 +205,13 @@ impl Peer {
     /// Waits until the task of this peer has ended: in a draining node, when everything was written
     /// and the peer has read it, or when the connection broke. A link ends by itself.
     pub(super) async fn ended(&self) {
-        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
+        self.ended.wait_for(|ended| ended.then_some(())).await;
     }
 
     /// In a draining node: waits until nothing more will be put into a link.
     pub(super) async fn handed_over(&self) {
         tokio::select! {
+            biased;
             () = self.ended() => {}
             () = self.standing.is_direct() => {}
         }
@@ -249,7 +251,7 @@ impl Peer {
                 .or_else(|| self.dialler.identity()),
             connected: out.is_up(),
             level: self.standing.level(now()),
-            stalled: link.as_ref().is_some_and(|link| link.is_stalled()),
+            stalled: link.as_ref().is_some_and(|link| link.stalled().is_some()),
             queued_messages: out.load().messages + on_link.messages,
             queued_bytes: out.load().bytes + on_link.bytes,
             sent: out.sent() + sent,
@@ -282,6 +284,7 @@ impl Peer {
                 return true;
             }
             tokio::select! {
+                biased;
                 () = self.work.notified() => {}
                 () = self.shared.at(Stage::Draining) => return !self.outbound().close_if_idle(),
             }
@@ -315,11 +318,17 @@ impl Peer {
     /// The peer was reached over its heartbeat lane.
     pub(super) fn reached(&self) {
         self.outbound().reached();
+        self.shared.tell(|census| census.reached(&self.addr));
+    }
+
+    /// At level 1: the peer is gone, or a connection to it broke.
+    pub(super) fn missed(&self, reason: &DownReason) {
+        self.shared.tell(|census| census.missed(&self.addr, reason.state()));
     }
 
     /// The peer could not be reached over its heartbeat lane.
     pub(super) fn unreachable(&self, reason: &str) {
-        self.outbound().unreachable(now(), random(), reason.to_owned());
+        self.outbound().unreachable(now(), self.shared.chance.spread(), reason.to_owned());
     }
 
     /// When the peer may be dialled again, if not now.

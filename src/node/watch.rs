@@ -1,13 +1,14 @@
 //! Who wants signs of life of a peer, and whether somebody is looking after it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
 use super::error::{DownReason, PingError};
 use super::monitors::{Firing, Monitors, OnDown};
+use super::news::News;
 use crate::actor::ExitReason;
 use crate::pid::Pid;
 use crate::transport::NodeAddr;
@@ -21,6 +22,7 @@ pub(super) type PingReply = oneshot::Sender<Result<Duration, PingError>>;
 /// The demand for signs of life of one peer.
 pub(super) struct Watch {
     addr: NodeAddr,
+    news: Arc<News>,
     demand: Mutex<Demand>,
     /// Asks the task for a ping at once.
     pub(super) probed: Notify,
@@ -32,6 +34,8 @@ struct Demand {
     waiting: Vec<PingReply>,
     /// A ping is under way for them.
     asked: Vec<PingReply>,
+    /// It is up, and whoever follows the nodes wants to know when that changes.
+    attended: bool,
     /// A task is looking after this peer.
     watched: bool,
     closed: bool,
@@ -46,16 +50,17 @@ pub(super) enum Start {
 }
 
 impl Watch {
-    pub(super) fn new(addr: NodeAddr) -> Self {
+    pub(super) fn new(addr: NodeAddr, news: Arc<News>) -> Self {
         let demand = Demand {
             monitors: Monitors::new(addr.clone()),
             waiting: Vec::new(),
             asked: Vec::new(),
+            attended: false,
             watched: false,
             closed: false,
             round_trip: None,
         };
-        Self { addr, demand: Mutex::new(demand), probed: Notify::new() }
+        Self { addr, news, demand: Mutex::new(demand), probed: Notify::new() }
     }
 
     /// Adds a monitor. One that cannot be added fires at once.
@@ -74,6 +79,13 @@ impl Watch {
                 Start::Running
             }
         }
+    }
+
+    /// The peer is up, and is to be pinged as long as it is and anybody follows the nodes.
+    pub(super) fn attend(&self) -> Start {
+        let mut demand = self.demand();
+        demand.attended = !demand.closed;
+        if demand.closed { Start::Running } else { demand.start() }
     }
 
     /// Removes a monitor and says whom it watched; `None` if it has fired.
@@ -135,6 +147,7 @@ impl Watch {
     pub(super) fn is_wanted(&self) -> bool {
         let mut demand = self.demand();
         demand.forget_absent();
+        demand.attended &= self.news.is_followed();
         demand.watched = demand.is_wanted();
         demand.watched
     }
@@ -168,6 +181,7 @@ impl Watch {
     pub(super) fn down(&self, reason: &DownReason) {
         let (firings, pings) = {
             let mut demand = self.demand();
+            demand.attended = false;
             (demand.monitors.fire(reason), demand.take_pings())
         };
         firings.into_iter().for_each(fire);
@@ -214,7 +228,7 @@ impl Demand {
 
     fn is_wanted(&self) -> bool {
         let asked = !self.waiting.is_empty() || !self.asked.is_empty();
-        !self.closed && (asked || !self.monitors.is_empty())
+        !self.closed && (asked || self.attended || !self.monitors.is_empty())
     }
 
     fn forget_absent(&mut self) {

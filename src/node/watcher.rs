@@ -1,18 +1,18 @@
 //! The task that pings a peer on its heartbeat lane while somebody wants to know.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::dialler::Dialled;
-use super::error::DownReason;
+use super::error::{Breakage, DownReason};
 use super::heartbeat::{Beat, Heartbeat, LaneEnd};
 use super::here;
 use super::link::Link;
 use super::peer::Peer;
-use super::shared::{Stage, now, random};
+use super::shared::{Stage, now};
 use super::standing::Up;
 use crate::transport::{CloseCode, Lane, LaneClass, LaneReceiver, LaneSender};
-use crate::wire::{Answers, Asked, Batch, STEP};
+use crate::wire::{AnswerError, Answers, Asked, Batch, STEP};
 
 /// Watches until nobody wants it any more.
 pub(super) async fn watch(peer: Arc<Peer>) {
@@ -29,8 +29,8 @@ enum Over {
     Unwanted,
     /// No pong came in time.
     Silent,
-    /// The lane is gone; the text says how.
-    Ended(String),
+    /// The lane is gone.
+    Ended(Breakage),
 }
 
 /// From one death to the next, until nobody cares.
@@ -40,6 +40,7 @@ async fn episodes(peer: &Arc<Peer>) {
         peer.dialler.close(CloseCode::Unresponsive, "no sign of life");
         peer.standing.forget();
         peer.watch.down(&reason);
+        peer.missed(&reason);
         if !peer.watch.is_wanted() {
             return;
         }
@@ -98,14 +99,14 @@ async fn ping_on_lanes(peer: &Peer) -> Option<DownReason> {
         peer.reached();
         let clock = clock.get_or_insert_with(|| new_clock(peer));
         clock.lane_opened(now());
-        let reason = match beat(peer, clock, &dialled, lane).await {
+        let breakage = match beat(peer, clock, &dialled, lane).await {
             Over::Unwanted => return None,
-            Over::Silent => return Some(DownReason::Unresponsive(peer.shared.config.down_after)),
-            Over::Ended(reason) => reason,
+            Over::Silent => return Some(silent(peer.shared.config.down_after)),
+            Over::Ended(breakage) => breakage,
         };
         peer.watch.unanswered();
         match clock.lane_ended(now()) {
-            LaneEnd::Died => return Some(DownReason::Lost(reason)),
+            LaneEnd::Died => return Some(breakage.reason()),
             LaneEnd::Redial(at) => pause(peer, at).await,
         }
         if !peer.watch.is_wanted() {
@@ -122,6 +123,7 @@ fn new_clock(peer: &Peer) -> Heartbeat {
 /// Waits for the next dial, or for somebody who wants to know now.
 async fn pause(peer: &Peer, until: Instant) {
     tokio::select! {
+        biased;
         () = tokio::time::sleep_until(until.into()) => {}
         () = peer.watch.probed.notified() => {}
     }
@@ -143,8 +145,8 @@ async fn beat(peer: &Peer, clock: &mut Heartbeat, dialled: &Dialled, lane: Lane)
                     goodbye(sender.as_mut()).await;
                     return Over::Unwanted;
                 }
-                if let Err(reason) = ping(peer, sender.as_mut(), &mut answers).await {
-                    return Over::Ended(reason);
+                if let Err(breakage) = ping(peer, sender.as_mut(), &mut answers).await {
+                    return Over::Ended(breakage);
                 }
                 continue;
             }
@@ -153,7 +155,7 @@ async fn beat(peer: &Peer, clock: &mut Heartbeat, dialled: &Dialled, lane: Lane)
             biased;
             pongs = read(receiver.as_mut(), &mut answers) => match pongs {
                 Ok(pongs) => (0..pongs).for_each(|_| ponged(peer, clock)),
-                Err(reason) => return Over::Ended(reason),
+                Err(breakage) => return Over::Ended(breakage),
             },
             () = &mut closed, if !suspect => {
                 suspect = true;
@@ -165,31 +167,35 @@ async fn beat(peer: &Peer, clock: &mut Heartbeat, dialled: &Dialled, lane: Lane)
     }
 }
 
-async fn ping(peer: &Peer, sender: &mut dyn LaneSender, answers: &mut Answers<()>) -> Result<(), String> {
+async fn ping(peer: &Peer, sender: &mut dyn LaneSender, answers: &mut Answers<()>) -> Result<(), Breakage> {
     peer.watch.pinged();
     answers.expect(Asked::Ping, ());
     let mut batch = Batch::new();
     batch.ping();
     let limit = peer.shared.config.down_after;
     match tokio::time::timeout(limit, sender.write(&mut batch.take())).await {
-        Ok(written) => written.map_err(|error| error.to_string()),
-        Err(_) => Err("a ping could not be written".to_owned()),
+        Ok(written) => written.map_err(Breakage::from),
+        Err(_) => Err(Breakage::unproven("a ping could not be written")),
     }
 }
 
 /// The number of pongs that came, at least one read of them.
-async fn read(receiver: &mut dyn LaneReceiver, answers: &mut Answers<()>) -> Result<usize, String> {
-    let bytes = receiver.read(STEP).await.map_err(|error| error.to_string())?;
-    let mut bytes = bytes.ok_or_else(|| "closed by the peer".to_owned())?;
+async fn read(receiver: &mut dyn LaneReceiver, answers: &mut Answers<()>) -> Result<usize, Breakage> {
+    let mut bytes = receiver.read(STEP).await?.ok_or_else(Breakage::closed)?;
     let mut pongs = 0;
-    while answers.next_answer(&mut bytes).map_err(|error| error.to_string())?.is_some() {
+    let bad = |error: AnswerError| Breakage::unproven(error.to_string());
+    while answers.next_answer(&mut bytes).map_err(bad)?.is_some() {
         pongs += 1;
     }
     Ok(pongs)
 }
 
+fn silent(after: Duration) -> DownReason {
+    DownReason::Unreachable(format!("no pong for {after:?}"))
+}
+
 fn ponged(peer: &Peer, clock: &mut Heartbeat) {
-    let round_trip = clock.pong(now(), random());
+    let round_trip = clock.pong(now(), peer.shared.chance.spread());
     if peer.watch.ponged(round_trip) {
         clock.probe(now());
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, Weak};
 use super::event::{log_events, shield};
 use super::hooks::Hooks;
 use super::local::{Local, NoTransport};
+use super::nodes::NodeMonitors;
 use super::remote::Claims;
 use super::{Engine, EventSink, Inner, Runtime, Supervisor};
 use crate::actor::{Observers, System};
@@ -12,6 +13,7 @@ use crate::buffer::BufferTable;
 use crate::config::RuntimeConfig;
 use crate::node::Node;
 use crate::registry::Registry;
+use crate::scheduler::AroundThread;
 use crate::sim::Stepper;
 use crate::timer::Timers;
 use crate::transport::Transport;
@@ -35,6 +37,7 @@ pub struct RuntimeBuilder {
     config: RuntimeConfig,
     transport: Option<Arc<dyn Transport>>,
     events: Option<EventSink>,
+    around_blocking: Option<AroundThread>,
 }
 
 impl RuntimeBuilder {
@@ -66,6 +69,14 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Has each thread of the pool for blocking work do something around all its work: a language binding
+    /// keeps its interpreter's state of the thread there.
+    #[must_use]
+    pub fn around_blocking_threads(mut self, around: AroundThread) -> Self {
+        self.around_blocking = Some(around);
+        self
+    }
+
     /// Starts the threads.
     ///
     /// # Errors
@@ -86,7 +97,7 @@ impl RuntimeBuilder {
     }
 
     fn start_on(self, stepper: Option<&Arc<Stepper>>) -> Result<Runtime, StartError> {
-        let Self { config, transport, events } = self;
+        let Self { config, transport, events, around_blocking } = self;
         let events = shield(events.unwrap_or_else(log_events));
         let io = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.io_threads.max(1))
@@ -104,7 +115,10 @@ impl RuntimeBuilder {
         wheels.connect(post);
         system.connect_wheels(wheels);
         let scheduler = match stepper {
-            None => Engine::threads(&system, &config, io.handle())?,
+            None => {
+                let around = around_blocking.unwrap_or_else(|| Arc::new(|serve| serve()));
+                Engine::threads(&system, &config, around, io.handle())?
+            }
             Some(stepper) => Engine::Simulation(stepper.clone()),
         };
         let registry = Arc::new(Registry::new(system.clone()));
@@ -114,8 +128,12 @@ impl RuntimeBuilder {
             Hooks { registry: Arc::downgrade(&registry), supervisor: Arc::downgrade(&supervisor), events };
         system.connect(scheduler.schedule(), Box::new(hooks));
         let timers = Timers::new(system.clone());
-        let local =
-            Local { system: system.clone(), registry: registry.clone(), scheduler: scheduler.clone() };
+        let local = Local {
+            system: system.clone(),
+            registry: registry.clone(),
+            scheduler: scheduler.clone(),
+            stuck_after: config.lane_stall_after,
+        };
         let transport = transport.unwrap_or_else(|| Arc::new(NoTransport));
         let node = Node::new(transport, Arc::new(local), io.handle().clone(), config.node.clone());
         let inner = Inner {
@@ -129,6 +147,7 @@ impl RuntimeBuilder {
             buffers: BufferTable::new(),
             node,
             claims,
+            node_monitors: NodeMonitors::default(),
             io_handle: io.handle().clone(),
             io: Mutex::new(Some(io)),
         };

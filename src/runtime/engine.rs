@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::Inner;
 use crate::actor::{Schedule, System};
 use crate::config::RuntimeConfig;
-use crate::scheduler::{Job, Lane, Scheduler, SpawnBlockingError, Task};
+use crate::scheduler::{AroundThread, Job, Lane, Scheduler, SpawnBlockingError, Task};
 use crate::sim::{Agenda, Stepper};
 
 #[derive(Clone)]
@@ -24,9 +24,10 @@ impl Engine {
     pub(super) fn threads(
         system: &Arc<System>,
         config: &RuntimeConfig,
+        around_blocking: AroundThread,
         io: &tokio::runtime::Handle,
     ) -> std::io::Result<Self> {
-        Scheduler::start(system, config, io).map(Self::Threads)
+        Scheduler::start(system, config, around_blocking, io).map(Self::Threads)
     }
 
     /// What the system is connected with: itself, so that a send asks nobody who runs its receiver.
@@ -64,6 +65,15 @@ impl Engine {
         match self {
             Self::Threads(scheduler) => scheduler.open_lane(name, system),
             Self::Simulation(stepper) => stepper.open_lane(name, system),
+        }
+    }
+
+    /// For how long the slowest lane has owed a sign of life; each call asks for one. A simulation drives
+    /// its lanes itself.
+    pub(super) fn pulse_of_lanes(&self) -> Duration {
+        match self {
+            Self::Threads(scheduler) => scheduler.pulse_of_lanes(),
+            Self::Simulation(_) => Duration::ZERO,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the mesh needs of this runtime, and the transport of one that has none.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -19,6 +20,8 @@ pub(super) struct Local {
     pub(super) system: Arc<System>,
     pub(super) registry: Arc<Registry>,
     pub(super) scheduler: Engine,
+    /// When a lane that gives no sign of life counts as stuck.
+    pub(super) stuck_after: Duration,
 }
 
 impl LocalNode for Local {
@@ -59,6 +62,10 @@ impl LocalNode for Local {
 
     fn on_worker(&self, job: Job) {
         self.scheduler.submit(job);
+    }
+
+    fn stuck_for(&self) -> Option<Duration> {
+        Some(self.scheduler.pulse_of_lanes()).filter(|age| *age > self.stuck_after)
     }
 }
 

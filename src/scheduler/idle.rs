@@ -1,7 +1,7 @@
 //! Which workers sleep, and who is woken.
 //!
 //! The rule of Go and tokio: a push wakes a sleeper only if nobody is searching, because a searcher
-//! will find it; a searcher that finds work and was the last wakes the next. A worker that goes to
+//! will find it; a searcher that finds work and was the last wakes the next if more is left. A worker that goes to
 //! sleep first says so, then looks once more: with the fences here and in `notify` either the pusher
 //! sees the sleeper or the sleeper sees the push. Pushes are many and sleepers few, so the sleeper pays for
 //! both fences where the system can do that.
@@ -84,7 +84,7 @@ impl Idle {
         } else {
             fence(Ordering::SeqCst);
         }
-        if self.asleep.load(Ordering::Relaxed) == 0 || self.searching.load(Ordering::Relaxed) > 0 {
+        if self.asleep.load(Ordering::Relaxed) == 0 || self.is_searched() {
             return;
         }
         let Some(worker) = self.pop_sleeper() else { return };
@@ -100,10 +100,15 @@ impl Idle {
         true
     }
 
-    /// The searcher found work; the last one wakes the next sleeper.
-    pub(super) fn found(&self) {
+    /// The searcher found work, or leaves. The last one wakes the next sleeper if there is `more`: what was
+    /// pushed while it searched woke nobody. With this fence and the one in `is_searched`, either the
+    /// pusher sees that nobody searches any more, or `more` sees the push.
+    pub(super) fn found(&self, more: impl FnOnce() -> bool) {
         if self.searching.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.notify();
+            fence(Ordering::SeqCst);
+            if more() {
+                self.notify();
+            }
         }
     }
 
@@ -166,6 +171,14 @@ impl Idle {
             self.wake(worker);
         }
         (0..self.beds.len()).for_each(|worker| self.unpark(worker));
+    }
+
+    /// Whether someone searches who will find what was pushed before this call.
+    fn is_searched(&self) -> bool {
+        self.searching.load(Ordering::Relaxed) > 0 && {
+            fence(Ordering::SeqCst);
+            self.searching.load(Ordering::Relaxed) > 0
+        }
     }
 
     /// Takes this worker off the list; `false` if someone has already chosen to wake it.

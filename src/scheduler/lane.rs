@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Job;
 use super::activity::Activity;
+use super::turns::Turns;
 use super::watchdog::Alarm;
 use crate::actor::{After, Ready, Runner, SliceLimits, System, run_slice, shielded};
 use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, SegQueue, fence};
@@ -21,7 +22,7 @@ pub struct Lane {
     system: Weak<System>,
     /// Futures of actors may use its timers and sockets here too.
     io: tokio::runtime::Handle,
-    ready: SegQueue<Ready>,
+    ready: Turns,
     jobs: SegQueue<Job>,
     /// Threads inside [`run`](Self::run).
     running: AtomicUsize,
@@ -34,6 +35,10 @@ pub struct Lane {
     woken: Mutex<bool>,
     bell: Condvar,
     closed: AtomicBool,
+    /// Whether anybody has ever driven it.
+    driven: AtomicBool,
+    /// When the driver was asked for the sign of life that it has not given yet.
+    asked: Mutex<Option<Instant>>,
 }
 
 impl Lane {
@@ -54,7 +59,7 @@ impl Lane {
             name: name.to_owned(),
             system,
             io,
-            ready: SegQueue::new(),
+            ready: Turns::new(),
             jobs: SegQueue::new(),
             running: AtomicUsize::new(0),
             activity: Activity::default(),
@@ -63,6 +68,8 @@ impl Lane {
             woken: Mutex::new(false),
             bell: Condvar::new(),
             closed: AtomicBool::new(false),
+            driven: AtomicBool::new(false),
+            asked: Mutex::new(None),
         }
     }
 
@@ -79,6 +86,7 @@ impl Lane {
     /// Waits until there is something to run, someone calls [`wake`](Self::wake), the lane is
     /// closed, or the time is up. Returns whether there is something to run.
     pub fn wait(&self, limit: Option<Duration>) -> bool {
+        self.driven.store(true, Ordering::Relaxed);
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
         self.asleep.fetch_add(1, Ordering::SeqCst);
@@ -103,6 +111,7 @@ impl Lane {
         let began = Instant::now();
         let mut runner = Runner::new(SLICE);
         self.running.fetch_add(1, Ordering::SeqCst);
+        self.driven.store(true, Ordering::Relaxed);
         self.alarm.ring();
         let mut slices = 0;
         let mut last = None;
@@ -133,6 +142,27 @@ impl Lane {
     pub fn submit(&self, job: Job) {
         self.jobs.push(job);
         self.wake_sleeper();
+    }
+
+    /// Asks the driver for a sign of life, unless it still owes one; returns for how long it has owed it.
+    /// A lane that nobody has driven yet, or that is closed, owes nothing.
+    pub(crate) fn pulse(self: &Arc<Self>) -> Duration {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.driven.load(Ordering::Relaxed) || self.is_closed() {
+            return Duration::ZERO;
+        }
+        if let Some(since) = *asked {
+            return since.elapsed();
+        }
+        *asked = Some(Instant::now());
+        drop(asked);
+        let lane = Arc::downgrade(self);
+        self.submit(Box::new(move || {
+            if let Some(lane) = lane.upgrade() {
+                *lane.asked.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            }
+        }));
+        Duration::ZERO
     }
 
     /// Makes the driver return from [`wait`](Self::wait).

@@ -60,7 +60,7 @@ impl Workers {
         let mut searching = self.idle.start_searching();
         loop {
             if searching && self.work.pop().is_some() {
-                self.idle.found();
+                self.idle.found(|| !self.work.is_empty());
                 return self.finish_one();
             }
             if self.idle.is_stopped() {
@@ -146,7 +146,7 @@ impl Spare {
         while !self.must_leave() {
             if self.work.pop().is_some() {
                 if std::mem::take(&mut searching) {
-                    self.idle.found();
+                    self.idle.found(|| !self.work.is_empty());
                 }
                 self.done.fetch_add(1, Ordering::SeqCst);
             } else {
@@ -154,7 +154,7 @@ impl Spare {
             }
         }
         if searching {
-            self.idle.found();
+            self.idle.found(|| !self.work.is_empty());
         }
     }
 }

@@ -287,7 +287,7 @@ impl Worker<'_> {
         loop {
             if searching && let Some(found) = self.search() {
                 // Before the work, which may take long: others must be woken meanwhile.
-                self.scheduler.idle.found();
+                self.scheduler.idle.found(|| self.scheduler.work_left());
                 return match found {
                     Found::Actor(ready) => self.turn(ready),
                     Found::Jobs => self.run_jobs(),
@@ -296,7 +296,7 @@ impl Worker<'_> {
             if self.must_leave() {
                 // What it was woken for is left to another.
                 return if searching {
-                    self.scheduler.idle.found()
+                    self.scheduler.idle.found(|| true)
                 };
             }
             if !self.sleep(searching) {

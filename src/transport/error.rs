@@ -60,7 +60,11 @@ pub enum TransportError {
         /// The number the peer gave; 0 where the transport carries none.
         code: u64,
     },
-    /// The connection broke (reset, timeout, unreachable).
+    /// The connection was broken from the other end (reset, end without a goodbye).
     #[error("the connection broke: {0}")]
     Lost(String),
+    /// The connection ended in a way that proves nothing about the peer: nothing came from it any more,
+    /// no way leads there, or something between the two ends was wrong.
+    #[error("the connection was cut: {0}")]
+    Cut(String),
 }

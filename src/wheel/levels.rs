@@ -49,6 +49,8 @@ pub(super) struct Levels {
     tick: Tick,
     /// The tick up to which everything was taken out.
     now: u64,
+    /// Whether the upper levels still hold some of what that tick brings into reach.
+    cascades: bool,
     slots: Lists,
     /// A bit for each slot that is not empty.
     used: [u64; SLOTS / 64],
@@ -59,7 +61,8 @@ pub(super) struct Levels {
 
 impl Levels {
     pub(super) fn new(tick: Tick) -> Self {
-        Self { tick, now: 0, slots: Lists::new(SLOTS), used: [0; _], at: Pages::new(), far: BTreeSet::new() }
+        let (slots, at, far) = (Lists::new(SLOTS), Pages::new(), BTreeSet::new());
+        Self { tick, now: 0, cascades: false, slots, used: [0; _], at, far }
     }
 
     /// Adds a key that is not in it.
@@ -94,15 +97,20 @@ impl Levels {
         self.next_tick().map(|tick| self.tick.start_of(tick))
     }
 
-    /// Takes out the keys whose deadline is not after `now`, in no order.
-    pub(super) fn pop(&mut self, now: u64, due: &mut Vec<u32>) {
-        let until = self.tick.begun(now);
+    /// Takes out the keys whose deadline is not after `now`, in no order. Touches about `most` keys, and
+    /// says whether these were all: a slot may hold a million, and others wait for this wheel meanwhile.
+    pub(super) fn pop(&mut self, now: u64, most: usize, due: &mut Vec<u32>) -> bool {
+        let (until, mut left) = (self.tick.begun(now), most);
         while let Some(tick) = self.next_tick().filter(|tick| *tick <= until) {
             self.now = tick;
-            self.cascade();
-            self.empty((tick as usize) % FIRST_SLOTS, |_, key| due.push(key));
+            self.cascades = !self.cascade(&mut left);
+            if self.cascades || !self.empty((tick as usize) % FIRST_SLOTS, &mut left, |_, key| due.push(key))
+            {
+                return false;
+            }
         }
         self.now = self.now.max(until);
+        true
     }
 
     #[inline]
@@ -115,40 +123,51 @@ impl Levels {
         self.used[slot / 64] |= 1 << (slot % 64);
     }
 
-    /// Moves what the present tick brings into reach from the upper levels to lower ones.
-    fn cascade(&mut self) {
-        if self.now.is_multiple_of(1 << ALL_BITS) {
-            self.fetch_far();
+    /// Moves what the present tick brings into reach from the upper levels to lower ones; whether that is
+    /// all of it.
+    fn cascade(&mut self, left: &mut usize) -> bool {
+        if self.now.is_multiple_of(1 << ALL_BITS) && !self.fetch_far(left) {
+            return false;
         }
-        for level in (1..=3).rev() {
+        (1..=3).rev().all(|level| {
             let shift = shift_of(level);
-            if self.now.is_multiple_of(1 << shift) {
-                let slot = first_of(level) + (self.now >> shift) as usize % OTHER_SLOTS;
-                self.empty(slot, |levels, key| levels.place(key, levels.at(key)));
-            }
-        }
+            let slot = first_of(level) + (self.now >> shift) as usize % OTHER_SLOTS;
+            !self.now.is_multiple_of(1 << shift)
+                || self.empty(slot, left, |levels, key| levels.place(key, levels.at(key)))
+        })
     }
 
-    fn fetch_far(&mut self) {
+    fn fetch_far(&mut self, left: &mut usize) -> bool {
         while let Some(&(at, key)) = self.far.first()
             && self.tick.of(at) >> ALL_BITS <= self.now >> ALL_BITS
         {
+            if !take_one(left) {
+                return false;
+            }
             self.far.pop_first();
             self.place(key, at);
         }
+        true
     }
 
-    /// Takes every key out of a slot.
-    fn empty(&mut self, slot: usize, mut f: impl FnMut(&mut Self, u32)) {
-        self.used[slot / 64] &= !(1 << (slot % 64));
+    /// Takes keys out of a slot; whether that is all of them.
+    fn empty(&mut self, slot: usize, left: &mut usize, mut f: impl FnMut(&mut Self, u32)) -> bool {
         while let Some(key) = self.slots.first(slot) {
+            if !take_one(left) {
+                return false;
+            }
             self.slots.remove(key);
             f(self, key);
         }
+        self.used[slot / 64] &= !(1 << (slot % 64));
+        true
     }
 
     /// The next tick at which something is due or moves to a lower level.
     fn next_tick(&self) -> Option<u64> {
+        if self.cascades {
+            return Some(self.now);
+        }
         let (first, others) = self.used.split_at(FIRST_SLOTS / 64);
         if let Some(word) = first.iter().position(|word| *word != 0) {
             let slot = word as u64 * 64 + u64::from(first[word].trailing_zeros());
@@ -161,6 +180,13 @@ impl Levels {
         }
         self.far.first().map(|(at, _)| turn(self.tick.of(*at), ALL_BITS))
     }
+}
+
+/// Counts down, unless that is zero.
+fn take_one(left: &mut usize) -> bool {
+    let some = *left > 0;
+    *left = left.saturating_sub(1);
+    some
 }
 
 /// The slot of a tick that is not before `now`; `None` if it is too far away.
@@ -205,6 +231,8 @@ mod tests {
         Insert(u32, u64),
         Remove(u32),
         Advance(u64),
+        /// Goes on and takes only some out.
+        Peep(u64, usize),
     }
 
     /// Delays around the boundaries of all levels, and far beyond.
@@ -220,6 +248,7 @@ mod tests {
             4 => (0..40_u32, delay()).prop_map(|(key, delay)| Step::Insert(key, delay)),
             1 => (0..40_u32).prop_map(Step::Remove),
             3 => delay().prop_map(Step::Advance),
+            2 => (delay(), 0..4_usize).prop_map(|(by, most)| Step::Peep(by, most)),
         ]
     }
 
@@ -227,7 +256,7 @@ mod tests {
         #[test]
         fn a_wheel_gives_what_a_sorted_map_gives(start in delay(), steps in prop::collection::vec(step(), 1..120)) {
             let (mut levels, mut model, mut now) = (Levels::new(MS), BTreeMap::new(), start);
-            levels.pop(now, &mut Vec::new());
+            assert!(levels.pop(now, 0, &mut Vec::new()));
             for step in steps {
                 match step {
                     Step::Insert(key, delay) => {
@@ -244,7 +273,7 @@ mod tests {
                     Step::Advance(by) => {
                         now += by;
                         let mut due = Vec::new();
-                        levels.pop(now, &mut due);
+                        while !levels.pop(now, 3, &mut due) {}
                         due.sort_unstable();
                         // Due once the tick that follows the deadline has begun.
                         let tick = MS.begun(now);
@@ -253,22 +282,32 @@ mod tests {
                         model.retain(|_, at| MS.of(*at) > tick);
                         prop_assert_eq!(due, expected);
                     }
+                    Step::Peep(by, most) => {
+                        now += by;
+                        let mut due = Vec::new();
+                        levels.pop(now, most, &mut due);
+                        prop_assert!(due.len() <= most);
+                        let tick = MS.begun(now);
+                        for key in due {
+                            prop_assert!(model.remove(&key).is_some_and(|at| MS.of(at) <= tick));
+                        }
+                    }
                 }
                 let first = model.values().min().map(|at| MS.start_of(MS.of(*at)));
-                prop_assert!(levels.next_due() <= first, "looks again in time");
-                prop_assert_eq!(levels.next_due().is_none(), first.is_none());
+                prop_assert!(first.is_none() || levels.next_due() <= first, "looks again in time");
+                prop_assert!(levels.cascades || levels.next_due().is_none() == first.is_none());
             }
         }
 
         #[test]
         fn waking_when_told_finds_every_deadline_within_its_tick(start in delay(), delay in delay()) {
             let (mut levels, at) = (Levels::new(MS), start + delay);
-            levels.pop(start, &mut Vec::new());
+            levels.pop(start, 0, &mut Vec::new());
             levels.insert(0, at);
             let (mut due, mut looks) = (Vec::new(), 0);
             while due.is_empty() {
                 let next = levels.next_due().unwrap();
-                levels.pop(next, &mut due);
+                levels.pop(next, usize::MAX, &mut due);
                 prop_assert!(due.is_empty() || (at <= next && next < at + TICK), "{} for {}", next, at);
                 looks += 1;
             }

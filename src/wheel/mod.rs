@@ -209,7 +209,7 @@ impl Wheels {
         let mut due = Vec::new();
         while let Some(until) = self.next_due().filter(|next| *next <= now) {
             for shard in &self.shards {
-                shard.lock().pop(until, now, &mut due);
+                while !shard.lock().pop(until, now, &mut due) {}
             }
             due.sort_unstable_by_key(|due| (due.at, due.key.serial));
             due.drain(..).for_each(|due| self.fire(due));

@@ -10,6 +10,10 @@ use super::owners::Owners;
 use crate::mailbox::Payload;
 use crate::pid::Pid;
 
+/// So many timers are moved or taken out under one lock, which is a matter of microseconds: who arms or
+/// cancels one waits for that lock.
+const AT_ONCE: usize = 256;
+
 /// What a timer does when it is due. Times are nanoseconds since the wheels were made.
 pub(crate) enum Shot {
     /// Sends a message.
@@ -133,12 +137,13 @@ impl Shard {
     }
 
     /// Takes out what is due at `until`, in no order. Intervals stay, for the first of their periods
-    /// that ends after `now`.
-    pub(super) fn pop(&mut self, until: u64, now: u64, due: &mut Vec<Due>) {
+    /// that ends after `now`. `false` if there is more, see [`AT_ONCE`].
+    pub(super) fn pop(&mut self, until: u64, now: u64, due: &mut Vec<Due>) -> bool {
         let mut keys = std::mem::take(&mut self.keys);
-        self.levels.pop(until, &mut keys);
+        let all = self.levels.pop(until, AT_ONCE, &mut keys);
         due.extend(keys.drain(..).filter_map(|place| self.fire(place, now)));
         self.keys = keys;
+        all
     }
 
     pub(super) fn next_due(&self) -> Option<u64> {
@@ -217,7 +222,7 @@ mod tests {
 
     fn pop(shard: &mut Shard, now: u64) -> Vec<u64> {
         let mut due = Vec::new();
-        shard.pop(now, now, &mut due);
+        assert!(shard.pop(now, now, &mut due));
         due.iter().map(|due| due.at).collect()
     }
 

@@ -29,6 +29,8 @@ pub(crate) struct FakeRuntime {
     dead: Mutex<Vec<Pid>>,
     /// Actors whose mailboxes are full.
     full: Mutex<Vec<Pid>>,
+    /// For how long the handlers have not run.
+    stuck: Mutex<Option<Duration>>,
     /// Jobs of a scheduler that does not run.
     frozen: Mutex<Option<Vec<Job>>>,
 }
@@ -69,6 +71,11 @@ impl FakeRuntime {
     pub(crate) fn thaw(&self) {
         let jobs = self.frozen.lock().unwrap().take().unwrap_or_default();
         jobs.into_iter().for_each(|job| job());
+    }
+
+    /// Lets the handlers not run for so long, or run again.
+    pub(crate) fn stick(&self, stuck: Option<Duration>) {
+        *self.stuck.lock().unwrap() = stuck;
     }
 
     pub(crate) fn received(&self) -> Vec<(Pid, Bytes)> {
@@ -115,6 +122,10 @@ impl LocalNode for FakeRuntime {
             Some(jobs) => jobs.push(job),
             None => job(),
         }
+    }
+
+    fn stuck_for(&self) -> Option<Duration> {
+        *self.stuck.lock().unwrap()
     }
 }
 

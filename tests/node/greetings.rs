@@ -15,8 +15,8 @@ use crate::fake::{RawPeer, Running, node, node_with, number, pid, soon};
 const LINK: Id = Id([7; 16]);
 
 /// A peer that has been through the probe.
-struct Peer {
-    raw: RawPeer,
+pub(crate) struct Peer {
+    pub(crate) raw: RawPeer,
     decoder: Decoder,
 }
 
@@ -31,7 +31,7 @@ impl Peer {
     }
 
     /// A peer whose link is up, without message lanes.
-    async fn up(network: &MemoryNetwork, to: &Running) -> Self {
+    pub(crate) async fn up(network: &MemoryNetwork, to: &Running) -> Self {
         let (mut peer, _) = Self::greet(network, to, hello(0)).await;
         peer.say([Frame::Ready(Ready { lanes: 0 })]).await;
         peer
@@ -45,7 +45,7 @@ impl Peer {
         (peer, other)
     }
 
-    async fn say(&mut self, frames: impl IntoIterator<Item = Frame>) {
+    pub(crate) async fn say(&mut self, frames: impl IntoIterator<Item = Frame>) {
         let mut batch = Batch::new();
         frames.into_iter().for_each(|frame| batch.frame(frame));
         self.raw.say_batch(&mut batch).await;

@@ -132,7 +132,7 @@ async fn s24_s25_the_end_of_one_actor_is_told_once_with_its_reason() {
     let addr = b.addr.clone();
     b.kill(&network).await;
     let seen = downs.wait_for(4).await;
-    assert!(seen[2..].iter().all(|(_, reason)| matches!(reason, DownReason::Lost(_))), "{seen:?}");
+    assert!(seen[2..].iter().all(|(_, reason)| matches!(reason, DownReason::Crashed(_))), "{seen:?}");
     a_while().await;
     assert_eq!(downs.seen().len(), 4);
     downs.monitor(&a.node, &addr, 5);
@@ -347,7 +347,7 @@ async fn g1_g2_cuts_lose_messages_but_never_double_or_reorder_them() {
         assert!(cuts > 0 || known + lost == accepted, "seed {seed}: without a cut nothing is lost");
         let seen = downs.seen();
         assert!(
-            seen.len() == cuts as usize && seen.iter().all(|(_, why)| matches!(why, DownReason::Lost(_))),
+            seen.len() == cuts as usize && seen.iter().all(|(_, why)| matches!(why, DownReason::Crashed(_))),
             "{seen:?}"
         );
     }
@@ -457,7 +457,7 @@ async fn several_addresses_of_one_node_share_its_link() {
     downs.monitor(&a.node, &second, 1);
     eventually("it is known there", async || b.runtime.watchers() == 1).await;
     assert_eq!(network.cut(&b.addr) + network.cut(&second), 1, "connections");
-    assert!(matches!(downs.wait_for(1).await[..], [(1, DownReason::Lost(_))]));
+    assert!(matches!(downs.wait_for(1).await[..], [(1, DownReason::Crashed(_))]));
 }
 
 #[tokio::test(start_paused = true)]

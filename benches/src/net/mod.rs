@@ -29,7 +29,7 @@ use crate::rounds::{self, Peer};
 pub(crate) struct PythonOptions {
     /// A Python with myrmidon installed, for the workloads of Python.
     #[arg(long, value_name = "PATH", default_value = ".venv/bin/python")]
-    python: std::path::PathBuf,
+    pub(crate) python: std::path::PathBuf,
     /// Install nothing: without pyzmq, unless an earlier run has installed it.
     #[arg(long)]
     no_install: bool,

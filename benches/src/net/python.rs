@@ -6,14 +6,14 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::pair;
+use crate::environment::{Package, evaluate};
 use crate::measure::{Figures, Workload};
-use crate::peers::output;
 use crate::rounds::Peer;
 
 const OURS: &str = include_str!("../../peers/net_myrmidon.py");
 const ZMQ: &str = include_str!("../../peers/net_pyzmq.py");
 const COMMON: &str = include_str!("../../peers/net_common.py");
-const PYZMQ: &str = "27.1.0";
+const PYZMQ: Package = Package { name: "pyzmq", version: "27.1.0", module: "zmq" };
 
 /// A Python, and the program that it runs on both sides.
 pub(super) struct Python {
@@ -30,7 +30,7 @@ impl Python {
     /// If it is not installed for that interpreter.
     pub(super) fn myrmidon(interpreter: &Path) -> Result<Self, String> {
         let interpreter = std::path::absolute(interpreter).map_err(|error| error.to_string())?;
-        let version = version(&interpreter, "myrmidon.__version__", "myrmidon");
+        let version = evaluate(&interpreter, "myrmidon", "myrmidon.__version__");
         let version = version.map_err(|error| format!("{error}; run scripts/setup.sh, or say --python"))?;
         Self::new("myrmidon", version, interpreter, OURS)
     }
@@ -40,18 +40,8 @@ impl Python {
     /// # Errors
     /// If it cannot be installed, or must not be.
     pub(super) fn pyzmq(base: &Path, install: bool) -> Result<Self, String> {
-        let program = std::env::current_exe().map_err(|error| error.to_string())?;
-        let environment = program.with_file_name("pyzmq-environment");
-        let interpreter = environment.join("bin").join("python");
-        let version = || version(&interpreter, "zmq.__version__", "zmq");
-        if install && version().is_err() {
-            eprintln!("installing pyzmq {PYZMQ} into {}", environment.display());
-            output(Command::new(base).args(["-m", "venv", "--clear"]).arg(&environment))?;
-            let wanted = format!("pyzmq=={PYZMQ}");
-            let quiet = ["--quiet", "--disable-pip-version-check"];
-            output(Command::new(&interpreter).args(["-m", "pip", "install"]).args(quiet).arg(wanted))?;
-        }
-        let version = version()?;
+        let interpreter = PYZMQ.interpreter(base, install)?;
+        let version = evaluate(&interpreter, "zmq", "zmq.__version__")?;
         Self::new("pyzmq", format!("pyzmq {version}"), interpreter, ZMQ)
     }
 
@@ -99,11 +89,4 @@ impl Peer for Python {
     fn is_outside(&self) -> bool {
         true
     }
-}
-
-fn version(interpreter: &Path, expression: &str, module: &str) -> Result<String, String> {
-    let text =
-        output(Command::new(interpreter).args(["-c", &format!("import {module}; print({expression})")]));
-    text.map(|text| text.trim().to_owned())
-        .map_err(|error| error.lines().last().unwrap_or("no answer").to_owned())
 }

@@ -14,7 +14,7 @@ const BAR: u32 = 17;
 const GAP: u32 = 14;
 const FRAME: u32 = 90;
 
-const COLOURS: [(&str, RGBColor); 7] = [
+const COLOURS: [(&str, RGBColor); 12] = [
     (OURS, RGBColor(0, 90, 156)),
     ("erlang", RGBColor(169, 5, 51)),
     ("actix", RGBColor(120, 120, 120)),
@@ -22,6 +22,11 @@ const COLOURS: [(&str, RGBColor); 7] = [
     ("kameo", RGBColor(190, 190, 190)),
     ("raw", RGBColor(150, 150, 150)),
     ("pyzmq", RGBColor(190, 120, 0)),
+    ("asyncio", RGBColor(190, 120, 0)),
+    ("pykka", RGBColor(120, 120, 120)),
+    ("xoscar", RGBColor(145, 145, 145)),
+    ("thespian", RGBColor(170, 170, 170)),
+    ("ray", RGBColor(195, 195, 195)),
 ];
 
 /// A bar: whose it is, and how long.

@@ -85,6 +85,9 @@ pub(super) fn title(peer: &str) -> &str {
         OURS => "Myrmidon",
         "erlang" => "Erlang",
         "raw" => "bare sockets",
+        "pykka" => "Pykka",
+        "thespian" => "Thespian",
+        "ray" => "Ray",
         other => other,
     }
 }

@@ -115,17 +115,21 @@ async fn offer(
     let me = shared.links.me();
     let answer = me.ack(&hello, Id::NONE, Id::NONE, &shared.config).hello;
     let lanes = (answer.lanes, answer.bulk_slots > 0);
-    let (other, key, joined) = shared
+    // Where the transport proves who it is, a lane is told by its connection.
+    let key = if proved.is_some() { Id::NONE } else { shared.chance.id() };
+    let (other, joined) = shared
         .links
-        .offer(hello.link, peer, lanes, accepted.serial, proved.is_some())
+        .offer(hello.link, peer, lanes, accepted.serial, key)
         .map_err(|refusal| refused(refusal.code(), refusal.to_string()))?;
     let ack = Frame::HelloAck(Box::new(HelloAck { hello: answer.clone(), other, key }));
     control.say(ack).await.map_err(|broken| refused(CloseCode::Normal, broken.to_string()))?;
     let strands = gather(control, joined, lanes).await?;
     admit(shared, &hello, peer, proved.is_some()).await?;
     let agreed = agree(&hello, &answer, &shared.config);
-    let link = Arc::new(Link::new(shared.clone(), hello.link, peer, proved, agreed));
+    let addr = accepted.connection.peer_addr();
+    let link = Arc::new(Link::new(shared.clone(), hello.link, peer, proved, addr, agreed));
     shared.links.insert(&link);
+    link.announce();
     tentative.keep();
     Ok((link, strands))
 }

@@ -11,6 +11,7 @@ use super::inlet::Inlet;
 use super::outgoing::CONTROL;
 use super::strand::Strand;
 use super::{End, Link, lock};
+use crate::node::error::Breakage;
 use crate::node::shared::{Stage, now};
 use crate::transport::{CloseCode, LaneReceiver, LaneSender};
 use crate::wire::level2::{Decoder, Frame, Goaway, Text16};
@@ -23,6 +24,8 @@ const FRAME_TIME: Duration = Duration::from_secs(30);
 /// A lane that moves so many bytes without a pause lets the others go first: a ping must not wait for
 /// what one task may do at a stretch.
 const STRETCH: usize = 256 << 10;
+/// A peer that closes a link says why on control. When another lane ends first, control has so long.
+const LAST_WORD: Duration = Duration::from_millis(100);
 /// How long the last words of a link may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -75,7 +78,11 @@ async fn read(
             match end {
                 // A message lane may end once its peer has said so; control decides the rest.
                 _ if lane != CONTROL && lock(&link.parting).has_ended(lane) => {}
-                End::Lost(_) if lock(&link.parting).is_done() => link.end(End::Left),
+                End::Lost(_) | End::Cut(_) if lock(&link.parting).is_done() => link.end(End::Left),
+                End::Lost(_) if lane != CONTROL => {
+                    let _ = timeout(LAST_WORD, link.ended()).await;
+                    link.end(end);
+                }
                 end => link.end(end),
             }
         }
@@ -90,6 +97,7 @@ async fn frames(link: &Link, lane: usize, inlet: &mut Inlet, receiver: &mut dyn 
             return end;
         }
         stretch.pause().await;
+        let arrives = lane == CONTROL && inlet.began.is_some();
         let read = match inlet.began {
             None => receiver.read(STEP).await,
             Some(began) => match timeout_at(began + FRAME_TIME, receiver.read(STEP)).await {
@@ -106,9 +114,9 @@ async fn frames(link: &Link, lane: usize, inlet: &mut Inlet, receiver: &mut dyn 
                 inlet.feed(bytes);
             }
             Ok(None) => return End::Lost(format!("lane {lane} was closed by the peer")),
-            Err(error) => return End::Lost(error.to_string()),
+            Err(error) => return Breakage::from(error).into(),
         }
-        lock(&link.clock).heard(now());
+        lock(&link.clock).heard(now(), arrives);
         link.shared.spin.touch();
     }
 }
@@ -148,7 +156,7 @@ async fn write(
                 link.shared.spin.touch();
             }
             Ok(Err(error)) => {
-                lost(&link, lane, error.to_string()).await;
+                lost(&link, lane, Breakage::from(error)).await;
                 return None;
             }
             Err(_) => {
@@ -173,13 +181,15 @@ impl Stretch {
 }
 
 /// A lane that cannot be written is dead, unless everything was said: then the reader decides.
-async fn lost(link: &Link, lane: usize, reason: String) {
+async fn lost(link: &Link, lane: usize, breakage: Breakage) {
     let done = {
         let parting = lock(&link.parting);
         parting.is_done() || (lane != CONTROL && parting.has_ended(lane))
     };
     if !done {
-        link.end(End::Lost(reason));
+        // What the peer said last may still be read, and says more.
+        let _ = timeout(LAST_WORD, link.ended()).await;
+        link.end(breakage.into());
     }
     link.ended().await;
 }
@@ -190,7 +200,10 @@ fn stalled() -> String {
 
 /// Ends every lane in good order, or control with the code that closes.
 async fn say_goodbye(end: &End, senders: Vec<Option<(usize, Box<dyn LaneSender>)>>) {
-    for (lane, mut sender) in senders.into_iter().flatten() {
+    let mut senders: Vec<_> = senders.into_iter().flatten().collect();
+    // Control first: what the peer sees of the other lanes tells it less.
+    senders.sort_by_key(|(lane, _)| *lane);
+    for (lane, mut sender) in senders {
         if !matches!(end, End::Left) {
             if lane != CONTROL {
                 continue;
@@ -221,9 +234,11 @@ async fn beat(link: &Link) {
         match poll {
             Beat::Ping => link.send_ping(None),
             Beat::Wait(until) => tokio::select! {
+                biased;
                 () = sleep_until(until.into()) => {}
                 () = link.beat.notified() => {}
             },
+            Beat::Stalled => link.falls_silent(),
             Beat::Down => return link.end(End::Silent(link.shared.config.down_after)),
         }
     }

@@ -6,8 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-/// A wake-up so late means that this process was frozen, not the peer.
-const LATE: Duration = Duration::from_secs(1);
+use crate::node::lateness::Lateness;
+
 /// Without a pong for so many intervals the peer is stalled.
 const STALLED_AFTER: u32 = 3;
 
@@ -17,6 +17,8 @@ pub(super) enum Beat {
     Ping,
     /// Nothing before this time.
     Wait(Instant),
+    /// Bytes come and no pong: said once, until a pong comes.
+    Stalled,
     /// Nothing at all came in time.
     Down,
 }
@@ -26,24 +28,37 @@ pub(super) struct Clock {
     interval: Duration,
     down_after: Duration,
     last_byte: Instant,
+    /// The last pong, or the last moment at which one could have been stuck behind an incomplete frame.
     last_pong: Instant,
     next_ping: Instant,
     /// Whether our ping is unanswered.
     outstanding: bool,
-    /// When this clock asked to be looked at again.
-    wake: Option<Instant>,
+    stalled: bool,
+    lateness: Lateness,
 }
 
 impl Clock {
     pub(super) const fn new(interval: Duration, down_after: Duration, now: Instant) -> Self {
         let (last_byte, last_pong, next_ping) = (now, now, now);
-        Self { interval, down_after, last_byte, last_pong, next_ping, outstanding: false, wake: None }
+        Self {
+            interval,
+            down_after,
+            last_byte,
+            last_pong,
+            next_ping,
+            outstanding: false,
+            stalled: false,
+            lateness: Lateness::new(),
+        }
     }
 
     /// What to do at `now`. A `Ping` counts as sent.
     pub(super) fn poll(&mut self, now: Instant) -> Beat {
-        self.forgive_own_lateness(now);
-        let deadline = self.last_byte + self.down_after;
+        if self.lateness.look(now) {
+            // It may wait to be read.
+            self.last_pong = now;
+        }
+        let deadline = self.lateness.deadline(self.last_byte, self.down_after, self.interval);
         if now >= deadline {
             return Beat::Down;
         }
@@ -51,38 +66,39 @@ impl Clock {
             self.outstanding = true;
             return Beat::Ping;
         }
-        let wake = if self.outstanding { deadline } else { self.next_ping.min(deadline) };
-        self.wake = Some(wake);
+        let stalls = self.lateness.deadline(self.last_pong, STALLED_AFTER * self.interval, self.interval);
+        if self.outstanding && !self.stalled && now >= stalls {
+            self.stalled = true;
+            return Beat::Stalled;
+        }
+        let wake = match (self.outstanding, self.stalled) {
+            (false, _) => self.next_ping.min(deadline),
+            (true, false) => stalls.min(deadline),
+            (true, true) => deadline,
+        };
+        self.lateness.expect(wake);
         Beat::Wait(wake)
     }
 
-    /// Bytes came.
-    pub(super) fn heard(&mut self, now: Instant) {
+    /// Bytes came. While a frame `arrives` on control, a pong may be behind it.
+    pub(super) fn heard(&mut self, now: Instant, arrives: bool) {
         self.last_byte = self.last_byte.max(now);
+        self.lateness.forgiven();
+        if arrives {
+            self.last_pong = self.last_pong.max(now);
+        }
     }
 
     /// A pong came; `ours` if it answers the clock's own ping. `random` spreads the pings of many
-    /// peers.
-    pub(super) fn pong(&mut self, now: Instant, ours: bool, random: u32) {
+    /// peers. True if the peer was stalled.
+    pub(super) fn pong(&mut self, now: Instant, ours: bool, random: u32) -> bool {
         self.last_pong = now;
         if ours {
             self.outstanding = false;
             let spread = 0.8 + 0.4 * f64::from(random) / f64::from(u32::MAX);
             self.next_ping = now + self.interval.mul_f64(spread);
         }
-    }
-
-    /// Whether the peer's scheduler has not answered for a while.
-    pub(super) fn is_stalled(&self, now: Instant) -> bool {
-        self.outstanding && now.saturating_duration_since(self.last_pong) > STALLED_AFTER * self.interval
-    }
-
-    fn forgive_own_lateness(&mut self, now: Instant) {
-        let late = self.wake.take().map_or(Duration::ZERO, |wake| now.saturating_duration_since(wake));
-        if late > LATE {
-            self.last_byte = (self.last_byte + late + self.interval).min(now);
-            self.last_pong = now;
-        }
+        std::mem::take(&mut self.stalled)
     }
 }
 
@@ -102,7 +118,7 @@ mod tests {
         let now = Instant::now();
         let mut clock = clock(now);
         assert_eq!(clock.poll(now), Beat::Ping);
-        assert_eq!(clock.poll(now + 10 * MS), Beat::Wait(now + 5 * S));
+        assert_eq!(clock.poll(now + 10 * MS), Beat::Wait(now + 3 * S));
         clock.pong(now + 20 * MS, true, u32::MAX / 2);
         let Beat::Wait(next) = clock.poll(now + 20 * MS) else { panic!("nothing is due") };
         assert!((next - now).abs_diff(1020 * MS) < MS, "{:?}", next - now);
@@ -116,12 +132,45 @@ mod tests {
         clock.poll(start);
         for second in 1..60 {
             let now = start + second * S;
-            clock.heard(now);
-            assert!(matches!(clock.poll(now), Beat::Wait(_)));
-            assert_eq!(clock.is_stalled(now), second > 3);
+            clock.heard(now, false);
+            if second == 3 {
+                assert_eq!(clock.poll(now), Beat::Stalled);
+            }
+            assert!(matches!(clock.poll(now), Beat::Wait(_)), "said once");
         }
         let silence = start + 64 * S;
         assert_eq!(clock.poll(silence), Beat::Down);
+    }
+
+    #[test]
+    fn d12_a_pong_ends_the_stall_and_it_may_begin_anew() {
+        let start = Instant::now();
+        let mut clock = clock(start);
+        for second in [0, 10] {
+            let now = start + second * S;
+            clock.heard(now, false);
+            assert_eq!(clock.poll(now), Beat::Ping);
+            clock.heard(now + 3 * S, false);
+            assert_eq!(clock.poll(now + 3 * S), Beat::Stalled);
+            clock.heard(now + 4 * S, false);
+            assert!(clock.pong(now + 4 * S, true, 0), "it was stalled");
+            assert!(!clock.pong(now + 4 * S, false, 0));
+            clock.heard(now + 9 * S, false);
+            clock.last_pong = now + 9 * S;
+        }
+    }
+
+    #[test]
+    fn d12_a_pong_behind_a_large_frame_is_not_missed() {
+        let start = Instant::now();
+        let mut clock = clock(start);
+        clock.poll(start);
+        for second in 1..20 {
+            clock.heard(start + second * S, true);
+            assert!(matches!(clock.poll(start + second * S), Beat::Wait(_)));
+        }
+        clock.heard(start + 22 * S, false);
+        assert_eq!(clock.poll(start + 22 * S), Beat::Stalled);
     }
 
     #[test]
@@ -132,7 +181,9 @@ mod tests {
         clock.poll(start);
         let now = start + 20 * S;
         let Beat::Wait(deadline) = clock.poll(now) else { panic!("nothing is known of the peer") };
-        assert!(!clock.is_stalled(now));
-        assert_eq!(clock.poll(deadline), Beat::Down, "forgiven once");
+        assert!(deadline > now);
+        clock.poll(deadline);
+        let end = start + 8 * 5 * S;
+        assert_eq!(clock.poll(end), Beat::Down, "the grace ends");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 
 use super::carrier::carry;
-use super::greeting::{self, agree, random_id};
+use super::greeting::{self, agree};
 use super::registry::{BULK, MESSAGES, Tentative};
 use super::strand::{Broken, Strand};
 use super::table::{Decision, Life};
@@ -13,7 +13,7 @@ use super::{End, Link};
 use crate::config::Level;
 use crate::node::dialler;
 use crate::node::shared::Shared;
-use crate::transport::{CloseCode, Connection, Lane, LaneClass};
+use crate::transport::{CloseCode, Connection, Lane, LaneClass, NodeAddr};
 use crate::wire::level2::{self, Frame, Goaway, HelloAck, Id, Probe, Ready, Text16};
 use crate::wire::{Batch, STEP};
 
@@ -56,13 +56,14 @@ fn failed(code: CloseCode, reason: impl Into<String>) -> Failure {
 pub(in crate::node) async fn negotiate(
     shared: &Arc<Shared>,
     dialled: &dialler::Dialled,
+    addr: &NodeAddr,
     mut lane: Lane,
 ) -> Result<Dialled, String> {
-    let id = random_id();
+    let id = shared.chance.id();
     if dialled.connection.level() != Some(Level::Two) && !probe(id, &mut lane).await? {
         return Ok(Dialled::One(lane));
     }
-    let attempt = Attempt { shared, dialled, id };
+    let attempt = Attempt { shared, dialled, addr, id };
     // Whatever happens, also when the caller gives up, nothing of this link stays behind.
     match attempt.greet(lane, shared.links.tentative(id)).await {
         Ok(link) => Ok(Dialled::Two(link)),
@@ -96,6 +97,7 @@ async fn probe(id: Id, (sender, receiver): &mut Lane) -> Result<bool, String> {
 struct Attempt<'a> {
     shared: &'a Arc<Shared>,
     dialled: &'a dialler::Dialled,
+    addr: &'a NodeAddr,
     id: Id,
 }
 
@@ -130,9 +132,11 @@ impl Attempt<'_> {
             return Ok(other);
         }
         let agreed = agree(&ack.hello, &ack.hello, config);
-        let link = Arc::new(Link::new(self.shared.clone(), self.id, peer, proved, agreed));
+        let (shared, addr) = (self.shared.clone(), self.addr.clone());
+        let link = Arc::new(Link::new(shared, self.id, peer, proved, addr, agreed));
         link.push(None, Frame::Ready(Ready { lanes: ack.hello.lanes }));
         self.shared.links.insert(&link);
+        link.announce();
         tentative.keep();
         let dialled = self.dialled.clone();
         let close = move |code, reason: &str| dialled.connection.close(code, reason);
@@ -152,8 +156,8 @@ impl Attempt<'_> {
     /// Waits until the rules let this link be up; `Some` is the link that is up instead of it.
     async fn commit(&self, peer: Life, other: Id, verified: bool) -> Result<Option<Arc<Link>>, Failure> {
         let links = &self.shared.links;
-        let mut changes = links.changes();
         loop {
+            let seen = links.changes();
             match links.decide(self.id, peer, other, verified) {
                 Decision::Commit => return Ok(None),
                 Decision::Replace(old) => self.replace(old, peer),
@@ -166,7 +170,7 @@ impl Attempt<'_> {
                 Decision::Wait => {}
                 Decision::Refuse(refusal) => return Err(failed(refusal.code(), refusal.to_string())),
             }
-            let _ = changes.changed().await;
+            links.changed(seen).await;
         }
     }
 
@@ -189,12 +193,16 @@ impl Attempt<'_> {
     }
 }
 
-/// Ends a link that gives way to one with `peer`.
+/// Ends a link that gives way to one with `peer`, which may be a new life of the node.
 pub(super) fn replace(shared: &Shared, old: Id, peer: Life) {
     let link = shared.links.get(old);
     shared.links.replaced(old, peer);
     if let Some(link) = link {
-        link.end(End::Refused(CloseCode::Duplicate, "the node has connected anew".to_owned()));
+        link.end(if link.peer == peer {
+            End::Refused(CloseCode::Duplicate, "the node has connected anew".to_owned())
+        } else {
+            End::Restarted
+        });
     }
 }
 

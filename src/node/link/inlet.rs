@@ -214,7 +214,8 @@ fn apply(link: &Arc<Link>, frame: Frame) -> Result<(), End> {
         }
         Frame::Xoff(Xoff { pid: Some(pid) }) => link.out().hold(pid),
         Frame::Xon(Xon { pid: Some(pid) }) => link.release(pid),
-        Frame::Info(_) | Frame::Xoff(_) | Frame::Xon(_) => {}
+        Frame::Info(frame) => link.informed(&frame),
+        Frame::Xoff(_) | Frame::Xon(_) => {}
         other => return Err(unexpected(&other)),
     }
     Ok(())

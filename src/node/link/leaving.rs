@@ -24,7 +24,7 @@ impl Link {
         if !CloseCode::is_in_good_order(frame.code) {
             let reason =
                 format!("closed by the peer with code {:#04x}: {}", frame.code, frame.reason.as_str());
-            return Err(End::Lost(reason));
+            return Err(End::Cut(reason));
         }
         let steps = lock(&self.parting).goaway(lane, frame.code == CloseCode::GoingAway.as_u16());
         self.part(steps);
@@ -41,7 +41,7 @@ impl Link {
             match step {
                 Step::SayGoaway(code) => self.say_goaway(code),
                 Step::SayDrained => {
-                    let received = lock(&self.grant).total();
+                    let received = lock(&self.grant).total().saturating_sub(self.parking.outstanding());
                     self.push(None, Frame::Drained(Drained { received }));
                     if lock(&self.parting).is_done() {
                         self.expect_the_end();
@@ -62,6 +62,7 @@ impl Link {
         let link = self.clone();
         self.shared.spawn(async move {
             tokio::select! {
+                biased;
                 _ = link.ended() => {}
                 () = tokio::time::sleep(LAST_WORD) => link.end(End::Left),
             }

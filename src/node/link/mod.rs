@@ -11,6 +11,7 @@
 //! | `greeting` | who we are, and what two nodes agree on |
 //! | `registry` | the links of a node, and the lanes that wait to join one |
 //! | `dial`, `accept` | the two sides of the handshake |
+//! | `end` | why a link is over |
 //! | `outgoing`, `queue`, `credit` | what waits to be written, and how much may be (sans-IO) |
 //! | `bulk`, `parking` | large payloads: out in chunks, in with what waits behind them (sans-IO) |
 //! | `clock`, `parting` | life and death, and leaving without loss (sans-IO) |
@@ -18,6 +19,7 @@
 //! | `carrier`, `inlet` | the tasks of a link, and what incoming frames do |
 //! | `brakes` | which of our actors the peer is asked to spare |
 //! | `guests` | the peer's monitors of our actors |
+//! | `health` | how the peer is, and who is told |
 //! | `reason` | why an actor ended, as the wire says it |
 
 mod accept;
@@ -27,8 +29,10 @@ mod carrier;
 mod clock;
 mod credit;
 mod dial;
+mod end;
 mod greeting;
 mod guests;
+mod health;
 mod inlet;
 mod leaving;
 mod outgoing;
@@ -50,10 +54,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 pub(super) use accept::{greet, join};
 pub(super) use dial::{Dialled, negotiate};
+pub(super) use end::End;
 pub(super) use registry::Links;
 
 use self::brakes::Brakes;
@@ -61,56 +66,27 @@ use self::clock::Clock;
 use self::credit::{Allowance, Grant};
 use self::greeting::Agreed;
 use self::guests::Guests;
+use self::health::Health;
 use self::outgoing::Outgoing;
 use self::parking::Parking;
 use self::parting::Parting;
 use self::pings::Ping;
 use self::questions::Questions;
 use self::table::Life;
-use super::error::DownReason;
 use super::outbound::{Load, Refusal};
 use super::peer::{Peer, Reply};
 use super::shared::{Shared, now};
+use super::shown::Shown;
 use crate::pid::Pid;
 use crate::transport::{CloseCode, NodeAddr, PeerIdentity};
 use crate::wire::level2::{Credit, Demonitor, Frame, Id, Monitor, Resolve, Text16};
-
-/// Why a link is over.
-#[derive(Clone, Debug)]
-pub(super) enum End {
-    /// One side left, and nothing was lost.
-    Left,
-    /// It broke, or the peer closed it.
-    Lost(String),
-    /// Nothing came for so long.
-    Silent(Duration),
-    /// This side closes it: the peer broke a rule, or another link takes its place.
-    Refused(CloseCode, String),
-}
-
-impl End {
-    pub(super) fn reason(&self) -> DownReason {
-        match self {
-            Self::Left => DownReason::Left,
-            Self::Lost(reason) | Self::Refused(_, reason) => DownReason::Lost(reason.clone()),
-            Self::Silent(after) => DownReason::Unresponsive(*after),
-        }
-    }
-
-    const fn code(&self) -> CloseCode {
-        match self {
-            Self::Left => CloseCode::Normal,
-            Self::Lost(_) => CloseCode::Internal,
-            Self::Silent(_) => CloseCode::Unresponsive,
-            Self::Refused(code, _) => *code,
-        }
-    }
-}
 
 pub(super) struct Link {
     pub(super) id: Id,
     pub(super) peer: Life,
     pub(super) identity: Option<PeerIdentity>,
+    /// Where the peer is: as dialled, or as it came.
+    addr: NodeAddr,
     agreed: Agreed,
     shared: Arc<Shared>,
     outgoing: Mutex<Outgoing>,
@@ -123,6 +99,7 @@ pub(super) struct Link {
     /// Pings of the peer that a worker has still to answer.
     pongs_owed: AtomicUsize,
     clock: Mutex<Clock>,
+    health: Mutex<Health>,
     /// The clock has changed.
     beat: Notify,
     parting: Mutex<Parting>,
@@ -131,8 +108,8 @@ pub(super) struct Link {
     brakes: Brakes,
     /// The addresses under which this node is in use here.
     users: Mutex<Vec<Weak<Peer>>>,
-    ended: watch::Sender<Option<End>>,
-    gone: watch::Sender<bool>,
+    ended: Shown<Option<End>>,
+    gone: Shown<bool>,
 }
 
 /// Using the link.
@@ -179,7 +156,7 @@ impl Link {
 
     /// Ends the link; only the first reason counts.
     pub(super) fn end(&self, end: End) {
-        self.ended.send_if_modified(|ended| {
+        self.ended.modify(|ended| {
             let first = ended.is_none();
             ended.get_or_insert(end);
             first
@@ -188,8 +165,8 @@ impl Link {
 
     /// Waits until the link is over and what was read has taken effect.
     pub(super) async fn gone(&self) -> End {
-        let _ = self.gone.subscribe().wait_for(|gone| *gone).await;
-        self.ended.borrow().clone().unwrap_or(End::Left)
+        self.gone.wait_for(|gone| gone.then_some(())).await;
+        self.ended.read().clone().unwrap_or(End::Left)
     }
 
     pub(super) fn has_room(&self, len: usize) -> bool {
@@ -210,26 +187,30 @@ impl Link {
         (out.sent(), out.dead_letters())
     }
 
-    /// Messages that the peer has not confirmed, once the link is gone.
+    /// Messages that the peer has not confirmed.
     pub(super) fn unconfirmed(&self) -> usize {
         let (sent, dead) = self.counts();
         let said = lock(&self.parting).confirmed().unwrap_or(0);
         let confirmed = said.max(self.out().confirmed());
-        usize::try_from(dead + sent.saturating_sub(confirmed)).unwrap_or(usize::MAX)
+        let written = usize::try_from(dead + sent.saturating_sub(confirmed)).unwrap_or(usize::MAX);
+        self.load().messages + written
     }
 
     pub(super) fn round_trip(&self) -> Option<Duration> {
         *lock(&self.round_trip)
     }
-
-    pub(super) fn is_stalled(&self) -> bool {
-        lock(&self.clock).is_stalled(now())
-    }
 }
 
 /// For the tasks of the link.
 impl Link {
-    fn new(shared: Arc<Shared>, id: Id, peer: Life, identity: Option<PeerIdentity>, agreed: Agreed) -> Self {
+    fn new(
+        shared: Arc<Shared>,
+        id: Id,
+        peer: Life,
+        identity: Option<PeerIdentity>,
+        addr: NodeAddr,
+        agreed: Agreed,
+    ) -> Self {
         let config = &shared.config;
         let most = Load { messages: config.outbound_messages, bytes: config.outbound_bytes };
         let allowance = Allowance::new(agreed.credit_messages, agreed.credit_bytes);
@@ -253,18 +234,20 @@ impl Link {
             round_trip: Mutex::default(),
             pongs_owed: AtomicUsize::new(0),
             clock: Mutex::new(Clock::new(config.heartbeat, config.down_after, now())),
+            health: Mutex::default(),
             beat: Notify::new(),
             parting: Mutex::new(Parting::new(shared.links.me().life, peer, lanes)),
             parking: Parking::default(),
             guests: Guests::default(),
             brakes: Brakes::default(),
             users: Mutex::default(),
-            ended: watch::Sender::new(None),
-            gone: watch::Sender::new(false),
+            ended: Shown::new(None),
+            gone: Shown::new(false),
             shared,
             id,
             peer,
             identity,
+            addr,
             agreed,
         }
     }
@@ -276,13 +259,11 @@ impl Link {
     }
 
     async fn ended(&self) -> End {
-        let mut ended = self.ended.subscribe();
-        let end = ended.wait_for(Option::is_some).await.ok().and_then(|end| end.clone());
-        end.unwrap_or(End::Left)
+        self.ended.wait_for(Clone::clone).await
     }
 
     fn has_ended(&self) -> bool {
-        self.ended.borrow().is_some()
+        self.ended.read().is_some()
     }
 
     /// A batch of a lane was written.
@@ -319,6 +300,7 @@ impl Link {
             grant.received(messages, bytes).map_err(violated)?;
             (grant.renew(), grant.total())
         };
+        let received = received.saturating_sub(self.parking.outstanding());
         if let Some((msgs, bytes)) = renewed {
             self.push(None, Frame::Credit(Credit { msgs, bytes, received }));
         }
@@ -338,7 +320,7 @@ impl Link {
 
     /// The last thing that happens: whoever waits for something of this link is told.
     fn bury(&self) {
-        let end = self.ended.borrow().clone().unwrap_or(End::Left);
+        let end = self.ended.read().clone().unwrap_or(End::Left);
         let reason = end.reason().to_string();
         let messages = self.out().abandon();
         if messages > 0
@@ -350,9 +332,11 @@ impl Link {
         self.refuse_questions(&reason);
         lock(&self.pings).clear();
         self.guests.clear(self.shared.local.as_ref());
+        self.shared.lose(self.unconfirmed());
         self.shared.links.dead(self.id);
         self.for_users(|peer| peer.link_is_over(self, &end));
-        self.gone.send_replace(true);
+        self.obituary(&end);
+        self.gone.set(true);
     }
 
     fn for_users(&self, tell: impl Fn(&Peer)) {

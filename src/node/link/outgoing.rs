@@ -32,6 +32,9 @@ struct Held {
 pub(crate) struct Outgoing {
     most: Load,
     lanes: Vec<Queue>,
+    /// What is for actors and travels on control, since there is no other lane. A message that waits for
+    /// credit must not hold up the CREDIT of the other direction.
+    on_control: Queue,
     /// Lanes whose writers wait to be told that there is something.
     waiting: Vec<bool>,
     message_lanes: usize,
@@ -61,6 +64,7 @@ impl Outgoing {
         Self {
             most,
             lanes: (0..lanes).map(|_| Queue::default()).collect(),
+            on_control: Queue::default(),
             waiting: vec![true; lanes],
             message_lanes,
             bulk: BulkQueue::new(slots),
@@ -121,7 +125,7 @@ impl Outgoing {
         let lane = self.lane_of(to);
         match to.and_then(|to| self.held.get_mut(&to)) {
             Some(held) => held.push(frame),
-            None => self.lanes[lane].push_back(frame),
+            None => self.queue(to).push_back(frame),
         }
         lane
     }
@@ -131,8 +135,7 @@ impl Outgoing {
         if self.closed || self.held.contains_key(&pid) {
             return;
         }
-        let lane = self.lane_of(Some(pid));
-        let frames = self.lanes[lane].extract(pid);
+        let frames = self.queue(Some(pid)).extract(pid);
         let entry = self.held.entry(pid).or_default();
         frames.into_iter().for_each(|frame| entry.push(frame));
     }
@@ -141,7 +144,7 @@ impl Outgoing {
     pub(crate) fn release(&mut self, pid: Pid) -> usize {
         let lane = self.lane_of(Some(pid));
         let held = self.held.remove(&pid).unwrap_or_default();
-        self.lanes[lane].extend(held.frames);
+        self.queue(Some(pid)).extend(held.frames);
         lane
     }
 
@@ -149,11 +152,21 @@ impl Outgoing {
     pub(crate) fn close(&mut self, last: &Frame) {
         self.closed = true;
         // The end of a lane must be its end: what was held back goes first.
-        let held: Vec<_> = self.held.keys().copied().collect();
+        let mut held: Vec<_> = self.held.keys().copied().collect();
+        held.sort_unstable();
         for pid in held {
             self.release(pid);
         }
-        self.lanes.iter_mut().for_each(|lane| lane.push_back(last.clone()));
+        self.lanes[CONTROL + 1..].iter_mut().for_each(|lane| lane.push_back(last.clone()));
+        // Behind what is for actors, if that is there.
+        let control = if self.message_lanes == 0 { &mut self.on_control } else { &mut self.lanes[CONTROL] };
+        control.push_back(last.clone());
+    }
+
+    /// Where the frames for `to` wait.
+    fn queue(&mut self, to: Option<Pid>) -> &mut Queue {
+        let lane = self.lane_of(to);
+        if lane == CONTROL && to.is_some() { &mut self.on_control } else { &mut self.lanes[lane] }
     }
 
     /// The lane of large payloads.
@@ -171,7 +184,19 @@ impl Outgoing {
         if lane == self.bulk_lane() {
             return self.fill_bulk(batch);
         }
-        let queue = &mut self.lanes[lane];
+        let mut taken = self.fill_from(lane, false, batch);
+        if lane == CONTROL {
+            let of_actors = self.fill_from(lane, true, batch);
+            taken.messages += of_actors.messages;
+            taken.bytes += of_actors.bytes;
+        }
+        let left = !self.lanes[lane].is_empty() || (lane == CONTROL && !self.on_control.is_empty());
+        self.waiting[lane] = batch.is_empty() && !left;
+        taken
+    }
+
+    fn fill_from(&mut self, lane: usize, on_control: bool, batch: &mut Batch) -> Load {
+        let queue = if on_control { &mut self.on_control } else { &mut self.lanes[lane] };
         let mut taking = Taking { allowance: &mut self.allowance, taken: Load::default() };
         while batch.len() < BATCH {
             if let Some(run) = queue.front_run() {
@@ -197,7 +222,6 @@ impl Outgoing {
             }
             queue.pop_front().into_iter().for_each(|frame| batch.frame(frame));
         }
-        self.waiting[lane] = batch.is_empty() && queue.is_empty();
         taking.taken
     }
 
@@ -244,6 +268,7 @@ impl Outgoing {
         let messages = std::mem::take(&mut self.load).messages;
         self.dead_letters += messages as u64;
         self.lanes.iter_mut().for_each(Queue::clear);
+        self.on_control.clear();
         self.held.clear();
         self.bulk.clear();
         messages
@@ -343,6 +368,23 @@ mod tests {
         assert_eq!(out.lane_of(Some(pid(7))), out.lane_of(Some(pid(7))));
         assert_eq!(out.lane_of(None), CONTROL);
         assert_eq!(outgoing(0, 10).lane_of(Some(pid(7))), CONTROL, "lanes: 0");
+    }
+
+    #[test]
+    fn l11_without_message_lanes_credit_overtakes_messages_that_wait_for_it() {
+        let mut out = outgoing(0, 0);
+        out.push_message(pid(1), Bytes::new()).unwrap();
+        out.push(None, Frame::Ping);
+        assert_eq!(written(&mut out, CONTROL), 0);
+        assert_eq!(out.control_len(), 0, "the ping is written");
+        out.close(&Frame::Pong);
+        let mut batch = Batch::new();
+        out.fill(CONTROL, &mut batch);
+        assert!(batch.is_empty(), "the end of the lane comes behind the message");
+        out.credit(&Credit { msgs: 1, bytes: 1000, received: 0 });
+        let message = out.fill(CONTROL, &mut batch);
+        let bytes = batch.take().concat();
+        assert_eq!((message.messages, bytes.last()), (1, Some(&3)));
     }
 
     #[test]

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
-use super::greeting::{Me, random_id};
+use super::greeting::Me;
 use super::strand::Strand;
 use super::table::{Arrival, Decision, Life, Refusal, Table};
 use super::{Link, lock};
+use crate::node::chance::Chance;
+use crate::node::shown::Shown;
 use crate::transport::{CloseCode, PeerIdentity};
 use crate::wire::level2::{Id, Lane};
 
@@ -25,7 +27,7 @@ pub(in crate::node) struct Links {
     me: Me,
     inner: Mutex<Inner>,
     /// Counts changes, for dials that wait for one.
-    changed: watch::Sender<u64>,
+    changed: Shown<u64>,
 }
 
 struct Inner {
@@ -46,10 +48,10 @@ struct Offer {
 }
 
 impl Links {
-    pub(in crate::node) fn new(identity: Option<PeerIdentity>) -> Self {
-        let me = Me::new(identity);
+    pub(in crate::node) fn new(identity: Option<PeerIdentity>, chance: &Chance) -> Self {
+        let me = Me::new(identity, chance);
         let inner = Inner { table: Table::new(me.life), up: HashMap::new(), offers: HashMap::new() };
-        Self { me, inner: Mutex::new(inner), changed: watch::Sender::new(0) }
+        Self { me, inner: Mutex::new(inner), changed: Shown::new(0) }
     }
 
     pub(super) fn me(&self) -> &Me {
@@ -58,10 +60,16 @@ impl Links {
 
     /// Every link that is up.
     pub(in crate::node) fn all(&self) -> Vec<Arc<Link>> {
-        self.inner().up.values().cloned().collect()
+        let mut all: Vec<_> = self.inner().up.values().cloned().collect();
+        all.sort_unstable_by_key(|link| link.id);
+        all
     }
 
-    pub(super) fn get(&self, link: Id) -> Option<Arc<Link>> {
+    pub(in crate::node) fn is_empty(&self) -> bool {
+        self.inner().up.is_empty()
+    }
+
+    pub(in crate::node) fn get(&self, link: Id) -> Option<Arc<Link>> {
         self.inner().up.get(&link).cloned()
     }
 
@@ -69,9 +77,14 @@ impl Links {
         self.inner().table.holds(link)
     }
 
-    /// Tells when anything changes here.
-    pub(super) fn changes(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
+    /// How often anything has changed here.
+    pub(in crate::node) fn changes(&self) -> u64 {
+        *self.changed.read()
+    }
+
+    /// Waits until more has changed than was `seen`.
+    pub(in crate::node) async fn changed(&self, seen: u64) {
+        self.changed.wait_for(|count| (*count != seen).then_some(())).await;
     }
 
     /// For the dialler, see [`Table::decide`].
@@ -79,24 +92,23 @@ impl Links {
         self.inner().table.decide(link, peer, other, verified)
     }
 
-    /// HELLO came over `connection`: the link to name in the answer, the key that further lanes must
-    /// show, and where they arrive.
+    /// HELLO came over `connection`: the link to name in the answer, and where its lanes arrive, which
+    /// must show `key`.
     pub(super) fn offer(
         &self,
         link: Id,
         peer: Life,
         (lanes, bulk): (u8, bool),
         connection: u64,
-        keyless: bool,
-    ) -> Result<(Id, Id, mpsc::Receiver<Joining>), Refusal> {
+        key: Id,
+    ) -> Result<(Id, mpsc::Receiver<Joining>), Refusal> {
         let mut inner = self.inner();
         let other = inner.table.hello(link, peer)?;
-        let key = if keyless { Id::NONE } else { random_id() };
         let seen = vec![false; usize::from(lanes) + usize::from(bulk)];
         let (joins, joined) = mpsc::channel(seen.len().max(1));
         let message_lanes = lanes;
         inner.offers.insert(link, Offer { key, connection, seen, message_lanes, joins });
-        Ok((other, key, joined))
+        Ok((other, joined))
     }
 
     /// LANE came over `connection`: its place, and where it goes.
@@ -156,7 +168,7 @@ impl Links {
     }
 
     fn change(&self) {
-        self.changed.send_modify(|count| *count += 1);
+        self.changed.set(self.changes() + 1);
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

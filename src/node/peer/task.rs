@@ -11,7 +11,9 @@ use crate::node::here::Here;
 use crate::node::lane::{DataLane, Ended};
 use crate::node::link::{Dialled, End, Link, negotiate};
 use crate::node::outbound::{Item, Leftover, Refusal};
-use crate::node::shared::{Stage, now, random};
+use crate::node::shared::{Stage, now};
+use crate::node::watch::Start;
+use crate::node::watcher;
 use crate::transport::{CloseCode, Lane, LaneClass};
 
 impl Peer {
@@ -46,7 +48,7 @@ impl Peer {
             () = self.shared.at(Stage::Closed) => {}
             () = connections => {}
         }
-        self.ended.send_replace(true);
+        self.ended.set(true);
     }
 
     async fn is_needed(&self) -> bool {
@@ -55,6 +57,7 @@ impl Peer {
                 return true;
             }
             tokio::select! {
+                biased;
                 () = self.work.notified() => {}
                 () = self.shared.at(Stage::Draining) => return !self.outbound().close_if_idle(),
             }
@@ -69,12 +72,16 @@ impl Peer {
             Err(reason) => {
                 self.broke(Vec::new(), reason.clone());
                 self.standing.failed(&reason);
+                self.missed(&DownReason::Refused(reason));
                 if !wanted {
                     // Who wanted it is told already.
                     self.watch.probe();
                 }
             }
-            Ok((dialled, Dialled::One(lane))) => self.direct(&dialled, lane).await,
+            Ok((dialled, Dialled::One(lane))) => {
+                self.attend();
+                self.direct(&dialled, lane).await;
+            }
             Ok((dialled, Dialled::Here)) => {
                 self.dialler.forget(&dialled);
                 self.here();
@@ -96,14 +103,25 @@ impl Peer {
             return Ok((dialled, Dialled::One(lane)));
         }
         let limit = self.shared.config.connect_timeout;
-        let reason = match self.shared.within(limit, negotiate(&self.shared, &dialled, lane)).await {
-            Ok(Ok(found)) => return Ok((dialled, found)),
-            Ok(Err(reason)) => reason,
-            Err(_) => format!("it did not greet us within {limit:?}; does a node listen there?"),
-        };
+        let reason =
+            match self.shared.within(limit, negotiate(&self.shared, &dialled, &self.addr, lane)).await {
+                Ok(Ok(found)) => return Ok((dialled, found)),
+                Ok(Err(reason)) => reason,
+                Err(_) => format!("it did not greet us within {limit:?}; does a node listen there?"),
+            };
         self.dialler.forget(&dialled);
         dialled.connection.close(CloseCode::Timeout, &reason);
         Err(reason)
+    }
+
+    /// The peer, of level 1, is there. If anybody follows the nodes it is pinged from now on.
+    pub(in crate::node) fn attend(self: &Arc<Self>) {
+        self.shared.tell(|census| census.reached(&self.addr));
+        if self.shared.news.is_followed()
+            && let Start::Needed = self.watch.attend()
+        {
+            self.shared.spawn(watcher::watch(self.clone()));
+        }
     }
 
     /// One data lane of level 1.
@@ -118,11 +136,13 @@ impl Peer {
         self.standing.not_direct(data.was_used() || matches!(ended, Ended::Broke(_)));
         match ended {
             Ended::Rested => self.outbound().rested(),
-            Ended::Broke(reason) => {
-                self.broke(data.abandon(), format!("{reason}; try again, as the node may be back"));
+            Ended::Broke(breakage) => {
+                self.broke(data.abandon(), format!("{}; try again, as the node may be back", breakage.text));
                 // Messages may be lost here, and who monitors is owed the news (G4), though the peer
                 // may be alive.
-                self.watch.lost(&DownReason::Lost(reason));
+                let reason = breakage.reason();
+                self.watch.lost(&reason);
+                self.missed(&reason);
                 self.watch.probe();
             }
         }
@@ -184,7 +204,9 @@ impl Peer {
 
     /// Nothing of a broken connection is sent again (D11); whoever waits is told.
     fn broke(&self, unanswered: Vec<Reply>, reason: String) {
-        let Leftover { messages, resolves } = self.outbound().broke(now(), random(), reason.clone());
+        let random = self.shared.chance.spread();
+        let Leftover { messages, resolves } = self.outbound().broke(now(), random, reason.clone());
+        self.shared.lose(messages);
         if messages > 0
             && let Some(left_out) = self.shared.log.admit()
         {

@@ -1,0 +1,190 @@
+"""How things stand with other nodes, and who is told."""
+
+import signal
+import subprocess
+import time
+
+import pytest
+from support import Inbox, eventually, program
+
+import myrmidon
+
+
+class Follower:
+    """An actor that keeps what it is told of other nodes."""
+
+    def __init__(self, rt):
+        self.inbox = Inbox()
+        self.pid = rt.spawn(self.inbox)
+        assert rt.monitor_nodes(self.pid)
+
+    def names(self):
+        return [message.type_name for message in self.inbox]
+
+    def wait_for(self, *names, deadline=20.0):
+        eventually(lambda: self.names() == list(names), deadline)
+        return self.inbox[-1]
+
+
+def the_node(rt):
+    (node,) = rt.nodes()
+    return node
+
+
+def other_process(transport, then="", options=""):
+    """A node in a process of its own, and its address. It does what ``then`` says and waits for a line."""
+    process = subprocess.Popen(
+        program(f"""
+        import sys, myrmidon
+        rt = myrmidon.Runtime("{transport}"{options})
+        print(rt.listen("127.0.0.1:0"), flush=True)
+        sys.stdin.readline()
+        {then}
+        sys.stdin.readline()
+        """),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return process, process.stdout.readline().strip()
+
+
+def go_on(process):
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+@pytest.fixture
+def ended():
+    """Processes to end with the test, by their ids."""
+    processes = []
+    yield processes
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def test_d12_a_node_that_comes_and_leaves_is_told_with_its_identity(pair, transport):
+    here, there, addr = pair
+    follower = Follower(here)
+    assert here.nodes() == []
+    assert here.is_node_up(addr)
+    up = follower.wait_for("NODE_UP")
+    assert isinstance(up.node, myrmidon.NodeEvent)
+    assert (up.node.state, up.node.addr, up.node.detail, up.reason) == ("up", addr, None, None)
+    assert len(up.node.node_id) == 32
+    assert (up.node.name is not None) == (transport == "quic")
+    node = the_node(here)
+    assert (node.state, node.addr, node.level) == ("up", addr, 2)
+    assert (node.node_id, node.incarnation) == (up.node.node_id, up.node.incarnation)
+    assert 0 < node.round_trip < 10
+    assert the_node(there).state == "up", "it sees the one that dialled"
+    there.shutdown()
+    down = follower.wait_for("NODE_UP", "NODE_DOWN")
+    assert (down.reason, down.node.incarnation) == ("left", up.node.incarnation)
+    assert (the_node(here).state, the_node(here).round_trip) == ("left", None)
+    assert repr(down).startswith("PySystemMessage(\"NODE_DOWN\", reason=\"left\"")
+    assert repr(the_node(here)) == f'NodeInfo("left", "{addr}")'
+
+
+def test_who_takes_it_back_is_told_no_more(pair):
+    here, there, addr = pair
+    follower, other = Follower(here), Follower(here)
+    assert here.demonitor_nodes(other.pid)
+    assert not here.demonitor_nodes(other.pid)
+    assert here.is_node_up(addr)
+    follower.wait_for("NODE_UP")
+    assert other.inbox == []
+    here.stop(other.pid)
+    here.join(other.pid)
+    assert not here.monitor_nodes(other.pid)
+
+
+def test_an_observed_actor_keeps_node_messages(pair):
+    here, _, addr = pair
+    observer = here.spawn_observed_handler()
+    assert here.monitor_nodes(observer)
+    assert here.is_node_up(addr)
+    (message,) = eventually(lambda: here.get_messages(observer))
+    assert (message.type_name, message.node.addr) == ("NODE_UP", addr)
+
+
+def test_f01_a_killed_process_has_crashed(make_runtime, ended):
+    rt = make_runtime("tcp")
+    follower = Follower(rt)
+    process, addr = other_process("tcp")
+    ended.append(process)
+    assert rt.is_node_up(addr)
+    follower.wait_for("NODE_UP")
+    process.kill()
+    assert follower.wait_for("NODE_UP", "NODE_DOWN").reason == "crashed"
+    assert the_node(rt).state == "crashed"
+
+
+def test_f24_a_held_interpreter_is_a_stall_and_the_node_stays_up(make_runtime, transport, ended):
+    rt = make_runtime(transport)
+    follower = Follower(rt)
+    # A foreign function that keeps the interpreter locked.
+    process, addr = other_process(transport, "import ctypes; ctypes.PyDLL(None).sleep(6)")
+    ended.append(process)
+    assert rt.is_node_up(addr)
+    follower.wait_for("NODE_UP")
+    go_on(process)
+    stalled = follower.wait_for("NODE_UP", "NODE_STALLED")
+    assert "Python handlers" in stalled.metadata
+    assert the_node(rt).state == "stalled"
+    assert rt.is_node_up(addr)
+    follower.wait_for("NODE_UP", "NODE_STALLED", "NODE_RECOVERED")
+    assert the_node(rt).state == "up"
+
+
+def test_f03_a_process_that_was_stopped_does_not_blame_its_peers(make_runtime, transport, ended):
+    peer = make_runtime(transport, down_after=60)
+    addr = peer.listen("127.0.0.1:0")
+    follow = f"""
+        seen = []
+        rt.monitor_nodes(rt.spawn(lambda message: seen.append(message.type_name)))
+        print(rt.is_node_up("{addr}"), flush=True)
+        sys.stdin.readline()
+        print(rt.is_node_up("{addr}"), *seen, flush=True)
+    """
+    process, _ = other_process(transport, follow.strip(), ", down_after=2")
+    ended.append(process)
+    go_on(process)
+    assert process.stdout.readline() == "True\n"
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(4)  # twice the time after which a silent peer is down
+    process.send_signal(signal.SIGCONT)
+    # Long enough for a clock that blames the peer; the ping that follows would bring up another link.
+    time.sleep(1)
+    go_on(process)
+    answer, *seen = process.stdout.readline().split()
+    assert (answer, seen[0]) == ("True", "NODE_UP")
+    assert "NODE_DOWN" not in seen
+
+
+def test_f26_the_level_can_be_chosen_and_shows_in_the_list(make_runtime, transport):
+    one, two = make_runtime(transport, level=1), make_runtime(transport, level=2)
+    inbox = Inbox()
+    two.register("inbox", two.spawn(inbox))
+    addr = two.listen("127.0.0.1:0")
+    pid = one.resolve_remote(addr, "inbox")
+    one.send_remote(addr, pid, b"hello")
+    eventually(lambda: inbox == [b"hello"])
+    node = the_node(one)
+    assert (node.level, node.node_id, node.incarnation) == (1, None, None)
+    with pytest.raises(ValueError, match="level is 1"):
+        make_runtime(level=3)
+
+
+@pytest.mark.parametrize("profile", ["loopback", "lan", "wan"])
+def test_nodes_of_every_profile_talk(make_runtime, transport, profile):
+    here, there = make_runtime(transport, profile=profile), make_runtime(transport)
+    addr = there.listen("127.0.0.1:0")
+    assert here.is_node_up(addr)
+    assert there.is_node_up(here.listen("127.0.0.1:0"))
+
+
+def test_an_unknown_profile_is_refused(make_runtime):
+    with pytest.raises(ValueError, match="wan"):
+        make_runtime(profile="moon")
