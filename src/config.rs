@@ -103,6 +103,10 @@ pub struct NodeConfig {
     pub heartbeat: Duration,
     /// Without a sign of life for so long a peer is down. Default: 5 s.
     pub down_after: Duration,
+    /// While bytes come or go at least this often, the thread of the sockets looks for more of them for
+    /// this long before it sleeps, since waking it takes longer than all else about a short message. It
+    /// yields to other threads meanwhile. 0: it always sleeps. Default: 200 us.
+    pub spin: Duration,
     /// Deadline of a connection attempt, handshake included. Default: 5 s.
     pub connect_timeout: Duration,
     /// Deadline of a resolve or a ping. Default: 5 s.
@@ -176,6 +180,7 @@ impl Default for NodeConfig {
     fn default() -> Self {
         Self {
             heartbeat: Duration::from_secs(1),
+            spin: Duration::from_micros(200),
             down_after: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(5),

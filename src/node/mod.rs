@@ -40,6 +40,7 @@ mod serve;
 mod serve_lane;
 mod shared;
 mod shown;
+mod spin;
 mod standing;
 mod throttle;
 mod vitals;
@@ -142,6 +143,7 @@ impl Node {
             listening: Arc::new(Mutex::new(Vec::new())),
             next_monitor: AtomicU64::new(1),
         };
+        inner.shared.spawn(spin::stay_up(inner.shared.clone()));
         inner.shared.spawn(vitals::watch(inner.shared.clone()));
         Self { inner: Arc::new(inner) }
     }

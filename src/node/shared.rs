@@ -13,6 +13,7 @@ use super::link::Links;
 use super::local::LocalNode;
 use super::news::News;
 use super::shown::Shown;
+use super::spin::Spin;
 use super::throttle::LogLimit;
 use crate::actor::NodeEvent;
 use crate::config::NodeConfig;
@@ -39,6 +40,7 @@ pub(super) struct Shared {
     pub(super) dialled: Arc<Semaphore>,
     pub(super) log: LogLimit,
     pub(super) links: Links,
+    pub(super) spin: Spin,
     pub(super) chance: Chance,
     pub(super) news: Arc<News>,
     stage: Shown<Stage>,
@@ -63,6 +65,7 @@ impl Shared {
             io,
             accepted: Arc::new(Semaphore::new(connections)),
             dialled: Arc::new(Semaphore::new(connections)),
+            spin: Spin::new(config.spin),
             config,
             log: LogLimit::new(),
             links,
