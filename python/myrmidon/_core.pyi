@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeAlias, final
 from typing_extensions import Buffer as _OffersMemory
 from typing_extensions import CapsuleType, Self, disjoint_base
 
+from myrmidon.mailbox import AsyncMailbox
 from myrmidon.options import Bounded, _Priority
 from myrmidon.supervisors import Child, SupervisorSpec
-from myrmidon.mailbox import AsyncMailbox
 
 __all__ = [
     "ActorBonds",
@@ -22,11 +22,11 @@ __all__ = [
     "DeadLetterWatch",
     "ExitReason",
     "Failure",
-    "NodeEvent",
-    "NodeInfo",
     "HandlerTask",
     "Mailbox",
     "Matcher",
+    "NodeEvent",
+    "NodeInfo",
     "PySystemMessage",
     "Reply",
     "Request",
@@ -34,9 +34,9 @@ __all__ = [
     "Supervisor",
     "allocate_buffer",
     "command_line",
+    "current",
     "decode",
     "encode",
-    "current",
     "free_buffer",
     "register_type",
     "registered_type",
@@ -342,6 +342,7 @@ class Runtime:
         *,
         name: str | None = None,
         mailbox: Bounded | None = None,
+        priority: _Priority = "normal",
         trap_exit: bool = False,
         loop: AbstractEventLoop | None = None,
     ) -> int: ...

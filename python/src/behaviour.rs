@@ -7,6 +7,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
+use crate::actors::USUAL_BUDGET;
 use crate::code::Code;
 use crate::giver::{Giver, Kind as Given};
 use crate::handler::{Handler, Kind, kind};
@@ -43,25 +44,27 @@ impl Runtime {
     /// The actor ends when the function returns or raises. When it is stopped, the mailbox ends behind
     /// what was sent before, and the actor ends once the function has returned.
     ///
-    /// `mailbox=Bounded(n)` bounds the messages that may wait; with `trap_exit=True` the exits of linked
-    /// actors come as EXIT messages.
+    /// `mailbox`, `priority` and `trap_exit` are as in `spawn`.
     ///
     /// Returns the PID.
     ///
-    /// Raises `TypeError` if `function` cannot be called, `RegisterError` if the name is taken, `Busy` if
-    /// no more threads may run.
-    #[pyo3(signature = (function, *, name=None, mailbox=None, trap_exit=false, r#loop=None))]
+    /// Raises as `spawn`, and `Busy` if no more threads may run.
+    #[pyo3(signature = (function, *, name=None, mailbox=None, priority="normal", trap_exit=false,
+        r#loop=None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn spawn_with_mailbox(
         &self,
         function: Bound<'_, PyAny>,
         name: Option<&str>,
         mailbox: Option<Bound<'_, PyAny>>,
+        priority: &str,
         trap_exit: bool,
         r#loop: Option<Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
-        let function = self.function(function, r#loop.as_ref(), mailbox.is_some())?;
-        let (budget, priority, blocking) = (USUAL_BUDGET, "normal", false);
-        self.start(function, Options { budget, mailbox, priority, trap_exit, blocking }, name)
+        self.core()?;
+        let behaviour = self.function(function, r#loop.as_ref(), mailbox.is_some())?;
+        let options = Options { budget: USUAL_BUDGET, mailbox, priority, trap_exit, blocking: false };
+        self.start(behaviour, options, name)
     }
 }
 
@@ -132,6 +135,11 @@ impl Runtime {
 }
 
 impl AsyncOptions<'_> {
+    /// What nobody said otherwise.
+    pub(crate) fn usual(bounded: bool, blocking: bool) -> Self {
+        Self { event_loop: None, concurrency: 1, budget: USUAL_BUDGET, blocking, bounded }
+    }
+
     fn refuse_for_plain(&self) -> PyResult<()> {
         if self.event_loop.is_some() {
             return Err(no_loop_for_plain());

@@ -51,13 +51,15 @@ pub(crate) struct Options<'a> {
 }
 
 impl Options<'_> {
+    /// The lane is left to the code, unless it blocks.
+    ///
     /// # Errors
     /// `ValueError` for what makes no sense, `NoProcess` for a redirect to nobody.
     pub(crate) fn build(self) -> PyResult<SpawnOptions> {
         let lane = if self.blocking { SpawnOptions::BLOCKING } else { 0 };
         Ok(SpawnOptions {
             budget: Some(budget(self.budget)?),
-            lane,
+            lane: if self.blocking { SpawnOptions::BLOCKING } else { 0 },
             priority: priority(self.priority)?,
             mailbox: self
                 .mailbox
