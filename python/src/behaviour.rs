@@ -7,7 +7,6 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use crate::actors::USUAL_BUDGET;
 use crate::code::Code;
 use crate::giver::{Giver, Kind as Given};
 use crate::handler::{Handler, Kind, kind};

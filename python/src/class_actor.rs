@@ -114,10 +114,6 @@ impl Behaviour for ClassActor {
         self.handler.system(message, cx)
     }
 
-    fn lane(&self, lane: u32) -> u32 {
-        if lane == 0 { self.lane } else { lane }
-    }
-
     fn stopping(&mut self, reason: Reason, cx: &mut Context<'_>) -> Flow {
         self.handler.stopping(reason, cx)
     }

@@ -106,6 +106,7 @@ mod _core {
     use super::introspection::{ActorBonds, ActorInfo};
     #[pymodule_export]
     use super::mailbox::Mailbox;
+    #[pymodule_export]
     use super::memory::Buffer;
     #[pymodule_export]
     use super::nodes::{NodeEvent, NodeInfo};

@@ -59,7 +59,7 @@ impl Options<'_> {
         let lane = if self.blocking { SpawnOptions::BLOCKING } else { 0 };
         Ok(SpawnOptions {
             budget: Some(budget(self.budget)?),
-            lane: if self.blocking { SpawnOptions::BLOCKING } else { 0 },
+            lane,
             priority: priority(self.priority)?,
             mailbox: self
                 .mailbox
