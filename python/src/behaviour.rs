@@ -134,11 +134,6 @@ impl Runtime {
 }
 
 impl AsyncOptions<'_> {
-    /// What nobody said otherwise.
-    pub(crate) fn usual(bounded: bool, blocking: bool) -> Self {
-        Self { event_loop: None, concurrency: 1, budget: USUAL_BUDGET, blocking, bounded }
-    }
-
     fn refuse_for_plain(&self) -> PyResult<()> {
         if self.event_loop.is_some() {
             return Err(no_loop_for_plain());

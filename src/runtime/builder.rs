@@ -136,6 +136,7 @@ impl RuntimeBuilder {
         };
         let transport = transport.unwrap_or_else(|| Arc::new(NoTransport));
         let node = Node::new(transport, Arc::new(local), io.handle().clone(), config.node.clone());
+        node.connect(&system);
         let inner = Inner {
             config,
             system,

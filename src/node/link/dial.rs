@@ -106,7 +106,7 @@ impl Attempt<'_> {
         let config = &self.shared.config;
         let me = self.shared.links.me();
         let mut control = Strand::new(lane, greeting::max_frame(config));
-        let hello = me.hello(self.id, config);
+        let hello = me.hello(self.id, config, self.shared.advertised());
         control.say(Frame::Hello(Box::new(hello.clone()))).await?;
         let ack = acknowledged(control.hear().await?)?;
         let proved = self.connection().peer_identity();
@@ -132,10 +132,11 @@ impl Attempt<'_> {
             return Ok(other);
         }
         let agreed = agree(&ack.hello, &ack.hello, config);
-        let (shared, addr) = (self.shared.clone(), self.addr.clone());
-        let link = Arc::new(Link::new(shared, self.id, peer, proved, addr, agreed));
+        let (shared, at) = (self.shared.clone(), (self.addr.clone(), &ack.hello));
+        let link = Arc::new(Link::new(shared, self.id, peer, proved, at, agreed));
         link.push(None, Frame::Ready(Ready { lanes: ack.hello.lanes }));
         self.shared.links.insert(&link);
+        self.shared.neighbours.linked(&link);
         link.announce();
         tentative.keep();
         let dialled = self.dialled.clone();

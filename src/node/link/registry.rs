@@ -80,6 +80,18 @@ impl Links {
         &self.me
     }
 
+    /// Which life of which node this is.
+    pub(in crate::node) fn life(&self) -> Life {
+        self.me.life
+    }
+
+    /// The link that is up with that life of a node.
+    pub(in crate::node) fn with(&self, life: Life) -> Option<Arc<Link>> {
+        let inner = self.inner();
+        let up = inner.table.up_with(life.node)?;
+        inner.up.get(&up).filter(|link| link.peer == life).cloned()
+    }
+
     /// Every link that is up.
     pub(in crate::node) fn all(&self) -> Vec<Arc<Link>> {
         let mut all: Vec<_> = self.inner().up.values().cloned().collect();

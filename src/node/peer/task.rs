@@ -79,12 +79,14 @@ impl Peer {
                 }
             }
             Ok((dialled, Dialled::One(lane))) => {
+                self.shared.neighbours.moved_in(self, None);
                 self.attend();
                 self.direct(&dialled, lane).await;
             }
             Ok((dialled, Dialled::Here)) => {
                 self.dialler.forget(&dialled);
                 drop(dialled);
+                self.shared.neighbours.moved_in(self, None);
                 self.here();
                 self.shared.at(Stage::Draining).await;
                 self.outbound().close();
@@ -93,6 +95,7 @@ impl Peer {
                 self.dialler.forget(&dialled);
                 // The link has it, or it gave way: then its place among the connections is free again.
                 drop(dialled);
+                self.shared.neighbours.moved_in(self, Some(link.peer));
                 self.linked(link).await;
             }
         }
@@ -180,9 +183,11 @@ impl Peer {
         for (id, pid, from) in self.watch.monitors() {
             link.monitor(id, pid, from);
         }
+        let mut gone = 0;
         for item in out.take_all() {
             match item {
-                Item::Message { to, data } => link.admit(to, data),
+                Item::Message { life: Some(life), .. } if life != link.peer => gone += 1,
+                Item::Message { to, data, .. } => link.admit(to, data),
                 Item::Resolve { name, reply } => {
                     if let Err(reply) = link.resolve(&self.addr, &name, reply) {
                         // The asker may have given up.
@@ -191,6 +196,7 @@ impl Peer {
                 }
             }
         }
+        out.lost(gone);
         self.standing.linked(link.clone());
         if link.is_gone() {
             // It was over before it knew of us.
@@ -217,12 +223,15 @@ impl Peer {
         for (id, pid, _) in self.watch.monitors() {
             here.monitor(Arc::downgrade(self), id, pid);
         }
+        let mut gone = 0;
         for item in out.take_all() {
             match item {
-                Item::Message { to, data } => here.send(to, data),
+                Item::Message { life: Some(_), .. } => gone += 1,
+                Item::Message { to, data, .. } => here.send(to, data),
                 Item::Resolve { name, reply } => here.resolve(&name, reply),
             }
         }
+        out.lost(gone);
         self.standing.here();
     }
 
