@@ -3,12 +3,13 @@
 use std::sync::mpsc::sync_channel;
 
 use myrmidon::Pid;
-use myrmidon::actor::{Behaviour, ExitReason as Reason, SpawnOptions, current};
+use myrmidon::actor::{Behaviour, ExitReason as Reason, SpawnOptions};
 use myrmidon::timer::TimerId;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::behaviour::AsyncOptions;
+use crate::current::current_actor;
 use crate::errors;
 use crate::exit_reason::ExitReason;
 use crate::options::{Options, USUAL_BUDGET};
@@ -119,7 +120,7 @@ impl Runtime {
         let Some(target) = Pid::from_u64(pid) else {
             return Ok(ExitReason::from(&Reason::NoProcess));
         };
-        if current() == Some(target) {
+        if current_actor(py)? == Some(target) {
             return Err(errors::MyrmidonError::new_err(
                 "an actor cannot wait for its own end: return from the handler",
             ));
