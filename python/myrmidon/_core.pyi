@@ -358,6 +358,7 @@ class Runtime:
         priority: str,
         trap_exit: bool,
         blocking: bool,
+        guarded: bool,
         concurrency: int,
         loop: AbstractEventLoop | None,
     ) -> int: ...

@@ -59,7 +59,11 @@ impl Runtime {
         let bounded = mailbox.is_some();
         let asynchronous = AsyncOptions { event_loop: r#loop, concurrency, budget, blocking, bounded };
         let behaviour = self.behaviour(handler, &asynchronous)?;
-        self.start(behaviour, Options { budget, mailbox, priority, trap_exit, blocking }, name)
+        self.start(
+            behaviour,
+            Options { budget, mailbox, priority, trap_exit, blocking, guarded: false },
+            name,
+        )
     }
 
     /// Sends `data` to a local actor, without waiting. Returns whether the actor was alive to take it.

@@ -60,8 +60,8 @@ impl Runtime {
         r#loop: Option<Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
         let function = self.function(function, r#loop.as_ref(), mailbox.is_some())?;
-        let (budget, priority, blocking) = (USUAL_BUDGET, "normal", false);
-        self.start(function, Options { budget, mailbox, priority, trap_exit, blocking }, name)
+        let (budget, priority, blocking, guarded) = (USUAL_BUDGET, "normal", false, false);
+        self.start(function, Options { budget, mailbox, priority, trap_exit, blocking, guarded }, name)
     }
 }
 
