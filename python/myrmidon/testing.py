@@ -11,10 +11,11 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TypeAlias
 
+from myrmidon import _core
 from myrmidon._core import PySystemMessage
 from myrmidon.runtime import Runtime
 
-__all__ = ["LeakedActors", "Probe", "UnhandledErrors", "checked", "eventually"]
+__all__ = ["LeakedActors", "Probe", "Simulation", "UnhandledErrors", "checked", "eventually"]
 
 _Message: TypeAlias = bytes | PySystemMessage
 
@@ -102,6 +103,74 @@ class Probe:
 
     def __repr__(self) -> str:
         return f"<Probe {self.pid}>"
+
+
+class Simulation:
+    """A runtime for tests, in which nothing happens by itself and no time is lost waiting.
+
+    Its actors run on the thread of the test, one turn at a time, in an order that the seed decides; the same
+    seed gives the same run. Its clock moves only in ``advance``: a timer of a day goes off at once.
+
+    >>> from myrmidon.testing import Simulation
+    >>> with Simulation(seed=7) as sim:
+    ...     pid = sim.rt.spawn(print)
+    ...     _ = sim.rt.send_after(pid, 24 * 3600.0, b"good morning")
+    ...     sim.advance(24 * 3600.0)
+    b'good morning'
+
+    Calls of ``sim.rt`` that wait (``join``, ``ask_sync``, ``call_sync``) run the actors meanwhile. ``async def`` handlers,
+    pull actors, threads of the test's own and other nodes are not simulated: they take their own time.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self._core = _core.Simulation(seed)
+        self.rt = Runtime(_simulation=self._core)
+
+    @property
+    def seed(self) -> int:
+        """The seed it was made with."""
+        return self._core.seed
+
+    @property
+    def elapsed(self) -> float:
+        """The seconds that have passed by the clock of the simulation."""
+        return self._core.elapsed
+
+    def step(self) -> bool:
+        """One turn of one actor; ``False`` if nobody has anything to do now."""
+        return self._core.step()
+
+    def run(self) -> None:
+        """Runs until nobody has anything to do. The time stands still."""
+        self._core.run()
+
+    def advance(self, time: float) -> None:
+        """Runs until ``time`` seconds have passed by the clock of the simulation."""
+        self._core.advance(time)
+
+    def run_until(self, condition: Callable[[], object], *, within: float = 60.0) -> None:
+        """Runs until ``condition()`` is true, or raises ``AssertionError`` once ``within`` seconds have passed by
+        the clock of the simulation, or nothing can happen any more.
+        """
+        if not self._core.run_until(condition, within):
+            raise AssertionError(f"not so within {within} simulated seconds: {condition}")
+
+    def trace(self) -> str:
+        """What was done so far, a line for each step."""
+        return self._core.trace()
+
+    def close(self) -> None:
+        """Ends the actors that are left."""
+        self._core.close()
+
+    def __enter__(self) -> "Simulation":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Simulation seed={self.seed} elapsed={self.elapsed}>"
 
 
 @contextmanager

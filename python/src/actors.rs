@@ -60,7 +60,11 @@ impl Runtime {
         let bounded = mailbox.is_some();
         let asynchronous = AsyncOptions { event_loop: r#loop, concurrency, budget, blocking, bounded };
         let behaviour = self.behaviour(handler, &asynchronous)?;
-        self.start(behaviour, Options { budget, mailbox, priority, trap_exit, blocking }, name)
+        self.start(
+            behaviour,
+            Options { budget, mailbox, priority, trap_exit, blocking, guarded: false },
+            name,
+        )
     }
 
     /// Sends `data` to a local actor, without waiting: `bytes` as they are, a `Buffer` by moving it, and

@@ -62,7 +62,8 @@ impl Runtime {
     ) -> PyResult<u64> {
         self.core()?;
         let behaviour = self.function(function, r#loop.as_ref(), mailbox.is_some())?;
-        let options = Options { budget: USUAL_BUDGET, mailbox, priority, trap_exit, blocking: false };
+        let (budget, blocking, guarded) = (USUAL_BUDGET, false, false);
+        let options = Options { budget, mailbox, priority, trap_exit, blocking, guarded };
         self.start(behaviour, options, name)
     }
 }

@@ -18,8 +18,9 @@ use crate::runtime::Runtime;
 #[pymethods]
 impl Runtime {
     /// Starts an actor with hooks: an object with the methods `started(pid)`, `stopped(reason)` and
-    /// `upgrade(old_hooks, version)`. The rest is as in `spawn`.
-    #[pyo3(signature = (hooks, handler, *, budget, name, mailbox, priority, trap_exit, blocking, concurrency,
+    /// `upgrade(old_hooks, version)`. With `guarded`, only nodes that prove who they are can send to it. The
+    /// rest is as in `spawn`.
+    #[pyo3(signature = (hooks, handler, *, budget, name, mailbox, priority, trap_exit, blocking, guarded, concurrency,
         r#loop))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn _start_actor(
@@ -32,6 +33,7 @@ impl Runtime {
         priority: &str,
         trap_exit: bool,
         blocking: bool,
+        guarded: bool,
         concurrency: usize,
         r#loop: Option<Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
@@ -39,7 +41,7 @@ impl Runtime {
         let asynchronous = AsyncOptions { event_loop: r#loop, concurrency, budget, blocking, bounded };
         let actor =
             ClassActor::new(hooks, self.behaviour(handler, &asynchronous)?, self.shared().actors.deal());
-        self.start(actor, Options { budget, mailbox, priority, trap_exit, blocking }, name)
+        self.start(actor, Options { budget, mailbox, priority, trap_exit, blocking, guarded }, name)
     }
 
     /// Replaces the code and state of an actor by an object with hooks, whose `upgrade` may take over what

@@ -68,7 +68,7 @@ impl Runtime {
 
     /// The names one step below `path`, with the PIDs of their owners: of "/svc/pay" that is
     /// "/svc/pay/1", and neither "/svc/pay/1/log" nor "/svc/payment".
-    fn children(&self, path: &str) -> PyResult<BTreeMap<String, u64>> {
+    fn names_below(&self, path: &str) -> PyResult<BTreeMap<String, u64>> {
         Ok(by_name(self.core()?.names().children(path)))
     }
 }

@@ -24,6 +24,7 @@
 //! | `supervision`, `observed`, `buffer` | the methods of these themes |
 //! | `supervisors` | supervisors as values, and handles to those that run |
 //! | `introspection`, `dead_letters` | looking at actors, names and lost messages |
+//! | `simulation` | a runtime whose actors a test runs |
 //! | `memory`, `payload`, `system_message`, `exit_reason`, `errors` | values that cross the border |
 //! | `wait` | blocking with the interpreter let go, open to Ctrl-C |
 //! | `logging`, `finish`, `fork` | crashes to `logging`; the end of the interpreter; `os.fork` |
@@ -69,6 +70,7 @@ mod runtime;
 mod seat;
 mod send_blocking;
 mod shelf;
+mod simulation;
 mod supervision;
 mod supervisors;
 mod system_message;
@@ -116,6 +118,8 @@ mod _core {
     use super::runtime::{Runtime, version};
     #[pymodule_export]
     use super::shelf::Matcher;
+    #[pymodule_export]
+    use super::simulation::Simulation;
     #[pymodule_export]
     use super::supervisors::{ChildInfo, Supervisor};
     #[pymodule_export]

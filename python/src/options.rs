@@ -48,6 +48,8 @@ pub(crate) struct Options<'a> {
     pub(crate) priority: &'a str,
     pub(crate) trap_exit: bool,
     pub(crate) blocking: bool,
+    /// Whether only nodes that prove who they are may send to it.
+    pub(crate) guarded: bool,
 }
 
 impl Options<'_> {
@@ -65,6 +67,7 @@ impl Options<'_> {
                 .mailbox
                 .map_or(Ok(Mailbox::Unbounded), |mailbox| Bounded::read(&mailbox)?.build())?,
             trap_exit: self.trap_exit,
+            authenticated_only: self.guarded,
             linked: STARTING_FOR.get(),
             ..SpawnOptions::default()
         })

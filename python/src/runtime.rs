@@ -19,6 +19,7 @@ use crate::lane::{Crew, STACK};
 use crate::lanes::{Lanes, around_blocking_threads, usual_count};
 use crate::own_loop::OwnLoop;
 use crate::pull::Threads;
+use crate::simulation::Simulation;
 use crate::transport::{Kind, Setup};
 use crate::wait::{receive, seconds, wait_for};
 use crate::{finish, logging};
@@ -74,7 +75,7 @@ impl Runtime {
     #[new]
     #[pyo3(signature = (transport=None, *, certs=None, allow_insecure_remote=false, workers=None,
         python_threads=None, blocking_threads=None, profile=None, level=None, heartbeat=None, down_after=None,
-        connect_timeout=None, request_timeout=None, send_timeout=None))]
+        connect_timeout=None, request_timeout=None, send_timeout=None, _simulation=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
@@ -91,7 +92,11 @@ impl Runtime {
         connect_timeout: Option<f64>,
         request_timeout: Option<f64>,
         send_timeout: Option<f64>,
+        _simulation: Option<PyRef<'_, Simulation>>,
     ) -> PyResult<Self> {
+        if let Some(simulation) = _simulation {
+            return Ok(Self(simulation.shared().clone()));
+        }
         let mut config = RuntimeConfig::default();
         if let Some(workers) = workers {
             config.workers = threads("workers", workers)?;
@@ -229,6 +234,20 @@ impl Shared {
             .around_blocking_threads(around_blocking_threads())
             .start()
             .map_err(|error| StartError::new_err(error.to_string()))?;
+        Self::around(core, &desk, lanes, kind.name())
+    }
+
+    /// Around a runtime whose actors are run by a simulation.
+    pub(crate) fn simulated(core: myrmidon::Runtime, desk: &logging::Desk) -> PyResult<Arc<Self>> {
+        Self::around(core, desk, 1, "none")
+    }
+
+    fn around(
+        core: myrmidon::Runtime,
+        desk: &logging::Desk,
+        lanes: usize,
+        transport: &'static str,
+    ) -> PyResult<Arc<Self>> {
         let actors = Lanes::start(&core, lanes)?;
         let chores = Crew::start(core.open_lane("chores"))?;
         let _ = desk.set(chores.clone());
@@ -238,7 +257,7 @@ impl Shared {
             own_loop: OwnLoop::default(),
             pull: Arc::default(),
             chores,
-            transport: kind.name(),
+            transport,
             birth: Birth::now(),
             closed: AtomicBool::new(false),
         }))
