@@ -125,7 +125,7 @@ class Request:
 class Runtime:
     def __new__(
         cls,
-        transport: Literal["tcp", "quic"] | None = None,
+        transport: Literal["tcp", "tls", "quic"] | None = None,
         *,
         certs: str | os.PathLike[str] | None = None,
         allow_insecure_remote: bool = False,

@@ -47,8 +47,8 @@ pub(crate) struct Shared {
 impl Runtime {
     /// Starts a runtime.
     ///
-    /// `transport` is "tcp", the default, or "quic"; `certs` is a directory made by
-    /// `myrmidon certs`, without which QUIC works on loopback only; `allow_insecure_remote` lets
+    /// `transport` is "tcp", the default, "tls", which is TCP with TLS 1.3, or "quic"; `certs` is a directory made
+    /// by `myrmidon certs`, without which TLS and QUIC work on loopback only; `allow_insecure_remote` lets
     /// plain TCP leave loopback; `workers` is the number of threads for Rust actors.
     ///
     /// `profile` says how far away other nodes are: "wan" has slower clocks (heartbeat 3 s, down after
@@ -99,7 +99,7 @@ impl Runtime {
         Ok(Self(shared))
     }
 
-    /// "tcp" or "quic".
+    /// "tcp", "tls" or "quic".
     #[getter]
     fn transport(&self) -> &'static str {
         self.0.transport

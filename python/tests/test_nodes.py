@@ -73,7 +73,7 @@ def test_d12_a_node_that_comes_and_leaves_is_told_with_its_identity(pair, transp
     assert isinstance(up.node, myrmidon.NodeEvent)
     assert (up.node.state, up.node.addr, up.node.detail, up.reason) == ("up", addr, None, None)
     assert len(up.node.node_id) == 32
-    assert (up.node.name is not None) == (transport == "quic")
+    assert (up.node.name is None) == (transport == "tcp")
     node = the_node(here)
     assert (node.state, node.addr, node.level) == ("up", addr, 2)
     assert (node.node_id, node.incarnation) == (up.node.node_id, up.node.incarnation)
