@@ -91,6 +91,8 @@ pub struct RuntimeConfig {
     /// [`Runtime::spawn_blocking`](crate::Runtime::spawn_blocking)), at least one. They start when needed
     /// and end after ten idle seconds. Default: 64.
     pub blocking_threads: usize,
+    /// The stack of each of them, in bytes. Default: 2 MiB.
+    pub blocking_stack: usize,
     /// Closures that may wait for such a thread; further ones are refused. Default: 1 024.
     pub blocking_queue: usize,
     /// The mesh.
@@ -109,6 +111,7 @@ impl Default for RuntimeConfig {
             lane_stall_after: Duration::from_secs(1),
             spare_workers: (4 * cores).min(64),
             blocking_threads: 64,
+            blocking_stack: 2 << 20,
             blocking_queue: 1024,
             node: NodeConfig::default(),
         }
@@ -167,6 +170,9 @@ pub struct NodeConfig {
     pub actor_messages: usize,
     /// The same for their bytes, reckoned at the length of the last message. Default: 4 MiB.
     pub actor_bytes: usize,
+    /// What decides everything that is otherwise random: ids, pauses, when pings are sent. For
+    /// simulations only, as ids that can be guessed let strangers join a link. Default: none.
+    pub seed: Option<u64>,
 }
 
 impl NodeConfig {
@@ -212,6 +218,7 @@ impl Default for NodeConfig {
             max_bulk_payload: 64 << 20,
             actor_messages: 16_384,
             actor_bytes: 4 << 20,
+            seed: None,
         }
     }
 }

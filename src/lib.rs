@@ -1,7 +1,7 @@
 //! Myrmidon: a distributed actor runtime with the BEAM's concurrency model.
 //!
 //! The folders mirror the modules; each may use only those before it:
-//! `sync, clock → pid, error, config → wire → transport → mailbox → wheel → actor → scheduler →
+//! `sync, clock, random → pid, error, config → wire → transport → mailbox → wheel → actor → scheduler →
 //! (supervision, registry, timer, buffer) → node → runtime, sim`.
 #![deny(unsafe_code)]
 
@@ -13,6 +13,7 @@ pub mod error;
 pub mod mailbox;
 pub mod node;
 pub mod pid;
+mod random;
 pub mod registry;
 pub mod runtime;
 pub mod scheduler;

@@ -37,7 +37,7 @@ const NOT_IN_THE_CORE: &[&str] =
 /// The modules of the core, lowest first. Those of one row are siblings: they may use each other's
 /// row and every row above it.
 const MODULES: &[&[&str]] = &[
-    &["sync", "clock"],
+    &["sync", "clock", "random"],
     &["pid", "error", "config"],
     &["wire"],
     &["transport"],

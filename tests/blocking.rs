@@ -356,3 +356,36 @@ fn the_first_call_of_a_blocking_actor_is_on_the_pool_too() {
         assert_eq!(next(&told), "myrmidon-blocking-0");
     }
 }
+
+#[test]
+fn what_is_put_around_a_thread_of_the_pool_lasts_as_long_as_the_thread() {
+    thread_local!(static INSIDE: AtomicBool = const { AtomicBool::new(false) });
+    let ends = Arc::new(AtomicBool::new(false));
+    let over = ends.clone();
+    let rt = Runtime::builder()
+        .around_blocking_threads(Arc::new(move |serve| {
+            INSIDE.with(|inside| inside.store(true, Ordering::SeqCst));
+            serve();
+            over.store(true, Ordering::SeqCst);
+        }))
+        .start()
+        .unwrap();
+    let (tell, told) = sync_channel(2);
+    let pid = spawn_fn(&rt, move |_, _| {
+        tell.send(INSIDE.with(|inside| inside.load(Ordering::SeqCst))).unwrap();
+    });
+    for _ in 0..2 {
+        rt.send(pid, "x").unwrap();
+        assert!(next(&told));
+    }
+    assert!(!ends.load(Ordering::SeqCst));
+    rt.shutdown(DEADLINE);
+    assert!(ends.load(Ordering::SeqCst));
+}
+
+#[test]
+fn a_thread_around_which_nothing_can_be_done_serves_all_the_same() {
+    let rt = Runtime::builder().around_blocking_threads(Arc::new(|_| ())).start().unwrap();
+    let mut task = rt.spawn_blocking(|| 7).unwrap();
+    assert_eq!(task.wait(DEADLINE), Ok(7));
+}

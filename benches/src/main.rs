@@ -1,14 +1,17 @@
-//! Measures the workloads of the local runtime, alone or beside its peers: a table, JSON with one object
-//! a line, or the tables and pictures of the documentation.
+//! Measures the workloads of the local runtime and of the mesh, alone or beside their peers: a table, JSON
+//! with one object a line, or the tables and pictures of the documentation.
 //!
 //! Every workload checks that each of its messages was handled. A wrong count is printed as a failure,
 //! has no figure, and makes the command fail.
 #![forbid(unsafe_code)]
 
+mod environment;
 mod local;
 mod machine;
 mod measure;
+mod net;
 mod peers;
+mod python;
 mod record;
 mod report;
 mod rounds;
@@ -19,12 +22,13 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use mimalloc::MiMalloc;
 
+use crate::measure::Page;
 use crate::record::Results;
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// Measures the local runtime on this machine.
+/// Measures the runtime and its mesh on this machine.
 #[derive(Parser)]
 struct Options {
     #[command(subcommand)]
@@ -38,11 +42,31 @@ enum What {
     /// Ours beside every peer that can be had, in turns: Erlang where `erl` and `erlc` are installed,
     /// the Rust peers in a build with `--features peers`.
     Peers(PrintOptions),
-    /// The tables and pictures of the documentation, from a run of `peers` or from a file.
+    /// Between processes: Rust and Python nodes over each transport, beside bare sockets, Erlang's
+    /// distribution and pyzmq, where those can be had.
+    Net(PythonRunOptions),
+    /// Python handlers in one process, ours beside asyncio and the actor libraries of Python that can be
+    /// installed.
+    Python(PythonRunOptions),
+    /// The tables and pictures of the documentation, from a run or from a file.
     Report(ReportOptions),
     /// One run of one workload, for measurements that need a process of their own.
     #[command(hide = true)]
     Child { peer: String, work: String, amount: u64 },
+    /// One of the two processes of a workload of `net`.
+    #[command(hide = true, subcommand)]
+    Half(net::Half),
+}
+
+#[derive(Args)]
+struct PythonRunOptions {
+    /// Print JSON, one object a line, instead of a table.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    python: net::PythonOptions,
+    #[command(flatten)]
+    run: RunOptions,
 }
 
 #[derive(Args)]
@@ -73,22 +97,32 @@ pub(crate) struct RunOptions {
 
 #[derive(Args)]
 struct ReportOptions {
-    /// Read what `peers --json` printed, instead of running it.
+    /// Which page: `peers`, `net` and `python` fill one each.
+    #[arg(long, value_enum, default_value_t = Page::Performance)]
+    page: Page,
+    /// Read what that command printed with `--json`, instead of running it.
     #[arg(long)]
     from: Option<PathBuf>,
-    /// The folder with `performance.md`.
+    /// The folder with the pages.
     #[arg(long, default_value = "docs")]
     docs: PathBuf,
+    #[command(flatten)]
+    python: net::PythonOptions,
     #[command(flatten)]
     run: RunOptions,
 }
 
 fn main() -> ExitCode {
     let done = match Options::parse().command {
-        What::Local(options) => print(&rounds::run(&options.run, false), options.json),
-        What::Peers(options) => print(&rounds::run(&options.run, true), options.json),
+        What::Local(options) => print(&local(&options.run, false), options.json),
+        What::Peers(options) => print(&local(&options.run, true), options.json),
+        What::Net(options) => print(&net::run(&options.run, &options.python), options.json),
+        What::Python(options) => {
+            python::run(&options.run, &options.python).and_then(|results| print(&results, options.json))
+        }
         What::Report(options) => write_report(&options),
         What::Child { peer, work, amount } => rounds::child(&peer, &work, amount),
+        What::Half(half) => half.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -97,6 +131,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn local(options: &RunOptions, with_peers: bool) -> Results {
+    rounds::run(options, &local::WORKLOADS, &rounds::local(with_peers))
 }
 
 fn print(results: &Results, json: bool) -> Result<(), String> {
@@ -117,8 +155,12 @@ fn write_report(options: &ReportOptions) -> Result<(), String> {
             let json = std::fs::read_to_string(file).map_err(|error| named(error.to_string()))?;
             Results::read(&json).map_err(named)?
         }
-        None => rounds::run(&options.run, true),
+        None => match options.page {
+            Page::Performance => local(&options.run, true),
+            Page::Mesh => net::run(&options.run, &options.python),
+            Page::Python => python::run(&options.run, &options.python)?,
+        },
     };
-    report::write(&results, &options.docs)?;
+    report::write(&results, &options.docs, options.page)?;
     all_right(&results)
 }

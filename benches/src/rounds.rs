@@ -34,12 +34,12 @@ pub(crate) trait Peer {
 
 /// Runs the chosen workloads. Round by round, and within a round each workload on all runtimes in turn,
 /// so that a slow moment of the machine touches all of them alike.
-pub(crate) fn run(options: &RunOptions, with_peers: bool) -> Results {
-    let mut runtimes: Vec<Box<dyn Peer>> = vec![Box::new(Ours)];
-    if with_peers {
-        runtimes.extend(peers::available());
-    }
-    let mut samples: Vec<_> = chosen(&options.only)
+pub(crate) fn run(
+    options: &RunOptions,
+    workloads: &'static [Workload],
+    runtimes: &[Box<dyn Peer>],
+) -> Results {
+    let mut samples: Vec<_> = chosen(workloads, &options.only)
         .flat_map(|workload| runtimes.iter().map(move |runtime| (workload, runtime)))
         .filter_map(|(workload, runtime)| Some((workload, runtime, runtime.divisor(workload.name)?)))
         .map(|(workload, runtime, divisor)| {
@@ -56,12 +56,22 @@ pub(crate) fn run(options: &RunOptions, with_peers: bool) -> Results {
         }
     }
     let records = samples.iter().flat_map(|(.., samples)| samples.records()).collect();
-    let versions = runtimes.iter().skip(1).map(|runtime| runtime.version()).collect();
+    let mut versions: Vec<_> = runtimes.iter().skip(1).map(|runtime| runtime.version()).collect();
+    versions.dedup();
     Results { machine: Machine::here(versions, rounds), records }
 }
 
-fn chosen(only: &[String]) -> impl Iterator<Item = &'static Workload> {
-    WORKLOADS.iter().filter(move |workload| {
+/// Ours, and the peers that can be had, where those are wanted.
+pub(crate) fn local(with_peers: bool) -> Vec<Box<dyn Peer>> {
+    let mut runtimes: Vec<Box<dyn Peer>> = vec![Box::new(Ours)];
+    if with_peers {
+        runtimes.extend(peers::available());
+    }
+    runtimes
+}
+
+fn chosen(workloads: &'static [Workload], only: &[String]) -> impl Iterator<Item = &'static Workload> {
+    workloads.iter().filter(move |workload| {
         only.is_empty() || only.iter().any(|part| workload.name.contains(part.as_str()))
     })
 }

@@ -4,18 +4,33 @@ Each class also derives from the built-in error that fits, so ``except Connectio
 ``except TimeoutError`` work without importing this module. Every message ends with a next step.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from myrmidon import ExitReason
+
 __all__ = [
+    "ActorEnded",
     "AddressError",
+    "AskTimeout",
     "Busy",
+    "ChildError",
+    "CodecError",
     "ForkedError",
     "ListenError",
     "MyrmidonError",
     "NoHistory",
+    "NoMethod",
     "NoProcess",
+    "NoReply",
     "NodeDown",
+    "OwnActor",
     "PayloadTooLarge",
     "RegisterError",
     "RuntimeClosed",
+    "SpecError",
     "StartError",
     "Timeout",
 ]
@@ -57,6 +72,25 @@ class NoHistory(MyrmidonError, LookupError):
     """The actor has no earlier version of its code to go back to."""
 
 
+class ActorEnded(MyrmidonError):
+    """The actor ended before it answered; ``reason`` says why."""
+
+    def __init__(self, text: str, reason: ExitReason) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[ActorEnded], tuple[str, ExitReason]]:
+        return type(self), (str(self), self.reason)
+
+
+class NoReply(MyrmidonError):
+    """The question was dropped, by the actor or by its full mailbox; nobody will answer it."""
+
+
+class OwnActor(MyrmidonError, RuntimeError):
+    """An actor waited for an answer of its own; call the function instead."""
+
+
 class PayloadTooLarge(MyrmidonError, ValueError):
     """The payload is larger than the peer accepts; split it."""
 
@@ -71,3 +105,23 @@ class Busy(MyrmidonError):
 
 class Timeout(MyrmidonError, TimeoutError):
     """The deadline of the call passed."""
+
+
+class AskTimeout(Timeout):
+    """The actor has not answered in time. The work may have been done nevertheless, or be done yet."""
+
+
+class NoMethod(MyrmidonError, AttributeError):
+    """A call of what is no public method of the class actor."""
+
+
+class CodecError(MyrmidonError, ValueError):
+    """Data that does not travel, or bytes that are no such data; the text says which and why."""
+
+
+class SpecError(MyrmidonError, ValueError):
+    """A supervisor's or child's spec that makes no sense; the text names the field."""
+
+
+class ChildError(MyrmidonError, RuntimeError):
+    """A supervisor cannot do it: the child did not start, is unknown, runs, or is one too many."""

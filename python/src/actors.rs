@@ -1,10 +1,9 @@
 //! Methods of `Runtime` about local actors.
 
 use std::sync::mpsc::sync_channel;
-use std::time::Duration;
 
 use myrmidon::Pid;
-use myrmidon::actor::{ExitReason as Reason, SpawnOptions, current};
+use myrmidon::actor::{Behaviour, ExitReason as Reason, current};
 use myrmidon::timer::TimerId;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -12,30 +11,49 @@ use pyo3::prelude::*;
 use crate::errors;
 use crate::exit_reason::ExitReason;
 use crate::handler::Handler;
+use crate::options::Options;
 use crate::payload;
 use crate::runtime::Runtime;
-use crate::wait::{receive, seconds, wait_for};
+use crate::wait::{period, receive, seconds, wait_for};
 
 #[pymethods]
 impl Runtime {
     /// Starts an actor whose code is `handler`, a callable of one argument: the message, `bytes`.
     ///
     /// `budget` is the number of messages it may handle before others get their turn. With `name`
-    /// it is registered at once. Returns its PID.
+    /// it is registered at once.
     ///
-    /// Raises `TypeError` if `handler` cannot be called, `RegisterError` if the name is taken.
-    #[pyo3(signature = (handler, budget=100, *, name=None))]
-    fn spawn(&self, handler: Bound<'_, PyAny>, budget: u32, name: Option<&str>) -> PyResult<u64> {
-        let core = self.core()?;
+    /// With `blocking=True` the handler may wait, or compute with the interpreter let go, without
+    /// holding up other actors: it runs on a pool of `blocking_threads` threads, still one message
+    /// after another and in order. When all of them are busy such actors wait in line.
+    /// `release_gil=True` is the same by its older name.
+    ///
+    /// `mailbox=Bounded(n)` bounds the messages that may wait. `priority` is "high", "normal" or
+    /// "low": who runs first where more actors are ready than can run. With `trap_exit=True` the exits
+    /// of linked actors come as EXIT messages instead of ending this one.
+    ///
+    /// Returns its PID.
+    ///
+    /// Raises `TypeError` if `handler` cannot be called, `ValueError` for options that make no sense,
+    /// `RegisterError` if the name is taken.
+    #[pyo3(signature = (handler, budget=100, *, name=None, mailbox=None, priority="normal",
+        trap_exit=false, blocking=false, release_gil=false))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+    fn spawn(
+        &self,
+        handler: Bound<'_, PyAny>,
+        budget: u32,
+        name: Option<&str>,
+        mailbox: Option<Bound<'_, PyAny>>,
+        priority: &str,
+        trap_exit: bool,
+        blocking: bool,
+        release_gil: bool,
+    ) -> PyResult<u64> {
         let handler = Handler::new(handler)?;
-        let pid = core.spawn_behaviour(Box::new(handler), self.options(budget)?);
-        if let Some(name) = name
-            && let Err(error) = core.names().register(name, pid)
-        {
-            core.kill(pid);
-            return Err(errors::register(&error));
-        }
-        Ok(pid.as_u64())
+        let blocking = blocking || release_gil;
+        let options = Options { budget, mailbox, priority, trap_exit, blocking };
+        self.start(Box::new(handler), options, name)
     }
 
     /// Sends `data` to a local actor, without waiting. Returns whether the actor was alive to take it.
@@ -43,6 +61,17 @@ impl Runtime {
         let core = self.core()?;
         let payload = payload::local(data)?;
         Ok(Pid::from_u64(pid).is_some_and(|pid| core.send(pid, payload).is_ok()))
+    }
+
+    /// Sends each of `items` to a local actor: in order, with none of another sender between them,
+    /// and for the price of one wake-up. Nothing is sent if one of them is no message.
+    ///
+    /// Returns how many were sent: fewer than all, none as a rule, if the actor was dead.
+    fn send_many(&self, pid: u64, items: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let core = self.core()?;
+        let payloads = items.try_iter()?.map(|item| payload::local(&item?)).collect::<PyResult<Vec<_>>>()?;
+        let Some(pid) = Pid::from_u64(pid) else { return Ok(0) };
+        Ok(core.send_many(pid, payloads).unwrap_or_else(|error| error.delivered))
     }
 
     /// Sends `data` to the local actor that has `name`. Returns whether there was one alive.
@@ -195,21 +224,29 @@ impl Runtime {
 }
 
 impl Runtime {
-    /// Options of an actor on the Python lane.
-    pub(crate) fn options(&self, budget: u32) -> PyResult<SpawnOptions> {
-        if budget == 0 {
-            return Err(PyValueError::new_err("a budget is at least 1 message"));
+    /// Starts an actor and gives it its name.
+    ///
+    /// # Errors
+    /// `ValueError` for options that make no sense, `RegisterError` if the name is taken.
+    pub(crate) fn start(
+        &self,
+        behaviour: Box<dyn Behaviour>,
+        options: Options<'_>,
+        name: Option<&str>,
+    ) -> PyResult<u64> {
+        let core = self.core()?;
+        let pid = core.spawn_behaviour(behaviour, options.build(self)?);
+        if let Some(name) = name
+            && let Err(error) = core.names().register(name, pid)
+        {
+            core.kill(pid);
+            return Err(errors::register(&error));
         }
-        let lane = self.shared().actors.lane().id();
-        Ok(SpawnOptions { budget: Some(budget), lane, ..SpawnOptions::default() })
+        Ok(pid.as_u64())
     }
 }
 
 /// A PID that can name an actor.
 pub(crate) fn living(pid: u64) -> PyResult<Pid> {
     Pid::from_u64(pid).ok_or_else(|| errors::no_process(pid))
-}
-
-fn period(name: &str, given: f64) -> PyResult<Duration> {
-    seconds(name, given)?.ok_or_else(|| PyValueError::new_err(format!("{name} must be finite")))
 }

@@ -1,60 +1,70 @@
-//! The bridge to event loops: a request runs on the I/O threads and its answer is handed to the loop
-//! from a thread of ours, so no loop ever waits and no I/O thread ever touches the interpreter.
-
-use std::sync::Arc;
+//! Requests to other nodes on behalf of event loops. They run on the I/O threads, and the loop's bell
+//! brings the answer, so no loop ever waits and no I/O thread ever touches the interpreter.
 
 use pyo3::prelude::*;
 use tokio::task::AbortHandle;
 
-use crate::lane::Crew;
+use crate::errors::RuntimeClosed;
+use crate::loop_bell::Bell;
 use crate::mesh;
+use crate::outcome::Outcome;
 use crate::runtime::Runtime;
 
 /// A request under way.
 #[pyclass(frozen, module = "myrmidon._core")]
-pub(crate) struct Request(AbortHandle);
+pub(crate) struct Request {
+    task: AbortHandle,
+    /// What is awaited.
+    #[pyo3(get)]
+    answer: Py<PyAny>,
+}
 
 #[pymethods]
 impl Request {
     /// Gives the request up. Does nothing if it has been answered.
     fn cancel(&self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
 #[pymethods]
 impl Runtime {
-    /// Starts a resolve; `settle(value, error)` is called once from a thread of the runtime.
-    fn _resolve_later(&self, addr: &str, name: String, settle: Py<PyAny>) -> PyResult<Request> {
+    /// Starts a resolve on behalf of the running loop.
+    fn _resolve(&self, py: Python<'_>, addr: &str, name: String) -> PyResult<Request> {
         let core = self.core()?;
         let addr = mesh::address(addr)?;
         let node = core.node().clone();
-        let chores = self.shared().chores.clone();
+        let bell = Bell::of_running(py)?;
+        let (future, _) = bell.future(py, None)?;
+        let answer = future.clone().unbind();
+        let open = Open(Some((bell, future.unbind())));
         let task = core.io().spawn(async move {
-            let answer = node.resolve(&addr, &name).await;
-            answer_later(&chores, settle, move || match answer {
-                Ok(pid) => Ok(pid.map(myrmidon::Pid::as_u64)),
+            let found = node.resolve(&addr, &name).await;
+            open.settle(move |py| match found {
+                Ok(pid) => Ok(pid.map(myrmidon::Pid::as_u64).into_pyobject(py)?.unbind()),
                 Err(error) => Err(mesh::unresolved(&error)),
             });
         });
-        Ok(Request(task.abort_handle()))
+        Ok(Request { task: task.abort_handle(), answer })
     }
 }
 
-/// Has `settle` called with what `answer` gives.
-fn answer_later(
-    chores: &Arc<Crew>,
-    settle: Py<PyAny>,
-    answer: impl FnOnce() -> PyResult<Option<u64>> + Send + 'static,
-) {
-    chores.lane().submit(Box::new(move || {
-        Python::attach(|py| {
-            let called = match answer() {
-                Ok(value) => settle.call1(py, (value, py.None())),
-                Err(error) => settle.call1(py, (py.None(), error.into_value(py))),
-            };
-            // A loop that was closed in the meantime has nobody who waits for the answer.
-            drop(called);
-        });
-    }));
+/// A future that is settled in any case: a task that is dropped has been given up, or its runtime has.
+struct Open(Option<(Bell, Py<PyAny>)>);
+
+impl Open {
+    fn settle(mut self, answer: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static) {
+        if let Some((bell, future)) = self.0.take() {
+            bell.settle(future, None, Outcome::Later(Box::new(answer)));
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some((bell, future)) = self.0.take() {
+            let error = RuntimeClosed::new_err("the Runtime was shut down during the call: make a new one");
+            bell.settle(future, None, Outcome::Raised(error));
+        }
+    }
 }

@@ -2,14 +2,16 @@
 
 use std::cell::Cell;
 
-use myrmidon::actor::{Behaviour, Context, ExitCause, Flow, SystemMessage};
+use myrmidon::actor::{Behaviour, Context, ExitCause, ExitReason, Flow, SystemMessage};
 use myrmidon::mailbox::Payload;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use crate::ask::{self, Question};
 use crate::call::with_argument;
 use crate::exit_reason::from_exception;
+use crate::outcome::Outcome;
 use crate::payload;
 use crate::system_message::PySystemMessage;
 
@@ -18,8 +20,8 @@ thread_local! {
     static INTERRUPTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// An actor whose code is a Python callable of one argument. It runs on the Python lane only, whose
-/// threads are attached to the interpreter for good.
+/// An actor whose code is a Python callable of one argument. It runs on threads that keep their state
+/// of the interpreter: those of a lane, attached for good, or those of the pool for blocking work.
 pub(crate) struct Handler(Py<PyAny>);
 
 impl Handler {
@@ -37,20 +39,49 @@ impl Handler {
         Err(PyTypeError::new_err(format!("a handler is a callable of one argument, the message, {refused}")))
     }
 
-    /// What it returns is ignored. What it raises ends the actor, `SystemExit` and
-    /// `KeyboardInterrupt` included; the process lives (S39).
+    /// What it returns is ignored. What it raises ends the actor.
     fn call<'py>(&self, py: Python<'py>, argument: PyResult<Bound<'py, PyAny>>) -> Flow {
         let call = |argument: Bound<'py, PyAny>| with_argument(self.0.bind(py), &argument);
         match argument.and_then(call) {
             Ok(_) => Flow::Continue,
-            Err(error) => {
-                if error.is_instance_of::<PyKeyboardInterrupt>(py) {
-                    INTERRUPTED.set(true);
-                }
-                Flow::Stop(from_exception(py, &error))
-            }
+            Err(error) => Flow::Stop(failed(py, &error)),
         }
     }
+
+    /// What it returns is the answer. What it raises is raised by who asked too.
+    fn answer(&self, py: Python<'_>, question: Question) -> Flow {
+        let Question { message, answer } = question;
+        let returned = answer.wanted(py).and_then(|answer| match answer {
+            None => Ok(None),
+            Some(answer) => {
+                let message = message.into_pyobject(py)?;
+                Ok(Some((answer, with_argument(self.0.bind(py), &message))))
+            }
+        });
+        match returned {
+            Ok(None) => Flow::Continue,
+            Ok(Some((answer, Ok(value)))) => {
+                answer.send_value(&value);
+                Flow::Continue
+            }
+            Ok(Some((answer, Err(error)))) => {
+                let reason = failed(py, &error);
+                let asked = answer.asked();
+                answer.send(Outcome::raised(py, asked, error, &reason));
+                Flow::Stop(reason)
+            }
+            Err(error) => Flow::Stop(failed(py, &error)),
+        }
+    }
+}
+
+/// The end of an actor whose handler raised `error`, `SystemExit` and `KeyboardInterrupt` included; the
+/// process lives (S39).
+pub(crate) fn failed(py: Python<'_>, error: &PyErr) -> ExitReason {
+    if error.is_instance_of::<PyKeyboardInterrupt>(py) {
+        INTERRUPTED.set(true);
+    }
+    from_exception(py, error)
 }
 
 impl Behaviour for Handler {
@@ -59,7 +90,10 @@ impl Behaviour for Handler {
     }
 
     fn handle(&mut self, message: Payload, _: &mut Context<'_>) -> Flow {
-        Python::attach(|py| self.call(py, payload::into_python(py, message).map(Bound::into_any)))
+        attached(|py| match ask::question(message) {
+            Ok(question) => self.answer(py, question),
+            Err(message) => self.call(py, payload::into_python(py, message).map(Bound::into_any)),
+        })
     }
 
     /// Exits and nodes that the actor asked to hear of reach its handler. What its supervisor acts on does
@@ -72,12 +106,18 @@ impl Behaviour for Handler {
             SystemMessage::Exit { .. } | SystemMessage::Node(_) => {}
             _ => return Flow::Continue,
         }
-        Python::attach(|py| {
+        attached(|py| {
             let message =
                 PySystemMessage::new(py, cx.pid(), message).and_then(|message| Bound::new(py, message));
             self.call(py, message.map(Bound::into_any))
         })
     }
+}
+
+/// Calls `f` unless the interpreter is at its end, where only threads of the pool can still be: their
+/// handlers were left behind by the shutdown.
+fn attached(f: impl FnOnce(Python<'_>) -> Flow) -> Flow {
+    Python::try_attach(f).unwrap_or(Flow::Stop(ExitReason::Killed))
 }
 
 /// Whether Ctrl-C ended a handler on this thread since the last call.

@@ -27,7 +27,7 @@ const MOST_THREADS: usize = 256;
 /// Spares kept for the next handler that waits.
 const KEPT_SPARES: usize = 4;
 /// The depth of Python code is bounded by the stack on some versions; a main thread has as much.
-const STACK: usize = 8 << 20;
+pub(crate) const STACK: usize = 8 << 20;
 
 /// A lane and its threads.
 pub(crate) struct Crew {

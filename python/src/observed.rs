@@ -5,6 +5,7 @@ use myrmidon::actor::{Observed, SpawnOptions};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
+use crate::options;
 use crate::payload;
 use crate::runtime::Runtime;
 use crate::system_message::PySystemMessage;
@@ -16,7 +17,9 @@ impl Runtime {
     #[pyo3(signature = (budget=100))]
     fn spawn_observed_handler(&self, budget: u32) -> PyResult<u64> {
         let core = self.core()?;
-        let options = SpawnOptions { lane: 0, ..self.options(budget)? };
+        let budget = Some(options::budget(budget)?);
+        // On the workers: none of its code is Python's.
+        let options = SpawnOptions { budget, ..SpawnOptions::default() };
         Ok(core.spawn_observed(options).as_u64())
     }
 

@@ -7,6 +7,8 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 
+use crate::ask::Question;
+
 /// A `bytes` object on its way: a Python receiver gets this very object, without a copy (D6); a
 /// Rust actor and the network read its memory.
 struct Message(PyBackedBytes);
@@ -49,7 +51,19 @@ pub(crate) fn into_python(py: Python<'_>, payload: Payload) -> PyResult<Bound<'_
     }
 }
 
-fn frozen<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+/// A copy of the bytes of a message that somebody else keeps; `None` where it holds no bytes.
+pub(crate) fn copy(payload: &Payload) -> Option<Vec<u8>> {
+    match payload {
+        Payload::Bytes(bytes) => Some(bytes.to_vec()),
+        Payload::Value(value) => match value.downcast_ref::<Message>() {
+            Some(message) => Some(message.0.to_vec()),
+            None => value.downcast_ref::<Question>().map(|question| question.message.to_vec()),
+        },
+    }
+}
+
+/// The `bytes` of what offers bytes.
+pub(crate) fn frozen<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
     if let Ok(bytes) = data.cast::<PyBytes>() {
         return Ok(bytes.clone());
     }

@@ -15,15 +15,16 @@ use pyo3::prelude::*;
 
 use crate::errors::{RuntimeClosed, StartError};
 use crate::fork::Birth;
-use crate::lane::Crew;
+use crate::lane::{Crew, STACK};
+use crate::lanes::{Lanes, around_blocking_threads, usual_count};
 use crate::transport::{Kind, Setup};
 use crate::wait::{receive, seconds, wait_for};
 use crate::{finish, logging};
 
 /// Stands for no limit where the core wants one.
 const FOREVER: Duration = Duration::from_secs(3600 * 24 * 365);
-/// More threads than this are a slip, and would exhaust the machine.
-const MOST_WORKERS: usize = 1024;
+/// More threads of a kind than this are a slip, and would exhaust the machine.
+const MOST_THREADS: usize = 1024;
 /// How long threads that run Python may take to leave once there is nothing to do for them.
 const LEAVE: Duration = Duration::from_millis(500);
 
@@ -35,7 +36,7 @@ pub(crate) struct Runtime(Arc<Shared>);
 pub(crate) struct Shared {
     core: myrmidon::Runtime,
     /// Runs the handlers.
-    pub(crate) actors: Arc<Crew>,
+    pub(crate) actors: Lanes,
     /// Does what must not wait behind a handler: crash reports, answers for event loops.
     pub(crate) chores: Arc<Crew>,
     transport: &'static str,
@@ -51,6 +52,10 @@ impl Runtime {
     /// by `myrmidon certs`, without which TLS and QUIC work on loopback only; `allow_insecure_remote` lets
     /// plain TCP leave loopback; `workers` is the number of threads for Rust actors.
     ///
+    /// `python_threads` is the number of threads that run handlers: one, or, where the interpreter
+    /// has no global lock, one for each core. Each actor stays on one of them. `blocking_threads`
+    /// bounds those for handlers that block (`spawn(blocking=True)`): 64 unless told otherwise.
+    ///
     /// `profile` says how far away other nodes are: "wan" has slower clocks (heartbeat 3 s, down after
     /// 15 s) and larger windows; "lan", and "loopback" for one machine, have those of a local network
     /// (heartbeat 1 s, down after 5 s). Left out, the clocks are those of "lan", and the windows follow the
@@ -59,8 +64,9 @@ impl Runtime {
     ///
     /// Raises `StartError`, and `ValueError` for a number that makes no sense.
     #[new]
-    #[pyo3(signature = (transport=None, *, certs=None, allow_insecure_remote=false, workers=None, profile=None,
-        level=None, heartbeat=None, down_after=None, connect_timeout=None, request_timeout=None, send_timeout=None))]
+    #[pyo3(signature = (transport=None, *, certs=None, allow_insecure_remote=false, workers=None,
+        python_threads=None, blocking_threads=None, profile=None, level=None, heartbeat=None, down_after=None,
+        connect_timeout=None, request_timeout=None, send_timeout=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
@@ -68,6 +74,8 @@ impl Runtime {
         certs: Option<PathBuf>,
         allow_insecure_remote: bool,
         workers: Option<usize>,
+        python_threads: Option<usize>,
+        blocking_threads: Option<usize>,
         profile: Option<&str>,
         level: Option<u8>,
         heartbeat: Option<f64>,
@@ -78,8 +86,16 @@ impl Runtime {
     ) -> PyResult<Self> {
         let mut config = RuntimeConfig::default();
         if let Some(workers) = workers {
-            config.workers = threads(workers)?;
+            config.workers = threads("workers", workers)?;
         }
+        if let Some(most) = blocking_threads {
+            config.blocking_threads = threads("blocking_threads", most)?;
+        }
+        config.blocking_stack = STACK;
+        let lanes = match python_threads {
+            Some(count) => threads("python_threads", count)?,
+            None => usual_count(py)?,
+        };
         let profile = profile.map(distance).transpose()?;
         config.node = NodeConfig::of(profile.unwrap_or_default());
         let node = &mut config.node;
@@ -93,7 +109,7 @@ impl Runtime {
         let shared = py.detach(|| {
             let setup = Setup { certs: certs.as_deref(), allow_insecure_remote, profile, node: &config.node };
             let transport = kind.build(&setup)?;
-            Shared::start(kind, transport, config)
+            Shared::start(kind, transport, config, lanes)
         })?;
         finish::remember(&shared);
         Ok(Self(shared))
@@ -114,12 +130,13 @@ impl Runtime {
     /// Runs handlers on the calling thread until `shutdown` or Ctrl-C.
     ///
     /// With the main thread as the lane there is no hand-over between threads, and libraries that
-    /// insist on the main thread work in handlers.
+    /// insist on the main thread work in handlers. Of several `python_threads` it stands for the
+    /// first; the others run beside it.
     ///
     /// Raises `KeyboardInterrupt`, also when Ctrl-C met a handler.
     fn run(&self, py: Python<'_>) -> PyResult<()> {
         self.core()?;
-        self.0.actors.drive_here(py)
+        self.0.actors.first().drive_here(py)
     }
 
     /// Stops listening, lets actors handle what is queued and the network take what is under way,
@@ -188,15 +205,21 @@ impl Drop for Runtime {
 }
 
 impl Shared {
-    fn start(kind: Kind, transport: Arc<dyn Transport>, config: RuntimeConfig) -> PyResult<Arc<Self>> {
+    fn start(
+        kind: Kind,
+        transport: Arc<dyn Transport>,
+        config: RuntimeConfig,
+        lanes: usize,
+    ) -> PyResult<Arc<Self>> {
         let desk = logging::Desk::default();
         let core = myrmidon::Runtime::builder()
             .config(config)
             .transport(transport)
             .on_event(logging::reporter(desk.clone()))
+            .around_blocking_threads(around_blocking_threads())
             .start()
             .map_err(|error| StartError::new_err(error.to_string()))?;
-        let actors = Crew::start(core.open_lane("python"))?;
+        let actors = Lanes::start(&core, lanes)?;
         let chores = Crew::start(core.open_lane("chores"))?;
         let _ = desk.set(chores.clone());
         Ok(Arc::new(Self {
@@ -228,12 +251,10 @@ impl Shared {
     }
 }
 
-fn threads(workers: usize) -> PyResult<usize> {
-    match workers {
-        1..=MOST_WORKERS => Ok(workers),
-        _ => {
-            Err(PyValueError::new_err(format!("workers is from 1 to {MOST_WORKERS} threads, not {workers}")))
-        }
+fn threads(name: &str, count: usize) -> PyResult<usize> {
+    match count {
+        1..=MOST_THREADS => Ok(count),
+        _ => Err(PyValueError::new_err(format!("{name} is from 1 to {MOST_THREADS} threads, not {count}"))),
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::one_shot::{Receiver, Sender, one_shot};
 use super::wait::wait;
-use super::{ActorRef, ExitReason, current, waker};
+use super::{ActorRef, ExitReason, System, current, waker};
 use crate::error::SendError;
 use crate::mailbox::Value;
 use crate::pid::Pid;
@@ -26,9 +26,16 @@ pub enum AskError {
     /// The actor had ended before it was asked.
     #[error("actor {0} has ended; resolve its name again, or ask its supervisor's new child")]
     NoProcess(Pid),
-    /// The actor's bounded mailbox has no room for the question.
-    #[error("the mailbox of actor {0} is full: ask again later, or give it more room when it is spawned")]
+    /// There is no room for the question: in the actor's bounded mailbox, or, where it lives on another
+    /// node, on the way there.
+    #[error(
+        "the mailbox of actor {0}, or the queue to its node, is full: ask again later, or give the actor \
+         more room when it is spawned"
+    )]
     Full(Pid),
+    /// The actor takes typed messages only, so that a question by PID cannot be read.
+    #[error("actor {0} does not take bytes: ask by its typed reference, or give the actor a codec")]
+    NotBytes(Pid),
     /// The actor ended before it answered.
     #[error("actor {pid} ended before it answered: {reason}")]
     Ended {
@@ -47,13 +54,38 @@ pub enum AskError {
     /// An actor asked itself, and would have waited for its own handler.
     #[error("actor {0} cannot wait for an answer of its own; call the function instead")]
     OwnActor(Pid),
+    /// The actor's node cannot be reached, or the connection broke before the answer. The work may have
+    /// been done nevertheless, or be done yet.
+    #[error("no connection to the node of actor {pid}: {reason}")]
+    NoConnection {
+        /// Who was asked.
+        pid: Pid,
+        /// What happened.
+        reason: String,
+    },
+    /// The question or its answer has no byte form, or is longer than what the nodes take.
+    #[error("the question to actor {pid}, or its answer, cannot travel: {reason}")]
+    Unsendable {
+        /// Who was asked.
+        pid: Pid,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The actor's node speaks a protocol without questions.
+    #[error("the node of actor {0} cannot be asked: it speaks the documented framing only; send instead")]
+    Unsupported(Pid),
+    /// The actor's node refused, for a reason that this version does not know.
+    #[error("the node of actor {pid} refused: {reason}")]
+    Refused {
+        /// Who was asked.
+        pid: Pid,
+        /// Its own words.
+        reason: String,
+    },
 }
 
-/// Why a [`Reply`] was not used: what comes back instead of an answer. No answer is of this type.
-enum Lost {
-    Ended(ExitReason),
-    Dropped,
-}
+/// What comes back instead of an answer. No answer is of this type.
+struct Failed(AskError);
 
 /// The way back to who asked, carried by the message. Use it once, now or later, or from another actor;
 /// a reply that is dropped tells who asked so.
@@ -70,9 +102,41 @@ pub struct Reply<R> {
 
 impl<R: Send + 'static> Reply<R> {
     /// Answers. Whether somebody still waited; if not, the answer is dropped and counted.
-    pub fn send(mut self, answer: R) -> bool {
+    pub fn send(self, answer: R) -> bool {
+        self.finish(Value::new(answer))
+    }
+}
+
+impl<R> Reply<R> {
+    pub(super) fn new(back: Sender, asked: Pid, system: &System) -> Self {
+        Self { back: Some(back), asked, runtime: system.runtime(), answer: PhantomData }
+    }
+
+    /// Tells who asked that the actor ends for `reason` instead: [`AskError::Ended`]. An actor whose handler
+    /// panics, or that ends with the reply still in its state, need not do so. Whether somebody still waited.
+    pub fn fail(self, reason: ExitReason) -> bool {
+        let pid = self.asked;
+        self.refuse(AskError::Ended { pid, reason })
+    }
+
+    /// Whether nobody waits any more, so that the work for the answer may be left out.
+    pub fn is_abandoned(&self) -> bool {
+        self.back.as_ref().is_none_or(Sender::is_closed)
+    }
+
+    /// Who was asked.
+    pub(crate) fn asked(&self) -> Pid {
+        self.asked
+    }
+
+    /// Tells who asked why there is no answer.
+    pub(crate) fn refuse(self, error: AskError) -> bool {
+        self.finish(Value::new(Failed(error)))
+    }
+
+    fn finish(mut self, outcome: Value) -> bool {
         let Some(back) = self.back.take() else { return false };
-        let late = back.send(Value::new(answer));
+        let late = back.send(outcome);
         if late.is_err()
             && let Some(system) = waker::system(self.runtime)
         {
@@ -82,24 +146,12 @@ impl<R: Send + 'static> Reply<R> {
     }
 }
 
-impl<R> Reply<R> {
-    /// Whether nobody waits any more, so that the work for the answer may be left out.
-    pub fn is_abandoned(&self) -> bool {
-        self.back.as_ref().is_none_or(Sender::is_closed)
-    }
-}
-
 impl<R> Drop for Reply<R> {
     fn drop(&mut self) {
         let Some(back) = self.back.take() else { return };
-        let reason = if thread::panicking() && current() == Some(self.asked) {
-            Some(ExitReason::Panic("the handler panicked".to_owned()))
-        } else {
-            ENDING.with_borrow(|ending| {
-                ending.as_ref().filter(|(pid, _)| *pid == self.asked).map(|(_, reason)| reason.clone())
-            })
-        };
-        let _ = back.send(Value::new(reason.map_or(Lost::Dropped, Lost::Ended)));
+        let pid = self.asked;
+        let error = ending(pid).map_or(AskError::NoReply(pid), |reason| AskError::Ended { pid, reason });
+        let _ = back.send(Value::new(Failed(error)));
     }
 }
 
@@ -123,33 +175,8 @@ impl<M: Send + 'static> ActorRef<M> {
         message: impl FnOnce(Reply<R>) -> M,
         within: Duration,
     ) -> Result<R, AskError> {
-        let mut answer = self.begin_ask(message)?;
-        let (pid, wheels, mut alarm) = (self.pid(), self.system().wheels(), None);
-        let early = poll_fn(|cx| {
-            if let Poll::Ready(outcome) = answer.poll(cx) {
-                return Poll::Ready(Ok(outcome));
-            }
-            let alarm = alarm.get_or_insert_with(|| {
-                let (now, near) = (wheels.elapsed(), pid.index());
-                let at = now + nanos(within);
-                if waker::is_actors(cx.waker()) {
-                    Alarm::lasting(&**wheels, now, at, near)
-                } else {
-                    Alarm::new(&**wheels, at, near)
-                }
-            });
-            alarm.poll(cx).map(Err)
-        })
-        .await;
-        match early {
-            Ok(outcome) => self.end_ask(outcome),
-            // An answer that came at the last moment is one.
-            Err(rang) => match (answer.close(), rang) {
-                (Some(outcome), _) => self.end_ask(Some(outcome)),
-                (None, Rang::InTime) => Err(AskError::Timeout(pid)),
-                (None, Rang::Closed) => Err(AskError::Ended { pid, reason: ExitReason::Killed }),
-            },
-        }
+        let answer = self.begin_ask(message)?;
+        answered(self.system(), self.pid(), answer, within).await
     }
 
     /// As [`ask`](Self::ask), but blocks the thread. Inside a handler others take over its worker meanwhile,
@@ -162,14 +189,8 @@ impl<M: Send + 'static> ActorRef<M> {
         message: impl FnOnce(Reply<R>) -> M,
         within: Duration,
     ) -> Result<R, AskError> {
-        let mut answer = self.begin_ask(message)?;
-        match wait(Some(self.system()), poll_fn(|cx| answer.poll(cx)), within) {
-            Some(outcome) => self.end_ask(outcome),
-            // An answer that came at the last moment is one.
-            None => answer
-                .close()
-                .map_or(Err(AskError::Timeout(self.pid())), |outcome| self.end_ask(Some(outcome))),
-        }
+        let answer = self.begin_ask(message)?;
+        answered_blocking(self.system(), self.pid(), answer, within)
     }
 
     fn begin_ask<R: Send + 'static>(
@@ -181,28 +202,94 @@ impl<M: Send + 'static> ActorRef<M> {
             return Err(AskError::OwnActor(asked));
         }
         let (back, answer) = one_shot();
-        let reply = Reply { back: Some(back), asked, runtime: self.system().runtime(), answer: PhantomData };
-        self.send(message(reply)).map_err(|error| match error {
-            SendError::Full { pid, .. } => AskError::Full(pid),
-            _ => AskError::NoProcess(asked),
-        })?;
+        let reply = Reply::new(back, asked, self.system());
+        self.send(message(reply)).map_err(|error| unasked(asked, &error))?;
         Ok(answer)
     }
+}
 
-    fn end_ask<R: Send + 'static>(&self, outcome: Option<Value>) -> Result<R, AskError> {
-        let pid = self.pid();
-        let outcome = outcome.ok_or(AskError::NoReply(pid))?;
-        match outcome.downcast::<R>().map_err(Value::downcast::<Lost>) {
-            Ok(answer) => Ok(answer),
-            Err(Ok(Lost::Ended(reason))) => Err(AskError::Ended { pid, reason }),
-            Err(Ok(Lost::Dropped) | Err(_)) => Err(AskError::NoReply(pid)),
+/// Waits for the outcome, at most so long from the first poll.
+pub(super) async fn answered<R: Send + 'static>(
+    system: &System,
+    pid: Pid,
+    mut answer: Receiver,
+    within: Duration,
+) -> Result<R, AskError> {
+    let (wheels, mut alarm) = (system.wheels(), None);
+    let early = poll_fn(|cx| {
+        if let Poll::Ready(found) = answer.poll(cx) {
+            return Poll::Ready(Ok(found));
         }
+        let alarm = alarm.get_or_insert_with(|| {
+            let (now, near) = (wheels.elapsed(), pid.index());
+            let at = now + nanos(within);
+            if waker::is_actors(cx.waker()) {
+                Alarm::lasting(&**wheels, now, at, near)
+            } else {
+                Alarm::new(&**wheels, at, near)
+            }
+        });
+        alarm.poll(cx).map(Err)
+    })
+    .await;
+    match early {
+        Ok(found) => outcome(pid, found),
+        // An answer that came at the last moment is one.
+        Err(rang) => match (answer.close(), rang) {
+            (Some(found), _) => outcome(pid, Some(found)),
+            (None, Rang::InTime) => Err(AskError::Timeout(pid)),
+            (None, Rang::Closed) => Err(AskError::Ended { pid, reason: ExitReason::Killed }),
+        },
+    }
+}
+
+/// As [`answered`], on this thread.
+pub(super) fn answered_blocking<R: Send + 'static>(
+    system: &System,
+    pid: Pid,
+    mut answer: Receiver,
+    within: Duration,
+) -> Result<R, AskError> {
+    match wait(Some(system), poll_fn(|cx| answer.poll(cx)), within) {
+        Some(found) => outcome(pid, found),
+        // An answer that came at the last moment is one.
+        None => answer.close().map_or(Err(AskError::Timeout(pid)), |found| outcome(pid, Some(found))),
+    }
+}
+
+/// What came back from `pid`.
+pub(super) fn outcome<R: Send + 'static>(pid: Pid, found: Option<Value>) -> Result<R, AskError> {
+    let found = found.ok_or(AskError::NoReply(pid))?;
+    match found.downcast::<R>().map_err(Value::downcast::<Failed>) {
+        Ok(answer) => Ok(answer),
+        Err(Ok(Failed(error))) => Err(error),
+        Err(Err(_)) => Err(AskError::NoReply(pid)),
+    }
+}
+
+/// Why a question was not taken.
+pub(super) fn unasked<M>(asked: Pid, error: &SendError<M>) -> AskError {
+    match error {
+        SendError::Full { pid, .. } => AskError::Full(*pid),
+        SendError::NotBytes { pid, .. } => AskError::NotBytes(*pid),
+        SendError::NoProcess { .. } => AskError::NoProcess(asked),
     }
 }
 
 thread_local! {
     /// The actor whose messages and state are dropped on this thread, and why it ends.
     static ENDING: RefCell<Option<(Pid, ExitReason)>> = const { RefCell::new(None) };
+}
+
+/// Why `pid` ends, where what it leaves behind is being dropped on this thread: for a language binding
+/// whose messages carry ways back of its own, as a dropped [`Reply`] tells it to who asked.
+pub fn ending(pid: Pid) -> Option<ExitReason> {
+    if thread::panicking() && current() == Some(pid) {
+        return Some(ExitReason::Panic("the handler panicked".to_owned()));
+    }
+    ENDING.with_borrow(|ending| {
+        ending.as_ref().filter(|(ended, _)| *ended == pid).map(|(_, reason)| reason.clone())
+    })
 }
 
 /// Says why an actor ends to each [`Reply`] of its own that is dropped on this thread while this lives.

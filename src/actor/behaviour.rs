@@ -49,6 +49,13 @@ pub trait Behaviour: Send + 'static {
         Flow::Continue
     }
 
+    /// A stop, a hot swap or a rollback is due. A behaviour that works on messages which it has already been
+    /// given returns [`Flow::Waiting`] to finish them first; it is asked again once it resumes.
+    fn conclude(&mut self, cx: &mut Context<'_>) -> Flow {
+        let _ = cx;
+        Flow::Continue
+    }
+
     /// The message for which a call returned [`Flow::Waiting`] will not be finished, because the actor
     /// ends: drop what was waited for. The last call.
     fn cancel(&mut self) {}
@@ -58,6 +65,13 @@ pub trait Behaviour: Send + 'static {
     fn system(&mut self, message: SystemMessage, cx: &mut Context<'_>) -> Flow {
         let _ = (message, cx);
         Flow::Continue
+    }
+
+    /// Asked to stop, in its turn behind earlier messages. [`Flow::Stop`], the default, ends the actor;
+    /// [`Flow::Continue`] lets it finish something first and end itself later.
+    fn stopping(&mut self, reason: ExitReason, cx: &mut Context<'_>) -> Flow {
+        let _ = cx;
+        Flow::Stop(reason)
     }
 
     /// Called once at the end, with the reason, unless the actor was killed or panicked.

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 
-use super::signal::{Envelope, MonitorRef, Swap, Watcher};
-use super::{Behaviour, ParkedFuture, discard};
-use crate::mailbox::Chain;
+use super::signal::{Envelope, MonitorRef, Signal, Watcher};
+use super::{Behaviour, ParkedFuture, Reply, discard};
+use crate::mailbox::{Chain, Payload};
 use crate::pid::Pid;
 
 /// Earlier versions kept for rollback; older ones are dropped.
@@ -45,12 +45,14 @@ pub(super) struct BondTables {
     pub(super) watchers: Vec<(MonitorRef, Watcher)>,
     /// Whom this actor monitors. A DOWN whose reference is not here is dropped (S27).
     pub(super) monitoring: BTreeMap<MonitorRef, Pid>,
-    /// Urgent swaps that came while a future was parked.
-    pub(super) waiting_swaps: Vec<Swap>,
+    /// Stops, swaps and rollbacks that wait until a message that was begun is finished.
+    pub(super) waiting: Vec<Signal>,
     /// Earlier versions, oldest first.
     pub(super) history: Vec<(u64, Box<dyn Behaviour>)>,
     /// Where the mailbox is bounded: taken from the inbox, to be obeyed behind messages of its queue.
     pub(super) behind: Chain<Envelope>,
+    /// The way back for the answer to the message that is being handled.
+    pub(super) asked: Option<Reply<Payload>>,
     /// The version that runs, if it is not the first.
     pub(super) version: Option<NonZeroU64>,
 }

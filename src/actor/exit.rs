@@ -70,7 +70,8 @@ pub(super) fn exit(mut ready: Ready, system: &Arc<System>, reason: ExitReason) {
 
     discard(cell);
     bonds.history.into_iter().for_each(discard);
-    bonds.waiting_swaps.into_iter().for_each(discard);
+    bonds.waiting.into_iter().for_each(discard);
+    discard(bonds.asked);
     drop(ending);
     system.vacate(closed);
     system.hooks().ended(&notice);

@@ -8,6 +8,7 @@
 //! | `waker` | wakes an actor that waits for a future |
 //! | `wait` | a thread that waits for a future |
 //! | `ask` | questions: messages that carry the way back for an answer |
+//! | `request` | questions to actors of bytes, by bare PID |
 //! | `one_shot` | the way back of an answer |
 //! | `priority` | who runs first |
 //! | `slot`, `table` | where actors live; a PID is an index and a generation |
@@ -26,6 +27,7 @@
 //! | `timed` | messages sent later; they end with their actor |
 //! | `blocking` | handlers that block their thread |
 //! | `guard` | what holds up panics of code that is not ours |
+//! | `info` | what can be told about a living actor |
 
 mod apart;
 mod ask;
@@ -40,6 +42,7 @@ mod dead_letters;
 mod debt;
 mod exit;
 mod guard;
+mod info;
 #[cfg(all(test, myrmidon_loom))]
 mod loom_tests;
 mod node_event;
@@ -47,6 +50,7 @@ mod observed;
 mod one_shot;
 mod priority;
 mod reason;
+mod request;
 mod send_async;
 mod send_many;
 mod sending;
@@ -62,7 +66,7 @@ mod typed;
 mod wait;
 mod waker;
 
-pub use ask::{AskError, Reply};
+pub use ask::{AskError, Reply, ending};
 pub use async_actor::AsyncActor;
 pub(crate) use async_actor::AsyncAdapter;
 pub use behaviour::{Behaviour, Flow, ParkedFuture};
@@ -72,10 +76,12 @@ pub use dead_letters::{DeadLetter, DeadLetterReason, DeadLetterWatch};
 pub(crate) use debt::forgive as forgive_debt;
 pub use exit::{ExitHook, ExitNotice};
 pub(crate) use guard::{discard, panic_text, shielded};
+pub use info::{ActorBonds, ActorInfo};
 pub use node_event::{NodeEvent, NodeState};
 pub use observed::{Observed, Observers};
 pub use priority::Priority;
 pub use reason::ExitReason;
+pub use request::Request;
 pub use signal::{ExitCause, MonitorRef, SystemMessage};
 pub(crate) use signal::{Signal, Watcher};
 pub(crate) use sinks::Sinks;

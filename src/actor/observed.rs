@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Behaviour, Context, Flow, SystemMessage};
+use super::{Behaviour, Context, Flow, Request, SystemMessage};
 use crate::mailbox::Payload;
 use crate::pid::Pid;
 
@@ -59,6 +59,8 @@ impl Behaviour for Observer {
     }
 
     fn handle(&mut self, message: Payload, _: &mut Context<'_>) -> Flow {
+        // An observer answers nobody, and who asked is told so.
+        let (message, _) = Request::open(message);
         lock(&self.0).push_back(Observed::Message(message));
         Flow::Continue
     }

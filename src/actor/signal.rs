@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::info::Inspection;
 use super::{Behaviour, ExitReason, NodeEvent};
 use crate::mailbox::Payload;
 use crate::pid::Pid;
@@ -157,6 +158,8 @@ pub(crate) struct ExitSignal {
 pub(crate) enum Signal {
     Stop(ExitReason),
     Kill,
+    /// The actor's own code has ended, somewhere else than in a turn.
+    End(ExitReason),
     Exit(ExitSignal),
     Swap(Swap),
     SwapNow(Swap),
@@ -179,6 +182,8 @@ pub(crate) enum Signal {
     Linked(Pid),
     Unlinked(Pid),
     TrapExit(bool),
+    /// Somebody wants to know its bonds.
+    Inspect(Inspection),
 }
 
 impl Signal {

@@ -10,12 +10,12 @@ use crate::pid::Pid;
 impl Turn<'_> {
     pub(super) fn signal(&mut self, signal: Signal) -> Step {
         match signal {
-            Signal::Stop(reason) => return Err(Box::new(reason)),
+            Signal::Stop(_) | Signal::Swap(_) | Signal::SwapNow(_) | Signal::Rollback(_) => {
+                return self.conclude_and(signal);
+            }
             Signal::Kill => return Err(Box::new(ExitReason::Killed)),
+            Signal::End(reason) => return Err(Box::new(reason)),
             Signal::Exit(exit) => return self.exit_signal(exit),
-            Signal::Swap(swap) => return self.swap(swap),
-            Signal::SwapNow(swap) => return self.swap_now(swap),
-            Signal::Rollback(version) => return self.rollback(version),
             Signal::Ping(from) => return self.ping(from),
             Signal::Down { monitor, target, reason } => return self.down(monitor, target, reason),
             Signal::System(message) => return self.tell(message),
@@ -32,6 +32,10 @@ impl Turn<'_> {
                 self.bonds().links.remove(&other);
             }
             Signal::TrapExit(trap) => self.cell.trap_exit = trap,
+            Signal::Inspect(inspection) => {
+                let bonds = self.cell.bonds_of();
+                shielded("an inspection", || inspection(bonds));
+            }
         }
         Ok(())
     }
@@ -89,22 +93,34 @@ impl Turn<'_> {
         }
     }
 
-    fn swap_now(&mut self, swap: Swap) -> Step {
-        if !self.cell.parked {
-            return self.swap(swap);
+    /// Carries out what ends or replaces the code, once that has finished what it has begun.
+    fn conclude_and(&mut self, signal: Signal) -> Step {
+        if self.cell.parked {
+            self.bonds().waiting.push(signal);
+            return Ok(());
         }
-        self.bonds().waiting_swaps.push(swap);
-        Ok(())
+        self.call(|behaviour, cx| behaviour.conclude(cx))?;
+        if self.cell.parked {
+            // Before those that came while it was parked.
+            self.bonds().waiting.insert(0, signal);
+            return Ok(());
+        }
+        match signal {
+            Signal::Stop(reason) => self.call(|behaviour, cx| behaviour.stopping(reason, cx)),
+            Signal::Swap(swap) | Signal::SwapNow(swap) => self.swap(swap),
+            Signal::Rollback(version) => self.rollback(version),
+            other => self.signal(other),
+        }
     }
 
-    /// Swaps that had to wait for the message being handled.
-    pub(super) fn run_waiting_swaps(&mut self) -> Step {
+    /// What had to wait for the message being handled.
+    pub(super) fn run_waiting(&mut self) -> Step {
         while !self.cell.parked
             && let Some(tables) = self.cell.bonds.existing()
-            && !tables.waiting_swaps.is_empty()
+            && !tables.waiting.is_empty()
         {
-            let swap = tables.waiting_swaps.remove(0);
-            self.swap(swap)?;
+            let signal = tables.waiting.remove(0);
+            self.conclude_and(signal)?;
         }
         Ok(())
     }

@@ -350,7 +350,7 @@ impl Turn<'_> {
             self.cell.parked = false;
             self.call(|behaviour, cx| behaviour.resume(cx))?;
         }
-        self.run_waiting_swaps()?;
+        self.run_waiting()?;
         Ok(!self.cell.parked)
     }
 

@@ -179,6 +179,11 @@ impl Slot {
         self.bounded().map_or(unbounded, |bounded| unbounded + bounded.len())
     }
 
+    /// Whether nobody runs the actor, and nothing is there for it.
+    pub(super) fn is_idle(&self) -> bool {
+        self.inbox.is_idle()
+    }
+
     pub(super) fn has(&self, flag: u32) -> bool {
         self.flags.load(Ordering::Acquire) & flag != 0
     }

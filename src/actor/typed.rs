@@ -8,9 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::dead_letters::DeadLetterReason;
+use super::request::as_request;
 use super::send_async::typed;
 use super::slot::Slot;
-use super::{AsyncActor, AsyncAdapter, Behaviour, Context, ExitReason, Flow, System, SystemMessage};
+use super::{AsyncActor, AsyncAdapter, Behaviour, Context, ExitReason, Flow, Request, System, SystemMessage};
 use crate::error::{SendError, SwapError};
 use crate::mailbox::{Bounded, Payload};
 use crate::pid::Pid;
@@ -37,6 +38,13 @@ pub trait Actor: Sized + Send + 'static {
     fn system(&mut self, message: SystemMessage, cx: &mut Context<'_>) -> Flow {
         let _ = (message, cx);
         Flow::Continue
+    }
+
+    /// Asked to stop, in its turn behind earlier messages. [`Flow::Stop`], the default, ends the actor;
+    /// [`Flow::Continue`] lets it finish something first and end itself later.
+    fn stopping(&mut self, reason: ExitReason, cx: &mut Context<'_>) -> Flow {
+        let _ = cx;
+        Flow::Stop(reason)
     }
 
     /// Called once at the end, unless the actor was killed or panicked.
@@ -148,15 +156,19 @@ impl<A: Actor> Behaviour for SyncAdapter<A> {
     fn handle(&mut self, message: Payload, cx: &mut Context<'_>) -> Flow {
         match message.take::<A::Msg>() {
             Ok(message) => self.0.handle(message, cx),
-            Err(payload) => match decode(payload, A::codec()) {
+            Err(payload) => cx.answering(payload, |payload, cx| match decode(payload, A::codec()) {
                 Some(message) => self.0.handle(message, cx),
                 None => unreadable(cx),
-            },
+            }),
         }
     }
 
     fn system(&mut self, message: SystemMessage, cx: &mut Context<'_>) -> Flow {
         self.0.system(message, cx)
+    }
+
+    fn stopping(&mut self, reason: ExitReason, cx: &mut Context<'_>) -> Flow {
+        self.0.stopping(reason, cx)
     }
 
     fn stopped(&mut self, reason: &ExitReason) {
@@ -198,10 +210,10 @@ where
     R: Into<Flow>,
 {
     fn handle(&mut self, message: Payload, cx: &mut Context<'_>) -> Flow {
-        match message.into_bytes() {
+        cx.answering(message, |message, cx| match message.into_bytes() {
             Ok(bytes) => (self.0)(bytes, cx).into(),
             Err(_) => unreadable(cx),
-        }
+        })
     }
 
     fn starts(&self) -> bool {
@@ -210,7 +222,7 @@ where
 }
 
 pub(super) fn takes_bytes<M: 'static>(codec: bool) -> bool {
-    codec || TypeId::of::<M>() == TypeId::of::<Bytes>()
+    codec || [TypeId::of::<Bytes>(), TypeId::of::<Request>()].contains(&TypeId::of::<M>())
 }
 
 /// The message in a payload; `None`, logged, if it cannot be read.
@@ -218,10 +230,15 @@ pub(super) fn read<M: Send + 'static>(payload: Payload, codec: Option<Codec<M>>)
     payload.take::<M>().map_or_else(|payload| decode(payload, codec), Some)
 }
 
-/// Reads a message that came as bytes.
+/// Reads a message that came as bytes, or as a value with a byte form.
 #[inline(never)]
 fn decode<M: Send + 'static>(payload: Payload, codec: Option<Codec<M>>) -> Option<M> {
-    let (bytes, codec) = (payload.into_bytes().ok()?, codec?);
+    let payload = match as_request(payload) {
+        Ok(request) => return Some(request),
+        Err(payload) => payload,
+    };
+    let bytes = payload.into_bytes().ok()?;
+    let Some(codec) = codec else { return Payload::Bytes(bytes).take().ok() };
     codec(bytes)
         .inspect_err(|error| tracing::warn!(target: "myrmidon.actor", %error, "a message could not be read"))
         .ok()

@@ -151,6 +151,11 @@ impl<T> Inbox<T> {
         unsafe { Chain::append_reversed(word.node(), urgent, normal, is_user, is_urgent) }
     }
 
+    /// Whether the owner has said that it has nothing to do, and nothing has arrived since.
+    pub(crate) fn is_idle(&self) -> bool {
+        Word(self.word.load(Ordering::Relaxed)).is(Word::IDLE)
+    }
+
     /// Whether nothing has arrived since the last take. Owner only; others may push at any time.
     pub(crate) fn is_empty(&self) -> bool {
         Word(self.word.load(Ordering::Relaxed)).is(Word::EMPTY)

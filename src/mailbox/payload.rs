@@ -32,6 +32,14 @@ impl Payload {
         }
     }
 
+    /// Whether it has bytes, or a form in bytes.
+    pub fn has_bytes(&self) -> bool {
+        match self {
+            Self::Bytes(_) => true,
+            Self::Value(value) => value.table.into_bytes.is_some(),
+        }
+    }
+
     /// Wraps `message`: bytes stay bytes, anything else becomes a [`Value`].
     #[inline(always)]
     pub(crate) fn of<M: Send + 'static>(message: M) -> Self {
@@ -129,6 +137,17 @@ impl Value {
         let value = unsafe { load(&self.space) };
         mem::forget(self);
         Ok(value)
+    }
+
+    /// The value where it lies, if it is a `T`.
+    pub fn downcast_ref<T: Send + 'static>(&self) -> Option<&T> {
+        if !self.is::<T>() {
+            return None;
+        }
+        let space = self.space.as_ptr();
+        // SAFETY: the type was just checked; the same `fits` decided where the value lies, and it stays
+        // there as long as `self` is borrowed.
+        Some(unsafe { if fits::<T>() { &*space.cast::<T>() } else { &**space.cast::<Box<T>>() } })
     }
 
     /// The bytes of the value, or `self` back if it has no byte form.

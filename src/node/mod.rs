@@ -23,6 +23,7 @@
 
 mod backoff;
 mod census;
+mod chance;
 mod dialler;
 mod error;
 mod heartbeat;
@@ -38,6 +39,7 @@ mod peer;
 mod serve;
 mod serve_lane;
 mod shared;
+mod shown;
 mod standing;
 mod throttle;
 mod vitals;
@@ -50,7 +52,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{oneshot, watch as signal};
+use tokio::sync::oneshot;
 
 pub use census::NodeInfo;
 pub use error::{DownReason, ListenError, PingError, RemoteDown, RemoteSendError, ResolveError};
@@ -79,10 +81,16 @@ pub struct Node {
 
 struct Inner {
     shared: Arc<Shared>,
-    stage: signal::Sender<Stage>,
     peers: Mutex<HashMap<NodeAddr, Arc<Peer>>>,
     listening: Arc<Mutex<Vec<NodeAddr>>>,
     next_monitor: AtomicU64,
+}
+
+/// Without a handle nobody can use the node any more.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.reach(Stage::Closed);
+    }
 }
 
 /// A monitor of a remote actor, for [`Node::demonitor`].
@@ -129,10 +137,8 @@ impl Node {
         io: tokio::runtime::Handle,
         config: NodeConfig,
     ) -> Self {
-        let (stage, at) = signal::channel(Stage::Running);
         let inner = Inner {
-            shared: Arc::new(Shared::new(transport, local, io, config, at)),
-            stage,
+            shared: Arc::new(Shared::new(transport, local, io, config)),
             peers: Mutex::new(HashMap::new()),
             listening: Arc::new(Mutex::new(Vec::new())),
             next_monitor: AtomicU64::new(1),
@@ -254,9 +260,7 @@ impl Node {
 
     /// Every peer that was talked to, in the order of addresses.
     pub fn peers(&self) -> Vec<PeerInfo> {
-        let mut peers: Vec<_> = self.all_peers().iter().map(|peer| peer.info()).collect();
-        peers.sort_by(|a, b| a.addr.cmp(&b.addr));
-        peers
+        self.all_peers().iter().map(|peer| peer.info()).collect()
     }
 
     /// Waits until everything queued has been written, at most `limit`; returns the number of messages
@@ -279,23 +283,19 @@ impl Node {
     /// it, at most `drain`; then closes everything. Returns the number of messages that were not
     /// written, or at level 2 not confirmed (G8). Monitors are dropped without firing.
     pub async fn shutdown(&self, drain: Duration) -> usize {
-        self.reach(Stage::Draining);
+        self.shared().reach(Stage::Draining);
         let peers = self.all_peers();
         peers.iter().for_each(|peer| peer.watch.close());
         peers.iter().for_each(|peer| peer.close());
-        let earlier = self.shared().links.all();
         // What is left after the limit is counted below.
         let _ = self.shared().within(drain, self.written_and_read(&peers)).await;
-        let mut links = self.shared().links.all();
-        links.extend(earlier);
-        links.sort_by_key(|link| link.id);
-        links.dedup_by_key(|link| link.id);
-        self.reach(Stage::Closed);
+        self.shared().reach(Stage::Closed);
         let unwritten: usize = peers.iter().map(|peer| peer.abandon()).sum();
         peers.iter().for_each(|peer| peer.dialler.close(CloseCode::GoingAway, "shut down"));
         // A task that takes longer is left to end by itself.
         let _ = self.shared().within(CLOSING, self.shared().all_done()).await;
-        unwritten + links.iter().map(|link| link.unconfirmed()).sum::<usize>()
+        let still_there: usize = self.shared().links.all().iter().map(|link| link.unconfirmed()).sum();
+        unwritten + self.shared().lost() + still_there
     }
 
     /// Waits until the peers have everything. A link leaves when no more can be put into it.
@@ -311,14 +311,6 @@ impl Node {
         for link in links {
             link.gone().await;
         }
-    }
-
-    fn reach(&self, stage: Stage) {
-        self.inner.stage.send_if_modified(|now| {
-            let earlier = *now < stage;
-            *now = stage.max(*now);
-            earlier
-        });
     }
 
     fn sendable(&self, addr: &NodeAddr, message: Bytes) -> Result<(Arc<Peer>, Bytes), RemoteSendError> {
@@ -360,7 +352,9 @@ impl Node {
     }
 
     fn all_peers(&self) -> Vec<Arc<Peer>> {
-        lock(&self.inner.peers).values().cloned().collect()
+        let mut peers: Vec<_> = lock(&self.inner.peers).values().cloned().collect();
+        peers.sort_by(|a, b| a.addr.cmp(&b.addr));
+        peers
     }
 
     fn shared(&self) -> &Arc<Shared> {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, oneshot};
 
 use super::PeerInfo;
 use super::backoff::Gate;
@@ -17,7 +17,8 @@ use super::error::{DownReason, RemoteSendError, ResolveError};
 use super::here::Here;
 use super::link::Link;
 use super::outbound::{Load, MAX_RESOLVES, Outbound, Refusal};
-use super::shared::{Shared, Stage, now, random};
+use super::shared::{Shared, Stage, now};
+use super::shown::Shown;
 use super::standing::{Standing, Up};
 use super::watch::Watch;
 use crate::pid::Pid;
@@ -48,7 +49,7 @@ pub(super) struct Peer {
     /// Everything was written.
     drained: Notify,
     /// The task of this peer has ended.
-    ended: watch::Sender<bool>,
+    ended: Shown<bool>,
 }
 
 impl Peer {
@@ -68,7 +69,7 @@ impl Peer {
             room: Notify::new(),
             released: Notify::new(),
             drained: Notify::new(),
-            ended: watch::Sender::new(false),
+            ended: Shown::new(false),
             shared: shared.clone(),
             addr,
         });
@@ -204,12 +205,13 @@ impl Peer {
     /// Waits until the task of this peer has ended: in a draining node, when everything was written
     /// and the peer has read it, or when the connection broke. A link ends by itself.
     pub(super) async fn ended(&self) {
-        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
+        self.ended.wait_for(|ended| ended.then_some(())).await;
     }
 
     /// In a draining node: waits until nothing more will be put into a link.
     pub(super) async fn handed_over(&self) {
         tokio::select! {
+            biased;
             () = self.ended() => {}
             () = self.standing.is_direct() => {}
         }
@@ -282,6 +284,7 @@ impl Peer {
                 return true;
             }
             tokio::select! {
+                biased;
                 () = self.work.notified() => {}
                 () = self.shared.at(Stage::Draining) => return !self.outbound().close_if_idle(),
             }
@@ -325,7 +328,7 @@ impl Peer {
 
     /// The peer could not be reached over its heartbeat lane.
     pub(super) fn unreachable(&self, reason: &str) {
-        self.outbound().unreachable(now(), random(), reason.to_owned());
+        self.outbound().unreachable(now(), self.shared.chance.spread(), reason.to_owned());
     }
 
     /// When the peer may be dialled again, if not now.

@@ -85,6 +85,7 @@ async fn serve(accepted: Accepted) {
     let mut more = true;
     while more || !lanes.is_empty() {
         tokio::select! {
+            biased;
             Some(ended) = lanes.join_next() => {
                 if let Ok(Err(refused)) = ended {
                     return refuse(shared, connection.as_ref(), &refused);

@@ -2,14 +2,17 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 use super::census::Census;
+use super::chance::Chance;
 use super::link::Links;
 use super::local::LocalNode;
 use super::news::News;
+use super::shown::Shown;
 use super::throttle::LogLimit;
 use crate::actor::NodeEvent;
 use crate::config::NodeConfig;
@@ -36,9 +39,12 @@ pub(super) struct Shared {
     pub(super) dialled: Arc<Semaphore>,
     pub(super) log: LogLimit,
     pub(super) links: Links,
+    pub(super) chance: Chance,
     pub(super) news: Arc<News>,
-    stage: watch::Receiver<Stage>,
-    tasks: watch::Sender<usize>,
+    stage: Shown<Stage>,
+    /// Messages that were lost while the node drains (G8).
+    lost: AtomicUsize,
+    tasks: Shown<usize>,
 }
 
 impl Shared {
@@ -47,9 +53,9 @@ impl Shared {
         local: Arc<dyn LocalNode>,
         io: tokio::runtime::Handle,
         config: NodeConfig,
-        stage: watch::Receiver<Stage>,
     ) -> Self {
-        let links = Links::new(transport.identity());
+        let chance = Chance::new(config.seed);
+        let links = Links::new(transport.identity(), &chance);
         let connections = config.max_connections.min(Semaphore::MAX_PERMITS);
         Self {
             transport,
@@ -60,9 +66,11 @@ impl Shared {
             config,
             log: LogLimit::new(),
             links,
+            chance,
             news: Arc::new(News::new()),
-            stage,
-            tasks: watch::Sender::new(0),
+            stage: Shown::new(Stage::Running),
+            lost: AtomicUsize::new(0),
+            tasks: Shown::new(0),
         }
     }
 
@@ -76,7 +84,10 @@ impl Shared {
 
     /// Runs a task of the node, which must end when the stage says so.
     pub(super) fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.send_modify(|count| *count += 1);
+        self.tasks.modify(|count| {
+            *count += 1;
+            false
+        });
         let done = Done(self.clone());
         self.io.spawn(async move {
             let _done = done;
@@ -86,17 +97,37 @@ impl Shared {
 
     /// Waits until no task is left.
     pub(super) async fn all_done(&self) {
-        // The sender lives in self, so this ends only when the count is zero.
-        let _ = self.tasks.subscribe().wait_for(|count| *count == 0).await;
+        self.tasks.wait_for(|count| (*count == 0).then_some(())).await;
     }
 
     pub(super) fn stage(&self) -> Stage {
-        *self.stage.borrow()
+        *self.stage.read()
     }
 
-    /// Waits until the node is at `stage` or beyond. A node that was dropped is beyond.
+    /// Waits until the node is at `stage` or beyond.
     pub(super) async fn at(&self, stage: Stage) {
-        let _ = self.stage.clone().wait_for(|now| *now >= stage).await;
+        self.stage.wait_for(|now| (*now >= stage).then_some(())).await;
+    }
+
+    /// Goes on to `stage`, unless the node is further already.
+    pub(super) fn reach(&self, stage: Stage) {
+        self.stage.modify(|now| {
+            let earlier = *now < stage;
+            *now = stage.max(*now);
+            earlier
+        });
+    }
+
+    /// Messages were lost. Monitors tell of that, but not in a node that is shutting down.
+    pub(super) fn lose(&self, messages: usize) {
+        if self.stage() != Stage::Running {
+            self.lost.fetch_add(messages, Ordering::Relaxed);
+        }
+    }
+
+    /// Messages that were lost since the node began to shut down.
+    pub(super) fn lost(&self) -> usize {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// A deadline that works on any executor.
@@ -111,16 +142,14 @@ struct Done(Arc<Shared>);
 
 impl Drop for Done {
     fn drop(&mut self) {
-        self.0.tasks.send_modify(|count| *count -= 1);
+        self.0.tasks.modify(|count| {
+            *count -= 1;
+            *count == 0
+        });
     }
 }
 
 /// The clock of all decisions: tokio's, so that tests may run it.
 pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
-}
-
-/// A number that spreads pauses and pings; not for secrets.
-pub(super) fn random() -> u32 {
-    getrandom::u32().unwrap_or(u32::MAX / 2)
 }

@@ -3,9 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
-
 use super::link::Link;
+use super::shown::Shown;
 use crate::config::Level;
 
 /// How long a peer is taken for one of level 1 without being asked again (protocol §2).
@@ -22,7 +21,7 @@ pub(super) enum Up {
 }
 
 pub(super) struct Standing {
-    now: watch::Sender<Now>,
+    now: Shown<Now>,
     /// The highest level that is spoken with it.
     most: Mutex<Level>,
     /// Until then it is taken for a level-1 peer.
@@ -41,23 +40,23 @@ struct Now {
 
 impl Standing {
     pub(super) fn new(most: Level) -> Self {
-        Self { now: watch::Sender::default(), most: Mutex::new(most), one_until: Mutex::default() }
+        Self { now: Shown::default(), most: Mutex::new(most), one_until: Mutex::default() }
     }
 
     /// The link, if there is one.
     pub(super) fn link(&self) -> Option<Arc<Link>> {
-        match &self.now.borrow().up {
+        match &self.now.read().up {
             Some(Up::Two(link)) => Some(link.clone()),
             _ => None,
         }
     }
 
     pub(super) fn up(&self) -> Option<Up> {
-        self.now.borrow().up.clone()
+        self.now.read().up.clone()
     }
 
     pub(super) fn level(&self, now: Instant) -> Option<Level> {
-        match &self.now.borrow().up {
+        match &self.now.read().up {
             Some(Up::One) => Some(Level::One),
             Some(Up::Two(_)) => Some(Level::Two),
             Some(Up::Here) => None,
@@ -78,7 +77,7 @@ impl Standing {
     /// Messages written to links, and lost on them.
     pub(super) fn counts(&self) -> (u64, u64) {
         let (sent, dead) = self.link().map_or((0, 0), |link| link.counts());
-        let past = self.now.borrow().past;
+        let past = self.now.read().past;
         (sent + past.0, dead + past.1)
     }
 
@@ -87,23 +86,24 @@ impl Standing {
         if self.is_known_one(now) {
             return Ok(Up::One);
         }
-        let mut watched = self.now.subscribe();
-        let seen = watched.borrow().attempts;
+        let seen = self.now.read().attempts;
         want();
-        let reached = watched.wait_for(|now| now.up.is_some() || now.attempts > seen).await;
-        let reached = reached.map_err(|_| "the node is shut down".to_owned())?;
-        reached.up.clone().ok_or_else(|| reached.failure.clone())
+        let reached = |now: &Now| match &now.up {
+            Some(up) => Some(Ok(up.clone())),
+            None => (now.attempts > seen).then(|| Err(now.failure.clone())),
+        };
+        self.now.wait_for(reached).await
     }
 
     /// Waits until a lane of level 1 is open.
     pub(super) async fn is_direct(&self) {
-        let _ = self.now.subscribe().wait_for(|now| matches!(now.up, Some(Up::One))).await;
+        self.now.wait_for(|now| matches!(now.up, Some(Up::One)).then_some(())).await;
     }
 
     /// A lane of level 1 is open.
     pub(super) fn direct(&self, now: Instant) {
         *lock(&self.one_until) = Some(now + REMEMBERED);
-        self.now.send_modify(|now| now.up = Some(Up::One));
+        self.show(Some(Up::One));
     }
 
     /// It is over. What was found out is forgotten, unless the peer closes everything at once: then
@@ -112,7 +112,7 @@ impl Standing {
         if forget {
             self.forget();
         }
-        self.now.send_modify(|now| now.up = None);
+        self.show(None);
     }
 
     /// The peer is gone, and another may take its place.
@@ -122,16 +122,16 @@ impl Standing {
 
     pub(super) fn linked(&self, link: Arc<Link>) {
         self.forget();
-        self.now.send_modify(|now| now.up = Some(Up::Two(link)));
+        self.show(Some(Up::Two(link)));
     }
 
     pub(super) fn here(&self) {
-        self.now.send_modify(|now| now.up = Some(Up::Here));
+        self.show(Some(Up::Here));
     }
 
     /// The link is over; false if it was not this one.
     pub(super) fn unlink(&self, link: &Link) -> bool {
-        self.now.send_if_modified(|now| match &now.up {
+        self.now.modify(|now| match &now.up {
             Some(Up::Two(linked)) if linked.id == link.id => {
                 let (sent, dead) = link.counts();
                 now.past = (now.past.0 + sent, now.past.1 + dead);
@@ -144,9 +144,17 @@ impl Standing {
 
     /// An attempt failed.
     pub(super) fn failed(&self, reason: &str) {
-        self.now.send_modify(|now| {
+        self.now.modify(|now| {
             now.attempts += 1;
             reason.clone_into(&mut now.failure);
+            true
+        });
+    }
+
+    fn show(&self, up: Option<Up>) {
+        self.now.modify(|now| {
+            now.up = up;
+            true
         });
     }
 }

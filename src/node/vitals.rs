@@ -23,13 +23,14 @@ pub(super) async fn watch(shared: Arc<Shared>) {
 
 async fn look(shared: &Arc<Shared>) {
     let pause = shared.config.heartbeat / LOOKS;
-    let mut changes = shared.links.changes();
     let mut was_stuck = false;
     loop {
-        while shared.links.is_empty() {
-            if changes.changed().await.is_err() {
-                return;
+        loop {
+            let seen = shared.links.changes();
+            if !shared.links.is_empty() {
+                break;
             }
+            shared.links.changed(seen).await;
         }
         tokio::time::sleep(pause).await;
         let stuck = shared.local.stuck_for();

@@ -9,7 +9,7 @@ use super::heartbeat::{Beat, Heartbeat, LaneEnd};
 use super::here;
 use super::link::Link;
 use super::peer::Peer;
-use super::shared::{Stage, now, random};
+use super::shared::{Stage, now};
 use super::standing::Up;
 use crate::transport::{CloseCode, Lane, LaneClass, LaneReceiver, LaneSender};
 use crate::wire::{AnswerError, Answers, Asked, Batch, STEP};
@@ -123,6 +123,7 @@ fn new_clock(peer: &Peer) -> Heartbeat {
 /// Waits for the next dial, or for somebody who wants to know now.
 async fn pause(peer: &Peer, until: Instant) {
     tokio::select! {
+        biased;
         () = tokio::time::sleep_until(until.into()) => {}
         () = peer.watch.probed.notified() => {}
     }
@@ -194,7 +195,7 @@ fn silent(after: Duration) -> DownReason {
 }
 
 fn ponged(peer: &Peer, clock: &mut Heartbeat) {
-    let round_trip = clock.pong(now(), random());
+    let round_trip = clock.pong(now(), peer.shared.chance.spread());
     if peer.watch.ponged(round_trip) {
         clock.probe(now());
     }

@@ -1,6 +1,7 @@
 //! Names of local actors.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::actor::System;
@@ -12,7 +13,7 @@ pub const MAX_NAME: usize = 255;
 /// Most names of a node (L18).
 pub const MAX_NAMES: usize = 100_000;
 
-/// Human-readable names for PIDs. A name has at most one living owner (G12); the owner's end frees
+/// Human-readable names for PIDs. By custom those of related actors are paths, `/svc/pay/1`. A name has at most one living owner (G12); the owner's end frees
 /// it before anybody is told of the end (S31).
 pub struct Registry {
     system: Arc<System>,
@@ -21,7 +22,8 @@ pub struct Registry {
 
 #[derive(Default)]
 struct Names {
-    owners: HashMap<String, Pid>,
+    /// Sorted, so that paths with the same beginning lie together.
+    owners: BTreeMap<String, Pid>,
     by_owner: HashMap<Pid, Vec<String>>,
 }
 
@@ -74,6 +76,31 @@ impl Registry {
     pub fn whereis(&self, name: &str) -> Option<Pid> {
         let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
         names.owners.get(name).copied().filter(|pid| self.system.is_alive(*pid))
+    }
+
+    /// The names that begin with `prefix`, with their living owners, in alphabetical order; all of
+    /// them for an empty prefix.
+    pub fn list(&self, prefix: &str) -> Vec<(String, Pid)> {
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        let matching = names.owners.range::<str, _>(from).take_while(|(name, _)| name.starts_with(prefix));
+        let living = matching.filter(|(_, pid)| self.system.is_alive(**pid));
+        living.map(|(name, pid)| (name.clone(), *pid)).collect()
+    }
+
+    /// The actors whose names are one step below `path`: of `/svc/pay` that is `/svc/pay/1`, and neither
+    /// `/svc/pay/1/log` nor `/svc/payment`. In alphabetical order.
+    pub fn children(&self, path: &str) -> Vec<(String, Pid)> {
+        let prefix = format!("{}/", path.trim_end_matches('/'));
+        let mut children = self.list(&prefix);
+        children.retain(|(name, _)| name.len() > prefix.len() && !name[prefix.len()..].contains('/'));
+        children
+    }
+
+    /// The names of an actor, in the order in which it got them.
+    pub fn names_of(&self, pid: Pid) -> Vec<String> {
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        names.by_owner.get(&pid).cloned().unwrap_or_default()
     }
 
     /// Frees all names of an actor that ended.

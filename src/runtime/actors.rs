@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::Runtime;
 use crate::actor::{
-    Actor, ActorRef, AsyncActor, AsyncAdapter, Behaviour, Context, ExitReason, Flow, MonitorRef, Observed,
-    Observers, Signal, SpawnOptions, SyncAdapter, Watcher, bytes_fn, current,
+    Actor, ActorRef, AskError, AsyncActor, AsyncAdapter, Behaviour, Context, ExitReason, Flow, MonitorRef,
+    Observed, Observers, Signal, SpawnOptions, SyncAdapter, Watcher, bytes_fn, current,
 };
 use crate::buffer::BufferId;
 use crate::error::{SendError, SendManyError, SwapError};
@@ -142,6 +142,36 @@ impl Runtime {
         self.inner.system.send_blocking(pid, message.into(), limit)
     }
 
+    /// Asks the actor `pid`, which takes bytes, and waits for its answer at most `within`. Here and on other
+    /// nodes alike, where `pid` stands for an actor there. A Rust actor answers by
+    /// [`Context::take_reply`] or as an actor of [`Request`](crate::actor::Request)s.
+    ///
+    /// Works inside and outside of tokio.
+    ///
+    /// # Errors
+    /// [`AskError`] says which of the ways without an answer it was; there is exactly one outcome (G5).
+    pub async fn ask(
+        &self,
+        pid: Pid,
+        message: impl Into<Payload>,
+        within: Duration,
+    ) -> Result<Payload, AskError> {
+        self.inner.system.ask(pid, message.into(), within).await
+    }
+
+    /// As [`ask`](Self::ask), but blocks the thread; see [`ActorRef::ask_blocking`].
+    ///
+    /// # Errors
+    /// As `ask`.
+    pub fn ask_blocking(
+        &self,
+        pid: Pid,
+        message: impl Into<Payload>,
+        within: Duration,
+    ) -> Result<Payload, AskError> {
+        self.inner.system.ask_blocking(pid, message.into(), within)
+    }
+
     /// Makes a zeroed buffer of `size` bytes and returns its id.
     pub fn allocate_buffer(&self, size: usize) -> BufferId {
         self.inner.buffers.insert(vec![0; size])
@@ -175,6 +205,12 @@ impl Runtime {
     /// Ends the actor before its next message, with reason `killed`. A supervisor restarts it.
     pub fn kill(&self, pid: Pid) -> bool {
         self.inner.system.signal(pid, Signal::Kill)
+    }
+
+    /// Ends the actor before its next message, with `reason`, also if it traps exits. For a behaviour whose
+    /// code runs somewhere else, and has ended there.
+    pub fn end(&self, pid: Pid, reason: ExitReason) -> bool {
+        self.inner.system.signal(pid, Signal::End(reason))
     }
 
     /// Sends an exit signal: dropped, a message, or the end, as the reason and the receiver's

@@ -13,6 +13,7 @@ use crate::buffer::BufferTable;
 use crate::config::RuntimeConfig;
 use crate::node::Node;
 use crate::registry::Registry;
+use crate::scheduler::AroundThread;
 use crate::sim::Stepper;
 use crate::timer::Timers;
 use crate::transport::Transport;
@@ -36,6 +37,7 @@ pub struct RuntimeBuilder {
     config: RuntimeConfig,
     transport: Option<Arc<dyn Transport>>,
     events: Option<EventSink>,
+    around_blocking: Option<AroundThread>,
 }
 
 impl RuntimeBuilder {
@@ -67,6 +69,14 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Has each thread of the pool for blocking work do something around all its work: a language binding
+    /// keeps its interpreter's state of the thread there.
+    #[must_use]
+    pub fn around_blocking_threads(mut self, around: AroundThread) -> Self {
+        self.around_blocking = Some(around);
+        self
+    }
+
     /// Starts the threads.
     ///
     /// # Errors
@@ -87,7 +97,7 @@ impl RuntimeBuilder {
     }
 
     fn start_on(self, stepper: Option<&Arc<Stepper>>) -> Result<Runtime, StartError> {
-        let Self { config, transport, events } = self;
+        let Self { config, transport, events, around_blocking } = self;
         let events = shield(events.unwrap_or_else(log_events));
         let io = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.io_threads.max(1))
@@ -105,7 +115,10 @@ impl RuntimeBuilder {
         wheels.connect(post);
         system.connect_wheels(wheels);
         let scheduler = match stepper {
-            None => Engine::threads(&system, &config, io.handle())?,
+            None => {
+                let around = around_blocking.unwrap_or_else(|| Arc::new(|serve| serve()));
+                Engine::threads(&system, &config, around, io.handle())?
+            }
             Some(stepper) => Engine::Simulation(stepper.clone()),
         };
         let registry = Arc::new(Registry::new(system.clone()));

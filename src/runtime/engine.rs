@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::Inner;
 use crate::actor::{Schedule, System};
 use crate::config::RuntimeConfig;
-use crate::scheduler::{Job, Lane, Scheduler, SpawnBlockingError, Task};
+use crate::scheduler::{AroundThread, Job, Lane, Scheduler, SpawnBlockingError, Task};
 use crate::sim::{Agenda, Stepper};
 
 #[derive(Clone)]
@@ -24,9 +24,10 @@ impl Engine {
     pub(super) fn threads(
         system: &Arc<System>,
         config: &RuntimeConfig,
+        around_blocking: AroundThread,
         io: &tokio::runtime::Handle,
     ) -> std::io::Result<Self> {
-        Scheduler::start(system, config, io).map(Self::Threads)
+        Scheduler::start(system, config, around_blocking, io).map(Self::Threads)
     }
 
     /// What the system is connected with: itself, so that a send asks nobody who runs its receiver.

@@ -33,6 +33,15 @@ pub enum Event {
         /// Why.
         reason: ExitReason,
     },
+    /// Children failed more often than their supervisor allows: it stops the others and ends.
+    GaveUp {
+        /// The supervisor.
+        supervisor: Pid,
+        /// The child that failed last.
+        child: String,
+        /// How.
+        reason: String,
+    },
     /// A factory raised, returned nothing, or returned a PID that is not alive. It is tried again.
     FactoryFailed {
         /// What it said.
@@ -86,6 +95,10 @@ pub(super) fn log_events() -> EventSink {
         }
         Event::Restarting { pid, reason } => {
             tracing::warn!(target: "myrmidon.supervisor", %pid, %reason, "restarting");
+        }
+        Event::GaveUp { supervisor, child, reason } => {
+            tracing::error!(target: "myrmidon.supervisor", %supervisor, %child, %reason,
+                "children failed too often: the supervisor ends");
         }
         Event::FactoryFailed { error } => {
             tracing::error!(target: "myrmidon.supervisor", %error, "a factory failed and is tried again");

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::Engine;
 use crate::actor::{ExitReason, MonitorRef, Signal, System, Watcher};
+use crate::error::SendManyError;
 use crate::mailbox::Payload;
 use crate::node::LocalNode;
 use crate::pid::Pid;
@@ -25,9 +26,18 @@ pub(super) struct Local {
 
 impl LocalNode for Local {
     fn deliver(&self, batch: &mut Vec<(Pid, Bytes)>) {
-        for (pid, message) in batch.drain(..) {
-            if let Err(unsent) = self.system.send(pid, Payload::Bytes(message)) {
-                self.system.letters().add_unsent(unsent);
+        let mut messages = batch.drain(..).peekable();
+        while let Some((pid, first)) = messages.next() {
+            let first = Payload::Bytes(first);
+            if messages.peek().is_none_or(|(to, _)| *to != pid) {
+                self.deliver_one(pid, first);
+                continue;
+            }
+            let rest = std::iter::from_fn(|| messages.next_if(|(to, _)| *to == pid));
+            let run = std::iter::once(first).chain(rest.map(|(_, message)| Payload::Bytes(message)));
+            if let Err(SendManyError { error, rest, .. }) = self.system.send_many(pid, run) {
+                self.system.letters().add_unsent(error);
+                rest.into_iter().for_each(|message| self.deliver_one(pid, message));
             }
         }
     }
@@ -56,6 +66,14 @@ impl LocalNode for Local {
 
     fn stuck_for(&self) -> Option<Duration> {
         Some(self.scheduler.pulse_of_lanes()).filter(|age| *age > self.stuck_after)
+    }
+}
+
+impl Local {
+    fn deliver_one(&self, pid: Pid, message: Payload) {
+        if let Err(unsent) = self.system.send(pid, message) {
+            self.system.letters().add_unsent(unsent);
+        }
     }
 }
 

@@ -6,11 +6,13 @@
 //! | `engine` | who runs the actors: the scheduler's threads, or a simulation |
 //! | `actors` | the calls about single actors |
 //! | `hooks` | who is told of an actor's end, in which order |
-//! | `supervisor` | carries out the decisions of `supervision` |
+//! | `supervisor` | carries out what `supervision` decides about factories |
+//! | `supervise` | supervisors as actors |
 //! | `local` | what the mesh needs of this runtime |
 //! | `nodes` | actors that follow other nodes |
 //! | `remote` | monitors of remote actors and who owns them |
 //! | `event` | what is reported to the host program |
+//! | `introspection` | what can be asked about actors and messages that nobody handled |
 //! | `shutdown` | the order of going down |
 
 mod actors;
@@ -18,10 +20,12 @@ mod builder;
 mod engine;
 mod event;
 mod hooks;
+mod introspection;
 mod local;
 mod nodes;
 mod remote;
 mod shutdown;
+mod supervise;
 mod supervisor;
 
 use std::sync::{Arc, Mutex};
@@ -30,9 +34,11 @@ use std::time::Duration;
 pub use actors::JoinError;
 pub use builder::{RuntimeBuilder, StartError};
 pub use event::{Event, EventSink};
+pub use introspection::InspectError;
+pub use supervise::SupervisorRef;
 pub use supervisor::{SuperviseError, Supervisor};
 
-use crate::actor::{DeadLetter, DeadLetterReason, DeadLetterWatch, Observers, System};
+use crate::actor::{Observers, System};
 use crate::buffer::BufferTable;
 use crate::clock::Clock;
 use crate::config::RuntimeConfig;
@@ -141,34 +147,6 @@ impl Runtime {
     /// A lane whose actors run only on the thread that calls [`Lane::run`].
     pub fn open_lane(&self, name: &str) -> Arc<Lane> {
         self.inner.scheduler.open_lane(name, &self.inner.system)
-    }
-
-    /// The PIDs that live now.
-    pub fn actors(&self) -> Vec<Pid> {
-        self.inner.system.living().collect()
-    }
-
-    /// Messages that nobody handled and whose senders could not be told; see [`DeadLetterReason`].
-    pub fn dead_letters(&self) -> u64 {
-        self.inner.system.letters().total()
-    }
-
-    /// Those of the [dead letters](Self::dead_letters) that have this reason.
-    pub fn dead_letters_by(&self, reason: DeadLetterReason) -> u64 {
-        self.inner.system.letters().count(reason)
-    }
-
-    /// Shows every later dead letter to `sink`, until what this returns is dropped. There may be several
-    /// sinks. One is called where the letter is lost, on a thread of the runtime or of a sender, under no
-    /// lock: it must not wait. A panic in it is logged and goes no further; what it loses itself is
-    /// counted and not shown. A call that runs when the watch is dropped is not waited for.
-    pub fn on_dead_letter(&self, sink: impl Fn(&DeadLetter) + Send + Sync + 'static) -> DeadLetterWatch {
-        self.inner.system.letters().watch(Arc::new(sink))
-    }
-
-    /// Answers to asks that came when nobody waited for them any more.
-    pub fn late_replies(&self) -> u64 {
-        self.inner.system.late_replies()
     }
 
     /// Goes down in good order: supervision and timers end, mailboxes and outbound lanes drain for

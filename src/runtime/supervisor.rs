@@ -9,9 +9,10 @@ use std::time::Instant;
 use super::remote::Claims;
 use super::{Event, EventSink};
 use crate::actor::{ExitReason, Signal, System, panic_text};
+use crate::mailbox::Payload;
 use crate::pid::Pid;
 use crate::sim::Stepper;
-use crate::supervision::{Action, ChildId, Factory, Plan, Strategy};
+use crate::supervision::{Action, ChildId, Factory, Plan, StartFn, Starter, Strategy};
 
 /// Why a supervision could not begin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -183,19 +184,52 @@ impl Supervisor {
     }
 
     fn run_factory(self: &Arc<Self>, child: ChildId, factory: &Factory) {
-        let made = catch_unwind(AssertUnwindSafe(|| factory()))
-            .unwrap_or_else(|panic| Err(format!("the factory panicked: {}", panic_text(panic))))
-            .and_then(|pid| pid.ok_or_else(|| "the factory returned no PID".to_owned()))
-            .and_then(|pid| match self.system.mark_supervised(pid) {
-                true => Ok(pid),
-                false => Err(format!("the factory returned {pid}, which is not alive")),
-            });
+        let make = || factory().and_then(|pid| pid.ok_or_else(|| "the factory returned no PID".to_owned()));
+        let made = self.run(make).and_then(|pid| match self.system.is_alive(pid) {
+            true => Ok(pid),
+            false => Err(format!("the factory returned {pid}, which is not alive")),
+        });
+        self.finish_start(child, made);
+    }
+
+    /// Runs the start function of a child of `supervisor`. A child that has ended already is one that was
+    /// started: its end is told by its link.
+    pub(super) fn run_start(&self, start: &StartFn, supervisor: Pid) -> Result<Pid, String> {
+        let starter = Starter::new(self.system.clone(), supervisor);
+        self.run(|| start(&starter))
+    }
+
+    /// Starts an actor, which owns the remote monitors made meanwhile.
+    fn run(&self, make: impl FnOnce() -> Result<Pid, String>) -> Result<Pid, String> {
+        let made = catch_unwind(AssertUnwindSafe(make))
+            .unwrap_or_else(|panic| Err(format!("its start function panicked: {}", panic_text(panic))));
         let claims = self.claims.take_made_here();
         match made {
-            Ok(pid) => self.claims.give(claims, pid),
+            Ok(pid) => {
+                self.system.mark_supervised(pid);
+                self.claims.give(claims, pid);
+            }
             Err(_) => Claims::cancel(claims),
         }
-        self.finish_start(child, made);
+        made
+    }
+
+    /// Whether the runtime goes down.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.lock().stopped
+    }
+
+    pub(super) fn report(&self, event: &Event) {
+        (self.events)(event);
+    }
+
+    pub(super) fn signal(&self, pid: Pid, signal: Signal) {
+        self.system.signal(pid, signal);
+    }
+
+    /// Whether the actor was alive to take it.
+    pub(super) fn send(&self, pid: Pid, message: Payload) -> bool {
+        self.system.send(pid, message).is_ok()
     }
 
     fn finish_start(self: &Arc<Self>, child: ChildId, made: Result<Pid, String>) {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::Job;
+use super::{AroundThread, Job};
 use crate::actor::{After, Ready, Runner, SliceLimits, System, discard, run_slice, shielded};
 use crate::config::RuntimeConfig;
 
@@ -22,6 +22,8 @@ pub(super) struct Blocking {
     most_threads: usize,
     most_jobs: usize,
     keep: Duration,
+    stack: usize,
+    around: AroundThread,
     system: Weak<System>,
     io: tokio::runtime::Handle,
     state: Mutex<State>,
@@ -63,12 +65,19 @@ pub(super) enum Refusal {
 }
 
 impl Blocking {
-    pub(super) fn new(system: &Arc<System>, config: &RuntimeConfig, io: tokio::runtime::Handle) -> Self {
+    pub(super) fn new(
+        system: &Arc<System>,
+        config: &RuntimeConfig,
+        around: AroundThread,
+        io: tokio::runtime::Handle,
+    ) -> Self {
         Self {
             limits: SliceLimits { time: config.slice },
             most_threads: config.blocking_threads.max(1),
             most_jobs: config.blocking_queue,
             keep: KEEP,
+            stack: config.blocking_stack,
+            around,
             system: Arc::downgrade(system),
             io,
             state: Mutex::default(),
@@ -157,7 +166,8 @@ impl Blocking {
         }
         let (pool, number) = (self.clone(), state.started);
         let name = format!("myrmidon-blocking-{number}");
-        match thread::Builder::new().name(name).spawn(move || pool.serve(number)) {
+        let thread = thread::Builder::new().name(name).stack_size(self.stack);
+        match thread.spawn(move || pool.live(number)) {
             Ok(thread) => {
                 state.started += 1;
                 state.free += 1;
@@ -170,7 +180,19 @@ impl Blocking {
         }
     }
 
-    /// The life of a thread.
+    /// The life of a thread, inside what is put around it.
+    fn live(&self, number: usize) {
+        let mut served = false;
+        (self.around)(&mut || {
+            if !std::mem::replace(&mut served, true) {
+                self.serve(number);
+            }
+        });
+        if !served {
+            self.serve(number);
+        }
+    }
+
     fn serve(&self, number: usize) {
         let _context = self.io.enter();
         let mut runner = Runner::new(self.limits);
@@ -246,7 +268,8 @@ mod tests {
     fn threads_end_when_there_is_nothing_to_do_and_start_again() {
         let io = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let system = Arc::new(System::new(1).unwrap());
-        let mut pool = Blocking::new(&system, &RuntimeConfig::default(), io.handle().clone());
+        let mut pool =
+            Blocking::new(&system, &RuntimeConfig::default(), Arc::new(|serve| serve()), io.handle().clone());
         pool.keep = Duration::from_millis(1);
         let pool = Arc::new(pool);
         for _ in 0..3 {

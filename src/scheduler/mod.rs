@@ -16,6 +16,7 @@ mod lane;
 mod loom_tests;
 mod run_queue;
 mod task;
+mod turns;
 mod watchdog;
 mod worker;
 
@@ -46,6 +47,10 @@ const LOOKS: u32 = 10;
 
 /// Work for a worker or a lane that is no actor: answer a ping, log, call back.
 pub type Job = Box<dyn FnOnce() + Send>;
+
+/// Something that a thread does around all its work: it calls what it is given once, which returns when the
+/// thread shall end.
+pub type AroundThread = Arc<dyn Fn(&mut (dyn FnMut() + Send)) + Send + Sync>;
 
 /// The worker threads and lanes of one runtime.
 ///
@@ -79,6 +84,7 @@ impl Scheduler {
     pub(crate) fn start(
         system: &Arc<System>,
         config: &RuntimeConfig,
+        around_blocking: AroundThread,
         io: &tokio::runtime::Handle,
     ) -> std::io::Result<Arc<Self>> {
         let workers = config.workers.max(1);
@@ -96,7 +102,7 @@ impl Scheduler {
             looks: looks(),
             idle: Idle::new(workers, spares),
             alarm: Arc::default(),
-            blocking: Arc::new(Blocking::new(system, config, io.clone())),
+            blocking: Arc::new(Blocking::new(system, config, around_blocking, io.clone())),
             lanes: RwLock::default(),
             threads: Mutex::default(),
             io: io.clone(),

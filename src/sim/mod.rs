@@ -8,7 +8,6 @@
 //! | `stepper` | what stands in the place of the scheduler: ready actors, jobs, the clock |
 //! | `strategy` | who runs next |
 //! | `trace` | what was done, as values and as text |
-//! | `random` | numbers that only the seed decides |
 //!
 //! ```
 //! use std::time::Duration;
@@ -42,7 +41,6 @@
 
 mod builder;
 mod check;
-mod random;
 mod stepper;
 mod strategy;
 mod trace;
@@ -53,9 +51,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+pub use crate::random::Random;
 pub use builder::SimBuilder;
 pub use check::check;
-pub use random::Random;
 pub(crate) use stepper::{Agenda, Stepper};
 pub use strategy::Strategy;
 pub use trace::{ActorId, Step, Trace, TraceError};

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use super::random::Random;
 use super::strategy::{Candidate, Chooser};
 use super::trace::{ActorId, Step, Trace};
 use super::{Fault, SimBuilder};
@@ -15,6 +14,7 @@ use crate::actor::{
 };
 use crate::clock::Clock;
 use crate::pid::Pid;
+use crate::random::Random;
 use crate::scheduler::{Job, Lane};
 
 /// What waits for a time: timers, and pauses between restarts.

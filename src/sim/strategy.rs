@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use super::random::Random;
 use super::trace::{ActorId, Step, Trace};
+use crate::random::Random;
 
 /// In how many steps [`Strategy::Pct`] lets priorities change.
 const HORIZON: u64 = 1_000;

@@ -1,17 +1,30 @@
-//! Restarting actors through factories (design.md §4, `supervise_with_factory` and `watch`).
+//! Restarting actors: by supervisors, which are values (`spec`) and become actors, and through factories
+//! (design.md §4, `supervise_with_factory` and `watch`).
 //!
-//! `plan` decides: it takes events and the time and gives actions, and knows no thread and no clock.
-//! The runtime carries the actions out.
+//! `tree` decides for one supervisor and `plan` for the factories: they take events and the time and give
+//! actions, and know no thread and no clock. The runtime carries the actions out.
 
 mod backoff;
+mod child;
 mod plan;
+mod spec;
+mod starter;
+mod tree;
+#[cfg(test)]
+mod tree_tests;
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::pid::Pid;
+pub use child::{ChildError, ChildInfo};
+pub(crate) use child::{Key, Step};
 pub(crate) use plan::{Action, ChildId, Plan};
+pub use spec::{AutoShutdown, ChildSpec, Restart, Scope, Shutdown, SpecError, SupervisorSpec};
+pub(crate) use spec::{Start, StartFn};
+pub use starter::Starter;
+pub(crate) use tree::Tree;
 
 /// Makes an actor again and returns its PID. Runs on a thread of its own, so it may wait; `None` or
 /// an error counts as a failed start and is tried again later.

@@ -36,7 +36,7 @@ impl Growing {
     /// Takes from `input` what is missing; everything in one buffer once it is complete.
     pub(super) fn fill(&mut self, input: &mut Bytes) -> Option<Bytes> {
         if self.held == 0 && input.len() >= self.missing {
-            return Some(whole(input.split_to(self.missing)));
+            return Some(whole(input, self.missing));
         }
         while self.missing > 0 && !input.is_empty() {
             let n = if input.len() >= STEP / 2 { self.keep(input) } else { self.copy(input) };
@@ -84,7 +84,12 @@ impl Growing {
     }
 }
 
-/// A payload that lies complete in one read.
-fn whole(data: Bytes) -> Bytes {
-    if data.len() < COPY_BELOW { Bytes::copy_from_slice(&data) } else { data }
+/// Takes a payload that lies complete in one read.
+pub(super) fn whole(input: &mut Bytes, len: usize) -> Bytes {
+    if len >= COPY_BELOW {
+        return input.split_to(len);
+    }
+    let data = Bytes::copy_from_slice(&input[..len]);
+    input.advance(len);
+    data
 }

@@ -28,12 +28,20 @@ impl Batch {
     /// # Panics
     /// When `data` is longer than the wire can say (4 GiB); senders refuse far shorter ones.
     pub fn message(&mut self, to: Option<Pid>, data: Bytes) {
-        let len = u32::try_from(data.len()).expect("payloads are limited far below 4 GiB");
-        self.open.put_u8(Opcode::Message as u8);
-        self.open.put_u64(to.map_or(0, Pid::as_u64));
-        self.open.put_u32(len);
+        put_head(&mut self.open, to, data.len());
         self.len += Opcode::Message.header_len();
         self.payload(data);
+    }
+
+    /// Appends frames that are encoded already, such as those of [`put_message`].
+    pub(crate) fn encoded(&mut self, bytes: BytesMut) {
+        self.len += bytes.len();
+        if bytes.len() < COPY_BELOW {
+            self.open.put_slice(&bytes);
+        } else {
+            self.close_open();
+            self.parts.push(bytes.freeze());
+        }
     }
 
     /// Appends a question for the PID of `name`.
@@ -112,6 +120,24 @@ impl Batch {
             self.parts.push(self.open.split().freeze());
         }
     }
+}
+
+/// Writes a message.
+///
+/// # Panics
+/// As [`Batch::message`].
+pub(crate) fn put_message(out: &mut BytesMut, to: Option<Pid>, data: &[u8]) {
+    put_head(out, to, data.len());
+    out.put_slice(data);
+}
+
+fn put_head(out: &mut BytesMut, to: Option<Pid>, len: usize) {
+    let len = u32::try_from(len).expect("payloads are limited far below 4 GiB");
+    let mut head = [0; Opcode::Message.header_len()];
+    head[0] = Opcode::Message as u8;
+    head[1..9].copy_from_slice(&to.map_or(0, Pid::as_u64).to_be_bytes());
+    head[9..].copy_from_slice(&len.to_be_bytes());
+    out.put_slice(&head);
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub use answers::{Answer, AnswerError, Answers, Asked};
 pub use close_code::CloseCode;
 pub use codec::{DecodeError, Decoder};
 pub use encoder::Batch;
+pub(crate) use encoder::put_message;
 pub use frame::{Frame, Name};
 pub use limits::{COPY_BELOW, Limits, MAX_NAME, MAX_NAME_FRAME, STEP};
 pub use opcode::Opcode;

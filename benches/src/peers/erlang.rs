@@ -50,12 +50,7 @@ impl Erlang {
         let folder = TempDir::new().map_err(|error| error.to_string())?;
         std::fs::write(folder.path().join("myrmidon_peer.erl"), SOURCE).map_err(|error| error.to_string())?;
         output(Command::new("erlc").arg("myrmidon_peer.erl").current_dir(folder.path()))?;
-        let release = output(Command::new("erl").args([
-            "-noshell",
-            "-eval",
-            "io:put_chars(erlang:system_info(otp_release)), halt().",
-        ]))?;
-        Ok(Self { folder, release })
+        Ok(Self { folder, release: release()? })
     }
 
     /// Runs workloads one after the other in one emulator. The peer gives figures only if its counts are
@@ -96,7 +91,23 @@ impl Peer for Erlang {
     }
 }
 
-fn output(command: &mut Command) -> Result<String, String> {
+/// The release of the Erlang that is installed.
+///
+/// # Errors
+/// If there is none.
+pub(crate) fn release() -> Result<String, String> {
+    output(Command::new("erl").args([
+        "-noshell",
+        "-eval",
+        "io:put_chars(erlang:system_info(otp_release)), halt().",
+    ]))
+}
+
+/// What a command prints.
+///
+/// # Errors
+/// If it cannot be started, or fails.
+pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     let output = command.output().map_err(|error| format!("{:?}: {error}", command.get_program()))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {

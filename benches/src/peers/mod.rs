@@ -4,6 +4,7 @@ mod erlang;
 #[cfg(feature = "peers")]
 mod rust;
 
+pub(crate) use self::erlang::{output, release as erlang_release};
 use crate::rounds::Peer;
 
 /// Every peer that can be had here; says on standard error which cannot, and why.

@@ -6,34 +6,35 @@ mod table;
 
 use std::path::Path;
 
-use crate::measure::Group;
+use crate::measure::{Group, Page};
 use crate::record::Results;
 
-/// Between these marks `performance.md` holds what is written here.
+/// Between these marks a page holds what is written here.
 const BEGIN: &str = "<!-- figures -->";
 const END: &str = "<!-- /figures -->";
 
-/// Replaces the marked part of `performance.md` in this folder, and the pictures in its `figures`.
+/// Replaces the marked part of a page in this folder, and the pictures in its `figures`.
 ///
 /// # Errors
 /// If a workload is unknown, the marks are missing, or a file cannot be read or written.
-pub(crate) fn write(results: &Results, docs: &Path) -> Result<(), String> {
+pub(crate) fn write(results: &Results, docs: &Path, page: Page) -> Result<(), String> {
     rows::check(results)?;
-    let page = docs.join("performance.md");
+    let groups: Vec<_> = Group::ALL.into_iter().filter(|group| group.page() == page).collect();
+    let page = docs.join(page.file());
     let named = |error: &dyn std::fmt::Display| format!("{}: {error}", page.display());
     let text = std::fs::read_to_string(&page).map_err(|error| named(&error))?;
-    let text = replace(&text, &render(results)).map_err(|error| named(&error))?;
-    draw(results, &docs.join("figures"))?;
+    let text = replace(&text, &render(results, &groups)).map_err(|error| named(&error))?;
+    draw(results, &groups, &docs.join("figures"))?;
     std::fs::write(&page, text).map_err(|error| named(&error))
 }
 
 /// The tables, each with its picture.
-fn render(results: &Results) -> String {
+fn render(results: &Results, groups: &[Group]) -> String {
     let mut out = format!(
         "\n{}.\nThe median stands first, the least and the most of all rounds in brackets.\n",
         results.machine
     );
-    for group in Group::ALL {
+    for &group in groups {
         let table = table::render(results, group);
         if table.is_empty() {
             continue;
@@ -55,9 +56,9 @@ fn replace(page: &str, figures: &str) -> Result<String, &'static str> {
     Ok(format!("{before}{BEGIN}\n{figures}{END}{after}"))
 }
 
-fn draw(results: &Results, folder: &Path) -> Result<(), String> {
+fn draw(results: &Results, groups: &[Group], folder: &Path) -> Result<(), String> {
     std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    for group in Group::ALL.into_iter().filter(|group| plot::has_picture(results, *group)) {
+    for &group in groups.iter().filter(|group| plot::has_picture(results, **group)) {
         let file = folder.join(group.heading().1).with_extension("svg");
         let picture = plot::draw(results, group)?;
         std::fs::write(&file, picture).map_err(|error| format!("{}: {error}", file.display()))?;
@@ -67,6 +68,7 @@ fn draw(results: &Results, folder: &Path) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use crate::measure::Page;
     use crate::record::Results;
 
     const RUN: &str = include_str!("canned.jsonl");
@@ -76,7 +78,7 @@ mod tests {
         let page = docs.path().join("performance.md");
         std::fs::write(&page, "Before\n<!-- figures -->\nold\n<!-- /figures -->\nafter\n").expect("written");
         let results = Results::read(RUN).expect("a run");
-        super::write(&results, docs.path()).expect("a report");
+        super::write(&results, docs.path(), Page::Performance).expect("a report");
         (std::fs::read_to_string(page).expect("a page"), docs)
     }
 
@@ -85,7 +87,8 @@ mod tests {
         let (page, docs) = report();
         assert!(page.starts_with("Before\n<!-- figures -->") && page.ends_with("<!-- /figures -->\nafter\n"));
         assert!(!page.contains("old"), "{page}");
-        super::write(&Results::read(RUN).expect("a run"), docs.path()).expect("a second report");
+        super::write(&Results::read(RUN).expect("a run"), docs.path(), Page::Performance)
+            .expect("a second report");
         let again = std::fs::read_to_string(docs.path().join("performance.md")).expect("a page");
         assert_eq!(page, again);
     }
@@ -121,10 +124,11 @@ mod tests {
     fn a_page_without_marks_and_a_run_of_unknown_workloads_are_refused() {
         let docs = tempfile::tempdir().expect("a folder");
         std::fs::write(docs.path().join("performance.md"), "no marks").expect("written");
-        let error = super::write(&Results::read(RUN).expect("a run"), docs.path()).expect_err("refused");
+        let error = super::write(&Results::read(RUN).expect("a run"), docs.path(), Page::Performance)
+            .expect_err("refused");
         assert!(error.contains("marks"), "{error}");
         let unknown = Results::read(&RUN.replace("ping-pong", "pong-ping")).expect("a run");
-        let error = super::write(&unknown, docs.path()).expect_err("refused");
+        let error = super::write(&unknown, docs.path(), Page::Performance).expect_err("refused");
         assert!(error.contains("pong-ping"), "{error}");
         assert!(Results::read("{}").is_err() && Results::read("").is_err());
     }

@@ -14,12 +14,19 @@ const BAR: u32 = 17;
 const GAP: u32 = 14;
 const FRAME: u32 = 90;
 
-const COLOURS: [(&str, RGBColor); 5] = [
+const COLOURS: [(&str, RGBColor); 12] = [
     (OURS, RGBColor(0, 90, 156)),
     ("erlang", RGBColor(169, 5, 51)),
     ("actix", RGBColor(120, 120, 120)),
     ("ractor", RGBColor(160, 160, 160)),
     ("kameo", RGBColor(190, 190, 190)),
+    ("raw", RGBColor(150, 150, 150)),
+    ("pyzmq", RGBColor(190, 120, 0)),
+    ("asyncio", RGBColor(190, 120, 0)),
+    ("pykka", RGBColor(120, 120, 120)),
+    ("xoscar", RGBColor(145, 145, 145)),
+    ("thespian", RGBColor(170, 170, 170)),
+    ("ray", RGBColor(195, 195, 195)),
 ];
 
 /// A bar: whose it is, and how long.
@@ -119,7 +126,7 @@ fn write<B: DrawingBackend>(
 
 fn bars<'a>(row: &Row<'_>, results: &'a Results) -> Vec<Bar<'a>> {
     let drawn = |peer| Some(Bar { peer, value: row.figure(peer)?.value }).filter(|bar| bar.value > 0.0);
-    peers(results).into_iter().filter_map(drawn).collect()
+    peers(results, row.workload.group).into_iter().filter_map(drawn).collect()
 }
 
 fn count(bars: &[Bar<'_>]) -> u32 {

@@ -1,7 +1,6 @@
 //! The rows of the report: one for each metric of each workload that was run.
 
-use crate::local::WORKLOADS;
-use crate::measure::{Group, Metric, Workload, more_is_better};
+use crate::measure::{Group, Metric, Workload, more_is_better, workloads};
 use crate::record::{Figure, Outcome, Record, Results};
 
 /// Our name among the runtimes.
@@ -33,6 +32,17 @@ impl<'a> Row<'a> {
     /// How many times better ours is than that of a peer.
     pub(super) fn times(&self, peer: &str) -> Option<f64> {
         let (ours, theirs) = (self.figure(OURS)?.value, self.figure(peer)?.value);
+        self.ratio(ours, theirs)
+    }
+
+    /// How many times better ours is than the same metric of another workload of ours.
+    pub(super) fn beside(&self, workload: &str) -> Option<f64> {
+        let workload = workloads().find(|other| other.name == workload)?;
+        let other = Row { workload, ..*self };
+        self.ratio(self.figure(OURS)?.value, other.figure(OURS)?.value)
+    }
+
+    fn ratio(&self, ours: f64, theirs: f64) -> Option<f64> {
         let times = if more_is_better(self.metric.unit) { ours / theirs } else { theirs / ours };
         times.is_finite().then_some(times)
     }
@@ -48,17 +58,20 @@ impl<'a> Row<'a> {
 
 /// The rows of a group that somebody has a record in.
 pub(super) fn of_group(results: &Results, group: Group) -> Vec<Row<'_>> {
-    let workloads = WORKLOADS.iter().filter(|workload| workload.group == group);
+    let workloads = workloads().filter(|workload| workload.group == group);
     let rows = workloads
         .flat_map(|workload| workload.metrics.iter().map(move |metric| Row { workload, metric, results }));
-    let peers = peers(results);
+    let peers = peers(results, group);
     rows.filter(|row| peers.iter().any(|peer| row.record(peer).is_some())).collect()
 }
 
-/// Every runtime of a run, ours first and the others as they first occur.
-pub(super) fn peers(results: &Results) -> Vec<&str> {
+/// Every runtime that has a figure in a group, ours first and the others as they first occur.
+pub(super) fn peers(results: &Results, group: Group) -> Vec<&str> {
     let mut peers = vec![OURS];
-    for record in &results.records {
+    let in_group = |record: &&Record| {
+        workloads().any(|workload| workload.name == record.work && workload.group == group)
+    };
+    for record in results.records.iter().filter(in_group) {
         if !peers.contains(&record.peer.as_str()) {
             peers.push(&record.peer);
         }
@@ -71,6 +84,10 @@ pub(super) fn title(peer: &str) -> &str {
     match peer {
         OURS => "Myrmidon",
         "erlang" => "Erlang",
+        "raw" => "bare sockets",
+        "pykka" => "Pykka",
+        "thespian" => "Thespian",
+        "ray" => "Ray",
         other => other,
     }
 }
@@ -96,7 +113,7 @@ pub(super) fn number(value: f64) -> String {
 /// Which is not.
 pub(super) fn check(results: &Results) -> Result<(), String> {
     let known = |record: &Record| {
-        let workload = WORKLOADS.iter().find(|workload| workload.name == record.work);
+        let workload = workloads().find(|workload| workload.name == record.work);
         workload.is_some_and(|workload| workload.metrics.iter().any(|metric| metric.name == record.metric))
     };
     match results.records.iter().find(|record| !known(record)) {

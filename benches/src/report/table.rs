@@ -10,7 +10,7 @@ pub(super) fn render(results: &Results, group: Group) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let peers = peers(results);
+    let peers = peers(results, group);
     let mut head = vec!["workload".to_owned(), "unit".to_owned()];
     head.extend(peers.iter().map(|peer| title(peer).to_owned()));
     head.extend(["against the best peer", "goals", "limit"].map(str::to_owned));
@@ -79,6 +79,9 @@ fn verdict(row: &Row<'_>, goal: Goal, ours: f64) -> String {
         Goal::Value(value) => (format!("≤ {value}"), Some(ours <= value)),
         Goal::Times(times, peer) => {
             (format!("≥ {times} × {}", title(peer)), row.times(peer).map(|reached| reached >= times))
+        }
+        Goal::Beside(times, workload) => {
+            (format!("≥ {times} × `{workload}`"), row.beside(workload).map(|reached| reached >= times))
         }
     };
     match met {

@@ -121,9 +121,11 @@ async fn offer(
     let me = shared.links.me();
     let answer = me.ack(&hello, Id::NONE, Id::NONE, &shared.config).hello;
     let lanes = (answer.lanes, answer.bulk_slots > 0);
-    let (other, key, joined) = shared
+    let origin = origin(accepted);
+    let key = if origin.is_keyless() { Id::NONE } else { shared.chance.id() };
+    let (other, joined) = shared
         .links
-        .offer(hello.link, peer, lanes, origin(accepted))
+        .offer(hello.link, peer, lanes, origin, key)
         .map_err(|refusal| refused(refusal.code(), refusal.to_string()))?;
     let ack = Frame::HelloAck(Box::new(HelloAck { hello: answer.clone(), other, key }));
     control.say(ack).await.map_err(|broken| refused(CloseCode::Normal, broken.to_string()))?;

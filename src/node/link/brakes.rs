@@ -52,7 +52,10 @@ impl Brakes {
             let caught_up = |pid: Pid, len| {
                 !is_over(link, pid, len, 2) && !link.parking.is_full(pid, &link.shared.config)
             };
-            for (pid, _) in lock(&self.spared).extract_if(|pid, len| caught_up(*pid, *len)) {
+            let mut released: Vec<_> =
+                lock(&self.spared).extract_if(|pid, len| caught_up(*pid, *len)).map(|(pid, _)| pid).collect();
+            released.sort_unstable();
+            for pid in released {
                 link.push(None, Frame::Xon(Xon { pid: Some(pid) }));
             }
         }

@@ -207,6 +207,7 @@ async fn beat(link: &Link) {
         match poll {
             Beat::Ping => link.send_ping(None),
             Beat::Wait(until) => tokio::select! {
+                biased;
                 () = sleep_until(until.into()) => {}
                 () = link.beat.notified() => {}
             },

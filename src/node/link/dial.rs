@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes};
 use tokio::task::JoinSet;
 
 use super::carrier::carry;
-use super::greeting::{self, agree, random_id};
+use super::greeting::{self, agree};
 use super::registry::{BULK, MESSAGES, Tentative};
 use super::strand::{Broken, Strand};
 use super::table::{Decision, Life};
@@ -60,7 +60,7 @@ pub(in crate::node) async fn negotiate(
     addr: &NodeAddr,
     mut lane: Lane,
 ) -> Result<Dialled, String> {
-    let id = random_id();
+    let id = shared.chance.id();
     if dialled.connection.level() != Some(Level::Two) && !probe(id, &mut lane).await? {
         return Ok(Dialled::One(lane));
     }
@@ -164,8 +164,8 @@ impl Attempt<'_> {
     /// Waits until the rules let this link be up; `Some` is the link that is up instead of it.
     async fn commit(&self, peer: Life, other: Id, verified: bool) -> Result<Option<Arc<Link>>, Failure> {
         let links = &self.shared.links;
-        let mut changes = links.changes();
         loop {
+            let seen = links.changes();
             match links.decide(self.id, peer, other, verified) {
                 Decision::Commit => return Ok(None),
                 Decision::Replace(old) => self.replace(old, peer),
@@ -178,7 +178,7 @@ impl Attempt<'_> {
                 Decision::Wait => {}
                 Decision::Refuse(refusal) => return Err(failed(refusal.code(), refusal.to_string())),
             }
-            let _ = changes.changed().await;
+            links.changed(seen).await;
         }
     }
 

@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::table::Life;
 use crate::config::NodeConfig;
+use crate::node::chance::Chance;
 use crate::transport::{CloseCode, PeerIdentity};
 use crate::wire::level2::{Hello, HelloAck, Id, MIN_VERSION, Text8, VERSION};
 
@@ -43,9 +44,9 @@ pub(crate) struct Unwelcome {
 
 impl Me {
     /// A new life of the node that the transport proves us to be, or of a node without a name.
-    pub(crate) fn new(identity: Option<PeerIdentity>) -> Self {
-        let node = identity.as_ref().map_or_else(random_id, node_id);
-        Self { life: Life { node, incarnation: random() }, identity }
+    pub(crate) fn new(identity: Option<PeerIdentity>, chance: &Chance) -> Self {
+        let node = identity.as_ref().map_or_else(|| chance.id(), node_id);
+        Self { life: Life { node, incarnation: chance.secret() }, identity }
     }
 
     /// Our HELLO for `link`.
@@ -135,20 +136,6 @@ pub(crate) fn node_id(identity: &PeerIdentity) -> Id {
     Id(id)
 }
 
-/// An id that nobody else has, and nobody guesses.
-pub(crate) fn random_id() -> Id {
-    let mut id = [0; 16];
-    id[..8].copy_from_slice(&random().to_be_bytes());
-    id[8..].copy_from_slice(&random().to_be_bytes());
-    Id(id)
-}
-
-/// # Panics
-/// If the system has no random numbers, without which no runtime starts.
-fn random() -> u64 {
-    getrandom::u64().expect("the system gave random numbers when the runtime started")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,7 +154,7 @@ mod tests {
     #[test]
     fn a_greeting_must_agree_with_the_certificate() {
         let config = NodeConfig::default();
-        let (me, link) = (Me::new(Some(identity("a"))), Id([1; 16]));
+        let (me, link) = (Me::new(Some(identity("a")), &Chance::new(None)), Id([1; 16]));
         let hello = me.hello(link, &config);
         assert_eq!(judge(&hello, Some(&identity("a"))), Ok(me.life));
         assert_eq!(judge(&hello, Some(&identity("b"))).unwrap_err().code, CloseCode::NotAuthenticated);
@@ -178,7 +165,7 @@ mod tests {
     #[test]
     fn f26_versions_that_do_not_overlap_are_refused_and_the_lower_maximum_is_taken() {
         let config = NodeConfig::default();
-        let me = Me::new(None);
+        let me = Me::new(None, &Chance::new(None));
         let hello = me.hello(Id([1; 16]), &config);
         let newer = Hello { vmin: VERSION + 1, vmax: VERSION + 3, ..hello.clone() };
         assert_eq!(judge(&newer, None).unwrap_err().code, CloseCode::Version);

@@ -61,9 +61,10 @@ impl Inlet {
     /// anything, so it may be dropped at any point.
     pub(super) async fn handle(&mut self) -> Result<(), End> {
         let mut complete = false;
-        while let Some(frame) =
-            self.decoder.next_frame().map_err(|e| End::Refused(e.code(), e.to_string()))?
-        {
+        loop {
+            complete |= self.messages();
+            let next = self.decoder.next_frame().map_err(|e| End::Refused(e.code(), e.to_string()))?;
+            let Some(frame) = next else { break };
             complete = true;
             self.frame(frame).await?;
         }
@@ -74,6 +75,25 @@ impl Inlet {
             self.began = Some(Instant::now());
         }
         Ok(())
+    }
+
+    /// Takes the messages that come next, as long as none of them has to wait for a large payload.
+    fn messages(&mut self) -> bool {
+        let before = self.messages;
+        while self.link.parking.is_empty()
+            && let Some((to, data)) = self.decoder.next_message()
+        {
+            self.count(data.len());
+            self.message(to, data);
+        }
+        self.messages > before
+    }
+
+    fn message(&mut self, to: Option<Pid>, data: Bytes) {
+        match to {
+            Some(pid) => self.inbound.push((pid, data)),
+            None => tracing::debug!("a message for PID 0 is a dead letter"),
+        }
     }
 
     async fn frame(&mut self, frame: Frame) -> Result<(), End> {
@@ -89,10 +109,7 @@ impl Inlet {
             return Ok(());
         };
         if let Frame::Message { to, data } = frame {
-            match to {
-                Some(pid) => self.inbound.push((pid, data)),
-                None => tracing::debug!("a message for PID 0 is a dead letter"),
-            }
+            self.message(to, data);
             return Ok(());
         }
         self.settle()?;

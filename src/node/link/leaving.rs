@@ -41,7 +41,7 @@ impl Link {
             match step {
                 Step::SayGoaway(code) => self.say_goaway(code),
                 Step::SayDrained => {
-                    let received = lock(&self.grant).total();
+                    let received = lock(&self.grant).total().saturating_sub(self.parking.outstanding());
                     self.push(None, Frame::Drained(Drained { received }));
                     if lock(&self.parting).is_done() {
                         self.expect_the_end();
@@ -62,6 +62,7 @@ impl Link {
         let link = self.clone();
         self.shared.spawn(async move {
             tokio::select! {
+                biased;
                 _ = link.ended() => {}
                 () = tokio::time::sleep(LAST_WORD) => link.end(End::Left),
             }

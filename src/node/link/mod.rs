@@ -12,7 +12,7 @@
 //! | `registry` | the links of a node, and the lanes that wait to join one |
 //! | `dial`, `accept` | the two sides of the handshake |
 //! | `end` | why a link is over |
-//! | `outgoing`, `credit` | what waits to be written, and how much may be (sans-IO) |
+//! | `outgoing`, `queue`, `credit` | what waits to be written, and how much may be (sans-IO) |
 //! | `bulk`, `parking` | large payloads: out in chunks, in with what waits behind them (sans-IO) |
 //! | `clock`, `parting` | life and death, and leaving without loss (sans-IO) |
 //! | `leaving`, `pings`, `questions` | carrying out a parting; signs of life; resolves that wait |
@@ -40,6 +40,7 @@ mod parking;
 mod parting;
 mod pings;
 mod questions;
+mod queue;
 mod reason;
 mod registry;
 mod strand;
@@ -53,7 +54,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 pub(super) use accept::{greet, join};
 pub(super) use dial::{Dialled, negotiate};
@@ -75,6 +76,7 @@ use self::table::Life;
 use super::outbound::{Load, Refusal};
 use super::peer::{Peer, Reply};
 use super::shared::{Shared, now};
+use super::shown::Shown;
 use crate::pid::Pid;
 use crate::transport::{CloseCode, NodeAddr, PeerIdentity};
 use crate::wire::level2::{Credit, Demonitor, Frame, Id, Monitor, Resolve, Text16};
@@ -106,8 +108,8 @@ pub(super) struct Link {
     brakes: Brakes,
     /// The addresses under which this node is in use here.
     users: Mutex<Vec<Weak<Peer>>>,
-    ended: watch::Sender<Option<End>>,
-    gone: watch::Sender<bool>,
+    ended: Shown<Option<End>>,
+    gone: Shown<bool>,
 }
 
 /// Using the link.
@@ -122,8 +124,8 @@ impl Link {
         if data.len() > self.agreed.max_sent {
             return Err((Refusal::TooLarge(self.agreed.max_sent), data));
         }
-        let lane = self.out().push_message(pid, data)?;
-        self.work[lane].notify_one();
+        let waiting = self.out().push_message(pid, data)?;
+        waiting.into_iter().for_each(|lane| self.work[lane].notify_one());
         Ok(())
     }
 
@@ -154,7 +156,7 @@ impl Link {
 
     /// Ends the link; only the first reason counts.
     pub(super) fn end(&self, end: End) {
-        self.ended.send_if_modified(|ended| {
+        self.ended.modify(|ended| {
             let first = ended.is_none();
             ended.get_or_insert(end);
             first
@@ -163,8 +165,8 @@ impl Link {
 
     /// Waits until the link is over and what was read has taken effect.
     pub(super) async fn gone(&self) -> End {
-        let _ = self.gone.subscribe().wait_for(|gone| *gone).await;
-        self.ended.borrow().clone().unwrap_or(End::Left)
+        self.gone.wait_for(|gone| gone.then_some(())).await;
+        self.ended.read().clone().unwrap_or(End::Left)
     }
 
     pub(super) fn has_room(&self, len: usize) -> bool {
@@ -185,12 +187,13 @@ impl Link {
         (out.sent(), out.dead_letters())
     }
 
-    /// Messages that the peer has not confirmed, once the link is gone.
+    /// Messages that the peer has not confirmed.
     pub(super) fn unconfirmed(&self) -> usize {
         let (sent, dead) = self.counts();
         let said = lock(&self.parting).confirmed().unwrap_or(0);
         let confirmed = said.max(self.out().confirmed());
-        usize::try_from(dead + sent.saturating_sub(confirmed)).unwrap_or(usize::MAX)
+        let written = usize::try_from(dead + sent.saturating_sub(confirmed)).unwrap_or(usize::MAX);
+        self.load().messages + written
     }
 
     pub(super) fn round_trip(&self) -> Option<Duration> {
@@ -238,8 +241,8 @@ impl Link {
             guests: Guests::default(),
             brakes: Brakes::default(),
             users: Mutex::default(),
-            ended: watch::Sender::new(None),
-            gone: watch::Sender::new(false),
+            ended: Shown::new(None),
+            gone: Shown::new(false),
             shared,
             id,
             peer,
@@ -256,13 +259,11 @@ impl Link {
     }
 
     async fn ended(&self) -> End {
-        let mut ended = self.ended.subscribe();
-        let end = ended.wait_for(Option::is_some).await.ok().and_then(|end| end.clone());
-        end.unwrap_or(End::Left)
+        self.ended.wait_for(Clone::clone).await
     }
 
     fn has_ended(&self) -> bool {
-        self.ended.borrow().is_some()
+        self.ended.read().is_some()
     }
 
     /// A batch of a lane was written.
@@ -299,6 +300,7 @@ impl Link {
             grant.received(messages, bytes).map_err(violated)?;
             (grant.renew(), grant.total())
         };
+        let received = received.saturating_sub(self.parking.outstanding());
         if let Some((msgs, bytes)) = renewed {
             self.push(None, Frame::Credit(Credit { msgs, bytes, received }));
         }
@@ -318,7 +320,7 @@ impl Link {
 
     /// The last thing that happens: whoever waits for something of this link is told.
     fn bury(&self) {
-        let end = self.ended.borrow().clone().unwrap_or(End::Left);
+        let end = self.ended.read().clone().unwrap_or(End::Left);
         let reason = end.reason().to_string();
         let messages = self.out().abandon();
         if messages > 0
@@ -330,10 +332,11 @@ impl Link {
         self.refuse_questions(&reason);
         lock(&self.pings).clear();
         self.guests.clear(self.shared.local.as_ref());
+        self.shared.lose(self.unconfirmed());
         self.shared.links.dead(self.id);
         self.for_users(|peer| peer.link_is_over(self, &end));
         self.obituary(&end);
-        self.gone.send_replace(true);
+        self.gone.set(true);
     }
 
     fn for_users(&self, tell: impl Fn(&Peer)) {

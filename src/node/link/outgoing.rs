@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::bulk::BulkQueue;
 use super::credit::Allowance;
+use super::queue::Queue;
 use crate::node::outbound::{Load, Refusal};
 use crate::pid::Pid;
 use crate::wire::Batch;
@@ -30,7 +31,12 @@ struct Held {
 /// is one.
 pub(crate) struct Outgoing {
     most: Load,
-    lanes: Vec<VecDeque<Frame>>,
+    lanes: Vec<Queue>,
+    /// What is for actors and travels on control, since there is no other lane. A message that waits for
+    /// credit must not hold up the CREDIT of the other direction.
+    on_control: Queue,
+    /// Lanes whose writers wait to be told that there is something.
+    waiting: Vec<bool>,
     message_lanes: usize,
     bulk: BulkQueue,
     /// Payloads beyond so many bytes go there.
@@ -54,10 +60,12 @@ impl Outgoing {
     /// `lanes` message lanes beside control, and a bulk lane for `slots` payloads at once, if any.
     pub(crate) fn new(most: Load, lanes: u8, slots: u8, bulk_above: usize, allowance: Allowance) -> Self {
         let message_lanes = usize::from(lanes);
-        let lanes = vec![VecDeque::new(); 1 + message_lanes + usize::from(slots > 0)];
+        let lanes = 1 + message_lanes + usize::from(slots > 0);
         Self {
             most,
-            lanes,
+            lanes: (0..lanes).map(|_| Queue::default()).collect(),
+            on_control: Queue::default(),
+            waiting: vec![true; lanes],
             message_lanes,
             bulk: BulkQueue::new(slots),
             bulk_above,
@@ -81,12 +89,12 @@ impl Outgoing {
         }
     }
 
-    /// Queues a message; returns its lane, or hands it back.
+    /// Queues a message, or hands it back. Returns the lane whose writer has to be told, if there is one.
     pub(crate) fn push_message(
         &mut self,
         to: Pid,
         data: bytes::Bytes,
-    ) -> Result<usize, (Refusal, bytes::Bytes)> {
+    ) -> Result<Option<usize>, (Refusal, bytes::Bytes)> {
         if self.closed {
             return Err((Refusal::NoConnection("the link is ending; try again".to_owned()), data));
         }
@@ -96,7 +104,8 @@ impl Outgoing {
         if self.held.get(&to).is_some_and(|held| !self.may_hold(held, data.len())) {
             return Err((Refusal::Held, data));
         }
-        Ok(self.admit(to, data))
+        let lane = self.admit(to, data);
+        Ok(std::mem::take(&mut self.waiting[lane]).then_some(lane))
     }
 
     /// Queues a message that was taken earlier, whatever the bounds.
@@ -116,7 +125,7 @@ impl Outgoing {
         let lane = self.lane_of(to);
         match to.and_then(|to| self.held.get_mut(&to)) {
             Some(held) => held.push(frame),
-            None => self.lanes[lane].push_back(frame),
+            None => self.queue(to).push_back(frame),
         }
         lane
     }
@@ -126,11 +135,7 @@ impl Outgoing {
         if self.closed || self.held.contains_key(&pid) {
             return;
         }
-        let lane = self.lane_of(Some(pid));
-        let (held, others) =
-            std::mem::take(&mut self.lanes[lane]).into_iter().partition(|frame| frame.to() == Some(pid));
-        self.lanes[lane] = others;
-        let frames: VecDeque<Frame> = held;
+        let frames = self.queue(Some(pid)).extract(pid);
         let entry = self.held.entry(pid).or_default();
         frames.into_iter().for_each(|frame| entry.push(frame));
     }
@@ -139,7 +144,7 @@ impl Outgoing {
     pub(crate) fn release(&mut self, pid: Pid) -> usize {
         let lane = self.lane_of(Some(pid));
         let held = self.held.remove(&pid).unwrap_or_default();
-        self.lanes[lane].extend(held.frames);
+        self.queue(Some(pid)).extend(held.frames);
         lane
     }
 
@@ -147,11 +152,21 @@ impl Outgoing {
     pub(crate) fn close(&mut self, last: &Frame) {
         self.closed = true;
         // The end of a lane must be its end: what was held back goes first.
-        let held: Vec<_> = self.held.keys().copied().collect();
+        let mut held: Vec<_> = self.held.keys().copied().collect();
+        held.sort_unstable();
         for pid in held {
             self.release(pid);
         }
-        self.lanes.iter_mut().for_each(|lane| lane.push_back(last.clone()));
+        self.lanes[CONTROL + 1..].iter_mut().for_each(|lane| lane.push_back(last.clone()));
+        // Behind what is for actors, if that is there.
+        let control = if self.message_lanes == 0 { &mut self.on_control } else { &mut self.lanes[CONTROL] };
+        control.push_back(last.clone());
+    }
+
+    /// Where the frames for `to` wait.
+    fn queue(&mut self, to: Option<Pid>) -> &mut Queue {
+        let lane = self.lane_of(to);
+        if lane == CONTROL && to.is_some() { &mut self.on_control } else { &mut self.lanes[lane] }
     }
 
     /// The lane of large payloads.
@@ -169,29 +184,45 @@ impl Outgoing {
         if lane == self.bulk_lane() {
             return self.fill_bulk(batch);
         }
-        let mut taken = Load::default();
-        let frames = &mut self.lanes[lane];
+        let mut taken = self.fill_from(lane, false, batch);
+        if lane == CONTROL {
+            let of_actors = self.fill_from(lane, true, batch);
+            taken.messages += of_actors.messages;
+            taken.bytes += of_actors.bytes;
+        }
+        let left = !self.lanes[lane].is_empty() || (lane == CONTROL && !self.on_control.is_empty());
+        self.waiting[lane] = batch.is_empty() && !left;
+        taken
+    }
+
+    fn fill_from(&mut self, lane: usize, on_control: bool, batch: &mut Batch) -> Load {
+        let queue = if on_control { &mut self.on_control } else { &mut self.lanes[lane] };
+        let mut taking = Taking { allowance: &mut self.allowance, taken: Load::default() };
         while batch.len() < BATCH {
-            match frames.front() {
+            if let Some(run) = queue.front_run() {
+                if run.fill(batch, BATCH, |len| taking.message(len)) {
+                    break;
+                }
+                continue;
+            }
+            match queue.front() {
                 None => break,
                 Some(Frame::Message { data, .. }) => {
-                    if !self.allowance.take(data.len()) {
+                    if !taking.message(data.len()) {
                         break;
                     }
-                    taken.messages += 1;
-                    taken.bytes += data.len();
                 }
                 Some(Frame::Bulk(bulk)) => {
-                    if !self.allowance.take(0) {
+                    if !taking.allowance.take(0) {
                         break;
                     }
                     self.announcing.push((lane, bulk.bulk));
                 }
                 Some(_) => {}
             }
-            frames.pop_front().into_iter().for_each(|frame| batch.frame(frame));
+            queue.pop_front().into_iter().for_each(|frame| batch.frame(frame));
         }
-        taken
+        taking.taken
     }
 
     /// Chunks, as far as their payloads are announced; behind the last one what ends the lane.
@@ -206,7 +237,7 @@ impl Outgoing {
         }
         if self.bulk.is_empty() {
             let lane = self.bulk_lane();
-            self.lanes[lane].drain(..).for_each(|frame| batch.frame(frame));
+            self.lanes[lane].drain().for_each(|frame| batch.frame(frame));
         }
         taken
     }
@@ -236,7 +267,8 @@ impl Outgoing {
         self.closed = true;
         let messages = std::mem::take(&mut self.load).messages;
         self.dead_letters += messages as u64;
-        self.lanes.iter_mut().for_each(VecDeque::clear);
+        self.lanes.iter_mut().for_each(Queue::clear);
+        self.on_control.clear();
         self.held.clear();
         self.bulk.clear();
         messages
@@ -272,6 +304,23 @@ impl Outgoing {
 
     pub(crate) fn dead_letters(&self) -> u64 {
         self.dead_letters
+    }
+}
+
+/// Messages that are taken out of a queue as far as there is credit.
+struct Taking<'a> {
+    allowance: &'a mut Allowance,
+    taken: Load,
+}
+
+impl Taking<'_> {
+    fn message(&mut self, len: usize) -> bool {
+        let may = self.allowance.take(len);
+        if may {
+            self.taken.messages += 1;
+            self.taken.bytes += len;
+        }
+        may
     }
 }
 
@@ -319,6 +368,23 @@ mod tests {
         assert_eq!(out.lane_of(Some(pid(7))), out.lane_of(Some(pid(7))));
         assert_eq!(out.lane_of(None), CONTROL);
         assert_eq!(outgoing(0, 10).lane_of(Some(pid(7))), CONTROL, "lanes: 0");
+    }
+
+    #[test]
+    fn l11_without_message_lanes_credit_overtakes_messages_that_wait_for_it() {
+        let mut out = outgoing(0, 0);
+        out.push_message(pid(1), Bytes::new()).unwrap();
+        out.push(None, Frame::Ping);
+        assert_eq!(written(&mut out, CONTROL), 0);
+        assert_eq!(out.control_len(), 0, "the ping is written");
+        out.close(&Frame::Pong);
+        let mut batch = Batch::new();
+        out.fill(CONTROL, &mut batch);
+        assert!(batch.is_empty(), "the end of the lane comes behind the message");
+        out.credit(&Credit { msgs: 1, bytes: 1000, received: 0 });
+        let message = out.fill(CONTROL, &mut batch);
+        let bytes = batch.take().concat();
+        assert_eq!((message.messages, bytes.last()), (1, Some(&3)));
     }
 
     #[test]

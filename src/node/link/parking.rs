@@ -51,13 +51,20 @@ struct Payload {
 #[derive(Default)]
 struct Parked {
     frames: VecDeque<Frame>,
+    /// Those that are messages, large ones included.
+    messages: usize,
     bytes: usize,
 }
 
 impl Parking {
+    /// Whether no receiver waits for a payload.
+    pub(super) fn is_empty(&self) -> bool {
+        self.busy.load(Ordering::Acquire) == 0
+    }
+
     /// Parks a frame if its receiver waits for a payload; otherwise hands it back.
     pub(super) fn park(&self, frame: Frame) -> Option<Frame> {
-        if self.busy.load(Ordering::Acquire) == 0 {
+        if self.is_empty() {
             return Some(frame);
         }
         let mut lot = self.lock();
@@ -138,9 +145,20 @@ impl Parking {
         lot.payloads.iter().filter(|(bulk, payload)| early(bulk, payload)).count()
     }
 
+    /// Messages that have come, and are not in their mailboxes yet.
+    pub(super) fn outstanding(&self) -> u64 {
+        if self.busy.load(Ordering::Acquire) == 0 {
+            return 0;
+        }
+        let lot = self.lock();
+        let announced = lot.payloads.values().filter(|payload| payload.announced).count();
+        let parked: usize = lot.parked.values().map(|parked| parked.messages).sum();
+        (announced + parked) as u64
+    }
+
     /// Whether more is parked for an actor than its mailbox may hold.
     pub(super) fn is_full(&self, pid: Pid, config: &NodeConfig) -> bool {
-        if self.busy.load(Ordering::Acquire) == 0 {
+        if self.is_empty() {
             return false;
         }
         self.lock().parked.get(&pid).is_some_and(|parked| {
@@ -204,9 +222,11 @@ impl Lot {
         let Some(mut parked) = self.parked.remove(&to) else { return Ok(None) };
         while let Some(frame) = parked.frames.pop_front() {
             let Frame::Bulk(bulk) = &frame else {
+                parked.messages -= usize::from(matches!(frame, Frame::Message { .. }));
                 run(frame)?;
                 continue;
             };
+            parked.messages -= 1;
             self.known.remove(&bulk.bulk);
             let payload = self.payload(bulk.bulk, to, bulk.total, max)?;
             payload.announced = true;
@@ -242,8 +262,13 @@ impl Payload {
 
 impl Parked {
     fn push(&mut self, frame: Frame) {
-        if let Frame::Message { data, .. } = &frame {
-            self.bytes += data.len();
+        match &frame {
+            Frame::Message { data, .. } => {
+                self.messages += 1;
+                self.bytes += data.len();
+            }
+            Frame::Bulk(_) => self.messages += 1,
+            _ => {}
         }
         self.frames.push_back(frame);
     }

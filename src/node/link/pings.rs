@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::{Link, lock};
-use crate::node::shared::{now, random};
+use crate::node::shared::now;
 use crate::wire::level2::Frame;
 
 /// A ping whose pong has not come.
@@ -39,7 +39,7 @@ impl Link {
         let Some(Ping { sent, asker }) = lock(&self.pings).pop_front() else { return };
         let round_trip = now().saturating_duration_since(sent);
         *lock(&self.round_trip) = Some(round_trip);
-        let was_silent = lock(&self.clock).pong(now(), asker.is_none(), random());
+        let was_silent = lock(&self.clock).pong(now(), asker.is_none(), self.shared.chance.spread());
         if was_silent {
             self.answers_again();
         }

@@ -40,9 +40,11 @@ impl Questions {
         }
     }
 
-    /// Takes out everything unanswered.
+    /// Takes out everything unanswered, the oldest first.
     pub(super) fn take(&mut self) -> impl Iterator<Item = Question> + use<> {
-        std::mem::take(&mut self.open).into_values()
+        let mut open: Vec<_> = std::mem::take(&mut self.open).into_iter().collect();
+        open.sort_unstable_by_key(|(rid, _)| *rid);
+        open.into_iter().map(|(_, question)| question)
     }
 }
 

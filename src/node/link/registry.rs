@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
-use super::greeting::{Me, random_id};
+use super::greeting::Me;
 use super::strand::Strand;
 use super::table::{Arrival, Decision, Life, Refusal, Table};
 use super::{Link, lock};
+use crate::node::chance::Chance;
+use crate::node::shown::Shown;
 use crate::transport::{CloseCode, PeerIdentity};
 use crate::wire::level2::{Id, Lane};
 
@@ -33,7 +35,7 @@ pub(super) struct Origin {
 
 impl Origin {
     /// Lanes need no key where one connection carries them and proves whose they are.
-    fn is_keyless(&self) -> bool {
+    pub(super) fn is_keyless(&self) -> bool {
         self.carries_all && self.identity.is_some()
     }
 
@@ -48,7 +50,7 @@ pub(in crate::node) struct Links {
     me: Me,
     inner: Mutex<Inner>,
     /// Counts changes, for dials that wait for one.
-    changed: watch::Sender<u64>,
+    changed: Shown<u64>,
 }
 
 struct Inner {
@@ -68,10 +70,10 @@ struct Offer {
 }
 
 impl Links {
-    pub(in crate::node) fn new(identity: Option<PeerIdentity>) -> Self {
-        let me = Me::new(identity);
+    pub(in crate::node) fn new(identity: Option<PeerIdentity>, chance: &Chance) -> Self {
+        let me = Me::new(identity, chance);
         let inner = Inner { table: Table::new(me.life), up: HashMap::new(), offers: HashMap::new() };
-        Self { me, inner: Mutex::new(inner), changed: watch::Sender::new(0) }
+        Self { me, inner: Mutex::new(inner), changed: Shown::new(0) }
     }
 
     pub(super) fn me(&self) -> &Me {
@@ -80,7 +82,9 @@ impl Links {
 
     /// Every link that is up.
     pub(in crate::node) fn all(&self) -> Vec<Arc<Link>> {
-        self.inner().up.values().cloned().collect()
+        let mut all: Vec<_> = self.inner().up.values().cloned().collect();
+        all.sort_unstable_by_key(|link| link.id);
+        all
     }
 
     pub(in crate::node) fn is_empty(&self) -> bool {
@@ -95,9 +99,14 @@ impl Links {
         self.inner().table.holds(link)
     }
 
-    /// Tells when anything changes here.
-    pub(in crate::node) fn changes(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
+    /// How often anything has changed here.
+    pub(in crate::node) fn changes(&self) -> u64 {
+        *self.changed.read()
+    }
+
+    /// Waits until more has changed than was `seen`.
+    pub(in crate::node) async fn changed(&self, seen: u64) {
+        self.changed.wait_for(|count| (*count != seen).then_some(())).await;
     }
 
     /// For the dialler, see [`Table::decide`].
@@ -105,23 +114,23 @@ impl Links {
         self.inner().table.decide(link, peer, other, verified)
     }
 
-    /// HELLO came from `origin`: the link to name in the answer, the key that further lanes must show, and
-    /// where they arrive.
+    /// HELLO came from `origin`: the link to name in the answer, and where its lanes arrive, which must
+    /// show `key`.
     pub(super) fn offer(
         &self,
         link: Id,
         peer: Life,
         (lanes, bulk): (u8, bool),
         origin: Origin,
-    ) -> Result<(Id, Id, mpsc::Receiver<Joining>), Refusal> {
+        key: Id,
+    ) -> Result<(Id, mpsc::Receiver<Joining>), Refusal> {
         let mut inner = self.inner();
         let other = inner.table.hello(link, peer)?;
-        let key = if origin.is_keyless() { Id::NONE } else { random_id() };
         let seen = vec![false; usize::from(lanes) + usize::from(bulk)];
         let (joins, joined) = mpsc::channel(seen.len().max(1));
         let message_lanes = lanes;
         inner.offers.insert(link, Offer { key, origin, seen, message_lanes, joins });
-        Ok((other, key, joined))
+        Ok((other, joined))
     }
 
     /// LANE came from `origin`: its place, and where it goes.
@@ -180,7 +189,7 @@ impl Links {
     }
 
     fn change(&self) {
-        self.changed.send_modify(|count| *count += 1);
+        self.changed.set(self.changes() + 1);
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -221,9 +230,11 @@ mod tests {
 
     /// Whether a lane from `lane` may join a link that was greeted from `link`, with its key.
     fn joins(link: Origin, lane: &Origin) -> bool {
-        let links = Links::new(None);
+        let links = Links::new(None, &Chance::new(None));
         let peer = Life { node: Id([2; 16]), incarnation: 1 };
-        let Ok((_, key, _joined)) = links.offer(LINK, peer, (4, false), link) else { panic!("refused") };
+        let key = if link.is_keyless() { Id::NONE } else { Id([3; 16]) };
+        let offered = links.offer(LINK, peer, (4, false), link, key);
+        assert!(offered.is_ok());
         links.join(&Lane { kind: MESSAGES, number: 1, link: LINK, key }, lane).is_ok()
     }
 
@@ -245,11 +256,11 @@ mod tests {
 
     #[test]
     fn a_lane_without_the_key_joins_nothing() {
-        let links = Links::new(None);
+        let links = Links::new(None, &Chance::new(None));
         let peer = Life { node: Id([2; 16]), incarnation: 1 };
         let from = origin(1, Some("a"), false);
-        let offered = links.offer(LINK, peer, (4, false), from.clone());
-        assert!(offered.is_ok_and(|(_, key, _)| key.is_some()));
+        let offered = links.offer(LINK, peer, (4, false), from.clone(), Id([3; 16]));
+        assert!(offered.is_ok());
         let lane = Lane { kind: MESSAGES, number: 1, link: LINK, key: Id::NONE };
         assert_eq!(links.join(&lane, &from).err(), Some(CloseCode::NotAuthenticated));
     }

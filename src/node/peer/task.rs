@@ -11,7 +11,7 @@ use crate::node::here::Here;
 use crate::node::lane::{DataLane, Ended};
 use crate::node::link::{Dialled, End, Link, negotiate};
 use crate::node::outbound::{Item, Leftover, Refusal};
-use crate::node::shared::{Stage, now, random};
+use crate::node::shared::{Stage, now};
 use crate::node::watch::Start;
 use crate::node::watcher;
 use crate::transport::{CloseCode, Lane, LaneClass};
@@ -48,7 +48,7 @@ impl Peer {
             () = self.shared.at(Stage::Closed) => {}
             () = connections => {}
         }
-        self.ended.send_replace(true);
+        self.ended.set(true);
     }
 
     async fn is_needed(&self) -> bool {
@@ -57,6 +57,7 @@ impl Peer {
                 return true;
             }
             tokio::select! {
+                biased;
                 () = self.work.notified() => {}
                 () = self.shared.at(Stage::Draining) => return !self.outbound().close_if_idle(),
             }
@@ -203,7 +204,9 @@ impl Peer {
 
     /// Nothing of a broken connection is sent again (D11); whoever waits is told.
     fn broke(&self, unanswered: Vec<Reply>, reason: String) {
-        let Leftover { messages, resolves } = self.outbound().broke(now(), random(), reason.clone());
+        let random = self.shared.chance.spread();
+        let Leftover { messages, resolves } = self.outbound().broke(now(), random, reason.clone());
+        self.shared.lose(messages);
         if messages > 0
             && let Some(left_out) = self.shared.log.admit()
         {

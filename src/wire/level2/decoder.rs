@@ -5,7 +5,7 @@ use bytes::{Buf, Bytes};
 use super::MAX_HELLO;
 use super::frame::{Frame, HEAD, HELLO, short_head};
 use crate::pid::Pid;
-use crate::wire::body::{Growing, append};
+use crate::wire::body::{Growing, append, whole};
 use crate::wire::codec::DecodeError;
 use crate::wire::opcode::Opcode;
 
@@ -78,6 +78,23 @@ impl Decoder {
         }
     }
 
+    /// The next frame, if that is a message that lies complete in what was fed: the short way to
+    /// most frames, which [`next_frame`](Self::next_frame) takes too.
+    pub fn next_message(&mut self) -> Option<(Option<Pid>, Bytes)> {
+        let State::Head { len: 0, .. } = self.state else { return None };
+        let Some(head) = self.input.first_chunk::<LONGEST>() else { return None };
+        if head[0] != Opcode::Message as u8 {
+            return None;
+        }
+        let mut rest = &head[1..];
+        let (to, len) = (Pid::from_u64(rest.get_u64()), rest.get_u32() as usize);
+        if len > self.max_frame || self.input.len() < LONGEST + len {
+            return None;
+        }
+        self.input.advance(LONGEST);
+        Some((to, whole(&mut self.input, len)))
+    }
+
     /// Whether a frame has begun and is not complete.
     pub fn mid_frame(&self) -> bool {
         match &self.state {
@@ -93,6 +110,9 @@ impl Decoder {
     }
 
     fn advance(&mut self) -> Result<Option<Frame>, DecodeError> {
+        if let Some((to, data)) = self.next_message() {
+            return Ok(Some(Frame::Message { to, data }));
+        }
         loop {
             match &mut self.state {
                 State::Head { bytes, len } => {

@@ -1,0 +1,298 @@
+"""Ours."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+
+import myrmidon
+from common import (
+    LIMIT,
+    MESSAGE,
+    Figures,
+    WrongCount,
+    each,
+    expect,
+    percentiles,
+    perf_counter,
+    perf_counter_ns,
+    rate,
+    resident,
+    thousands,
+    until,
+)
+
+
+def version() -> str:
+    return f"Myrmidon {myrmidon.version()}"
+
+
+class Counter:
+    """Handles messages; tells when it has seen them all."""
+
+    def __init__(self, total: int) -> None:
+        self.seen = 0
+        self.total = total
+        self.done = threading.Event()
+
+    def __call__(self, message: bytes) -> None:
+        self.seen += 1
+        if self.seen == self.total:
+            self.done.set()
+
+    def wait(self) -> None:
+        self.done.wait(LIMIT)
+        expect(self.seen, self.total)
+
+
+def counting(total: int) -> tuple[Callable[[bytes], None], Callable[[], None]]:
+    """A plain function that counts, and what waits for the last message."""
+    seen = 0
+    done = threading.Event()
+
+    def handler(message: bytes) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == total:
+            done.set()
+
+    def wait() -> None:
+        done.wait(LIMIT)
+        expect(seen, total)
+
+    return handler, wait
+
+
+def count(messages: int) -> Figures:
+    handler, wait = counting(messages)
+    with myrmidon.Runtime() as rt:
+        pid, send = rt.spawn(handler), rt.send
+        begun = perf_counter()
+        for _ in range(messages):
+            send(pid, MESSAGE)
+        wait()
+        return rate(messages, begun)
+
+
+def count_object(messages: int) -> Figures:
+    counter = Counter(messages)
+    with myrmidon.Runtime() as rt:
+        pid, send = rt.spawn(counter), rt.send
+        begun = perf_counter()
+        for _ in range(messages):
+            send(pid, MESSAGE)
+        counter.wait()
+        return rate(messages, begun)
+
+
+def send_many(messages: int) -> Figures:
+    handler, wait = counting(messages)
+    with myrmidon.Runtime() as rt:
+        pid = rt.spawn(handler)
+        batch = [MESSAGE] * min(1000, messages)
+        begun, sent = perf_counter(), 0
+        while sent < messages:
+            sent += rt.send_many(pid, batch[: messages - sent])
+        wait()
+        return rate(messages, begun)
+
+
+def send(messages: int) -> Figures:
+    """The calls alone: another actor keeps the lane waiting meanwhile."""
+    handler, wait = counting(messages)
+    gate, inside = threading.Event(), threading.Event()
+
+    def hold(message: bytes) -> None:
+        inside.set()
+        gate.wait(LIMIT)
+
+    with myrmidon.Runtime() as rt:
+        rt.send(rt.spawn(hold), MESSAGE)
+        inside.wait(LIMIT)
+        pid, send = rt.spawn(handler), rt.send
+        begun = perf_counter()
+        for _ in range(messages):
+            send(pid, MESSAGE)
+        figures = rate(messages, begun)
+        gate.set()
+        wait()
+        return figures
+
+
+def fan(actors: int) -> Figures:
+    handler, wait = counting(actors)
+    with myrmidon.Runtime() as rt:
+        pids = [rt.spawn(handler) for _ in range(actors)]
+        send = rt.send
+        begun = perf_counter()
+        for pid in pids:
+            send(pid, MESSAGE)
+        wait()
+        return rate(actors, begun)
+
+
+def spawn(actors: int) -> Figures:
+    handler, wait = counting(actors)
+    with myrmidon.Runtime() as rt:
+        spawn = rt.spawn
+        begun = perf_counter()
+        pids = [spawn(handler) for _ in range(actors)]
+        figures = rate(actors, begun)
+        for pid in pids:
+            rt.send(pid, MESSAGE)
+        wait()
+        return figures
+
+
+def memory(actors: int) -> Figures:
+    handler, wait = counting(actors)
+    with myrmidon.Runtime() as rt:
+        pids: list[int] = [0] * actors
+        numbers = [rt.spawn(print) for _ in range(100)]
+        before = resident()
+        for index in range(actors):
+            pids[index] = rt.spawn(handler)
+        for pid in pids:
+            rt.send(pid, MESSAGE)
+        wait()
+        del numbers
+        # The list holds a Python integer for each actor, which is the bench's and not the actor's.
+        integers = sum(pid.__sizeof__() for pid in pids)
+        return [(resident() - before - integers) / actors]
+
+
+def ping_pong(trips: int) -> Figures:
+    done = threading.Event()
+    left = trips
+    with myrmidon.Runtime() as rt:
+        send = rt.send
+
+        def ping(message: bytes) -> None:
+            nonlocal left
+            left -= 1
+            if left:
+                send(other, message)
+            else:
+                done.set()
+
+        def pong(message: bytes) -> None:
+            send(one, message)
+
+        one, other = rt.spawn(ping), rt.spawn(pong)
+        begun = perf_counter()
+        send(other, MESSAGE)
+        done.wait(LIMIT)
+        expect(trips - left, trips)
+        return each(trips, begun)
+
+
+def wake(samples: int) -> Figures:
+    """An idle actor gets a message each millisecond from a thread that sleeps in between."""
+    waits: list[int] = []
+    sent = 0
+    with myrmidon.Runtime() as rt:
+
+        def handler(message: bytes) -> None:
+            waits.append(perf_counter_ns() - sent)
+
+        pid = rt.spawn(handler)
+        for _ in range(samples):
+            time.sleep(0.001)
+            sent = perf_counter_ns()
+            rt.send(pid, MESSAGE)
+        until(lambda: len(waits) >= samples, lambda: time.sleep(0.001))
+    expect(len(waits), samples)
+    return percentiles(waits)
+
+
+def hot_swap(swaps: int) -> Figures:
+    def old(message: bytes) -> None:
+        pass
+
+    def new(message: bytes) -> None:
+        pass
+
+    with myrmidon.Runtime() as rt:
+        pid = rt.spawn(old)
+        swap = rt.hot_swap
+        begun = perf_counter()
+        for _ in range(swaps // 2):
+            swap(pid, new)
+            swap(pid, old)
+        figures = rate(swaps // 2 * 2, begun)
+        expect(rt.version(pid) or 0, swaps // 2 * 2 + 1)
+        return figures
+
+
+def ask_one(trips: int) -> Figures:
+    return asyncio.run(ask(trips, 1))
+
+
+def ask_hundred(trips: int) -> Figures:
+    return asyncio.run(ask(trips, 100))
+
+
+async def ask(trips: int, in_flight: int) -> Figures:
+    async with myrmidon.Runtime() as rt:
+        pid = rt.spawn(lambda message: message)
+        answered = 0
+
+        async def client(count: int) -> None:
+            nonlocal answered
+            for _ in range(count):
+                if await rt.ask(pid, MESSAGE) != MESSAGE:
+                    raise WrongCount("a wrong answer")
+                answered += 1
+
+        begun = perf_counter()
+        await asyncio.gather(*(client(trips // in_flight) for _ in range(in_flight)))
+        expect(answered, trips // in_flight * in_flight)
+        return thousands(answered, begun)
+
+
+def fairness(rounds: int) -> Figures:
+    """A thousand actors get a message every ten milliseconds, beside one that always has some."""
+    others = 1000
+    sent = [0] * others
+    waits: list[int] = []
+    over = False
+    with myrmidon.Runtime() as rt:
+
+        def greedy(message: bytes) -> None:
+            if not over:
+                rt.send(busy, message)
+
+        def other(index: int) -> Callable[[bytes], None]:
+            return lambda message: waits.append(perf_counter_ns() - sent[index])
+
+        busy = rt.spawn(greedy)
+        pids = [rt.spawn(other(index)) for index in range(others)]
+        for _ in range(1000):
+            rt.send(busy, MESSAGE)
+        for done in range(1, rounds + 1):
+            for index, pid in enumerate(pids):
+                sent[index] = perf_counter_ns()
+                rt.send(pid, MESSAGE)
+            time.sleep(0.01)
+            until(lambda: len(waits) >= done * others, lambda: time.sleep(0.001))
+        over = True
+    expect(len(waits), rounds * others)
+    return percentiles(waits)
+
+
+WORKLOADS: dict[str, Callable[[int], Figures]] = {
+    "py-count": count,
+    "py-count-object": count_object,
+    "py-send-many": send_many,
+    "py-send": send,
+    "py-fan": fan,
+    "py-spawn": spawn,
+    "py-memory": memory,
+    "py-ping-pong": ping_pong,
+    "py-wake": wake,
+    "py-hot-swap": hot_swap,
+    "py-fairness": fairness,
+}
+
+if hasattr(myrmidon.Runtime, "ask"):
+    WORKLOADS |= {"py-ask-1": ask_one, "py-ask-100": ask_hundred}

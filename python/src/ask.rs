@@ -1,0 +1,210 @@
+//! Asking: a message that carries the way back for the answer, which is what the handler returns.
+//!
+//! An ask has exactly one outcome (G5): whichever of answer, exception, end of the actor, dropped question
+//! and deadline comes first. What comes later is dropped, and never turns up as a message.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use myrmidon::Pid;
+use myrmidon::actor::{current, ending};
+use myrmidon::error::SendError;
+use myrmidon::mailbox::{IntoBytes, Payload, Value};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
+
+use crate::actors::living;
+use crate::class_actor::Failure;
+use crate::errors::{Busy, NoProcess, OwnActor};
+use crate::loop_bell::{Bell, Ticket};
+use crate::outcome::{Lost, Outcome};
+use crate::payload;
+use crate::runtime::Runtime;
+use crate::seat::Seat;
+use crate::wait::{seconds, wait_for};
+
+#[pymethods]
+impl Runtime {
+    /// Asks a local actor and waits for its answer, at most `timeout` seconds; without a limit if that is
+    /// `None`. In a handler, other actors run meanwhile.
+    ///
+    /// The answer is what the handler returns: `bytes` or another buffer of bytes, empty for `None`. What
+    /// the handler raises is raised here, the same exception, and ends the actor.
+    ///
+    /// Raises `NoProcess` if the actor is dead, `ActorEnded` if it ends before it answers, `NoReply` if the
+    /// question is dropped, `AskTimeout`, `Busy` if the actor's mailbox is full, and `OwnActor` for an actor
+    /// that asks itself. A question whose time is up is not handled any more.
+    #[pyo3(signature = (pid, data, timeout=5.0))]
+    fn ask_sync(
+        &self,
+        py: Python<'_>,
+        pid: u64,
+        data: &Bound<'_, PyAny>,
+        timeout: Option<f64>,
+    ) -> PyResult<Py<PyAny>> {
+        let (asked, limit) = (living(pid)?, limit(timeout)?);
+        let seat = Arc::new(Seat::default());
+        self.put(asked, data, deadline(limit), Way::Thread(seat.clone()))?;
+        let waited = wait_for(py, limit, |limit| seat.wait(limit));
+        let left = seat.leave();
+        let outcome = waited?.or(left).unwrap_or(Outcome::Lost(asked, Lost::Late));
+        outcome.into_result(py)
+    }
+
+    /// Asks a local actor on behalf of the running loop. Returns a future of the loop.
+    fn _ask<'py>(
+        &self,
+        py: Python<'py>,
+        pid: u64,
+        data: &Bound<'py, PyAny>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (asked, limit) = (living(pid)?, limit(timeout)?);
+        let bell = Bell::of_running(py)?;
+        let deadline = deadline(limit);
+        let late = deadline.map(|at| (at, Outcome::Lost(asked, Lost::Late)));
+        let (future, ticket) = bell.future(py, late)?;
+        let way = Way::Loop(bell, future.clone().unbind(), ticket);
+        self.put(asked, data, deadline, way)?;
+        Ok(future)
+    }
+}
+
+impl Runtime {
+    /// Sends the question.
+    fn put(&self, asked: Pid, data: &Bound<'_, PyAny>, deadline: Option<Instant>, way: Way) -> PyResult<()> {
+        let core = self.core()?;
+        if current() == Some(asked) {
+            return Err(OwnActor::new_err(format!(
+                "actor {asked} cannot wait for an answer of its own: call the function instead"
+            )));
+        }
+        let message = payload::frozen(data)?.into();
+        let answer = Answer { way: Some(way), asked, deadline };
+        let question = Payload::Value(Value::with_bytes(Question { message, answer }));
+        core.send(asked, question).map_err(|error| {
+            let text = match error {
+                SendError::Full { .. } => {
+                    Busy::new_err(format!("the mailbox of actor {asked} is full: ask again later"))
+                }
+                _ => NoProcess::new_err(format!(
+                    "no actor {asked} here: it has ended, or is of another runtime; look its name up again"
+                )),
+            };
+            recall(error.into_message());
+            text
+        })
+    }
+}
+
+/// A message with the way back.
+pub(crate) struct Question {
+    pub(crate) message: PyBackedBytes,
+    pub(crate) answer: Answer,
+}
+
+impl IntoBytes for Question {
+    /// For who takes bytes and gives no answers: who asked is told so.
+    fn into_bytes(self) -> Bytes {
+        Bytes::from_owner(self.message)
+    }
+}
+
+/// The question in a payload, or the payload back.
+pub(crate) fn question(payload: Payload) -> Result<Question, Payload> {
+    match payload {
+        Payload::Value(value) => value.downcast().map_err(Payload::Value),
+        bytes @ Payload::Bytes(_) => Err(bytes),
+    }
+}
+
+/// The way back. Dropped unused, it tells who asked so.
+pub(crate) struct Answer {
+    way: Option<Way>,
+    asked: Pid,
+    deadline: Option<Instant>,
+}
+
+enum Way {
+    Thread(Arc<Seat>),
+    Loop(Bell, Py<PyAny>, Option<Ticket>),
+}
+
+impl Answer {
+    /// Who was asked.
+    pub(crate) fn asked(&self) -> Pid {
+        self.asked
+    }
+
+    /// Itself, if somebody still waits for it.
+    pub(crate) fn wanted(self, py: Python<'_>) -> PyResult<Option<Self>> {
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            let asked = self.asked;
+            self.send(Outcome::Lost(asked, Lost::Late));
+            return Ok(None);
+        }
+        let left = match &self.way {
+            Some(Way::Thread(seat)) => seat.is_left(),
+            Some(Way::Loop(_, future, _)) => future.call_method0(py, intern!(py, "done"))?.is_truthy(py)?,
+            None => true,
+        };
+        Ok((!left).then_some(self))
+    }
+
+    /// Answers with what a handler returned: bytes, or nothing. Anything else is an error of who asked.
+    pub(crate) fn send_value(self, value: &Bound<'_, PyAny>) {
+        let py = value.py();
+        if let Ok(failure) = value.cast::<Failure>() {
+            return self.send(Outcome::Raised(failure.get().error(py)));
+        }
+        let bytes = if value.is_none() { Ok(PyBytes::new(py, b"")) } else { payload::frozen(value) };
+        self.send(match bytes {
+            Ok(bytes) => Outcome::Value(bytes.into_any().unbind()),
+            Err(error) => Outcome::Raised(error),
+        });
+    }
+
+    pub(crate) fn send(mut self, outcome: Outcome) {
+        if let Some(way) = self.way.take() {
+            way.send(outcome);
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some(way) = self.way.take() {
+            let lost = ending(self.asked).map_or(Lost::Dropped, Lost::Ended);
+            way.send(Outcome::Lost(self.asked, lost));
+        }
+    }
+}
+
+impl Way {
+    fn send(self, outcome: Outcome) {
+        match self {
+            Self::Thread(seat) => seat.give(outcome),
+            Self::Loop(bell, future, ticket) => bell.settle(future, ticket, outcome),
+        }
+    }
+}
+
+/// Takes back a question that was not sent: who asked is told by an exception, and waits no more.
+fn recall(payload: Payload) {
+    if let Ok(mut question) = question(payload)
+        && let Some(Way::Loop(bell, _, ticket)) = question.answer.way.take()
+    {
+        bell.forget(ticket);
+    }
+}
+
+fn limit(timeout: Option<f64>) -> PyResult<Option<Duration>> {
+    Ok(timeout.map(|timeout| seconds("timeout", timeout)).transpose()?.flatten())
+}
+
+fn deadline(limit: Option<Duration>) -> Option<Instant> {
+    limit.and_then(|limit| Instant::now().checked_add(limit))
+}

@@ -1,0 +1,199 @@
+//! The bell of an event loop: how any thread has something done on the loop's thread.
+//!
+//! What is to be done goes into a list, without touching the interpreter. Only who finds the list empty
+//! rings, by one byte into a socket that the loop reads; so a thousand answers wake the loop once. There is
+//! one bell per loop, for all runtimes of the process. It works with every loop that has `add_reader`.
+
+mod deadlines;
+
+use std::cell::RefCell;
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+pub(crate) use deadlines::Ticket;
+
+use crate::outcome::Outcome;
+use deadlines::Deadlines;
+
+/// Something to be done on the loop's thread.
+pub(crate) type Errand = Box<dyn FnOnce(Python<'_>) -> PyResult<()> + Send>;
+
+/// The bell of one loop. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Bell(Arc<Inner>);
+
+struct Inner {
+    event_loop: Py<PyAny>,
+    waiting: Mutex<Vec<Task>>,
+    deadlines: Mutex<Deadlines>,
+    ring: UnixStream,
+    heard: UnixStream,
+}
+
+enum Task {
+    /// A future of the loop, its deadline, and what it is to become.
+    Settle(Py<PyAny>, Option<Ticket>, Outcome),
+    Run(Errand),
+}
+
+thread_local! {
+    /// The bell of the loop that this thread ran last.
+    static LAST: RefCell<Option<Bell>> = const { RefCell::new(None) };
+}
+
+/// The bells of loops that are not closed, and of some that are.
+static BELLS: Mutex<Vec<Bell>> = Mutex::new(Vec::new());
+
+impl Bell {
+    /// The bell of the loop that runs on this thread.
+    ///
+    /// # Errors
+    /// `RuntimeError` if there is none.
+    pub(crate) fn of_running(py: Python<'_>) -> PyResult<Self> {
+        static RUNNING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let event_loop = RUNNING.import(py, "asyncio", "get_running_loop")?.call0()?;
+        let last = LAST.with_borrow(|last| last.clone().filter(|bell| bell.0.event_loop.is(&event_loop)));
+        if let Some(bell) = last {
+            return Ok(bell);
+        }
+        let bell = Self::of(&event_loop)?;
+        drop(LAST.replace(Some(bell.clone())));
+        Ok(bell)
+    }
+
+    /// The bell of `event_loop`, made if need be. To be called on its thread, or before it runs.
+    pub(crate) fn of(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let known: Vec<_> = bells().clone();
+        if let Some(bell) = known.into_iter().find(|bell| bell.0.event_loop.is(event_loop)) {
+            return Ok(bell);
+        }
+        forget_closed(event_loop.py());
+        let bell = Self::hang(event_loop)?;
+        bells().push(bell.clone());
+        Ok(bell)
+    }
+
+    /// Whether the loop was closed, so that nobody comes.
+    pub(crate) fn is_closed(&self, py: Python<'_>) -> bool {
+        let closed = self.event_loop(py).call_method0(intern!(py, "is_closed"));
+        closed.and_then(|closed| closed.is_truthy()).unwrap_or(true)
+    }
+
+    pub(crate) fn event_loop<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+        self.0.event_loop.bind(py)
+    }
+
+    /// A future of the loop; with a deadline, which says when it becomes what. To be called on the loop's
+    /// thread.
+    pub(crate) fn future<'py>(
+        &self,
+        py: Python<'py>,
+        deadline: Option<(Instant, Outcome)>,
+    ) -> PyResult<(Bound<'py, PyAny>, Option<Ticket>)> {
+        let future = self.event_loop(py).call_method0(intern!(py, "create_future"))?;
+        let ticket = match deadline {
+            Some((at, late)) => Some(self.wait_until(at, future.clone().unbind(), late, py)?),
+            None => None,
+        };
+        Ok((future, ticket))
+    }
+
+    /// Has `future` become `outcome`, unless it was cancelled or its deadline came first.
+    pub(crate) fn settle(&self, future: Py<PyAny>, deadline: Option<Ticket>, outcome: Outcome) {
+        self.leave(Task::Settle(future, deadline, outcome));
+    }
+
+    /// Has `errand` run soon. What it raises is reported as unraisable.
+    pub(crate) fn run(&self, errand: Errand) {
+        self.leave(Task::Run(errand));
+    }
+
+    fn hang(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let (ring, heard) = UnixStream::pair()?;
+        ring.set_nonblocking(true)?;
+        heard.set_nonblocking(true)?;
+        let socket = heard.as_raw_fd();
+        let bell = Self(Arc::new(Inner {
+            event_loop: event_loop.clone().unbind(),
+            waiting: Mutex::default(),
+            deadlines: Mutex::default(),
+            ring,
+            heard,
+        }));
+        let py = event_loop.py();
+        event_loop.call_method1(intern!(py, "add_reader"), (socket, Ringer(bell.clone())))?;
+        Ok(bell)
+    }
+
+    fn leave(&self, task: Task) {
+        let first = {
+            let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.push(task);
+            waiting.len() == 1
+        };
+        if first {
+            // A full socket is rung enough.
+            let _ = (&self.0.ring).write(&[1]);
+        }
+    }
+
+    /// Does what has been left. Called by the loop when the bell was rung.
+    fn answer(&self, py: Python<'_>) {
+        // Read before the list is taken: who finds it empty afterwards rings again.
+        while (&self.0.heard).read(&mut [0; 64]).is_ok_and(|read| read == 64) {}
+        let tasks = std::mem::take(&mut *self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            let done = match task {
+                Task::Settle(future, deadline, outcome) => {
+                    self.forget(deadline);
+                    settle(future.bind(py), outcome)
+                }
+                Task::Run(errand) => errand(py),
+            };
+            if let Err(error) = done {
+                error.write_unraisable(py, None);
+            }
+        }
+    }
+}
+
+/// What the loop calls.
+#[pyclass(frozen, module = "myrmidon._core")]
+struct Ringer(Bell);
+
+#[pymethods]
+impl Ringer {
+    fn __call__(&self, py: Python<'_>) {
+        self.0.answer(py);
+    }
+}
+
+/// Completes a future of the running loop, unless it is done.
+fn settle(future: &Bound<'_, PyAny>, outcome: Outcome) -> PyResult<()> {
+    let py = future.py();
+    if future.call_method0(intern!(py, "done"))?.is_truthy()? {
+        return Ok(());
+    }
+    match outcome.into_result(py) {
+        Ok(value) => future.call_method1(intern!(py, "set_result"), (value,))?,
+        Err(error) => future.call_method1(intern!(py, "set_exception"), (error.into_value(py),))?,
+    };
+    Ok(())
+}
+
+fn forget_closed(py: Python<'_>) {
+    let known = std::mem::take(&mut *bells());
+    let open: Vec<_> = known.into_iter().filter(|bell| !bell.is_closed(py)).collect();
+    bells().extend(open);
+}
+
+fn bells() -> MutexGuard<'static, Vec<Bell>> {
+    BELLS.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,96 @@
+//! The deadlines of what a loop waits for: one timer of the loop for all of them.
+
+use std::collections::BTreeMap;
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Instant;
+
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use super::{Bell, settle};
+use crate::outcome::Outcome;
+
+/// A place among the deadlines of a loop.
+pub(crate) type Ticket = (Instant, u64);
+
+#[derive(Default)]
+pub(super) struct Deadlines {
+    /// Futures, and what each becomes when its time comes.
+    waiting: BTreeMap<Ticket, (Py<PyAny>, Outcome)>,
+    last: u64,
+    /// When the loop looks next.
+    armed: Option<Instant>,
+}
+
+/// What the loop calls at a deadline.
+#[pyclass(frozen, module = "myrmidon._core")]
+struct Look(Bell, Instant);
+
+#[pymethods]
+impl Look {
+    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        // Another has taken its place if an earlier deadline came.
+        if self.0.deadlines().armed == Some(self.1) { self.0.expire(py) } else { Ok(()) }
+    }
+}
+
+impl Bell {
+    /// Has `future` become `late` at `at`. To be called on the loop's thread.
+    pub(super) fn wait_until(
+        &self,
+        at: Instant,
+        future: Py<PyAny>,
+        late: Outcome,
+        py: Python<'_>,
+    ) -> PyResult<Ticket> {
+        let mut deadlines = self.deadlines();
+        deadlines.last += 1;
+        let ticket = (at, deadlines.last);
+        deadlines.waiting.insert(ticket, (future, late));
+        let due = deadlines.armed.is_none_or(|armed| at < armed);
+        drop(deadlines);
+        if due {
+            self.arm(py, at)?;
+        }
+        Ok(ticket)
+    }
+
+    /// Gives a deadline up.
+    pub(crate) fn forget(&self, ticket: Option<Ticket>) {
+        let gone = ticket.and_then(|ticket| self.deadlines().waiting.remove(&ticket));
+        drop(gone);
+    }
+
+    /// Tells those whose time has come, and waits for the next.
+    fn expire(&self, py: Python<'_>) -> PyResult<()> {
+        let now = Instant::now();
+        loop {
+            let mut deadlines = self.deadlines();
+            let Some(first) = deadlines.waiting.first_entry() else {
+                deadlines.armed = None;
+                return Ok(());
+            };
+            let at = first.key().0;
+            if at > now {
+                drop(deadlines);
+                return self.arm(py, at);
+            }
+            let (future, late) = first.remove();
+            drop(deadlines);
+            settle(future.bind(py), late)?;
+        }
+    }
+
+    /// Has the loop look at `at`. A look that is too early finds nothing, and costs little.
+    fn arm(&self, py: Python<'_>, at: Instant) -> PyResult<()> {
+        self.deadlines().armed = Some(at);
+        // A little more, as a look before the time would be in vain.
+        let delay = at.saturating_duration_since(Instant::now()).as_secs_f64() + 0.0005;
+        self.event_loop(py).call_method1(intern!(py, "call_later"), (delay, Look(self.clone(), at)))?;
+        Ok(())
+    }
+
+    fn deadlines(&self) -> MutexGuard<'_, Deadlines> {
+        self.0.deadlines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,74 @@
+//! What comes of waiting: a value, an exception, or the reason why there is neither.
+
+use myrmidon::Pid;
+use myrmidon::actor::ExitReason as Reason;
+use pyo3::exceptions::{PyException, PyStopIteration};
+use pyo3::prelude::*;
+
+use crate::errors::{ActorEnded, AskTimeout, NoReply};
+use crate::exit_reason::ExitReason;
+
+/// What who waits is given.
+pub(crate) enum Outcome {
+    Value(Py<PyAny>),
+    /// What the handler raised.
+    Raised(PyErr),
+    /// What this gives, where objects are to be made on the thread that waits.
+    Later(Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>),
+    /// There is no answer from this actor.
+    Lost(Pid, Lost),
+}
+
+/// Why there is no answer.
+pub(crate) enum Lost {
+    /// The actor ended before it answered.
+    Ended(Reason),
+    /// The question was dropped.
+    Dropped,
+    /// It has not come in time.
+    Late,
+}
+
+impl Outcome {
+    /// The outcome where a handler raised `error`, for which its actor ends with `reason`. What would end
+    /// more than the actor, or mean something else to who waits, is told as the end of the actor.
+    pub(crate) fn raised(py: Python<'_>, asked: Pid, error: PyErr, reason: &Reason) -> Self {
+        let ordinary =
+            error.is_instance_of::<PyException>(py) && !error.is_instance_of::<PyStopIteration>(py);
+        if ordinary { Self::Raised(error) } else { Self::Lost(asked, Lost::Ended(reason.clone())) }
+    }
+
+    /// The value, or what is to be raised.
+    pub(crate) fn into_result(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match self {
+            Self::Value(value) => Ok(value),
+            Self::Raised(error) => Err(error),
+            Self::Later(make) => make(py),
+            Self::Lost(asked, lost) => Err(lost.into_error(py, asked)),
+        }
+    }
+}
+
+impl Lost {
+    fn into_error(self, py: Python<'_>, asked: Pid) -> PyErr {
+        match self {
+            Self::Ended(reason) => {
+                let text = format!(
+                    "actor {asked} ended before it answered: {reason}; resolve its name again, or ask its \
+                     supervisor's new child"
+                );
+                match Py::new(py, ExitReason::from(&reason)) {
+                    Ok(reason) => ActorEnded::new_err((text, reason)),
+                    Err(error) => error,
+                }
+            }
+            Self::Dropped => NoReply::new_err(format!(
+                "actor {asked} gave no answer: it dropped the question, or its full mailbox did"
+            )),
+            Self::Late => AskTimeout::new_err(format!(
+                "actor {asked} has not answered in time: give it longer with timeout=, or look what holds \
+                 it up; the work may still be done"
+            )),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Where a thread waits for an outcome.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::outcome::Outcome;
+
+/// For one thread and one outcome.
+#[derive(Default)]
+pub(crate) struct Seat {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Waiting,
+    Given(Outcome),
+    /// Nobody waits any more.
+    Left,
+}
+
+impl Seat {
+    /// Waits for the outcome, at most for `limit`.
+    pub(crate) fn wait(&self, limit: Option<Duration>) -> Option<Outcome> {
+        let mut state = self.state();
+        if matches!(*state, State::Waiting) {
+            state = match limit {
+                Some(limit) => {
+                    self.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        state.take()
+    }
+
+    /// Waits no longer. What was given before is not lost.
+    pub(crate) fn leave(&self) -> Option<Outcome> {
+        let mut state = self.state();
+        let given = state.take();
+        *state = State::Left;
+        given
+    }
+
+    pub(crate) fn is_left(&self) -> bool {
+        matches!(*self.state(), State::Left)
+    }
+
+    /// Gives the outcome to who waits; it is dropped if nobody does.
+    pub(crate) fn give(&self, outcome: Outcome) {
+        let late = {
+            let mut state = self.state();
+            match *state {
+                State::Waiting => {
+                    *state = State::Given(outcome);
+                    None
+                }
+                _ => Some(outcome),
+            }
+        };
+        drop(late);
+        self.changed.notify_one();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn take(&mut self) -> Option<Outcome> {
+        match std::mem::take(self) {
+            Self::Given(outcome) => Some(outcome),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+}

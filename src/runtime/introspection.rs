@@ -1,0 +1,89 @@
+//! What can be asked about actors, and about messages that nobody handled.
+
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+use super::Runtime;
+use crate::actor::{ActorBonds, ActorInfo, DeadLetter, DeadLetterReason, DeadLetterWatch};
+use crate::pid::Pid;
+
+/// Why an actor did not tell its bonds.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InspectError {
+    /// It has ended.
+    #[error("no actor {0} here: it has ended, or the PID belongs to another node or runtime")]
+    NoProcess(Pid),
+    /// It is busy with one message.
+    #[error("actor {0} has not answered in time: its handler has not returned")]
+    Timeout(Pid),
+}
+
+impl Runtime {
+    /// The PIDs that live now.
+    pub fn actors(&self) -> Vec<Pid> {
+        self.inner.system.living().collect()
+    }
+
+    /// Messages that nobody handled and whose senders could not be told; see [`DeadLetterReason`].
+    pub fn dead_letters(&self) -> u64 {
+        self.inner.system.letters().total()
+    }
+
+    /// Those of the [dead letters](Self::dead_letters) that have this reason.
+    pub fn dead_letters_by(&self, reason: DeadLetterReason) -> u64 {
+        self.inner.system.letters().count(reason)
+    }
+
+    /// Shows every later dead letter to `sink`, until what this returns is dropped. There may be several
+    /// sinks. One is called where the letter is lost, on a thread of the runtime or of a sender, under no
+    /// lock: it must not wait. A panic in it is logged and goes no further; what it loses itself is
+    /// counted and not shown. A call that runs when the watch is dropped is not waited for.
+    pub fn on_dead_letter(&self, sink: impl Fn(&DeadLetter) + Send + Sync + 'static) -> DeadLetterWatch {
+        self.inner.system.letters().watch(Arc::new(sink))
+    }
+
+    /// Answers to asks that came when nobody waited for them any more.
+    pub fn late_replies(&self) -> u64 {
+        self.inner.system.late_replies()
+    }
+
+    /// What senders can see of an actor, without asking it; `None` for the dead.
+    pub fn info(&self, pid: Pid) -> Option<ActorInfo> {
+        let info = self.inner.system.info(pid)?;
+        Some(ActorInfo { names: self.inner.registry.names_of(pid), ..info })
+    }
+
+    /// The `limit` actors for which most messages wait, longest mailbox first.
+    pub fn top(&self, limit: usize) -> Vec<ActorInfo> {
+        let size = |pid: &Pid| self.inner.system.mailbox_size(*pid).unwrap_or_default();
+        let mut sizes: Vec<_> = self.inner.system.living().map(|pid| (size(&pid), pid)).collect();
+        sizes.sort_by_key(|&(size, pid)| (std::cmp::Reverse(size), pid));
+        sizes.into_iter().filter_map(|(_, pid)| self.info(pid)).take(limit).collect()
+    }
+
+    /// Asks an actor for its links, monitors and versions. It answers before its next message, also
+    /// while it waits for a future (S41).
+    ///
+    /// # Errors
+    /// If it has ended, or its handler does not return in time.
+    pub fn bonds(&self, pid: Pid, within: Duration) -> Result<ActorBonds, InspectError> {
+        let system = &self.inner.system;
+        let (tell, told) = sync_channel(1);
+        if !system.inspect(pid, Box::new(move |bonds| drop(tell.try_send(bonds)))) {
+            return Err(InspectError::NoProcess(pid));
+        }
+        let mut early = None;
+        let mut known = || {
+            early = early.take().or_else(|| told.try_recv().ok());
+            early.is_some() || !system.is_alive(pid)
+        };
+        system.drive(self.clock().now().checked_add(within), &mut known);
+        let late = || system.block_in_place(|| told.recv_timeout(within));
+        early.map_or_else(late, Ok).map_err(|error| match error {
+            RecvTimeoutError::Timeout => InspectError::Timeout(pid),
+            RecvTimeoutError::Disconnected => InspectError::NoProcess(pid),
+        })
+    }
+}

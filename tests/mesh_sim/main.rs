@@ -1,0 +1,119 @@
+//! Two to five nodes on a simulated network, on one thread and a virtual clock, by a seed.
+//!
+//! The network delays every lane by itself, cuts one direction or both, breaks connections without a
+//! word and refuses dials; processes crash and come back in a new life, leave in good order, freeze;
+//! actors read slowly or not at all, and end. Whatever happens, the guarantees hold: order and at most
+//! once (G1, G2), no loss without news (G4, G8), every monitor fires once (G6), nothing of an earlier
+//! life (G9), bounded queues (L10, L12), and one link between two nodes soon after the last fault (F12,
+//! F15).
+//!
+//! `MYRMIDON_SEED` runs one seed, `MYRMIDON_SEEDS` so many from 0 on.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod actors;
+mod ledger;
+mod network;
+mod pipe;
+mod wire;
+mod world;
+
+use std::cell::Cell;
+use std::sync::Once;
+
+use network::Mischief;
+use world::World;
+
+/// Seeds of an ordinary run, in parts that run at the same time.
+const SEEDS: u64 = 2000;
+
+/// One world; its digest tells it from every other. The error says what went wrong.
+fn simulate(seed: u64, mischief: Mischief) -> Result<u64, String> {
+    note_panics();
+    PANICS.set(0);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let result = runtime.block_on(async {
+        let mut world = World::new(seed, mischief);
+        world.run().await.map(|()| world.ledger.digest())
+    });
+    drop(runtime);
+    if PANICS.get() > 0 { Err("a task of a node panicked".to_owned()) } else { result }
+}
+
+thread_local! {
+    /// Panics on this thread: the runtime hides those of tasks.
+    static PANICS: Cell<u32> = const { Cell::new(0) };
+}
+
+fn note_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let earlier = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            PANICS.set(PANICS.get() + 1);
+            earlier(info);
+        }));
+    });
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}: {text:?}")))
+}
+
+/// The seeds of one part, of four.
+fn check(part: u64) {
+    let seeds: Box<dyn Iterator<Item = u64>> = match number("MYRMIDON_SEED") {
+        Some(seed) => Box::new((seed..=seed).filter(|seed| seed % 4 == part)),
+        None => Box::new((part..number("MYRMIDON_SEEDS").unwrap_or(SEEDS)).step_by(4)),
+    };
+    for seed in seeds {
+        if let Err(what) = simulate(seed, Mischief::None) {
+            panic!(
+                "seed {seed}: {what}\nrepeat it with: MYRMIDON_SEED={seed} cargo test --test mesh_sim part_{part}"
+            );
+        }
+    }
+}
+
+#[test]
+fn g1_g2_g4_g6_g9_f12_f15_whatever_fails_part_0() {
+    check(0);
+}
+
+#[test]
+fn g1_g2_g4_g6_g9_f12_f15_whatever_fails_part_1() {
+    check(1);
+}
+
+#[test]
+fn g1_g2_g4_g6_g9_f12_f15_whatever_fails_part_2() {
+    check(2);
+}
+
+#[test]
+fn g1_g2_g4_g6_g9_f12_f15_whatever_fails_part_3() {
+    check(3);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for seed in 0..20 {
+        assert_eq!(simulate(seed, Mischief::None), simulate(seed, Mischief::None), "seed {seed}");
+    }
+    assert_ne!(simulate(1, Mischief::None), simulate(2, Mischief::None));
+}
+
+/// How many of a few seeds notice a network that does what none may do.
+fn caught(mischief: Mischief, fault: &str) -> usize {
+    (0..20).filter(|seed| simulate(*seed, mischief).is_err_and(|what| what.contains(fault))).count()
+}
+
+#[test]
+fn a_network_that_repeats_is_caught() {
+    assert!(caught(Mischief::Repeat, "G1") >= 5);
+}
+
+#[test]
+fn a_network_that_loses_and_goes_on_is_caught() {
+    assert!(caught(Mischief::Lose, "G4") >= 5);
+}
