@@ -316,7 +316,7 @@ class Simulation:
 class Runtime:
     def __new__(
         cls,
-        transport: Literal["tcp", "quic"] | None = None,
+        transport: Literal["tcp", "tls", "quic"] | None = None,
         *,
         certs: str | os.PathLike[str] | None = None,
         allow_insecure_remote: bool = False,

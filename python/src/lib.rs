@@ -28,7 +28,7 @@
 //! | `memory`, `payload`, `system_message`, `exit_reason`, `errors` | values that cross the border |
 //! | `wait` | blocking with the interpreter let go, open to Ctrl-C |
 //! | `logging`, `finish`, `fork` | crashes to `logging`; the end of the interpreter; `os.fork` |
-//! | `transport` | the one place where "tcp" and "quic" become types |
+//! | `transport` | the one place where "tcp", "tls" and "quic" become types |
 #![deny(unsafe_code)]
 
 mod actors;

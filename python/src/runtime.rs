@@ -57,8 +57,8 @@ pub(crate) struct Shared {
 impl Runtime {
     /// Starts a runtime.
     ///
-    /// `transport` is "tcp", the default, or "quic"; `certs` is a directory made by
-    /// `myrmidon certs`, without which QUIC works on loopback only; `allow_insecure_remote` lets
+    /// `transport` is "tcp", the default, "tls", which is TCP with TLS 1.3, or "quic"; `certs` is a directory made
+    /// by `myrmidon certs`, without which TLS and QUIC work on loopback only; `allow_insecure_remote` lets
     /// plain TCP leave loopback; `workers` is the number of threads for Rust actors.
     ///
     /// `python_threads` is the number of threads that run handlers: one, or, where the interpreter
@@ -130,7 +130,7 @@ impl Runtime {
         Ok(Self(shared))
     }
 
-    /// "tcp" or "quic".
+    /// "tcp", "tls" or "quic".
     #[getter]
     fn transport(&self) -> &'static str {
         self.0.transport

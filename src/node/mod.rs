@@ -122,7 +122,8 @@ pub struct PeerInfo {
     pub connected: bool,
     /// The protocol that is spoken with it, once that is known.
     pub level: Option<Level>,
-    /// Whether its scheduler does not answer though its process lives (D12); only at level 2.
+    /// Whether its scheduler does not answer though its process lives, or its Python handlers do not run
+    /// (D12); only at level 2.
     pub stalled: bool,
     /// Messages queued or being written.
     pub queued_messages: usize,

@@ -91,7 +91,7 @@ fn measure(options: &Options, kind: Kind, round_trip: u64, loss: f64) -> Option<
     let after = wan.tally(0, 1);
     Some(json!({
         "transport": kind.name(),
-        "congestion": if kind == Kind::Tcp { wan.tcp_congestion() } else { QUIC_CONGESTION.to_owned() },
+        "congestion": if kind == Kind::Quic { QUIC_CONGESTION.to_owned() } else { wan.tcp_congestion() },
         "lanes": 1,
         "round_trip_ms": round_trip,
         "loss_percent": loss,
