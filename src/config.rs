@@ -13,6 +13,28 @@ pub enum Level {
     Two,
 }
 
+impl Level {
+    /// The names by which TLS agrees on a level (ALPN) where this is the highest: the preferred one first.
+    pub const fn protocols(self) -> &'static [&'static [u8]] {
+        match self {
+            Self::One => &[ALPN_ONE],
+            Self::Two => &[ALPN_TWO, ALPN_ONE],
+        }
+    }
+
+    /// The level that such a name stands for.
+    pub fn of_protocol(name: &[u8]) -> Option<Self> {
+        match name {
+            ALPN_ONE => Some(Self::One),
+            ALPN_TWO => Some(Self::Two),
+            _ => None,
+        }
+    }
+}
+
+const ALPN_ONE: &[u8] = b"myrmidon/1";
+const ALPN_TWO: &[u8] = b"myrmidon/2";
+
 /// How far away other nodes are: the clocks of the mesh and the settings of transports follow it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Profile {
