@@ -13,7 +13,7 @@ use crate::call::without_argument;
 use crate::errors::StartError;
 use crate::logging;
 use crate::runtime::Shared;
-use crate::wait::{period, seconds};
+use crate::wait::period;
 
 thread_local! {
     /// The simulated runtimes of this thread, the newest last.
@@ -88,7 +88,8 @@ impl Simulation {
     /// Ends the actors that are left.
     fn close(&self, py: Python<'_>) {
         HERE.with_borrow_mut(|here| here.retain(|shared| !Arc::ptr_eq(shared, &self.shared)));
-        py.detach(|| self.shared.finish(Duration::ZERO));
+        let shared = &self.shared;
+        py.detach(|| shared.finish(Duration::ZERO));
     }
 }
 
