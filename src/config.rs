@@ -1,5 +1,6 @@
 //! Plain configuration with documented defaults.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 /// Which of the two protocols is spoken (`src/wire/PROTOCOL.md`).
@@ -10,6 +11,38 @@ pub enum Level {
     /// What two nodes of ours speak.
     #[default]
     Two,
+}
+
+/// How far away other nodes are: the clocks of the mesh and the settings of transports follow it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Profile {
+    /// On this machine.
+    Loopback,
+    /// On the same local network or in the same data centre.
+    #[default]
+    Lan,
+    /// Far away, over lines that lose packets now and then.
+    Wan,
+}
+
+impl Profile {
+    /// The profile that fits an address: loopback; private, link-local and shared ranges are the local
+    /// network; everything else is far away.
+    pub fn of(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            ip if ip.is_loopback() => Self::Loopback,
+            ip if ip.is_unspecified() => Self::Lan,
+            IpAddr::V4(ip) if ip.is_private() || ip.is_link_local() || is_shared(ip) => Self::Lan,
+            IpAddr::V6(ip) if ip.is_unique_local() || ip.is_unicast_link_local() => Self::Lan,
+            _ => Self::Wan,
+        }
+    }
+}
+
+/// 100.64.0.0/10, which providers and overlay networks use inside.
+fn is_shared(ip: Ipv4Addr) -> bool {
+    let [first, second, ..] = ip.octets();
+    first == 100 && second & 0xC0 == 64
 }
 
 /// How a runtime is made. Fixed once the runtime runs.
@@ -120,6 +153,25 @@ pub struct NodeConfig {
     pub seed: Option<u64>,
 }
 
+impl NodeConfig {
+    /// The defaults for nodes at this distance. [`Profile::Wan`] has a heartbeat of 3 s, stalled after 9 s
+    /// and down after 15 s, deadlines of 10 s for connecting and 15 s for an answer, and pauses of up to
+    /// 30 s before a lost peer is dialled again. The other two are the [`Default`].
+    pub fn of(profile: Profile) -> Self {
+        match profile {
+            Profile::Loopback | Profile::Lan => Self::default(),
+            Profile::Wan => Self {
+                heartbeat: Duration::from_secs(3),
+                down_after: Duration::from_secs(15),
+                connect_timeout: Duration::from_secs(10),
+                request_timeout: Duration::from_secs(15),
+                reconnect_cap: Duration::from_secs(30),
+                ..Self::default()
+            },
+        }
+    }
+}
+
 impl Default for NodeConfig {
     fn default() -> Self {
         Self {
@@ -145,6 +197,34 @@ impl Default for NodeConfig {
             actor_messages: 16_384,
             actor_bytes: 4 << 20,
             seed: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_follows_from_an_address() {
+        for (profile, ips) in [
+            (Profile::Loopback, &["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"][..]),
+            (Profile::Lan, &["10.0.0.1", "172.16.3.4", "192.168.1.1", "169.254.1.1", "100.64.0.1"]),
+            (Profile::Lan, &["fd00::1", "fe80::1", "0.0.0.0", "::", "::ffff:10.0.0.1"]),
+            (Profile::Wan, &["8.8.8.8", "172.32.0.1", "100.128.0.1", "2001:db8::1"]),
+        ] {
+            for ip in ips {
+                assert_eq!(Profile::of(ip.parse().unwrap()), profile, "{ip}");
+            }
+        }
+    }
+
+    #[test]
+    fn g10_the_clocks_of_a_profile_see_silence_in_its_time() {
+        for (profile, most) in [(Profile::Lan, 6), (Profile::Wan, 20)] {
+            let NodeConfig { heartbeat, down_after, connect_timeout, .. } = NodeConfig::of(profile);
+            assert!(down_after + heartbeat <= Duration::from_secs(most), "{profile:?}");
+            assert!(3 * heartbeat < down_after && connect_timeout <= down_after, "{profile:?}");
         }
     }
 }

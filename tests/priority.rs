@@ -209,3 +209,26 @@ fn everyone_has_turns(slice: Duration) {
     });
     stop.store(true, Ordering::Relaxed);
 }
+
+#[test]
+fn actors_of_a_lane_take_turns_by_the_same_rule() {
+    const EACH: usize = 40;
+    let rt = one_worker();
+    let lane = rt.open_lane("test");
+    let (tell, told) = sync_channel(1000);
+    for priority in [Priority::Low, Priority::Normal, Priority::High] {
+        for _ in 0..EACH {
+            let tell = tell.clone();
+            let actor = bytes_fn(move |_, _: &mut Context<'_>| tell.send(priority).unwrap());
+            let pid = rt.spawn_behaviour(Box::new(actor), SpawnOptions { lane: lane.id(), ..with(priority) });
+            rt.send(pid, "x").unwrap();
+        }
+    }
+    while lane.run(Duration::from_secs(1), || true) > 0 {}
+    let ran: Vec<_> = told.try_iter().collect();
+    assert_eq!(ran.len(), 3 * EACH, "nobody is forgotten");
+    let last = |priority| ran.iter().rposition(|of| *of == priority).unwrap();
+    let others = ran[..last(Priority::High)].iter().filter(|of| **of != Priority::High).count();
+    assert!((1..=EACH / 3 + 2).contains(&others), "{others} of {ran:?}");
+    assert_eq!(last(Priority::Low), 3 * EACH - 1);
+}

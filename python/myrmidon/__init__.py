@@ -11,31 +11,60 @@ hello
 PIDs are plain ``int``, messages are ``bytes``, durations are seconds.
 """
 
-from myrmidon import errors
+from myrmidon import codec, errors
 from myrmidon._core import (
+    ActorBonds,
+    ActorInfo,
+    ChildInfo,
+    DeadLetter,
+    DeadLetterWatch,
     ExitReason,
     NodeEvent,
     NodeInfo,
     PySystemMessage,
+    Supervisor,
     allocate_buffer,
     free_buffer,
     version,
 )
+from myrmidon.actor import Actor, ActorRef
+from myrmidon.codec import message
 from myrmidon.errors import MyrmidonError
+from myrmidon.options import Bounded, Options
 from myrmidon.runtime import Runtime
+from myrmidon.supervisors import Child, SupervisorSpec, dynamic, one_for_all, one_for_one, rest_for_one, worker
 
 __version__ = version()
 
 __all__ = [
+    "Actor",
+    "ActorBonds",
+    "ActorInfo",
+    "ActorRef",
+    "Bounded",
+    "Child",
+    "ChildInfo",
+    "DeadLetter",
+    "DeadLetterWatch",
     "ExitReason",
     "MyrmidonError",
     "NodeEvent",
     "NodeInfo",
+    "Options",
     "PySystemMessage",
     "Runtime",
+    "Supervisor",
+    "SupervisorSpec",
     "__version__",
     "allocate_buffer",
+    "codec",
+    "dynamic",
     "errors",
     "free_buffer",
+    "message",
+    "one_for_all",
+    "one_for_one",
+    "rest_for_one",
     "version",
+    "worker",
 ]

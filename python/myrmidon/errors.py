@@ -16,10 +16,13 @@ __all__ = [
     "AddressError",
     "AskTimeout",
     "Busy",
+    "ChildError",
+    "CodecError",
     "ForkedError",
     "ListenError",
     "MyrmidonError",
     "NoHistory",
+    "NoMethod",
     "NoProcess",
     "NoReply",
     "NodeDown",
@@ -27,6 +30,7 @@ __all__ = [
     "PayloadTooLarge",
     "RegisterError",
     "RuntimeClosed",
+    "SpecError",
     "StartError",
     "Timeout",
 ]
@@ -105,3 +109,19 @@ class Timeout(MyrmidonError, TimeoutError):
 
 class AskTimeout(Timeout):
     """The actor has not answered in time. The work may have been done nevertheless, or be done yet."""
+
+
+class NoMethod(MyrmidonError, AttributeError):
+    """A call of what is no public method of the class actor."""
+
+
+class CodecError(MyrmidonError, ValueError):
+    """Data that does not travel, or bytes that are no such data; the text says which and why."""
+
+
+class SpecError(MyrmidonError, ValueError):
+    """A supervisor's or child's spec that makes no sense; the text names the field."""
+
+
+class ChildError(MyrmidonError, RuntimeError):
+    """A supervisor cannot do it: the child did not start, is unknown, runs, or is one too many."""

@@ -1,11 +1,19 @@
 """The ``Runtime``: the native one, plus what is best said in Python."""
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
+from typing import ParamSpec, TypeVar
 
 from myrmidon import _core
+from myrmidon.actor import Actor, ActorRef, Host
+from myrmidon.options import Options
+from myrmidon.supervisors import SupervisorSpec
 
 __all__ = ["Runtime"]
+
+P = ParamSpec("P")
+A = TypeVar("A", bound=Actor)
 
 
 class Runtime(_core.Runtime):
@@ -41,6 +49,50 @@ class Runtime(_core.Runtime):
         traceback: TracebackType | None,
     ) -> None:
         await asyncio.get_running_loop().run_in_executor(None, self.shutdown)
+
+    def start(self, actor: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> ActorRef[A]:
+        """Starts the class actor ``actor(*args, **kwargs)``. The object is made here and now, so that what
+        its constructor raises is raised here; everything else happens in the actor.
+
+        Raises ``TypeError`` for what is no class actor, and ``RegisterError`` if the name in the options of
+        its class is taken.
+        """
+        return self._start(None, actor(*args, **kwargs))
+
+    def start_with(
+        self, options: Options, actor: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs
+    ) -> ActorRef[A]:
+        """As ``start``, with these options instead of those of the class."""
+        return self._start(options, actor(*args, **kwargs))
+
+    def ref(self, actor: type[A], pid: int) -> ActorRef[A]:
+        """A typed reference to the class actor with this PID, as ``whereis`` gives it. That it is one, and
+        of this class, is not checked before the first call.
+        """
+        return ActorRef(self, pid, actor)
+
+    def _start(self, options: Options | None, instance: A) -> ActorRef[A]:
+        host = Host(instance, self)
+        options = options or instance._options
+        pid = self._start_actor(
+            host,
+            host.handler(),
+            budget=options.budget,
+            name=options.name,
+            mailbox=options.mailbox,
+            priority=options.priority,
+            trap_exit=options.trap_exit,
+            blocking=options.blocking,
+        )
+        return ActorRef(self, pid, type(instance))
+
+    def supervise(self, spec: SupervisorSpec) -> _core.Supervisor:
+        """Starts a supervisor and its children, one after another, and waits until all run.
+
+        Raises ``SpecError`` if the spec makes no sense, ``ChildError`` if a child does not start; those
+        before it were stopped then.
+        """
+        return self._supervise(spec, self)
 
     async def ask(
         self, pid: int, data: bytes | bytearray | memoryview, timeout: float | None = 5.0

@@ -1,10 +1,9 @@
 //! Methods of `Runtime` about local actors.
 
 use std::sync::mpsc::sync_channel;
-use std::time::Duration;
 
 use myrmidon::Pid;
-use myrmidon::actor::{ExitReason as Reason, SpawnOptions, current};
+use myrmidon::actor::{Behaviour, ExitReason as Reason, current};
 use myrmidon::timer::TimerId;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -12,9 +11,10 @@ use pyo3::prelude::*;
 use crate::errors;
 use crate::exit_reason::ExitReason;
 use crate::handler::Handler;
+use crate::options::Options;
 use crate::payload;
 use crate::runtime::Runtime;
-use crate::wait::{receive, seconds, wait_for};
+use crate::wait::{period, receive, seconds, wait_for};
 
 #[pymethods]
 impl Runtime {
@@ -28,29 +28,32 @@ impl Runtime {
     /// after another and in order. When all of them are busy such actors wait in line.
     /// `release_gil=True` is the same by its older name.
     ///
+    /// `mailbox=Bounded(n)` bounds the messages that may wait. `priority` is "high", "normal" or
+    /// "low": who runs first where more actors are ready than can run. With `trap_exit=True` the exits
+    /// of linked actors come as EXIT messages instead of ending this one.
+    ///
     /// Returns its PID.
     ///
-    /// Raises `TypeError` if `handler` cannot be called, `RegisterError` if the name is taken.
-    #[pyo3(signature = (handler, budget=100, *, name=None, blocking=false, release_gil=false))]
+    /// Raises `TypeError` if `handler` cannot be called, `ValueError` for options that make no sense,
+    /// `RegisterError` if the name is taken.
+    #[pyo3(signature = (handler, budget=100, *, name=None, mailbox=None, priority="normal",
+        trap_exit=false, blocking=false, release_gil=false))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn spawn(
         &self,
         handler: Bound<'_, PyAny>,
         budget: u32,
         name: Option<&str>,
+        mailbox: Option<Bound<'_, PyAny>>,
+        priority: &str,
+        trap_exit: bool,
         blocking: bool,
         release_gil: bool,
     ) -> PyResult<u64> {
-        let core = self.core()?;
         let handler = Handler::new(handler)?;
-        let lane = if blocking || release_gil { SpawnOptions::BLOCKING } else { self.shared().actors.deal() };
-        let pid = core.spawn_behaviour(Box::new(handler), options(budget, lane)?);
-        if let Some(name) = name
-            && let Err(error) = core.names().register(name, pid)
-        {
-            core.kill(pid);
-            return Err(errors::register(&error));
-        }
-        Ok(pid.as_u64())
+        let blocking = blocking || release_gil;
+        let options = Options { budget, mailbox, priority, trap_exit, blocking };
+        self.start(Box::new(handler), options, name)
     }
 
     /// Sends `data` to a local actor, without waiting. Returns whether the actor was alive to take it.
@@ -220,19 +223,30 @@ impl Runtime {
     }
 }
 
-/// Options of an actor on the lane of this number.
-pub(crate) fn options(budget: u32, lane: u32) -> PyResult<SpawnOptions> {
-    if budget == 0 {
-        return Err(PyValueError::new_err("a budget is at least 1 message"));
+impl Runtime {
+    /// Starts an actor and gives it its name.
+    ///
+    /// # Errors
+    /// `ValueError` for options that make no sense, `RegisterError` if the name is taken.
+    pub(crate) fn start(
+        &self,
+        behaviour: Box<dyn Behaviour>,
+        options: Options<'_>,
+        name: Option<&str>,
+    ) -> PyResult<u64> {
+        let core = self.core()?;
+        let pid = core.spawn_behaviour(behaviour, options.build(self)?);
+        if let Some(name) = name
+            && let Err(error) = core.names().register(name, pid)
+        {
+            core.kill(pid);
+            return Err(errors::register(&error));
+        }
+        Ok(pid.as_u64())
     }
-    Ok(SpawnOptions { budget: Some(budget), lane, ..SpawnOptions::default() })
 }
 
 /// A PID that can name an actor.
 pub(crate) fn living(pid: u64) -> PyResult<Pid> {
     Pid::from_u64(pid).ok_or_else(|| errors::no_process(pid))
-}
-
-fn period(name: &str, given: f64) -> PyResult<Duration> {
-    seconds(name, given)?.ok_or_else(|| PyValueError::new_err(format!("{name} must be finite")))
 }

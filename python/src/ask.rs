@@ -17,6 +17,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
 use crate::actors::living;
+use crate::class_actor::Failure;
 use crate::errors::{Busy, NoProcess, OwnActor};
 use crate::loop_bell::{Bell, Ticket};
 use crate::outcome::{Lost, Outcome};
@@ -156,6 +157,9 @@ impl Answer {
     /// Answers with what a handler returned: bytes, or nothing. Anything else is an error of who asked.
     pub(crate) fn send_value(self, value: &Bound<'_, PyAny>) {
         let py = value.py();
+        if let Ok(failure) = value.cast::<Failure>() {
+            return self.send(Outcome::Raised(failure.get().error(py)));
+        }
         let bytes = if value.is_none() { Ok(PyBytes::new(py, b"")) } else { payload::frozen(value) };
         self.send(match bytes {
             Ok(bytes) => Outcome::Value(bytes.into_any().unbind()),

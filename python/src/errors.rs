@@ -4,11 +4,14 @@ use pyo3::prelude::*;
 use pyo3::{PyTypeInfo, import_exception};
 
 use myrmidon::error::{RegisterError as CoreRegisterError, SwapError};
+use myrmidon::scheduler::SpawnBlockingError;
 
 import_exception!(myrmidon.errors, ActorEnded);
 import_exception!(myrmidon.errors, AddressError);
 import_exception!(myrmidon.errors, AskTimeout);
 import_exception!(myrmidon.errors, Busy);
+import_exception!(myrmidon.errors, ChildError);
+import_exception!(myrmidon.errors, CodecError);
 import_exception!(myrmidon.errors, ForkedError);
 import_exception!(myrmidon.errors, ListenError);
 import_exception!(myrmidon.errors, MyrmidonError);
@@ -20,6 +23,7 @@ import_exception!(myrmidon.errors, OwnActor);
 import_exception!(myrmidon.errors, PayloadTooLarge);
 import_exception!(myrmidon.errors, RegisterError);
 import_exception!(myrmidon.errors, RuntimeClosed);
+import_exception!(myrmidon.errors, SpecError);
 import_exception!(myrmidon.errors, StartError);
 import_exception!(myrmidon.errors, Timeout);
 
@@ -29,6 +33,8 @@ pub(crate) fn load(py: Python<'_>) {
     AddressError::type_object(py);
     AskTimeout::type_object(py);
     Busy::type_object(py);
+    ChildError::type_object(py);
+    CodecError::type_object(py);
     ForkedError::type_object(py);
     ListenError::type_object(py);
     MyrmidonError::type_object(py);
@@ -40,6 +46,7 @@ pub(crate) fn load(py: Python<'_>) {
     PayloadTooLarge::type_object(py);
     RegisterError::type_object(py);
     RuntimeClosed::type_object(py);
+    SpecError::type_object(py);
     StartError::type_object(py);
     Timeout::type_object(py);
 }
@@ -57,6 +64,19 @@ pub(crate) fn swap(error: &SwapError) -> PyErr {
         SwapError::NoHistory(_) => NoHistory::new_err(error.to_string()),
         _ => NoProcess::new_err(error.to_string()),
     }
+}
+
+/// The pool for blocking work has no room, or is gone.
+pub(crate) fn busy<F>(error: &SpawnBlockingError<F>) -> PyErr {
+    match error {
+        SpawnBlockingError::ShutDown { .. } => closed_meanwhile(),
+        _ => Busy::new_err(error.to_string()),
+    }
+}
+
+/// The runtime went down during a call.
+pub(crate) fn closed_meanwhile() -> PyErr {
+    RuntimeClosed::new_err("the Runtime was shut down during the call: make a new one")
 }
 
 /// For calls that need a living actor and were given another number.

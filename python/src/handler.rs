@@ -77,7 +77,7 @@ impl Handler {
 
 /// The end of an actor whose handler raised `error`, `SystemExit` and `KeyboardInterrupt` included; the
 /// process lives (S39).
-fn failed(py: Python<'_>, error: &PyErr) -> ExitReason {
+pub(crate) fn failed(py: Python<'_>, error: &PyErr) -> ExitReason {
     if error.is_instance_of::<PyKeyboardInterrupt>(py) {
         INTERRUPTED.set(true);
     }

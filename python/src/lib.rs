@@ -4,7 +4,10 @@
 //! |---|---|
 //! | `runtime` | the class `Runtime`; its methods about one theme live in that theme's file |
 //! | `actors` | spawn, send, stop, names, hot swap, timers |
+//! | `send_blocking` | sending that waits for room |
 //! | `handler`, `call` | the behaviour around a Python callable, and the call itself |
+//! | `class_actor` | actors that are objects, with hooks |
+//! | `codec` | plain data as bytes |
 //! | `lane` | the threads that run handlers, and how a waiting handler makes way (D6) |
 //! | `lanes` | all lanes of a runtime, and the pool for handlers that block |
 //! | `mesh` | listen, resolve, send and monitor across nodes |
@@ -12,7 +15,10 @@
 //! | `ask`, `outcome` | questions, and what comes of them |
 //! | `seat`, `loop_bell` | where a thread waits; how an event loop is told |
 //! | `asyncio` | requests to other nodes on behalf of event loops |
+//! | `options` | how an actor is started |
 //! | `supervision`, `observed`, `buffer` | the methods of these themes |
+//! | `supervisors` | supervisors as values, and handles to those that run |
+//! | `introspection`, `dead_letters` | looking at actors, names and lost messages |
 //! | `payload`, `system_message`, `exit_reason`, `errors` | values that cross the border |
 //! | `wait` | blocking with the interpreter let go, open to Ctrl-C |
 //! | `logging`, `finish`, `fork` | crashes to `logging`; the end of the interpreter; `os.fork` |
@@ -24,12 +30,16 @@ mod ask;
 mod asyncio;
 mod buffer;
 mod call;
+mod class_actor;
+mod codec;
 mod command;
+mod dead_letters;
 mod errors;
 mod exit_reason;
 mod finish;
 mod fork;
 mod handler;
+mod introspection;
 mod lane;
 mod lanes;
 mod logging;
@@ -37,11 +47,14 @@ mod loop_bell;
 mod mesh;
 mod nodes;
 mod observed;
+mod options;
 mod outcome;
 mod payload;
 mod runtime;
 mod seat;
+mod send_blocking;
 mod supervision;
+mod supervisors;
 mod system_message;
 mod transport;
 mod wait;
@@ -60,13 +73,23 @@ mod _core {
     #[pymodule_export]
     use super::buffer::{allocate_buffer, free_buffer};
     #[pymodule_export]
+    use super::class_actor::Failure;
+    #[pymodule_export]
+    use super::codec::{decode, encode, register_type, registered_type};
+    #[pymodule_export]
     use super::command::command_line;
     #[pymodule_export]
+    use super::dead_letters::{DeadLetter, DeadLetterWatch};
+    #[pymodule_export]
     use super::exit_reason::ExitReason;
+    #[pymodule_export]
+    use super::introspection::{ActorBonds, ActorInfo};
     #[pymodule_export]
     use super::nodes::{NodeEvent, NodeInfo};
     #[pymodule_export]
     use super::runtime::{Runtime, version};
+    #[pymodule_export]
+    use super::supervisors::{ChildInfo, Supervisor};
     #[pymodule_export]
     use super::system_message::PySystemMessage;
 

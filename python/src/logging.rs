@@ -54,8 +54,18 @@ impl Record {
                 let text = format!("actor {pid} ended: {reason}\n{traceback}");
                 ("myrmidon.actor", "error", text.trim_end().to_owned())
             }
+            Event::SwapFailed { pid, version, error } => {
+                let text = format!("a hot swap of actor {pid} failed, version {version} goes on: {error}");
+                ("myrmidon.actor", "error", text)
+            }
             Event::Restarting { pid, reason } => {
                 ("myrmidon.supervisor", "warning", format!("actor {pid} ended ({reason}) and is restarted"))
+            }
+            Event::GaveUp { supervisor, child, reason } => {
+                let text = format!(
+                    "children of supervisor {supervisor} failed too often: it ends; the last was {child:?} ({reason})"
+                );
+                ("myrmidon.supervisor", "error", text)
             }
             Event::FactoryFailed { error } => {
                 ("myrmidon.supervisor", "error", format!("a factory failed and is tried again: {error}"))

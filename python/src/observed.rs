@@ -1,11 +1,11 @@
 //! Methods of `Runtime` about observed actors, which keep what they receive.
 
 use myrmidon::Pid;
-use myrmidon::actor::Observed;
+use myrmidon::actor::{Observed, SpawnOptions};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-use crate::actors::options;
+use crate::options;
 use crate::payload;
 use crate::runtime::Runtime;
 use crate::system_message::PySystemMessage;
@@ -17,8 +17,10 @@ impl Runtime {
     #[pyo3(signature = (budget=100))]
     fn spawn_observed_handler(&self, budget: u32) -> PyResult<u64> {
         let core = self.core()?;
+        let budget = Some(options::budget(budget)?);
         // On the workers: none of its code is Python's.
-        Ok(core.spawn_observed(options(budget, 0)?).as_u64())
+        let options = SpawnOptions { budget, ..SpawnOptions::default() };
+        Ok(core.spawn_observed(options).as_u64())
     }
 
     /// Takes what an observed actor has received since the last call, in order: `bytes` and

@@ -7,6 +7,8 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 
+use crate::ask::Question;
+
 /// A `bytes` object on its way: a Python receiver gets this very object, without a copy (D6); a
 /// Rust actor and the network read its memory.
 struct Message(PyBackedBytes);
@@ -45,6 +47,17 @@ pub(crate) fn into_python(py: Python<'_>, payload: Payload) -> PyResult<Bound<'_
             Err(value) => {
                 Err(PyTypeError::new_err(format!("a Python actor takes bytes, and was sent {value:?}")))
             }
+        },
+    }
+}
+
+/// A copy of the bytes of a message that somebody else keeps; `None` where it holds no bytes.
+pub(crate) fn copy(payload: &Payload) -> Option<Vec<u8>> {
+    match payload {
+        Payload::Bytes(bytes) => Some(bytes.to_vec()),
+        Payload::Value(value) => match value.downcast_ref::<Message>() {
+            Some(message) => Some(message.0.to_vec()),
+            None => value.downcast_ref::<Question>().map(|question| question.message.to_vec()),
         },
     }
 }

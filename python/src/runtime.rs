@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use myrmidon::actor::current;
-use myrmidon::config::RuntimeConfig;
+use myrmidon::config::{Level, NodeConfig, Profile, RuntimeConfig};
 use myrmidon::transport::Transport;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -17,7 +17,7 @@ use crate::errors::{RuntimeClosed, StartError};
 use crate::fork::Birth;
 use crate::lane::{Crew, STACK};
 use crate::lanes::{Lanes, around_blocking_threads, usual_count};
-use crate::transport::Kind;
+use crate::transport::{Kind, Setup};
 use crate::wait::{receive, seconds, wait_for};
 use crate::{finish, logging};
 
@@ -56,12 +56,17 @@ impl Runtime {
     /// has no global lock, one for each core. Each actor stays on one of them. `blocking_threads`
     /// bounds those for handlers that block (`spawn(blocking=True)`): 64 unless told otherwise.
     ///
-    /// The rest are the clocks of the mesh in seconds.
+    /// `profile` says how far away other nodes are: "wan" has slower clocks (heartbeat 3 s, down after
+    /// 15 s) and larger windows; "lan", and "loopback" for one machine, have those of a local network
+    /// (heartbeat 1 s, down after 5 s). Left out, the clocks are those of "lan", and the windows follow the
+    /// address of each peer. `level` is the highest protocol spoken: 2, the default, or 1, the documented
+    /// framing alone. The rest are the clocks of the mesh in seconds, where they are to differ.
     ///
     /// Raises `StartError`, and `ValueError` for a number that makes no sense.
     #[new]
     #[pyo3(signature = (transport=None, *, certs=None, allow_insecure_remote=false, workers=None,
-        python_threads=None, blocking_threads=None, heartbeat=None, down_after=None, connect_timeout=None, request_timeout=None, send_timeout=None))]
+        python_threads=None, blocking_threads=None, profile=None, level=None, heartbeat=None, down_after=None,
+        connect_timeout=None, request_timeout=None, send_timeout=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
@@ -71,6 +76,8 @@ impl Runtime {
         workers: Option<usize>,
         python_threads: Option<usize>,
         blocking_threads: Option<usize>,
+        profile: Option<&str>,
+        level: Option<u8>,
         heartbeat: Option<f64>,
         down_after: Option<f64>,
         connect_timeout: Option<f64>,
@@ -89,7 +96,10 @@ impl Runtime {
             Some(count) => threads("python_threads", count)?,
             None => usual_count(py)?,
         };
+        let profile = profile.map(distance).transpose()?;
+        config.node = NodeConfig::of(profile.unwrap_or_default());
         let node = &mut config.node;
+        node.level = level.map_or(Ok(Level::Two), protocol)?;
         set_positive("heartbeat", heartbeat, &mut node.heartbeat)?;
         set_positive("down_after", down_after, &mut node.down_after)?;
         set_positive("connect_timeout", connect_timeout, &mut node.connect_timeout)?;
@@ -97,7 +107,8 @@ impl Runtime {
         set("send_timeout", send_timeout, &mut node.send_timeout)?;
         let kind = Kind::from_name(transport)?;
         let shared = py.detach(|| {
-            let transport = kind.build(certs.as_deref(), allow_insecure_remote, &config.node)?;
+            let setup = Setup { certs: certs.as_deref(), allow_insecure_remote, profile, node: &config.node };
+            let transport = kind.build(&setup)?;
             Shared::start(kind, transport, config, lanes)
         })?;
         finish::remember(&shared);
@@ -244,6 +255,26 @@ fn threads(name: &str, count: usize) -> PyResult<usize> {
     match count {
         1..=MOST_THREADS => Ok(count),
         _ => Err(PyValueError::new_err(format!("{name} is from 1 to {MOST_THREADS} threads, not {count}"))),
+    }
+}
+
+fn distance(name: &str) -> PyResult<Profile> {
+    match name {
+        "loopback" => Ok(Profile::Loopback),
+        "lan" => Ok(Profile::Lan),
+        "wan" => Ok(Profile::Wan),
+        _ => {
+            let text = format!("no profile {name:?}: use \"loopback\", \"lan\" or \"wan\", or leave it out");
+            Err(PyValueError::new_err(text))
+        }
+    }
+}
+
+fn protocol(level: u8) -> PyResult<Level> {
+    match level {
+        1 => Ok(Level::One),
+        2 => Ok(Level::Two),
+        _ => Err(PyValueError::new_err(format!("level is 1, the documented framing, or 2, not {level}"))),
     }
 }
 

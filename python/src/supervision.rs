@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use myrmidon::Pid;
-use myrmidon::actor::MonitorRef;
+use myrmidon::actor::{ExitReason, MonitorRef};
 use myrmidon::runtime::SuperviseError;
 use myrmidon::supervision::{Factory, Strategy, StrategyError};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -38,6 +38,26 @@ impl Runtime {
     /// was alive.
     fn demonitor(&self, watcher: u64, monitor: u64) -> PyResult<bool> {
         Ok(self.core()?.demonitor(living(watcher)?, MonitorRef::from_u64(monitor)))
+    }
+
+    /// Whether exits of linked actors come to `pid` as EXIT messages instead of ending it. Returns
+    /// whether it was alive.
+    fn trap_exit(&self, pid: u64, trap: bool) -> PyResult<bool> {
+        Ok(self.core()?.trap_exit(living(pid)?, trap))
+    }
+
+    /// Sends `pid` an exit signal: it ends with `reason`, or if it traps exits gets an EXIT message. The
+    /// reasons "normal", which only a message can be, "shutdown" and "kill", which ends it in any case,
+    /// are known to supervisors; any other text is a failure. Returns whether it was alive.
+    #[pyo3(signature = (pid, reason="shutdown"))]
+    fn exit(&self, pid: u64, reason: &str) -> PyResult<bool> {
+        let reason = match reason {
+            "normal" => ExitReason::Normal,
+            "shutdown" => ExitReason::Shutdown,
+            "kill" => ExitReason::Kill,
+            other => ExitReason::Other(other.to_owned()),
+        };
+        Ok(self.core()?.exit(living(pid)?, reason))
     }
 
     /// Runs `factory` again whenever the child ends, or a node that it monitors is lost.

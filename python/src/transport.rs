@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use myrmidon::config::NodeConfig;
+use myrmidon::config::{NodeConfig, Profile};
 use myrmidon::transport::Transport;
 use myrmidon_certs::{CertsError, Credentials};
 use myrmidon_quic::{QuicConfig, QuicTransport};
@@ -17,6 +17,27 @@ use crate::errors::StartError;
 pub(crate) enum Kind {
     Tcp,
     Quic,
+}
+
+/// What the transports of a runtime are made with.
+pub(crate) struct Setup<'a> {
+    pub(crate) certs: Option<&'a Path>,
+    pub(crate) allow_insecure_remote: bool,
+    /// Left out, each peer's address decides.
+    pub(crate) profile: Option<Profile>,
+    pub(crate) node: &'a NodeConfig,
+}
+
+impl Setup<'_> {
+    fn tcp(&self) -> TcpConfig {
+        let config = TcpConfig { allow_insecure_remote: self.allow_insecure_remote, ..TcpConfig::default() };
+        // The node is to notice first that a peer is silent.
+        TcpConfig { give_up_after: config.give_up_after.max(self.node.down_after), ..config }
+    }
+
+    fn quic(&self, credentials: Credentials) -> QuicConfig {
+        QuicConfig { profile: self.profile, level: self.node.level, ..QuicConfig::new(credentials) }
+    }
 }
 
 impl Kind {
@@ -44,23 +65,15 @@ impl Kind {
     ///
     /// # Errors
     /// `StartError` if the certificates do not serve, or are given to a transport without any.
-    pub(crate) fn build(
-        self,
-        certs: Option<&Path>,
-        allow_insecure_remote: bool,
-        node: &NodeConfig,
-    ) -> PyResult<Arc<dyn Transport>> {
-        match (self, certs) {
+    pub(crate) fn build(self, setup: &Setup<'_>) -> PyResult<Arc<dyn Transport>> {
+        match (self, setup.certs) {
             (Self::Tcp, Some(_)) => {
                 Err(StartError::new_err("plain TCP has no certificates: use transport=\"quic\" with certs"))
             }
-            (Self::Tcp, None) => {
-                let config = TcpConfig { allow_insecure_remote, down_after: node.down_after };
-                Ok(Arc::new(TcpTransport::new(config)))
-            }
+            (Self::Tcp, None) => Ok(Arc::new(TcpTransport::new(setup.tcp()))),
             (Self::Quic, certs) => {
                 let credentials = certs.map_or_else(Credentials::loopback, Credentials::load);
-                let transport = credentials.and_then(|own| QuicTransport::new(QuicConfig::new(own)));
+                let transport = credentials.and_then(|own| QuicTransport::new(setup.quic(own)));
                 Ok(Arc::new(transport.map_err(|error: CertsError| StartError::new_err(error.to_string()))?))
             }
         }

@@ -53,9 +53,7 @@ where
     task.abort();
     match received? {
         Some(Some(value)) => Ok(value),
-        _ => Err(crate::errors::RuntimeClosed::new_err(
-            "the Runtime was shut down during the call: make a new one",
-        )),
+        _ => Err(crate::errors::closed_meanwhile()),
     }
 }
 
@@ -87,6 +85,14 @@ pub(crate) fn seconds(name: &str, seconds: f64) -> PyResult<Option<Duration>> {
     }
     // A thousand years is more than the clock's arithmetic needs.
     Ok((seconds < 3e10).then(|| Duration::from_secs_f64(seconds)))
+}
+
+/// Reads a duration that is finite.
+///
+/// # Errors
+/// As [`seconds`], and for infinity.
+pub(crate) fn period(name: &str, given: f64) -> PyResult<Duration> {
+    seconds(name, given)?.ok_or_else(|| PyValueError::new_err(format!("{name} must be finite")))
 }
 
 fn is_main_thread(py: Python<'_>) -> PyResult<bool> {

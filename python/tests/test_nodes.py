@@ -1,6 +1,8 @@
 """How things stand with other nodes, and who is told."""
 
+import signal
 import subprocess
+import time
 
 import pytest
 from support import Inbox, eventually, program
@@ -29,12 +31,12 @@ def the_node(rt):
     return node
 
 
-def other_process(transport, then=""):
+def other_process(transport, then="", options=""):
     """A node in a process of its own, and its address. It does what ``then`` says and waits for a line."""
     process = subprocess.Popen(
         program(f"""
         import sys, myrmidon
-        rt = myrmidon.Runtime("{transport}")
+        rt = myrmidon.Runtime("{transport}"{options})
         print(rt.listen("127.0.0.1:0"), flush=True)
         sys.stdin.readline()
         {then}
@@ -134,3 +136,55 @@ def test_f24_a_held_interpreter_is_a_stall_and_the_node_stays_up(make_runtime, t
     assert rt.is_node_up(addr)
     follower.wait_for("NODE_UP", "NODE_STALLED", "NODE_RECOVERED")
     assert the_node(rt).state == "up"
+
+
+def test_f03_a_process_that_was_stopped_does_not_blame_its_peers(make_runtime, transport, ended):
+    peer = make_runtime(transport, down_after=60)
+    addr = peer.listen("127.0.0.1:0")
+    follow = f"""
+        seen = []
+        rt.monitor_nodes(rt.spawn(lambda message: seen.append(message.type_name)))
+        print(rt.is_node_up("{addr}"), flush=True)
+        sys.stdin.readline()
+        print(rt.is_node_up("{addr}"), *seen, flush=True)
+    """
+    process, _ = other_process(transport, follow.strip(), ", down_after=2")
+    ended.append(process)
+    go_on(process)
+    assert process.stdout.readline() == "True\n"
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(4)  # twice the time after which a silent peer is down
+    process.send_signal(signal.SIGCONT)
+    # Long enough for a clock that blames the peer; the ping that follows would bring up another link.
+    time.sleep(1)
+    go_on(process)
+    answer, *seen = process.stdout.readline().split()
+    assert (answer, seen[0]) == ("True", "NODE_UP")
+    assert "NODE_DOWN" not in seen
+
+
+def test_f26_the_level_can_be_chosen_and_shows_in_the_list(make_runtime, transport):
+    one, two = make_runtime(transport, level=1), make_runtime(transport, level=2)
+    inbox = Inbox()
+    two.register("inbox", two.spawn(inbox))
+    addr = two.listen("127.0.0.1:0")
+    pid = one.resolve_remote(addr, "inbox")
+    one.send_remote(addr, pid, b"hello")
+    eventually(lambda: inbox == [b"hello"])
+    node = the_node(one)
+    assert (node.level, node.node_id, node.incarnation) == (1, None, None)
+    with pytest.raises(ValueError, match="level is 1"):
+        make_runtime(level=3)
+
+
+@pytest.mark.parametrize("profile", ["loopback", "lan", "wan"])
+def test_nodes_of_every_profile_talk(make_runtime, transport, profile):
+    here, there = make_runtime(transport, profile=profile), make_runtime(transport)
+    addr = there.listen("127.0.0.1:0")
+    assert here.is_node_up(addr)
+    assert there.is_node_up(here.listen("127.0.0.1:0"))
+
+
+def test_an_unknown_profile_is_refused(make_runtime):
+    with pytest.raises(ValueError, match="wan"):
+        make_runtime(profile="moon")

@@ -12,8 +12,7 @@ use super::slot::flag;
 /// All workers share one queue of high and one of low priority. That is right for a few actors: a
 /// message to one costs a little more than to a normal actor, which stays on its sender's worker.
 ///
-/// Actors of a [`Lane`](crate::scheduler::Lane) run in the order in which they became ready, whatever
-/// their priority.
+/// The actors of a [`Lane`](crate::scheduler::Lane) take turns by the same rule among themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Priority {
     /// Before all others: taken by the first worker that ends a turn.

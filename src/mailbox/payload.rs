@@ -139,6 +139,17 @@ impl Value {
         Ok(value)
     }
 
+    /// The value where it lies, if it is a `T`.
+    pub fn downcast_ref<T: Send + 'static>(&self) -> Option<&T> {
+        if !self.is::<T>() {
+            return None;
+        }
+        let space = self.space.as_ptr();
+        // SAFETY: the type was just checked; the same `fits` decided where the value lies, and it stays
+        // there as long as `self` is borrowed.
+        Some(unsafe { if fits::<T>() { &*space.cast::<T>() } else { &**space.cast::<Box<T>>() } })
+    }
+
     /// The bytes of the value, or `self` back if it has no byte form.
     pub fn into_bytes(self) -> Result<Bytes, Self> {
         let Some(into_bytes) = self.table.into_bytes else { return Err(self) };

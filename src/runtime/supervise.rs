@@ -64,7 +64,7 @@ impl SupervisorRef {
         self.0.ask_blocking(Request::Children, within).map_err(unanswered)
     }
 
-    /// Adds a child and starts it. With a dynamic supervisor the id may be empty. Returns its PID.
+    /// Adds a child and starts it; an empty id becomes a number. Returns its PID.
     ///
     /// # Errors
     /// If the id is taken, there are as many children as may be, or the child does not start; then it is

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Job;
 use super::activity::Activity;
+use super::turns::Turns;
 use super::watchdog::Alarm;
 use crate::actor::{After, Ready, Runner, SliceLimits, System, run_slice, shielded};
 use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, SegQueue, fence};
@@ -21,7 +22,7 @@ pub struct Lane {
     system: Weak<System>,
     /// Futures of actors may use its timers and sockets here too.
     io: tokio::runtime::Handle,
-    ready: SegQueue<Ready>,
+    ready: Turns,
     jobs: SegQueue<Job>,
     /// Threads inside [`run`](Self::run).
     running: AtomicUsize,
@@ -58,7 +59,7 @@ impl Lane {
             name: name.to_owned(),
             system,
             io,
-            ready: SegQueue::new(),
+            ready: Turns::new(),
             jobs: SegQueue::new(),
             running: AtomicUsize::new(0),
             activity: Activity::default(),

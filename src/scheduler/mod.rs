@@ -16,6 +16,7 @@ mod lane;
 mod loom_tests;
 mod run_queue;
 mod task;
+mod turns;
 mod watchdog;
 mod worker;
 

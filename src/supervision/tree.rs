@@ -126,7 +126,7 @@ impl Tree {
         if self.end.is_some() {
             return Err(ChildError::Ending);
         }
-        if spec.id.is_empty() && self.spec.scope == Scope::Dynamic {
+        if spec.id.is_empty() {
             spec.id = format!("#{}", self.last_key + 1);
         }
         if self.children.iter().any(|child| child.spec.id == spec.id) {

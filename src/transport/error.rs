@@ -63,7 +63,8 @@ pub enum TransportError {
     /// The connection was broken from the other end (reset, end without a goodbye).
     #[error("the connection broke: {0}")]
     Lost(String),
-    /// Nothing comes from the peer any more, or no way leads there: whether it lives is not known.
-    #[error("the peer is silent: {0}")]
-    Silent(String),
+    /// The connection ended in a way that proves nothing about the peer: nothing came from it any more,
+    /// no way leads there, or something between the two ends was wrong.
+    #[error("the connection was cut: {0}")]
+    Cut(String),
 }

@@ -15,7 +15,7 @@ pub mod memory;
 pub use address::{AddrParseError, NodeAddr};
 pub use error::TransportError;
 
-pub use crate::config::Level;
+pub use crate::config::{Level, Profile};
 pub use crate::wire::CloseCode;
 
 use async_trait::async_trait;

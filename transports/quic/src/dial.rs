@@ -57,12 +57,13 @@ async fn one(
 ) -> Result<QuicConnection, TransportError> {
     let failed = |reason| TransportError::Connect { addr: addr.clone(), reason };
     let config = shared.config();
-    let endpoint = shared.endpoints.to(target, &config.credentials).map_err(|e| failed(e.to_string()))?;
+    let endpoint = shared.endpoints.to(target, config).map_err(|e| failed(e.to_string()))?;
+    let deadline = shared.handshake_timeout(target.ip());
     let client = shared.settings(target.ip()).client.clone();
     let connecting = endpoint.connect_with(client, target, name).map_err(|e| failed(e.to_string()))?;
     let done = tokio::select! {
         biased;
-        done = handshake::finish(connecting, &config.credentials, config.handshake_timeout) => done,
+        done = handshake::finish(connecting, &config.credentials, deadline) => done,
         () = knock::refused(target) => return Err(failed("nobody listens on that UDP port".to_owned())),
     };
     match done {

@@ -12,8 +12,9 @@ pub(crate) fn ended(error: &ConnectionError) -> TransportError {
         },
         ConnectionError::LocallyClosed => TransportError::ClosedLocally,
         ConnectionError::Reset => TransportError::Lost("the peer was restarted (stateless reset)".to_owned()),
-        ConnectionError::TimedOut => TransportError::Lost("nothing was heard from the peer".to_owned()),
-        other => TransportError::Lost(one_line(&other.to_string())),
+        ConnectionError::TimedOut => TransportError::Cut("no packet came any more".to_owned()),
+        // Said by a peer that lives, or by our side about what such a one sent.
+        other => TransportError::Cut(one_line(&other.to_string())),
     }
 }
 

@@ -34,6 +34,9 @@ mod lane;
 mod listener;
 mod resolve;
 mod transport;
+mod tuning;
 
 pub use config::QuicConfig;
+pub use endpoint::SocketBuffers;
 pub use transport::QuicTransport;
+pub use tuning::{Congestion, Tuning};

@@ -64,7 +64,7 @@ impl QuicListener {
         let task = tokio::spawn(async move {
             let _counted = counted;
             let config = shared.config();
-            let deadline = config.handshake_timeout;
+            let deadline = shared.handshake_timeout(peer.ip());
             let end = match handshake::finish(connecting, &config.credentials, deadline).await {
                 Ok(verified) => State::Up(Arc::new(verified)),
                 Err(failure) => State::Failed(refused(peer, failure)),

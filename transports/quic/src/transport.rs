@@ -2,17 +2,19 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use myrmidon::transport::{Connection, Level, Listener, NodeAddr, PeerIdentity, Transport, TransportError};
+use myrmidon::transport::{
+    Connection, Level, Listener, NodeAddr, PeerIdentity, Profile, Transport, TransportError,
+};
 use myrmidon_certs::CertsError;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, ServerConfig};
 
-use crate::config::Profile;
 use crate::endpoint::Endpoints;
 use crate::listener::QuicListener;
-use crate::{QuicConfig, dial, resolve};
+use crate::{QuicConfig, SocketBuffers, Tuning, dial, resolve};
 
 pub(crate) const SCHEME: &str = "quic";
 
@@ -33,6 +35,11 @@ impl QuicTransport {
     pub fn new(config: QuicConfig) -> Result<Self, CertsError> {
         Ok(Self { shared: Arc::new(Shared::new(config)?) })
     }
+
+    /// The UDP sockets that are open, with the buffers that the system granted them.
+    pub fn sockets(&self) -> Vec<SocketBuffers> {
+        self.shared.endpoints.sockets()
+    }
 }
 
 #[async_trait]
@@ -47,7 +54,7 @@ impl Transport for QuicTransport {
         let credentials = &self.shared.config.credentials;
         resolve::check_reach(credentials, addr, &found)?;
         let server = self.shared.settings(found[0].ip()).server.as_ref().clone();
-        let endpoint = self.shared.endpoints.listen(found[0], server, credentials);
+        let endpoint = self.shared.endpoints.listen(found[0], server, &self.shared.config);
         let endpoint = endpoint.map_err(|e| failed(e.to_string()))?;
         let local = endpoint.local_addr().map_err(|e| failed(e.to_string()))?;
         Ok(Box::new(QuicListener::new(local, endpoint, self.shared.clone())))
@@ -67,7 +74,8 @@ impl Transport for QuicTransport {
 pub(crate) struct Shared {
     config: QuicConfig,
     loopback: Settings,
-    network: Settings,
+    lan: Settings,
+    wan: Settings,
     pub(crate) endpoints: Endpoints,
 }
 
@@ -88,9 +96,9 @@ impl Shared {
         let client = config.credentials.client_config(alpn)?;
         let server = Arc::new(QuicServerConfig::try_from(server).expect(INITIAL_SUITE));
         let client = Arc::new(QuicClientConfig::try_from(client).expect(INITIAL_SUITE));
-        let settings = |profile| Settings::new(&config, profile, &server, &client);
-        let (loopback, network) = (settings(Profile::Loopback), settings(Profile::Network));
-        Ok(Self { loopback, network, endpoints: Endpoints::default(), config })
+        let settings = |profile| Settings::new(config.tuning(profile), &server, &client);
+        let [loopback, lan, wan] = [Profile::Loopback, Profile::Lan, Profile::Wan].map(settings);
+        Ok(Self { loopback, lan, wan, endpoints: Endpoints::default(), config })
     }
 
     pub(crate) fn config(&self) -> &QuicConfig {
@@ -99,24 +107,24 @@ impl Shared {
 
     /// The settings for a peer at `ip`.
     pub(crate) fn settings(&self, ip: IpAddr) -> &Settings {
-        match Profile::of(ip) {
+        match self.config.profile_of(ip) {
             Profile::Loopback => &self.loopback,
-            Profile::Network => &self.network,
+            Profile::Lan => &self.lan,
+            Profile::Wan => &self.wan,
         }
+    }
+
+    /// How long a handshake with a peer at `ip` may take.
+    pub(crate) fn handshake_timeout(&self, ip: IpAddr) -> Duration {
+        self.config.tuning(self.config.profile_of(ip)).handshake_timeout
     }
 }
 
 impl Settings {
-    fn new(
-        config: &QuicConfig,
-        profile: Profile,
-        server: &Arc<QuicServerConfig>,
-        client: &Arc<QuicClientConfig>,
-    ) -> Self {
-        let transport = config.transport(profile);
+    fn new(tuning: &Tuning, server: &Arc<QuicServerConfig>, client: &Arc<QuicClientConfig>) -> Self {
+        let transport = tuning.transport();
         let mut server = ServerConfig::with_crypto(server.clone());
-        // No migration: a peer that moves connects anew.
-        server.transport_config(transport.clone()).migration(false);
+        server.transport_config(transport.clone()).migration(tuning.migration);
         server.max_incoming(256).incoming_buffer_size(64 << 10).incoming_buffer_size_total(8 << 20);
         let mut client = ClientConfig::new(client.clone());
         client.transport_config(transport);

@@ -13,6 +13,6 @@ conformance!({
     let dir = tempfile::tempdir().unwrap();
     let mut config = common::local_config(dir.path());
     // A hundred handshakes at once, unoptimised and on a machine with other work, may take their time.
-    config.handshake_timeout = Duration::from_secs(25);
+    config.loopback.handshake_timeout = Duration::from_secs(25);
     Subject::new(Arc::new(QuicTransport::new(config).unwrap()), "127.0.0.1:0")
 });

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::{Cluster, lane, listen, local, local_config, pair, read, soon};
-use myrmidon::transport::{CloseCode, LaneClass, NodeAddr, Transport, TransportError};
-use myrmidon_quic::QuicTransport;
+use myrmidon::transport::{CloseCode, LaneClass, NodeAddr, Profile, Transport, TransportError};
+use myrmidon_quic::{QuicConfig, QuicTransport};
 use tokio::net::UdpSocket;
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn localhost_is_the_same_place_for_both_ends() {
 async fn a_stranger_who_says_nothing_more_holds_up_nobody() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = local_config(dir.path());
-    config.handshake_timeout = Duration::from_millis(300);
+    config.loopback.handshake_timeout = Duration::from_millis(300);
     let mut listener = listen(&QuicTransport::new(config).unwrap()).await;
     let one_way = one_way(&listener.local_addr()).await;
     let stranger = local(dir.path());
@@ -205,4 +205,53 @@ async fn an_address_in_use_is_an_error_that_names_it() {
     let listener = listen(&cluster.node("a")).await;
     let error = cluster.node("b").bind(&listener.local_addr()).await.err().unwrap();
     assert!(matches!(&error, TransportError::Bind { addr, .. } if *addr == listener.local_addr()), "{error}");
+}
+
+#[tokio::test]
+async fn every_profile_carries_bytes_whatever_the_address_says() {
+    let dir = tempfile::tempdir().unwrap();
+    for profile in [Profile::Loopback, Profile::Lan, Profile::Wan] {
+        let transport = || {
+            let config = QuicConfig { profile: Some(profile), ..local_config(dir.path()) };
+            QuicTransport::new(config).unwrap()
+        };
+        let pair = pair(&transport(), &transport()).await;
+        carries(&pair, 3 << 20).await;
+    }
+}
+
+#[tokio::test]
+async fn two_ends_of_different_profiles_understand_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let near = local(dir.path());
+    let far = QuicConfig { profile: Some(Profile::Wan), ..local_config(dir.path()) };
+    let far = QuicTransport::new(far).unwrap();
+    for (a, b) in [(&near, &far), (&far, &near)] {
+        let pair = pair(a, b).await;
+        carries(&pair, 1 << 20).await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_system_granted_to_each_socket_can_be_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = (local(dir.path()), local(dir.path()));
+    assert!(a.sockets().is_empty());
+    let pair = pair(&a, &b).await;
+    let ([dialled], [listening]) = (&a.sockets()[..], &b.sockets()[..]) else { panic!("one socket each") };
+    assert_eq!(NodeAddr::from(listening.addr), pair.listener.local_addr());
+    for socket in [dialled, listening] {
+        assert!(socket.receive > 0 && socket.send > 0 && socket.asked >= 1 << 20);
+        assert_eq!(socket.is_short(), socket.receive < socket.asked || socket.send < socket.asked);
+    }
+}
+
+/// So many bytes arrive as they were sent.
+async fn carries(pair: &common::Pair, len: usize) {
+    let (mut ours, mut theirs) = lane(pair).await;
+    let payload = vec![7; len];
+    let bufs = &mut [Bytes::from(payload.clone())];
+    let (sent, got) = tokio::join!(ours.0.write(bufs), read(&mut *theirs.1, len));
+    sent.unwrap();
+    assert!(got == payload);
 }

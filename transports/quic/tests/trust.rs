@@ -155,7 +155,7 @@ async fn two_users_of_one_machine_do_not_trust_each_other() {
 async fn a_port_that_nobody_holds_is_said_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = local_config(dir.path());
-    config.handshake_timeout = Duration::from_secs(3600);
+    config.loopback.handshake_timeout = Duration::from_secs(3600);
     let gone = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().into();
     let error = soon(QuicTransport::new(config).unwrap().connect(&gone)).await.err().unwrap();
     assert!(matches!(&error, TransportError::Connect { addr, .. } if *addr == gone), "{error}");
@@ -165,7 +165,7 @@ async fn a_port_that_nobody_holds_is_said_at_once() {
 async fn nobody_there_is_said_within_the_handshake_deadline() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = local_config(dir.path());
-    config.handshake_timeout = Duration::from_millis(200);
+    config.loopback.handshake_timeout = Duration::from_millis(200);
     let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let addr = silent.local_addr().unwrap().into();
     let error = soon(QuicTransport::new(config).unwrap().connect(&addr)).await.err().unwrap();

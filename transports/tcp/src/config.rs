@@ -7,38 +7,45 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
 /// Probes of an idle connection before it is given up.
-const PROBES: u32 = 5;
+const PROBES: u32 = 10;
 
-/// How the TCP transport behaves.
+/// How sockets behave.
+///
+/// Buffer sizes are the system's business: it fits those of TCP to each connection, and stops to do so
+/// once they are set.
 #[derive(Clone, Debug)]
 pub struct TcpConfig {
     /// Bind and dial beyond loopback, though nothing is encrypted and nobody is authenticated.
-    /// Default: false, which refuses both (D10).
+    /// Default: false, which refuses both (D10). With TLS the certificates decide instead.
     pub allow_insecure_remote: bool,
-    /// Written data that is not acknowledged for so long breaks the connection (`TCP_USER_TIMEOUT`,
-    /// Linux). Default: 5 s, the `down` time of a node.
-    pub down_after: Duration,
+    /// A connection on which nothing was acknowledged for so long breaks (`TCP_USER_TIMEOUT`, Linux).
+    /// Default: 40 s.
+    ///
+    /// It is what notices a single dead lane. That a node is silent is noticed long before, by the
+    /// heartbeats of the control lane; and that a node lives but does not read is for the node to say, which
+    /// it does after 30 s (L09), so this should be longer: to the kernel a peer that does not read looks
+    /// dead.
+    pub give_up_after: Duration,
 }
 
 impl Default for TcpConfig {
     fn default() -> Self {
-        Self { allow_insecure_remote: false, down_after: Duration::from_secs(5) }
+        Self { allow_insecure_remote: false, give_up_after: Duration::from_secs(40) }
     }
 }
 
 impl TcpConfig {
-    /// No Nagle delay; an idle connection is probed five times within `down_after`, and given up when no
+    /// No Nagle delay; an idle connection is probed ten times within `give_up_after`, and given up when no
     /// probe was answered (the kernel's own values take hours).
     ///
     /// With a user timeout Linux does not count probes: it gives a connection up as soon as nothing has
-    /// come for so long and one probe is unanswered. A first probe after `down_after` would be the only
-    /// one, and its loss, or that of its answer, the end.
+    /// come for so long and one probe is unanswered. So there must be many in that time, or the loss of one
+    /// or two packets is the end.
     pub(crate) fn apply(&self, stream: &TcpStream) -> io::Result<()> {
-        let Self { allow_insecure_remote: _, down_after } = self;
         stream.set_nodelay(true)?;
         let socket = SockRef::from(stream);
         // The kernel takes whole seconds, at least one.
-        let probe = (*down_after / PROBES).max(Duration::from_secs(1));
+        let probe = (self.give_up_after / PROBES).max(Duration::from_secs(1));
         let keepalive = TcpKeepalive::new().with_time(probe);
         #[cfg(not(target_os = "openbsd"))]
         let keepalive = keepalive.with_interval(probe);
@@ -46,9 +53,7 @@ impl TcpConfig {
         let keepalive = keepalive.with_retries(PROBES);
         socket.set_tcp_keepalive(&keepalive)?;
         #[cfg(target_os = "linux")]
-        socket.set_tcp_user_timeout(Some(*down_after))?;
-        #[cfg(not(target_os = "linux"))]
-        let _ = down_after;
+        socket.set_tcp_user_timeout(Some(self.give_up_after))?;
         Ok(())
     }
 }

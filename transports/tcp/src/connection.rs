@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::TcpConfig;
 use crate::lane::lane;
-use crate::socket::Socket;
+use crate::socket::{Socket, is_failure};
 
 /// Dials the first of `candidates` that answers; the error says what each of them said.
 pub(crate) async fn dial(
@@ -104,7 +104,7 @@ impl Connection for TcpConnection {
             return Ok(Some(lane));
         }
         match self.closed().await {
-            TransportError::Lost(reason) => Err(TransportError::Lost(reason)),
+            reason if is_failure(&reason) => Err(reason),
             _in_good_order => Ok(None),
         }
     }
@@ -185,7 +185,7 @@ impl Link {
     pub(crate) fn socket_over(&self, reason: TransportError) {
         let mut members = self.members();
         members.live -= 1;
-        if let TransportError::Lost(_) = reason {
+        if is_failure(&reason) {
             members.lost.get_or_insert(reason.clone());
         }
         let replaceable = self.reopens && matches!(reason, TransportError::ClosedLocally);

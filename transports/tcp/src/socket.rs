@@ -196,7 +196,7 @@ impl Socket {
     /// `finish` when the writing side is already gone.
     fn finished(&self) -> Result<(), TransportError> {
         match self.over.get() {
-            Some(TransportError::Lost(reason)) => Err(TransportError::Lost(reason.clone())),
+            Some(reason) if is_failure(reason) => Err(reason.clone()),
             _ => Ok(()),
         }
     }
@@ -217,8 +217,20 @@ fn fill<'a>(slices: &mut [IoSlice<'a>], bufs: &'a [Bytes]) -> usize {
     filled.map(|(buf, slice)| *slice = IoSlice::new(buf)).count()
 }
 
+/// What the kernel gives up by itself may live; what the other end resets does not.
 fn lost(error: &io::Error) -> TransportError {
-    TransportError::Lost(error.to_string())
+    use io::ErrorKind::{HostUnreachable, NetworkDown, NetworkUnreachable, TimedOut};
+    match error.kind() {
+        TimedOut | HostUnreachable | NetworkUnreachable | NetworkDown => {
+            TransportError::Cut(error.to_string())
+        }
+        _ => TransportError::Lost(error.to_string()),
+    }
+}
+
+/// Whether the end is none in good order.
+pub(crate) fn is_failure(end: &TransportError) -> bool {
+    matches!(end, TransportError::Lost(_) | TransportError::Cut(_))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,0 +1,351 @@
+"""Actors whose state is an object and whose messages are calls of its methods, with their types.
+
+>>> import myrmidon
+>>> class Counter(myrmidon.Actor):
+...     def __init__(self, total: int = 0) -> None:
+...         self.total = total
+...
+...     def add(self, number: int) -> int:
+...         self.total += number
+...         return self.total
+>>> with myrmidon.Runtime() as rt:
+...     counter = rt.start(Counter, 10)
+...     _ = counter.cast(Counter.add, 1)  # does not wait
+...     print(counter.call_sync(Counter.add, 5))
+16
+"""
+
+import inspect
+import logging
+import pickle
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, Literal, NamedTuple, ParamSpec, TypeVar, overload
+
+from myrmidon import codec as plain
+from myrmidon._core import ExitReason, Failure, PySystemMessage
+from myrmidon.errors import CodecError, MyrmidonError, NoMethod
+from myrmidon.options import Options
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from myrmidon.runtime import Runtime
+
+__all__ = ["Actor", "ActorRef"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+A = TypeVar("A", bound="Actor")
+B = TypeVar("B", bound="Actor")
+
+# What a message begins with.
+_CAST, _CALL = 0, 1
+
+
+class _Codec(NamedTuple):
+    """How arguments and results become bytes and come back."""
+
+    encode: Callable[[object], bytes]
+    decode: Callable[[bytes], Any]
+
+
+class Actor:
+    """The base of class actors. ``rt.start(Counter, 10)`` starts one, as ``Counter(10)``.
+
+    Its public methods can be called by others through an ``ActorRef``; it handles one call after another,
+    so they need no locks. Arguments and results are copies: plain data and registered classes (see
+    ``myrmidon.codec``).
+
+    What a method raises ends the actor, and is raised at the caller; a supervisor starts it anew. Exceptions
+    of the classes in ``raises=`` are part of the interface: the caller gets them, and the actor goes on.
+
+    Keywords of a subclass: ``raises=(Overdrawn, ...)``; ``options=Options(...)``, the default for ``start``;
+    ``codec="pickle"``, to let anything travel that can be pickled, between processes that trust each other:
+    who can send to such an actor can have it run any code.
+    """
+
+    _options: ClassVar[Options] = Options()
+    _raises: ClassVar[tuple[type[Exception], ...]] = ()
+    _codec: ClassVar[_Codec] = _Codec(plain.encode, plain.decode)
+    _methods: ClassVar[dict[str, Callable[..., Any]]] = {}
+    _is_async: ClassVar[bool] = False
+    _place: "tuple[Runtime, int] | None" = None
+
+    def __init_subclass__(
+        cls,
+        *,
+        raises: tuple[type[Exception], ...] | None = None,
+        options: Options | None = None,
+        codec: Literal["plain", "pickle"] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init_subclass__(**kwargs)
+        if raises is not None:
+            cls._raises = raises
+        if options is not None:
+            cls._options = options
+        if codec is not None:
+            cls._codec = _CODECS[codec]
+        cls._methods = _public_methods(cls)
+        cls._is_async = any(map(inspect.iscoroutinefunction, cls._methods.values()))
+
+    @property
+    def rt(self) -> "Runtime":
+        """The runtime. There is none before the actor has started: not yet in ``__init__``."""
+        return self._started_place()[0]
+
+    @property
+    def pid(self) -> int:
+        """The PID of this actor, from ``started`` on."""
+        return self._started_place()[1]
+
+    @property
+    def ref(self) -> "ActorRef[Self]":
+        """A reference to this actor, from ``started`` on."""
+        rt, pid = self._started_place()
+        return ActorRef(rt, pid, type(self))
+
+    def started(self) -> None:
+        """Called once, in the actor, before its first message."""
+
+    def stopped(self, reason: ExitReason) -> None:
+        """Called once at the end, unless the actor was killed."""
+
+    def exited(self, event: PySystemMessage) -> None:
+        """An actor that this one monitors has ended, or with ``trap_exit`` one that it is linked to."""
+
+    def upgrade(self, old: Any, version: int) -> None:
+        """Called on the new object when it takes the place of ``old``, which had been version ``version``,
+        to take over its state. What it raises keeps the old object. ``old`` is ``None`` where the actor was
+        a plain handler.
+        """
+
+    def _started_place(self) -> "tuple[Runtime, int]":
+        if self._place is None:
+            raise MyrmidonError(f"this {type(self).__name__} has not started: rt.start() starts actors")
+        return self._place
+
+
+class ActorRef(Generic[A]):
+    """A typed reference to a class actor. Cheap; it keeps nothing alive.
+
+    Methods are named by their functions, so that type checkers see arguments and result::
+
+        total: int = await counter.call(Counter.add, 5)
+    """
+
+    __slots__ = ("_actor", "pid", "rt", "timeout")
+
+    def __init__(self, rt: "Runtime", pid: int, actor: type[A], timeout: float | None = 5.0) -> None:
+        self.rt = rt
+        self.pid = pid
+        self.timeout = timeout
+        self._actor = actor
+
+    @overload
+    async def call(
+        self, method: Callable[Concatenate[A, P], Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+    @overload
+    async def call(self, method: Callable[Concatenate[A, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    async def call(self, method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Calls a method and waits for its result, at most ``timeout`` seconds, without blocking the event
+        loop.
+
+        Raises what the method raises, ``CodecError`` for what does not travel, and otherwise as
+        ``Runtime.ask``.
+        """
+        message = self._message(_CALL, method, args, kwargs)
+        return self._actor._codec.decode(await self.rt.ask(self.pid, message, self.timeout))
+
+    @overload
+    def call_sync(
+        self, method: Callable[Concatenate[A, P], Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+    @overload
+    def call_sync(self, method: Callable[Concatenate[A, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    def call_sync(self, method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """As ``call``, but blocks the thread; in a handler other actors run meanwhile."""
+        message = self._message(_CALL, method, args, kwargs)
+        return self._actor._codec.decode(self.rt.ask_sync(self.pid, message, self.timeout))
+
+    def cast(self, method: Callable[Concatenate[A, P], object], /, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Has a method called and does not wait. Returns whether the actor was alive to take it."""
+        return self.rt.send(self.pid, self._message(_CAST, method, args, kwargs))
+
+    def cast_after(
+        self, delay: float, method: Callable[Concatenate[A, P], object], /, *args: P.args, **kwargs: P.kwargs
+    ) -> int:
+        """Has a method called in ``delay`` seconds. Returns the timer's number, for ``rt.cancel_timer``."""
+        return self.rt.send_after(self.pid, delay, self._message(_CAST, method, args, kwargs))
+
+    def cast_interval(
+        self, interval: float, method: Callable[Concatenate[A, P], object], /, *args: P.args, **kwargs: P.kwargs
+    ) -> int:
+        """Has a method called every ``interval`` seconds until the timer is cancelled or the actor ends.
+        Returns the timer's number, for ``rt.cancel_timer``.
+        """
+        return self.rt.send_interval(self.pid, interval, self._message(_CAST, method, args, kwargs))
+
+    def with_timeout(self, timeout: float | None) -> "ActorRef[A]":
+        """The same reference, whose calls wait ``timeout`` seconds; without a limit if that is ``None``."""
+        return ActorRef(self.rt, self.pid, self._actor, timeout)
+
+    def upgrade(self, actor: Callable[P, B], /, *args: P.args, **kwargs: P.kwargs) -> "ActorRef[B]":
+        """Replaces the object by ``actor(*args, **kwargs)`` behind the calls made so far; PID, name and mailbox
+        stay. The new object's ``upgrade`` takes over what it needs of the old one. ``rt.rollback`` goes back.
+
+        Raises ``NoProcess`` if the actor has ended, and what the constructor raises.
+        """
+        instance = actor(*args, **kwargs)
+        host = Host(instance, self.rt)
+        instance._place = (self.rt, self.pid)
+        self.rt._upgrade_actor(self.pid, host, host.handler(), now=False)
+        return ActorRef(self.rt, self.pid, type(instance), self.timeout)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the actor lives."""
+        return self.rt.is_alive(self.pid)
+
+    def stop(self) -> bool:
+        """Asks the actor to end behind the calls made so far. Returns whether it was alive."""
+        return self.rt.stop(self.pid)
+
+    def join(self, timeout: float | None = None) -> ExitReason:
+        """Waits until the actor has ended; see ``Runtime.join``."""
+        return self.rt.join(self.pid, timeout)
+
+    def _message(self, kind: int, method: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+        name = getattr(method, "__name__", None)
+        if name not in self._actor._methods:
+            raise NoMethod(
+                f"{method!r} is no public method of {self._actor.__name__}: name one, as in "
+                f"call({self._actor.__name__}.method)"
+            )
+        return self._actor._codec.encode([kind, name, list(args), kwargs])
+
+    def __repr__(self) -> str:
+        return f"<ActorRef {self._actor.__name__} {self.pid}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ActorRef) and self.pid == other.pid and self.rt is other.rt
+
+    def __hash__(self) -> int:
+        return hash(self.pid)
+
+
+class Host:
+    """Stands between the runtime and one object: makes calls of messages, and keeps the hooks."""
+
+    __slots__ = ("instance", "rt")
+
+    def __init__(self, instance: object, rt: "Runtime") -> None:
+        if not isinstance(instance, Actor):
+            raise TypeError(f"a class actor is a subclass of myrmidon.Actor, not {type(instance).__name__}")
+        self.instance: Actor = instance
+        self.rt = rt
+
+    def handler(self) -> Callable[[Any], object]:
+        return self.handle_async if self.instance._is_async else self.handle
+
+    def started(self, pid: int) -> None:
+        self.instance._place = (self.rt, pid)
+        self.instance.started()
+
+    def stopped(self, reason: ExitReason) -> None:
+        self.instance.stopped(reason)
+
+    def upgrade(self, old: "Host | None", version: int) -> None:
+        self.instance.upgrade(None if old is None else old.instance, version)
+
+    def handle(self, message: Any) -> object:
+        if message.__class__ is PySystemMessage:
+            self.instance.exited(message)
+            return None
+        try:
+            kind, method, args, kwargs = self._read(message)
+        except MyrmidonError as error:
+            return self._refuse(error)
+        try:
+            result = method(self.instance, *args, **kwargs)
+        except BaseException as error:
+            return self._raised(error)
+        return self._answer(kind, result)
+
+    async def handle_async(self, message: Any) -> object:
+        if message.__class__ is PySystemMessage:
+            self.instance.exited(message)
+            return None
+        try:
+            kind, method, args, kwargs = self._read(message)
+        except MyrmidonError as error:
+            return self._refuse(error)
+        try:
+            result = method(self.instance, *args, **kwargs)
+            if inspect.isawaitable(result):
+                result = await result
+        except BaseException as error:
+            return self._raised(error)
+        return self._answer(kind, result)
+
+    def _read(self, message: bytes) -> tuple[int, Callable[..., Any], list[Any], dict[str, Any]]:
+        """What is to be called. A message comes from anywhere, so nothing in it is taken for granted."""
+        call = self.instance._codec.decode(message)
+        if call.__class__ is not list or len(call) != 4:
+            raise CodecError("the message is no call: use call() or cast() of an ActorRef")
+        kind, name, args, kwargs = call
+        method = self.instance._methods.get(name) if isinstance(name, str) else None
+        if method is None:
+            raise NoMethod(f"{type(self.instance).__name__} has no public method {name!r}")
+        if args.__class__ is not list or kwargs.__class__ is not dict:
+            raise CodecError("the arguments of a call are a list and a dict")
+        return kind, method, args, kwargs
+
+    def _refuse(self, error: Exception) -> object:
+        """The message was no call that this actor knows. It goes on; who asked is told."""
+        _logger.warning("%r got a message that it cannot handle: %s", self.instance, error)
+        return Failure(error)
+
+    def _raised(self, error: BaseException) -> object:
+        """A call that does not fit the method, and what the interface names, is the caller's to handle."""
+        here = error.__traceback__
+        misfit = isinstance(error, TypeError) and here is not None and here.tb_next is None
+        if misfit or isinstance(error, self.instance._raises):
+            return Failure(error)
+        raise error
+
+    def _answer(self, kind: int, result: object) -> object:
+        if kind != _CALL:
+            return None
+        try:
+            return self.instance._codec.encode(result)
+        except MyrmidonError as error:
+            return Failure(error)
+
+
+_logger = logging.getLogger("myrmidon.actor")
+
+
+def _public_methods(cls: type[Actor]) -> dict[str, Callable[..., Any]]:
+    """What others may call: functions without an underscore that are not those of ``Actor`` itself."""
+    own = {name: getattr(cls, name) for name in dir(cls) if not name.startswith("_") and not hasattr(Actor, name)}
+    plain_functions = {name for name in own if inspect.isfunction(inspect.getattr_static(cls, name))}
+    return {name: own[name] for name in plain_functions}
+
+
+def _pickle(value: object) -> bytes:
+    try:
+        return pickle.dumps(value)
+    except Exception as error:
+        raise CodecError(f"a {type(value).__name__} cannot be pickled: {error}") from error
+
+
+def _unpickle(data: bytes) -> Any:
+    try:
+        return pickle.loads(data)
+    except Exception as error:
+        raise CodecError(f"the bytes are no pickle of this program: {error}") from error
+
+
+_CODECS = {"plain": _Codec(plain.encode, plain.decode), "pickle": _Codec(_pickle, _unpickle)}

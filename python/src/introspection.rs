@@ -1,0 +1,163 @@
+//! Methods of `Runtime` that look at actors and names.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::sync_channel;
+
+use myrmidon::Pid;
+use myrmidon::actor::{ActorBonds as Bonds, ActorInfo as Info, SpawnOptions};
+use myrmidon::runtime::InspectError;
+use pyo3::prelude::*;
+
+use crate::actors::living;
+use crate::errors::{self, Timeout};
+use crate::options::priority_name;
+use crate::runtime::Runtime;
+use crate::wait::{period, receive, wait_for};
+
+#[pymethods]
+impl Runtime {
+    /// The PIDs of the actors that live now.
+    fn actors(&self) -> PyResult<Vec<u64>> {
+        Ok(self.core()?.actors().into_iter().map(Pid::as_u64).collect())
+    }
+
+    /// What can be seen of an actor without asking it; `None` if it is not alive.
+    fn info(&self, pid: u64) -> PyResult<Option<ActorInfo>> {
+        let core = self.core()?;
+        Ok(Pid::from_u64(pid).and_then(|pid| core.info(pid)).map(ActorInfo::from))
+    }
+
+    /// The `limit` actors for which most messages wait, longest mailbox first.
+    #[pyo3(signature = (limit=10))]
+    fn top(&self, limit: usize) -> PyResult<Vec<ActorInfo>> {
+        Ok(self.core()?.top(limit).into_iter().map(ActorInfo::from).collect())
+    }
+
+    /// Asks an actor for its links, monitors and versions. It answers before its next message, without
+    /// its handler.
+    ///
+    /// Raises `NoProcess`, and `Timeout` if its handler does not return within `timeout` seconds.
+    #[pyo3(signature = (pid, timeout=5.0))]
+    fn bonds(&self, py: Python<'_>, pid: u64, timeout: f64) -> PyResult<ActorBonds> {
+        let (core, target, limit) = (self.core()?.clone(), living(pid)?, period("timeout", timeout)?);
+        let (done, told) = sync_channel(1);
+        let ask = move || drop(done.try_send(core.bonds(target, limit)));
+        self.core()?.spawn_blocking(ask).map(drop).map_err(|error| errors::busy(&error))?;
+        match wait_for(py, None, receive(told))?.flatten() {
+            Some(Ok(bonds)) => Ok(ActorBonds::from(bonds)),
+            Some(Err(error @ InspectError::Timeout(_))) => Err(Timeout::new_err(error.to_string())),
+            Some(Err(_)) | None => Err(errors::no_process(pid)),
+        }
+    }
+
+    /// The names that begin with `prefix`, with the PIDs of their owners, in alphabetical order.
+    #[pyo3(signature = (prefix=""))]
+    fn names(&self, prefix: &str) -> PyResult<BTreeMap<String, u64>> {
+        Ok(by_name(self.core()?.names().list(prefix)))
+    }
+
+    /// The names one step below `path`, with the PIDs of their owners: of "/svc/pay" that is
+    /// "/svc/pay/1", and neither "/svc/pay/1/log" nor "/svc/payment".
+    fn children(&self, path: &str) -> PyResult<BTreeMap<String, u64>> {
+        Ok(by_name(self.core()?.names().children(path)))
+    }
+}
+
+fn by_name(names: Vec<(String, Pid)>) -> BTreeMap<String, u64> {
+    names.into_iter().map(|(name, pid)| (name, pid.as_u64())).collect()
+}
+
+/// An actor as its senders see it. A moment later it may be another.
+#[pyclass(frozen, eq, get_all, module = "myrmidon")]
+#[derive(PartialEq)]
+pub(crate) struct ActorInfo {
+    /// The actor.
+    pid: u64,
+    /// Its names.
+    names: Vec<String>,
+    /// Whether it has nothing to do.
+    idle: bool,
+    /// Messages that wait.
+    mailbox_size: usize,
+    /// How many may wait; `None` where there is no bound.
+    mailbox_capacity: Option<usize>,
+    /// The version of its code once all swaps so far are done.
+    version: u64,
+    /// "high", "normal" or "low".
+    priority: &'static str,
+    /// What runs it: "workers" (Rust actors), "lane" (Python handlers) or "blocking".
+    runs_on: &'static str,
+    /// Whether a supervisor has started it.
+    supervised: bool,
+}
+
+#[pymethods]
+impl ActorInfo {
+    fn __repr__(&self) -> String {
+        let names = if self.names.is_empty() { String::new() } else { format!(" {}", self.names.join(" ")) };
+        let state = if self.idle { "idle" } else { "busy" };
+        format!("<ActorInfo {}{names} {state} mailbox_size={}>", self.pid, self.mailbox_size)
+    }
+}
+
+impl From<Info> for ActorInfo {
+    fn from(info: Info) -> Self {
+        Self {
+            pid: info.pid.as_u64(),
+            names: info.names,
+            idle: info.idle,
+            mailbox_size: info.mailbox_size,
+            mailbox_capacity: info.mailbox_capacity,
+            version: info.version,
+            priority: priority_name(info.priority),
+            runs_on: match info.lane {
+                0 => "workers",
+                SpawnOptions::BLOCKING => "blocking",
+                _ => "lane",
+            },
+            supervised: info.supervised,
+        }
+    }
+}
+
+/// Whom an actor will tell of its end, and of whose it will hear.
+#[pyclass(frozen, eq, get_all, module = "myrmidon")]
+#[derive(PartialEq)]
+pub(crate) struct ActorBonds {
+    /// Linked actors.
+    links: Vec<u64>,
+    /// The actors that it monitors, as often as it does.
+    monitors: Vec<u64>,
+    /// The actors that monitor it, as often as they do.
+    monitored_by: Vec<u64>,
+    /// Whether exits of linked actors come as messages.
+    trap_exit: bool,
+    /// The version that runs.
+    version: u64,
+    /// The versions to which a rollback can go back, oldest first.
+    history: Vec<u64>,
+}
+
+#[pymethods]
+impl ActorBonds {
+    fn __repr__(&self) -> String {
+        let Self { links, monitors, monitored_by, version, .. } = self;
+        format!(
+            "<ActorBonds links={links:?} monitors={monitors:?} monitored_by={monitored_by:?} version={version}>"
+        )
+    }
+}
+
+impl From<Bonds> for ActorBonds {
+    fn from(bonds: Bonds) -> Self {
+        let numbers = |pids: Vec<Pid>| pids.into_iter().map(Pid::as_u64).collect();
+        Self {
+            links: numbers(bonds.links),
+            monitors: numbers(bonds.monitors),
+            monitored_by: numbers(bonds.monitored_by),
+            trap_exit: bonds.trap_exit,
+            version: bonds.version,
+            history: bonds.history,
+        }
+    }
+}

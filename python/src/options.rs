@@ -1,0 +1,127 @@
+//! How an actor is started, as Python says it.
+
+use std::cell::Cell;
+
+use myrmidon::Pid;
+use myrmidon::actor::{Priority, SpawnOptions};
+use myrmidon::mailbox::{Mailbox, Overflow};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+
+use crate::actors::living;
+use crate::runtime::Runtime;
+
+thread_local! {
+    /// The supervisor for which this thread runs a start function.
+    static STARTING_FOR: Cell<Option<Pid>> = const { Cell::new(None) };
+}
+
+/// Links the actors that this thread starts to `supervisor` while this lives.
+pub(crate) struct StartingFor(Option<Pid>);
+
+impl StartingFor {
+    pub(crate) fn of(supervisor: Pid) -> Self {
+        Self(STARTING_FOR.replace(Some(supervisor)))
+    }
+}
+
+impl Drop for StartingFor {
+    fn drop(&mut self) {
+        STARTING_FOR.set(self.0);
+    }
+}
+
+/// `myrmidon.Bounded`, by its attributes.
+#[derive(FromPyObject)]
+struct Bounded {
+    capacity: usize,
+    policy: String,
+    redirect_to: Option<u64>,
+}
+
+/// The keyword arguments that say how an actor is started.
+pub(crate) struct Options<'a> {
+    pub(crate) budget: u32,
+    pub(crate) mailbox: Option<Bound<'a, PyAny>>,
+    pub(crate) priority: &'a str,
+    pub(crate) trap_exit: bool,
+    pub(crate) blocking: bool,
+}
+
+impl Options<'_> {
+    /// # Errors
+    /// `ValueError` for what makes no sense, `NoProcess` for a redirect to nobody.
+    pub(crate) fn build(self, runtime: &Runtime) -> PyResult<SpawnOptions> {
+        let lane = if self.blocking { SpawnOptions::BLOCKING } else { runtime.shared().actors.deal() };
+        Ok(SpawnOptions {
+            budget: Some(budget(self.budget)?),
+            lane,
+            priority: priority(self.priority)?,
+            mailbox: self
+                .mailbox
+                .map_or(Ok(Mailbox::Unbounded), |mailbox| Bounded::read(&mailbox)?.build())?,
+            trap_exit: self.trap_exit,
+            linked: STARTING_FOR.get(),
+            ..SpawnOptions::default()
+        })
+    }
+}
+
+impl Bounded {
+    fn read(mailbox: &Bound<'_, PyAny>) -> PyResult<Self> {
+        mailbox
+            .extract()
+            .map_err(|_| PyTypeError::new_err(format!("mailbox is Bounded(n) or None, not {mailbox:?}")))
+    }
+
+    fn build(self) -> PyResult<Mailbox> {
+        if self.capacity == 0 {
+            return Err(PyValueError::new_err("a bounded mailbox holds at least 1 message"));
+        }
+        let overflow = match (self.policy.as_str(), self.redirect_to) {
+            ("redirect", Some(pid)) => Overflow::Redirect(living(pid)?),
+            ("redirect", None) => {
+                return Err(PyValueError::new_err("policy \"redirect\" needs redirect_to=pid"));
+            }
+            (_, Some(_)) => return Err(PyValueError::new_err("redirect_to goes with policy \"redirect\"")),
+            ("reject", None) => Overflow::Reject,
+            ("drop_new", None) => Overflow::DropNew,
+            ("drop_old", None) => Overflow::DropOld,
+            ("block", None) => Overflow::Block,
+            (other, None) => {
+                return Err(PyValueError::new_err(format!(
+                    "{other:?} is no policy: write \"reject\", \"drop_new\", \"drop_old\", \"block\" or \"redirect\""
+                )));
+            }
+        };
+        Ok(Mailbox::bounded(self.capacity).overflow(overflow))
+    }
+}
+
+/// # Errors
+/// `ValueError` for zero.
+pub(crate) fn budget(messages: u32) -> PyResult<u32> {
+    if messages == 0 {
+        return Err(PyValueError::new_err("a budget is at least 1 message"));
+    }
+    Ok(messages)
+}
+
+fn priority(name: &str) -> PyResult<Priority> {
+    match name {
+        "high" => Ok(Priority::High),
+        "normal" => Ok(Priority::Normal),
+        "low" => Ok(Priority::Low),
+        _ => Err(PyValueError::new_err(format!(
+            "{name:?} is no priority: write \"high\", \"normal\" or \"low\""
+        ))),
+    }
+}
+
+pub(crate) fn priority_name(priority: Priority) -> &'static str {
+    match priority {
+        Priority::High => "high",
+        Priority::Normal => "normal",
+        Priority::Low => "low",
+    }
+}

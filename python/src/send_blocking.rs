@@ -1,0 +1,79 @@
+//! Sending that waits for room in a bounded mailbox.
+
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use myrmidon::Pid;
+use myrmidon::actor::current;
+use myrmidon::error::SendError;
+use myrmidon::mailbox::Payload;
+use pyo3::prelude::*;
+
+use crate::errors::Busy;
+use crate::payload;
+use crate::runtime::Runtime;
+use crate::wait::{receive, seconds, wait_for};
+
+type Sent = Result<(), SendError<Payload>>;
+
+#[pymethods]
+impl Runtime {
+    /// As `send`, but where the actor's mailbox is bounded with policy "block" waits for room, at most
+    /// `timeout` seconds; first come, first served. Returns whether the actor was alive to take it.
+    ///
+    /// Raises `Busy` when the time is up, where another policy rejects the message, and for an actor that
+    /// would wait for room in its own mailbox.
+    #[pyo3(signature = (pid, data, timeout=None))]
+    fn send_blocking(
+        &self,
+        py: Python<'_>,
+        pid: u64,
+        data: &Bound<'_, PyAny>,
+        timeout: Option<f64>,
+    ) -> PyResult<bool> {
+        let limit = timeout.map(|timeout| seconds("timeout", timeout)).transpose()?.flatten();
+        let payload = payload::local(data)?;
+        let Some(target) = Pid::from_u64(pid) else { return Ok(false) };
+        match self.core()?.send(target, payload) {
+            Err(SendError::Full { message, .. }) if current() != Some(target) => {
+                self.wait_for_room(py, target, message, limit)
+            }
+            sent => told(sent, target),
+        }
+    }
+}
+
+impl Runtime {
+    fn wait_for_room(
+        &self,
+        py: Python<'_>,
+        target: Pid,
+        message: Payload,
+        limit: Option<Duration>,
+    ) -> PyResult<bool> {
+        let (core, (tell, result)) = (self.core()?.clone(), sync_channel(1));
+        let sending =
+            self.core()?.io().spawn(async move { drop(tell.send(core.send_async(target, message).await)) });
+        let mut result = receive(result);
+        let waited = wait_for(py, limit, &mut result);
+        sending.abort();
+        // Given up it sends nothing; if it was done at the last moment, it is done.
+        let late = py.detach(|| result(None)).flatten();
+        match waited?.flatten().or(late) {
+            Some(sent) => told(sent, target),
+            None => Err(full(target)),
+        }
+    }
+}
+
+fn told(sent: Sent, target: Pid) -> PyResult<bool> {
+    match sent {
+        Ok(()) => Ok(true),
+        Err(SendError::Full { .. }) => Err(full(target)),
+        Err(_) => Ok(false),
+    }
+}
+
+fn full(target: Pid) -> PyErr {
+    Busy::new_err(format!("the mailbox of actor {target} is full: send later, or give it more room"))
+}

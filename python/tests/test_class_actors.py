@@ -1,0 +1,347 @@
+"""Class actors: calls, casts, hooks, errors, upgrades, and what others can do to them."""
+
+import asyncio
+import logging
+import threading
+import traceback
+from typing import Any
+
+import pytest
+from support import Inbox, eventually
+
+import myrmidon
+from myrmidon import Actor, ActorRef, Bounded, Child, Options, Runtime, codec, one_for_one
+from myrmidon.errors import ActorEnded, AskTimeout, CodecError, MyrmidonError, NoMethod, NoProcess, RegisterError
+
+
+class Overdrawn(Exception):
+    pass
+
+
+class Account(Actor, raises=(Overdrawn,)):
+    kind = "account"
+
+    def __init__(self, balance: int = 0) -> None:
+        self.balance = balance
+        self.told: list[object] = []
+
+    def deposit(self, amount: int) -> int:
+        self.balance += amount
+        return self.balance
+
+    def withdraw(self, amount: int, *, limit: int = 0) -> int:
+        if self.balance - amount < limit:
+            raise Overdrawn(amount)
+        self.balance -= amount
+        return self.balance
+
+    def burn(self) -> None:
+        raise RuntimeError("fire")
+
+    def confuse(self) -> int:
+        return len(self.balance)  # type: ignore[arg-type]
+
+    def where(self) -> tuple[int, bool]:
+        return self.pid, self.ref == ActorRef(self.rt, self.pid, Account)
+
+    def leak(self) -> object:
+        return self
+
+    def same(self, value: Any) -> Any:
+        return value
+
+    def history(self) -> list[Any]:
+        return self.told
+
+    def exited(self, event: myrmidon.PySystemMessage) -> None:
+        self.told.append([event.target_pid, event.reason])
+
+    def _secret(self) -> None:
+        raise AssertionError("nobody can call this")
+
+    @property
+    def property(self) -> int:
+        return self.balance
+
+    @staticmethod
+    def static() -> None: ...
+
+
+def test_calls_and_casts_are_handled_in_their_order(rt: Runtime) -> None:
+    account = rt.start(Account, 10)
+    assert account.cast(Account.deposit, 5)
+    assert account.call_sync(Account.withdraw, 3, limit=1) == 12
+    assert account.call_sync(Account.where) == (account.pid, True)
+    assert repr(account) == f"<ActorRef Account {account.pid}>"
+
+
+def test_calls_are_awaited(rt: Runtime) -> None:
+    async def main() -> None:
+        account = rt.start(Account)
+        await asyncio.gather(*(account.call(Account.deposit, 1) for _ in range(100)))
+        assert await account.call(Account.deposit, 0) == 100
+        with pytest.raises(Overdrawn):
+            await account.call(Account.withdraw, 101)
+
+    asyncio.run(main())
+
+
+def test_calls_of_a_subclass_go_to_its_own_method(rt: Runtime) -> None:
+    class Doubling(Account):
+        def deposit(self, amount: int) -> int:
+            return super().deposit(2 * amount)
+
+    account: ActorRef[Account] = rt.start(Doubling)
+    assert account.call_sync(Account.deposit, 3) == 6
+    assert rt.start(Doubling).call_sync(Doubling.withdraw, -1) == 1
+
+
+def test_arguments_and_results_are_copies(rt: Runtime) -> None:
+    account = rt.start(Account)
+    value = {"list": [1, (2, {3})], "bytes": b"x"}
+    back = account.call_sync(Account.same, value)
+    assert back == value and back is not value
+
+
+def test_exceptions_of_the_interface_reach_the_caller_and_the_actor_lives(rt: Runtime) -> None:
+    account = rt.start(Account, 5)
+    error = Overdrawn(9)
+    with pytest.raises(Overdrawn) as raised:
+        account.call_sync(Account.withdraw, 9)
+    assert raised.value.args == error.args
+    assert "in withdraw" in "".join(traceback.format_exception(raised.value))
+    account.cast(Account.withdraw, 9)
+    assert account.call_sync(Account.deposit, 0) == 5
+
+
+def test_other_exceptions_end_the_actor_and_reach_the_caller(rt: Runtime) -> None:
+    account = rt.start(Account)
+    with pytest.raises(RuntimeError, match="fire"):
+        account.call_sync(Account.burn)
+    assert account.join(10).kind in ("exception", "noproc")
+    with pytest.raises(NoProcess):
+        account.call_sync(Account.deposit, 1)
+    assert not account.cast(Account.deposit, 1)
+    assert not account.is_alive
+    with pytest.raises(TypeError, match="len"):
+        rt.start(Account).call_sync(Account.confuse)
+
+
+def test_g13_a_call_that_does_not_fit_is_the_callers_fault(rt: Runtime) -> None:
+    account = rt.start(Account, 5)
+    with pytest.raises(TypeError, match="deposit"):
+        account.call_sync(Account.deposit)  # type: ignore[call-arg]
+    with pytest.raises(CodecError, match="does not travel"):
+        account.call_sync(Account.same, object())
+    with pytest.raises(CodecError, match="does not travel"):
+        account.call_sync(Account.leak)
+    assert account.call_sync(Account.deposit, 0) == 5
+
+
+@pytest.mark.parametrize("name", ["_secret", "__init__", "exited", "property", "static", "kind", "nothing", "pid"])
+def test_g13_only_public_methods_can_be_called(rt: Runtime, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    account = rt.start(Account, 5)
+    for arguments in ([1, name, [], {}], [0, name, [], {}]):
+        rt.send(account.pid, codec.encode(arguments))
+    with pytest.raises(NoMethod):
+        rt.ask_sync(account.pid, codec.encode([1, name, [], {}]))
+    with pytest.raises(NoMethod):
+        account.call_sync(getattr(Account, name, lambda self: None))
+    assert account.call_sync(Account.deposit, 0) == 5
+    assert "cannot handle" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"hello", codec.encode([]), codec.encode([1, "deposit", 1, {}]), codec.encode([1, 2, 3, 4])]
+)
+def test_g13_other_messages_do_no_harm(rt: Runtime, data: bytes) -> None:
+    account = rt.start(Account, 5)
+    rt.send(account.pid, data)
+    with pytest.raises(MyrmidonError):
+        rt.ask_sync(account.pid, data)
+    assert account.call_sync(Account.deposit, 0) == 5
+
+
+def test_hooks_are_called_in_the_actor(rt: Runtime) -> None:
+    calls: list[Any] = []
+
+    class Hooked(Actor):
+        def __init__(self) -> None:
+            calls.append(("init", threading.current_thread() is threading.main_thread()))
+            with pytest.raises(MyrmidonError):
+                _ = self.pid
+
+        def started(self) -> None:
+            calls.append(("started", self.pid, threading.current_thread() is threading.main_thread()))
+
+        def stopped(self, reason: myrmidon.ExitReason) -> None:
+            calls.append(("stopped", reason.kind))
+
+    hooked = rt.start(Hooked)
+    hooked.stop()
+    hooked.join(10)
+    assert calls == [("init", True), ("started", hooked.pid, False), ("stopped", "normal")]
+
+
+def test_a_hook_that_raises_at_the_start_ends_the_actor(rt: Runtime) -> None:
+    class Broken(Actor):
+        def started(self) -> None:
+            raise OSError("no disk")
+
+        def use(self) -> None: ...
+
+    broken = rt.start(Broken)
+    with pytest.raises((ActorEnded, NoProcess)):
+        broken.call_sync(Broken.use)
+
+
+def test_a_constructor_that_raises_does_so_at_once(rt: Runtime) -> None:
+    with pytest.raises(TypeError):
+        rt.start(Account, 1, 2)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="subclass of myrmidon.Actor"):
+        rt.start(dict)  # type: ignore[type-var]
+    assert rt.actors() == []
+
+
+def test_exits_come_to_the_hook(rt: Runtime) -> None:
+    account = rt.start_with(Options(trap_exit=True), Account)
+    friend, other = rt.spawn(print), rt.spawn(print)
+    rt.link(account.pid, friend)
+    rt.monitor(account.pid, other)
+    rt.kill(friend)
+    rt.stop(other)
+    eventually(lambda: len(account.call_sync(Account.history)) == 2)
+    assert sorted(account.call_sync(Account.history)) == sorted([[friend, "killed"], [other, "normal"]])
+
+
+def test_options_are_those_of_the_class_or_of_the_start(rt: Runtime) -> None:
+    class Named(Actor, options=Options(name="named", priority="high", mailbox=Bounded(7))):
+        def hello(self) -> str:
+            return "hello"
+
+    named = rt.start(Named)
+    assert rt.whereis("named") == named.pid
+    info = rt.info(named.pid)
+    assert info is not None and (info.priority, info.mailbox_capacity) == ("high", 7)
+    with pytest.raises(RegisterError):
+        rt.start(Named)
+    other = rt.start_with(Options(name="other", blocking=True), Named)
+    info = rt.info(other.pid)
+    assert info is not None and info.runs_on == "blocking"
+    found = rt.whereis("other")
+    assert found is not None and rt.ref(Named, found).call_sync(Named.hello) == "hello"
+
+
+def test_an_upgrade_takes_over_the_state_behind_earlier_calls(rt: Runtime) -> None:
+    class Second(Actor):
+        def __init__(self) -> None:
+            self.cents = 0
+
+        def upgrade(self, old: Any, version: int) -> None:
+            assert isinstance(old, Account) and version == 1
+            self.cents = old.balance * 100
+
+        def deposit(self, amount: int) -> int:
+            self.cents += amount
+            return self.cents
+
+    account = rt.start(Account, 1)
+    account.cast(Account.deposit, 1)
+    second = account.upgrade(Second)
+    assert second.pid == account.pid
+    assert second.call_sync(Second.deposit, 5) == 205
+    assert rt.version(second.pid) == 2
+    rt.rollback(second.pid)
+    assert account.call_sync(Account.deposit, 0) == 2
+
+
+def test_s40_an_upgrade_that_fails_keeps_the_old_object(rt: Runtime, caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(Actor):
+        def upgrade(self, old: Any, version: int) -> None:
+            raise KeyError("nothing to take over")
+
+        def deposit(self, amount: int) -> int:
+            return -1
+
+    account = rt.start(Account, 1)
+    with caplog.at_level(logging.WARNING, "myrmidon"):
+        account.upgrade(Failing)
+        assert account.call_sync(Account.deposit, 1) == 2
+        eventually(lambda: "nothing to take over" in caplog.text)
+
+
+def test_timers_call_methods(rt: Runtime) -> None:
+    account = rt.start(Account)
+    account.cast_after(0.01, Account.deposit, 1)
+    timer = account.cast_interval(0.01, Account.deposit, 10)
+    eventually(lambda: account.call_sync(Account.deposit, 0) >= 21)
+    assert rt.cancel_timer(timer)
+
+
+def test_a_call_has_the_time_of_its_reference(rt: Runtime) -> None:
+    gate = threading.Event()
+
+    class Slow(Actor, options=Options(blocking=True)):
+        def wait(self) -> bool:
+            return gate.wait(10)
+
+    slow = rt.start(Slow)
+    with pytest.raises(AskTimeout):
+        slow.with_timeout(0.02).call_sync(Slow.wait)
+    gate.set()
+    assert slow.with_timeout(None).call_sync(Slow.wait)
+
+
+def test_class_actors_are_supervised(rt: Runtime) -> None:
+    spec = one_for_one(
+        [Child.of(Account, 7).but(options=Options(name="account")), Child.of(Account).but(id="other")],
+        max_restarts=5,
+    )
+    supervisor = rt.supervise(spec)
+    assert [child.id for child in supervisor.children()] == ["Account", "other"]
+
+    def account() -> ActorRef[Account]:
+        pid = eventually(lambda: rt.whereis("account"))
+        assert isinstance(pid, int)
+        return rt.ref(Account, pid)
+
+    first = account()
+    first.call_sync(Account.deposit, 1)
+    with pytest.raises(RuntimeError):
+        first.call_sync(Account.burn)
+    eventually(lambda: rt.whereis("account") not in (None, first.pid))
+    assert account().call_sync(Account.deposit, 0) == 7
+
+
+def test_s11_a_transient_actor_that_stops_itself_at_its_start_stays_down(rt: Runtime) -> None:
+    starts = Inbox()
+
+    class Once(Actor):
+        def started(self) -> None:
+            starts.append(self.pid)
+            self.rt.stop(self.pid)
+
+    supervisor = rt.supervise(one_for_one([Child.of(Once).but(restart="transient")]))
+    eventually(lambda: [child.pid for child in supervisor.children()] == [None])
+    assert len(starts) == 1
+
+
+def test_pickle_is_a_choice_of_the_class(rt: Runtime) -> None:
+    class Anything(Actor, codec="pickle"):
+        def same(self, value: Any) -> Any:
+            return value
+
+    anything = rt.start(Anything)
+    assert anything.call_sync(Anything.same, complex(1, 2)) == complex(1, 2)
+    assert anything.call_sync(Anything.same, range(3)) == range(3)
+    with pytest.raises(CodecError, match="pickled"):
+        anything.call_sync(Anything.same, lambda: None)
+    rt.send(anything.pid, b"no pickle")
+    assert anything.call_sync(Anything.same, 1) == 1
+
+
+def test_references_are_equal_where_they_name_the_same_actor(rt: Runtime) -> None:
+    account = rt.start(Account)
+    assert account == rt.ref(Account, account.pid) == account.with_timeout(1)
+    assert len({account, rt.ref(Account, account.pid)}) == 1
+    assert account != rt.start(Account)

@@ -1,0 +1,138 @@
+"""Plain data as bytes, and bytes that are none."""
+
+import enum
+import math
+import random
+from collections import OrderedDict, namedtuple
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pytest
+
+from myrmidon import codec
+from myrmidon.errors import CodecError
+
+
+@codec.message(tag="tests.point")
+@dataclass(frozen=True)
+class Point:
+    x: int
+    y: float
+    label: str = ""
+    cached: int = field(default=0, init=False, compare=False)
+
+
+@codec.message(tag="tests.color")
+class Color(enum.Enum):
+    RED = "r"
+    BLUE = "b"
+
+
+@codec.message(tag="tests.order")
+class Order(msgspec.Struct):
+    id: int
+    where: Point
+    lines: list[str] = []
+
+
+VALUES: list[Any] = [
+    *(None, True, False, 0.0, -1.5, math.inf, "", "ä€😀", "x" * 31, "x" * 32, "x" * 256, "x" * 70_000, b"", b"\0" * 300),
+    *(sign * (2**power + offset) for sign in (1, -1) for power in (0, 5, 7, 8, 15, 16, 31, 32, 62, 63, 64, 200)
+      for offset in (-1, 0, 1)),
+    *([], [1, [2, [3]]], list(range(20)), list(range(70_000)), (), (1, (2,)), {}, {"a": 1, 2: b"c", (1, 2): None}),
+    *({str(number): number for number in range(20)}, set(), {1, "a"}, frozenset({(1, 2)}), bytes(70_000)),
+    *(Point(1, 2.5), [Point(1, 2.0, "p")], Color.BLUE, {"order": Order(7, Point(0, 0.0), ["a"])}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: f"{type(value).__name__}-{str(value)[:20]}")
+def test_data_comes_back_as_it_was(value: Any) -> None:
+    back = codec.decode(codec.encode(value))
+    assert back == value
+    assert type(back) is type(value)
+
+
+def test_it_is_messagepack() -> None:
+    value = {"a": [1, -1, 2**40, 1.5, None, True, "text", b"bytes"], "b": {}}
+    assert msgspec.msgpack.decode(codec.encode(value)) == value
+    assert codec.decode(msgspec.msgpack.encode(value)) == value
+
+
+def test_what_is_not_plain_is_refused() -> None:
+    class Sneaky(int):
+        pass
+
+    for value in (
+        *(object(), Sneaky(1), OrderedDict(), namedtuple("T", "a")(1), print, int, 1j, range(3), bytearray(), Exception()),
+        *([object()], {"a": {1: lambda: None}}, "\ud800"),
+    ):
+        with pytest.raises((CodecError, UnicodeEncodeError)):
+            codec.encode(value)
+
+
+def test_l22_depth_is_bounded_both_ways() -> None:
+    deep: list[Any] = []
+    for _ in range(31):
+        deep = [deep]
+    assert codec.decode(codec.encode(deep)) == deep
+    with pytest.raises(CodecError, match="deeper"):
+        codec.encode([deep])
+    with pytest.raises(CodecError, match="deeper"):
+        codec.decode(b"\x91" * 33 + b"\xc0")
+    loop: list[Any] = []
+    loop.append(loop)
+    with pytest.raises(CodecError, match="deeper"):
+        codec.encode(loop)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(b"", b"\xc1", b"\xa5abc", b"\xc0\xc0", b"\xd9", b"\xa1\xff", b"\x92\x01", b"\x81\x01"),
+        *(b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\x81\x90\x01"),
+        *(b"\xc7\x01\x63\xc0", b"\xc7\x01\x02\xc0", b"\xc7\x02\x02\x90\xc0", b"\xc7\x02\x04\x91\x90", b"\xd4\x01\xc0"),
+    ],
+)
+def test_bytes_that_are_no_data_are_refused(data: bytes) -> None:
+    with pytest.raises(CodecError):
+        codec.decode(data)
+
+
+def test_l22_containers_are_bounded() -> None:
+    with pytest.raises(CodecError, match="containers"):
+        codec.decode(b"\xdd\x00\x02\x00\x00" + b"\x90" * 0x20000)
+
+
+def test_a20_random_bytes_make_nothing_but_data_or_errors() -> None:
+    chance = random.Random(7)
+    for _ in range(20_000):
+        data = bytearray(codec.encode([Point(1, 2.0), {"a": (1, 2)}, {3}, "text", 2**70]))
+        for _ in range(chance.randrange(1, 4)):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        try:
+            codec.decode(bytes(data))
+        except CodecError:
+            pass
+
+
+def test_a20_tags_name_registered_classes_only() -> None:
+    data = codec.encode(Point(1, 2.0)).replace(b"tests.point", b"posix.abort")
+    with pytest.raises(CodecError, match="no class is registered"):
+        codec.decode(data)
+    with pytest.raises(ValueError, match="give .* another"):
+        codec.message(tag="tests.point")(Color)
+    with pytest.raises(TypeError):
+        codec.message(tag="tests.plain")(object)
+    codec.message(tag="tests.point")(Point)  # Again: as when a module is reloaded.
+
+
+def test_fields_are_checked_by_who_makes_the_object() -> None:
+    data = codec.encode(Point(1, 2.0)).replace(b"label", b"lapel")
+    with pytest.raises(CodecError, match="tests.point"):
+        codec.decode(data)
+    wrong = codec.encode(Order(7, "nowhere"))  # type: ignore[arg-type]
+    with pytest.raises(CodecError, match="where"):
+        codec.decode(wrong)
+    with pytest.raises(CodecError, match="GREEN"):
+        codec.decode(codec.encode(Color.RED).replace(b"\xa3RED", b"\xa5GREEN").replace(b"\xc7\x16", b"\xc7\x18"))

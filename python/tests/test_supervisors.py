@@ -1,0 +1,217 @@
+"""Supervisors as values, from Python. The rules themselves are proven in Rust."""
+
+import logging
+import math
+import threading
+
+import pytest
+from support import Inbox, eventually
+
+import myrmidon
+from myrmidon import Child, Runtime, dynamic, one_for_all, one_for_one, rest_for_one, worker
+from myrmidon.errors import ChildError, NoProcess, SpecError
+
+
+def fragile(message: bytes) -> None:
+    if message == b"crash":
+        raise RuntimeError("by order")
+
+
+def three(spec: str) -> myrmidon.SupervisorSpec:
+    make = {"one_for_one": one_for_one, "one_for_all": one_for_all, "rest_for_one": rest_for_one}[spec]
+    return make([worker(fragile, id=name) for name in "abc"], max_restarts=10, within=1.0)
+
+
+def pids(supervisor: myrmidon.Supervisor) -> list[int]:
+    return [child.pid for child in supervisor.children() if child.pid is not None]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "kept"),
+    [("one_for_one", [0, 2]), ("one_for_all", []), ("rest_for_one", [0])],
+)
+def test_s04_s05_s06_the_strategy_says_who_is_restarted(rt: Runtime, strategy: str, kept: list[int]) -> None:
+    supervisor = rt.supervise(three(strategy))
+    before = pids(supervisor)
+    rt.send(before[1], b"crash")
+
+    def restarted() -> list[int]:
+        now = pids(supervisor)
+        return now if len(now) == 3 and now != before else []
+
+    after = eventually(restarted)
+    assert isinstance(after, list)
+    assert [place for place in range(3) if before[place] == after[place]] == kept
+    assert all(map(rt.is_alive, after))
+    assert not any(map(rt.is_alive, set(before) - set(after)))
+
+
+def test_s02_a_child_that_does_not_start_leaves_nothing_behind(rt: Runtime) -> None:
+    def broken(rt: Runtime) -> int:
+        raise OSError("no such device")
+
+    with pytest.raises(ChildError, match=r"(?s)'?\"?broken.*no such device.*in broken"):
+        rt.supervise(one_for_one([worker(fragile), Child(broken)]))
+    eventually(lambda: not rt.actors())
+
+
+@pytest.mark.parametrize("made", [None, "x", 0])
+def test_a_start_function_returns_a_pid(rt: Runtime, made: object) -> None:
+    with pytest.raises(ChildError, match="returns a PID or an ActorRef"):
+        rt.supervise(one_for_one([Child(lambda rt: made)]))  # type: ignore[arg-type, return-value]
+
+
+def test_s16_a_tree_has_supervisors_below_supervisors(rt: Runtime, caplog: pytest.LogCaptureFixture) -> None:
+    below = one_for_one([worker(fragile, id="leaf")], max_restarts=0)
+    supervisor = rt.supervise(one_for_one([Child(below, id="below")]))
+    (before,) = supervisor.children()
+    assert before.supervisor and before.id == "below"
+    (leaf,) = set(rt.actors()) - {supervisor.pid, before.pid}
+    with caplog.at_level(logging.WARNING, "myrmidon"):
+        rt.send(leaf, b"crash")
+        eventually(lambda: pids(supervisor) not in ([], [before.pid]))
+        eventually(lambda: "failed too often" in caplog.text)
+    assert len(rt.actors()) == 3
+
+
+def test_s03_stop_ends_the_children_last_first(rt: Runtime) -> None:
+    ends = Inbox()
+    spec = one_for_one([worker(fragile, id=name) for name in "abc"])
+    supervisor = rt.supervise(spec)
+    watcher = rt.spawn(lambda end: ends.append(end.target_pid))
+    started = pids(supervisor)
+    for pid in started:
+        rt.monitor(watcher, pid)
+    assert supervisor.stop()
+    assert rt.join(supervisor.pid, 10).kind == "normal"
+    eventually(lambda: len(ends) == 3)
+    assert ends == started[::-1]
+    assert not supervisor.stop()
+    with pytest.raises(NoProcess):
+        supervisor.children()
+    assert "ended" in repr(supervisor)
+
+
+def test_s07_s09_dynamic_children_come_and_go(rt: Runtime) -> None:
+    supervisor = rt.supervise(dynamic(max_children=2))
+    first = supervisor.start_child(worker(fragile, id="first"))
+    second = supervisor.start_child(Child(lambda rt: rt.spawn(fragile)))
+    assert pids(supervisor) == [first, second]
+    with pytest.raises(ChildError, match="max_children"):
+        supervisor.start_child(worker(fragile, id="third"))
+    supervisor.stop_child("first")
+    assert not rt.is_alive(first)
+    assert pids(supervisor) == [second]
+    with pytest.raises(ChildError, match="keeps no stopped children"):
+        supervisor.restart_child("first")
+
+
+def test_children_are_stopped_restarted_and_deleted_by_id(rt: Runtime) -> None:
+    supervisor = rt.supervise(three("one_for_one"))
+    with pytest.raises(ChildError, match="runs: stop it"):
+        supervisor.delete_child("b")
+    supervisor.stop_child("b")
+    assert [child.pid is None for child in supervisor.children()] == [False, True, False]
+    pid = supervisor.restart_child("b")
+    assert pids(supervisor)[1] == pid
+    supervisor.stop_child("b")
+    supervisor.delete_child("b")
+    assert [child.id for child in supervisor.children()] == ["a", "c"]
+    with pytest.raises(ChildError, match="no child"):
+        supervisor.stop_child("b")
+
+
+def test_s11_s12_restart_says_who_comes_again(rt: Runtime) -> None:
+    def end(kind: str) -> list[str]:
+        spec = one_for_one(
+            [worker(fragile, id=restart, restart=restart) for restart in ("permanent", "transient", "temporary")],
+            max_restarts=10,
+        )
+        supervisor = rt.supervise(spec)
+        before = pids(supervisor)
+        for pid in before:
+            rt.send(pid, b"crash") if kind == "crash" else rt.stop(pid)
+        eventually(lambda: not any(map(rt.is_alive, before)))
+        eventually(lambda: "permanent" in alive(supervisor))
+        eventually(lambda: len(supervisor.children()) == 2)
+        expected = 2 if kind == "crash" else 1
+        eventually(lambda: len(alive(supervisor)) == expected)
+        return alive(supervisor)
+
+    def alive(supervisor: myrmidon.Supervisor) -> list[str]:
+        return [child.id for child in supervisor.children() if child.pid and rt.is_alive(child.pid)]
+
+    assert end("stop") == ["permanent"]
+    assert end("crash") == ["permanent", "transient"]
+
+
+def test_s19_a_stubborn_child_is_killed_when_its_time_is_over(rt: Runtime) -> None:
+    gate = threading.Event()
+    stubborn = worker(lambda message: gate.wait(), id="stubborn", shutdown=0.05, blocking=True)
+    supervisor = rt.supervise(one_for_one([stubborn]))
+    (pid,) = pids(supervisor)
+    rt.send(pid, b"hold")
+    supervisor.stop()
+    eventually(lambda: rt.mailbox_size(pid) is not None)
+    gate.set()  # A thread cannot be killed: the actor ends once its handler returns.
+    assert rt.join(supervisor.pid, 10).kind == "normal"
+
+
+def test_children_end_with_a_supervisor_that_is_killed(rt: Runtime) -> None:
+    supervisor = rt.supervise(three("one_for_all"))
+    rt.kill(supervisor.pid)
+    eventually(lambda: not rt.actors())
+
+
+def test_s23_specs_that_make_no_sense_name_the_field(rt: Runtime) -> None:
+    for spec, field in [
+        (one_for_one([worker(fragile, id="a"), worker(fragile, id="a")]), "children"),
+        (one_for_one(within=0.0), "within"),
+        (one_for_one([worker(fragile)], max_children=0), "max_children"),
+        (one_for_one([worker(fragile, significant=True)]), "significant"),
+    ]:
+        with pytest.raises(SpecError, match=field):
+            rt.supervise(spec)
+    with pytest.raises(ValueError, match="strategy"):
+        rt.supervise(myrmidon.SupervisorSpec("all_for_none"))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="restart"):
+        rt.supervise(one_for_one([worker(fragile, restart="sometimes")]))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="shutdown"):
+        rt.supervise(one_for_one([worker(fragile, shutdown=-1.0)]))
+    with pytest.raises(TypeError, match="start of child"):
+        rt.supervise(one_for_one([Child(12, id="x")]))  # type: ignore[arg-type]
+
+
+def test_what_is_no_spec_is_refused(rt: Runtime) -> None:
+    with pytest.raises(TypeError, match="one_for_one"):
+        rt.supervise(fragile)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="worker"):
+        rt.supervise(dynamic()).start_child(fragile)  # type: ignore[arg-type]
+
+
+def test_s23_significant_children_end_their_supervisor(rt: Runtime) -> None:
+    job = worker(fragile, id="job", restart="transient", significant=True, shutdown=math.inf)
+    supervisor = rt.supervise(one_for_one([job, worker(fragile, id="helper")], auto_shutdown="any_significant"))
+    rt.stop(pids(supervisor)[0])
+    assert rt.join(supervisor.pid, 10).kind == "shutdown"
+    assert not rt.actors()
+
+
+def test_supervisors_can_be_used_inside_a_handler(rt: Runtime) -> None:
+    told = Inbox()
+
+    def boss(message: bytes) -> None:
+        supervisor = rt.supervise(three("one_for_one"))
+        told.append(len(supervisor.children()))
+
+    rt.send(rt.spawn(boss), b"go")
+    eventually(lambda: told == [3])
+
+
+def test_specs_are_values() -> None:
+    one, other = three("one_for_one"), three("one_for_one")
+    assert one.children[0].but(restart="temporary").restart == "temporary"
+    assert one.children[0].id == "a" and one.strategy == other.strategy
+    assert "a" in repr(one)
+    with pytest.raises(TypeError):
+        one.children[0].but(options=myrmidon.Options())
