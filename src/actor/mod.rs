@@ -83,7 +83,7 @@ pub use priority::Priority;
 pub use reason::ExitReason;
 pub use request::Request;
 pub use signal::{ExitCause, MonitorRef, SystemMessage};
-pub(crate) use signal::{Signal, Watcher};
+pub(crate) use signal::{Mark, Signal, Watcher};
 pub(crate) use sinks::Sinks;
 pub use sinks::Subscription;
 pub use slice::SliceLimits;

@@ -36,6 +36,7 @@ mod monitors;
 mod news;
 mod outbound;
 mod peer;
+mod progress;
 mod serve;
 mod serve_lane;
 mod shared;

@@ -77,6 +77,7 @@ use super::outbound::{Load, Refusal};
 use super::peer::{Peer, Reply};
 use super::shared::{Shared, now};
 use super::shown::Shown;
+use super::throttle::{self, TokenBucket};
 use crate::pid::Pid;
 use crate::transport::{CloseCode, NodeAddr, PeerIdentity};
 use crate::wire::level2::{Credit, Demonitor, Frame, Id, Monitor, Resolve, Text16};
@@ -94,6 +95,8 @@ pub(super) struct Link {
     work: Vec<Notify>,
     grant: Mutex<Grant>,
     questions: Mutex<Questions>,
+    /// How often the peer may ask.
+    rate: Mutex<TokenBucket>,
     pings: Mutex<VecDeque<Ping>>,
     round_trip: Mutex<Option<Duration>>,
     /// Pings of the peer that a worker has still to answer.
@@ -242,6 +245,7 @@ impl Link {
                 greeting::max_frame(config) as u64,
             )),
             questions: Mutex::default(),
+            rate: throttle::questions(now()),
             pings: Mutex::default(),
             round_trip: Mutex::default(),
             pongs_owed: AtomicUsize::new(0),
