@@ -1,6 +1,7 @@
 //! Plain configuration with documented defaults.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Which of the two protocols is spoken (`src/wire/PROTOCOL.md`).
@@ -148,6 +149,11 @@ pub struct NodeConfig {
     pub actor_messages: usize,
     /// The same for their bytes, reckoned at the length of the last message. Default: 4 MiB.
     pub actor_bytes: usize,
+    /// The memory of all queues of the mesh together, in bytes: what waits to be written, and large payloads
+    /// that are coming in. Beyond it sends get `Busy`, and a peer that sends a large payload is cut off as
+    /// overload. Default: 512 MiB, or a quarter of the memory of the machine or the control group, if that
+    /// is less (L13).
+    pub queue_bytes: usize,
     /// What decides everything that is otherwise random: ids, pauses, when pings are sent. For
     /// simulations only, as ids that can be guessed let strangers join a link. Default: none.
     pub seed: Option<u64>,
@@ -196,6 +202,7 @@ impl Default for NodeConfig {
             max_bulk_payload: 64 << 20,
             actor_messages: 16_384,
             actor_bytes: 4 << 20,
+            queue_bytes: (512 << 20).min(memory() / 4),
             seed: None,
         }
     }
@@ -227,4 +234,15 @@ mod tests {
             assert!(3 * heartbeat < down_after && connect_timeout <= down_after, "{profile:?}");
         }
     }
+}
+
+/// The memory that this process may have, as far as the system says.
+fn memory() -> usize {
+    static MEMORY: OnceLock<usize> = OnceLock::new();
+    let number = |text: String| text.split_whitespace().find_map(|word| word.parse::<usize>().ok());
+    let read = |path| std::fs::read_to_string(path).ok().and_then(number);
+    // The first line of the second is `MemTotal: … kB`.
+    let of_group = read("/sys/fs/cgroup/memory.max");
+    let of_machine = read("/proc/meminfo").map(|kilobytes| kilobytes << 10);
+    *MEMORY.get_or_init(|| of_group.into_iter().chain(of_machine).min().unwrap_or(usize::MAX))
 }

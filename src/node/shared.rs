@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use super::census::Census;
 use super::chance::Chance;
 use super::link::Links;
+use super::load::Budget;
 use super::local::LocalNode;
 use super::news::News;
 use super::shown::Shown;
@@ -40,6 +41,7 @@ pub(super) struct Shared {
     pub(super) log: LogLimit,
     pub(super) links: Links,
     pub(super) chance: Chance,
+    pub(super) budget: Budget,
     pub(super) news: Arc<News>,
     stage: Shown<Stage>,
     /// Messages that were lost while the node drains (G8).
@@ -63,6 +65,7 @@ impl Shared {
             io,
             accepted: Arc::new(Semaphore::new(connections)),
             dialled: Arc::new(Semaphore::new(connections)),
+            budget: Budget::new(config.queue_bytes),
             config,
             log: LogLimit::new(),
             links,

@@ -170,6 +170,8 @@ impl Inlet {
         let pause = self.patience.take(&self.link.rate, now()).map_err(flood)?;
         if !pause.is_zero() {
             sleep(pause).await;
+            // What it has said is here, and waits.
+            lock(&self.link.clock).heard(now(), false);
         }
         while self.lane == CONTROL && self.link.out().control_len() > MAX_WAITING {
             sleep(LOOK_AGAIN).await;

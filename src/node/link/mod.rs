@@ -233,10 +233,10 @@ impl Link {
         Self {
             outgoing: Mutex::new(Outgoing::new(
                 most,
-                agreed.lanes,
-                agreed.bulk_slots,
+                (agreed.lanes, agreed.bulk_slots),
                 config.bulk_above,
                 allowance,
+                shared.budget.clone(),
             )),
             work: (0..lanes).map(|_| Notify::new()).collect(),
             grant: Mutex::new(Grant::new(
@@ -253,7 +253,7 @@ impl Link {
             health: Mutex::default(),
             beat: Notify::new(),
             parting: Mutex::new(Parting::new(shared.links.me().life, peer, lanes)),
-            parking: Parking::default(),
+            parking: Parking::new(shared.budget.clone()),
             guests: Guests::default(),
             brakes: Brakes::default(),
             users: Mutex::default(),

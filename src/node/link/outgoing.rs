@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use super::bulk::BulkQueue;
 use super::credit::Allowance;
 use super::queue::Queue;
+use crate::node::load::{Account, Budget};
 use crate::node::outbound::{Load, Refusal};
 use crate::pid::Pid;
 use crate::wire::Batch;
@@ -46,7 +47,7 @@ pub(crate) struct Outgoing {
     /// What waits for actors that the peer asked to spare.
     held: HashMap<Pid, Held>,
     /// Messages queued or being written.
-    load: Load,
+    load: Account,
     allowance: Allowance,
     /// Nothing more is taken of the users of the link.
     closed: bool,
@@ -58,7 +59,13 @@ pub(crate) struct Outgoing {
 
 impl Outgoing {
     /// `lanes` message lanes beside control, and a bulk lane for `slots` payloads at once, if any.
-    pub(crate) fn new(most: Load, lanes: u8, slots: u8, bulk_above: usize, allowance: Allowance) -> Self {
+    pub(crate) fn new(
+        most: Load,
+        (lanes, slots): (u8, u8),
+        bulk_above: usize,
+        allowance: Allowance,
+        budget: Budget,
+    ) -> Self {
         let message_lanes = usize::from(lanes);
         let lanes = 1 + message_lanes + usize::from(slots > 0);
         Self {
@@ -71,7 +78,7 @@ impl Outgoing {
             bulk_above,
             announcing: Vec::new(),
             held: HashMap::new(),
-            load: Load::default(),
+            load: Account::new(budget),
             allowance,
             closed: false,
             sent: 0,
@@ -110,8 +117,7 @@ impl Outgoing {
 
     /// Queues a message that was taken earlier, whatever the bounds.
     pub(crate) fn admit(&mut self, to: Pid, data: bytes::Bytes) -> usize {
-        self.load.messages += 1;
-        self.load.bytes += data.len();
+        self.load.add(data.len());
         if self.has_bulk() && data.len() > self.bulk_above {
             let announcement = self.bulk.push(to, data);
             return self.push(Some(to), announcement);
@@ -251,8 +257,7 @@ impl Outgoing {
     }
 
     fn count(&mut self, load: Load) {
-        self.load.messages = self.load.messages.saturating_sub(load.messages);
-        self.load.bytes = self.load.bytes.saturating_sub(load.bytes);
+        self.load.remove(load);
         self.sent += load.messages as u64;
     }
 
@@ -265,7 +270,7 @@ impl Outgoing {
     /// Drops everything that is not written; returns the number of messages, which are dead letters.
     pub(crate) fn abandon(&mut self) -> usize {
         self.closed = true;
-        let messages = std::mem::take(&mut self.load).messages;
+        let messages = self.load.clear().messages;
         self.dead_letters += messages as u64;
         self.lanes.iter_mut().for_each(Queue::clear);
         self.on_control.clear();
@@ -275,8 +280,7 @@ impl Outgoing {
     }
 
     pub(crate) fn has_room(&self, len: usize) -> bool {
-        let fits = self.load.messages < self.most.messages && self.load.bytes + len <= self.most.bytes;
-        fits || self.load.messages == 0
+        self.load.has_room(len, self.most)
     }
 
     fn may_hold(&self, held: &Held, len: usize) -> bool {
@@ -291,7 +295,7 @@ impl Outgoing {
     }
 
     pub(crate) fn load(&self) -> Load {
-        self.load
+        self.load.load()
     }
 
     pub(crate) fn sent(&self) -> u64 {
@@ -351,7 +355,7 @@ mod tests {
 
     fn outgoing(lanes: u8, credit: u64) -> Outgoing {
         let most = Load { messages: 10, bytes: 1000 };
-        Outgoing::new(most, lanes, 0, 1000, Allowance::new(credit, 1000))
+        Outgoing::new(most, (lanes, 0), 1000, Allowance::new(credit, 1000), Budget::new(usize::MAX))
     }
 
     fn written(out: &mut Outgoing, lane: usize) -> usize {
@@ -450,7 +454,7 @@ mod tests {
     #[test]
     fn chunks_follow_the_written_announcement_and_go_before_the_end_of_their_lane() {
         let most = Load { messages: 10, bytes: 1 << 20 };
-        let mut out = Outgoing::new(most, 1, 4, 1000, Allowance::new(10, 1 << 20));
+        let mut out = Outgoing::new(most, (1, 4), 1000, Allowance::new(10, 1 << 20), Budget::new(usize::MAX));
         let (lane, bulk) = (1, out.bulk_lane());
         out.push_message(pid(1), Bytes::from(vec![7; 1001])).unwrap();
         out.close(&Frame::Pong);
