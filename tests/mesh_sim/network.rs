@@ -39,6 +39,8 @@ struct Net {
     listeners: BTreeMap<String, mpsc::Sender<Box<dyn Connection>>>,
     paths: BTreeMap<(String, String), Arc<Path>>,
     refusing: BTreeSet<String>,
+    /// Nothing is cut any more.
+    calm: bool,
     wires: Vec<Weak<Wire>>,
     /// Connections that each host has had.
     opened: BTreeMap<String, usize>,
@@ -110,6 +112,7 @@ impl Network {
             listeners: BTreeMap::new(),
             paths: BTreeMap::new(),
             refusing: BTreeSet::new(),
+            calm: false,
             wires: Vec::new(),
             opened: BTreeMap::new(),
         })))
@@ -117,6 +120,7 @@ impl Network {
 
     /// Cuts one direction, or makes it whole. Nothing that was under way is lost by that alone.
     pub(crate) fn cut(&self, from: &str, to: &str, cut: bool) {
+        let cut = cut && !self.net().calm;
         self.path(from, to).set(cut);
     }
 
@@ -141,8 +145,9 @@ impl Network {
         }
     }
 
-    /// Everything is as it should be, connections that are broken apart.
+    /// Everything is as it should be from now on, connections that are broken apart.
     pub(crate) fn heal(&self) {
+        self.net().calm = true;
         let paths: Vec<_> = self.net().paths.values().cloned().collect();
         paths.iter().for_each(|path| path.set(false));
         self.net().refusing.clear();
