@@ -15,12 +15,12 @@ use super::bulk::{ASK, MESSAGE, REPLY};
 use super::reason::is_kill;
 use super::{End, lock};
 use crate::config::NodeConfig;
+use crate::node::load::{Account, Budget, Load};
 use crate::pid::Pid;
 use crate::transport::CloseCode;
 use crate::wire::level2::{Ask, Bulk, Chunk, Frame, Reply};
 
 /// Everything that comes in by chunks.
-#[derive(Default)]
 pub(super) struct Parking {
     lot: Mutex<Lot>,
     /// Receivers with a payload outstanding. Changed under the lock; while it is 0 nobody else need
@@ -30,7 +30,6 @@ pub(super) struct Parking {
     pub(super) announced: Notify,
 }
 
-#[derive(Default)]
 pub(super) struct Lot {
     payloads: HashMap<u64, Payload>,
     parked: HashMap<Pid, Parked>,
@@ -38,6 +37,8 @@ pub(super) struct Lot {
     known: HashSet<u64>,
     /// Bytes of all payloads.
     bytes: u64,
+    /// The same, counted as what the node holds.
+    account: Account,
 }
 
 struct Payload {
@@ -59,6 +60,17 @@ struct Parked {
 }
 
 impl Parking {
+    pub(super) fn new(budget: Budget) -> Self {
+        let lot = Lot {
+            payloads: HashMap::new(),
+            parked: HashMap::new(),
+            known: HashSet::new(),
+            bytes: 0,
+            account: Account::new(budget),
+        };
+        Self { lot: Mutex::new(lot), busy: AtomicUsize::new(0), announced: Notify::new() }
+    }
+
     /// Whether no receiver waits for a payload.
     pub(super) fn is_empty(&self) -> bool {
         self.busy.load(Ordering::Acquire) == 0
@@ -120,6 +132,11 @@ impl Parking {
         }
         // A sender whose payloads take turns never has more under way, those included that are complete
         // and wait for an earlier one.
+        if lot.account.is_spent() {
+            let reason = "the queues of this node hold as much as they may".to_owned();
+            return Err(End::Refused(CloseCode::Overloaded, reason));
+        }
+        lot.account.add(chunk.data.len());
         lot.bytes += chunk.data.len() as u64;
         if lot.bytes > max.saturating_mul(slots as u64 + 1) {
             return Err(End::Refused(
@@ -179,6 +196,8 @@ impl Parking {
         while let Some(payload) = next.take().and_then(|bulk| lot.payloads.remove(&bulk)) {
             let to = payload.to;
             lot.bytes -= payload.have;
+            let (messages, bytes) = (payload.pieces.len(), payload.have as usize);
+            lot.account.remove(Load { messages, bytes });
             run(payload.into_frame())?;
             if let Some(to) = to {
                 next = lot.run_parked(to, max, run)?;
@@ -329,10 +348,15 @@ mod tests {
     }
 
     /// A parking with a record of what ran: the first byte and the length of each message.
-    #[derive(Default)]
     struct World {
         parking: Parking,
         ran: Vec<(u8, usize)>,
+    }
+
+    impl Default for World {
+        fn default() -> Self {
+            Self { parking: Parking::new(Budget::new(100_000)), ran: Vec::new() }
+        }
     }
 
     impl World {
