@@ -1,29 +1,32 @@
 """The native half of Myrmidon. Import from ``myrmidon``, not from here."""
 
 import os
+import sys
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, TypeAlias, final
 
+from typing_extensions import Buffer as _OffersMemory
 from typing_extensions import CapsuleType, Self, disjoint_base
 
+from myrmidon.mailbox import AsyncMailbox
 from myrmidon.options import Bounded, _Priority
 from myrmidon.supervisors import Child, SupervisorSpec
-from myrmidon.mailbox import AsyncMailbox
 
 __all__ = [
     "ActorBonds",
     "ActorInfo",
+    "Buffer",
     "ChildInfo",
     "DeadLetter",
     "DeadLetterWatch",
     "ExitReason",
     "Failure",
-    "NodeEvent",
-    "NodeInfo",
     "HandlerTask",
     "Mailbox",
     "Matcher",
+    "NodeEvent",
+    "NodeInfo",
     "PySystemMessage",
     "Reply",
     "Request",
@@ -32,16 +35,16 @@ __all__ = [
     "Supervisor",
     "allocate_buffer",
     "command_line",
+    "current",
     "decode",
     "encode",
-    "current",
     "free_buffer",
     "register_type",
     "registered_type",
     "version",
 ]
 
-_Data: TypeAlias = bytes | bytearray | memoryview
+_Data: TypeAlias = _OffersMemory | Buffer
 _Handler: TypeAlias = Callable[[Any], object]
 _Factory: TypeAlias = Callable[[], int | None]
 
@@ -140,6 +143,16 @@ class Supervisor:
     def restart_child(self, id: str, timeout: float = 5.0) -> int: ...
     def delete_child(self, id: str, timeout: float = 5.0) -> None: ...
     def stop(self) -> bool: ...
+
+@final
+class Buffer:
+    def __new__(cls, size: int) -> Buffer: ...
+    @property
+    def sent(self) -> bool: ...
+    def __len__(self) -> int: ...
+    if sys.version_info >= (3, 12):
+        def __buffer__(self, flags: int, /) -> memoryview: ...
+        def __release_buffer__(self, view: memoryview, /) -> None: ...
 
 @final
 class ExitReason:
@@ -345,6 +358,7 @@ class Runtime:
         *,
         name: str | None = None,
         mailbox: Bounded | None = None,
+        priority: _Priority = "normal",
         trap_exit: bool = False,
         loop: AbstractEventLoop | None = None,
     ) -> int: ...
@@ -436,7 +450,7 @@ class Runtime:
 
     # buffers
     def allocate_buffer(self, size: int) -> tuple[int, memoryview, CapsuleType]: ...
-    def send_buffer(self, pid: int, buffer_id: int) -> bool: ...
+    def send_buffer(self, pid: int, buffer: Buffer | int) -> bool: ...
 
     # the mesh
     def listen(self, addr: str) -> str: ...

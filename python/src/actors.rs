@@ -3,12 +3,13 @@
 use std::sync::mpsc::sync_channel;
 
 use myrmidon::Pid;
-use myrmidon::actor::{Behaviour, ExitReason as Reason, SpawnOptions, current};
+use myrmidon::actor::{Behaviour, ExitReason as Reason, SpawnOptions};
 use myrmidon::timer::TimerId;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::behaviour::AsyncOptions;
+use crate::current::current_actor;
 use crate::errors;
 use crate::exit_reason::ExitReason;
 use crate::options::{Options, USUAL_BUDGET};
@@ -66,15 +67,24 @@ impl Runtime {
         )
     }
 
-    /// Sends `data` to a local actor, without waiting. Returns whether the actor was alive to take it.
+    /// Sends `data` to a local actor, without waiting: `bytes` as they are, a `Buffer` by moving it, and
+    /// of anything else that offers its memory as a buffer a copy. Returns whether the actor was alive
+    /// to take it; to a dead one a `Buffer` is not moved.
+    ///
+    /// Raises `TypeError` for what is no message, `BufferError` for a `Buffer` that was sent before.
     fn send(&self, pid: u64, data: &Bound<'_, PyAny>) -> PyResult<bool> {
         let core = self.core()?;
+        let pid = Pid::from_u64(pid);
+        if payload::is_moved(data) && !pid.is_some_and(|pid| core.is_alive(pid)) {
+            return Ok(false);
+        }
         let payload = payload::local(data)?;
-        Ok(Pid::from_u64(pid).is_some_and(|pid| core.send(pid, payload).is_ok()))
+        Ok(pid.is_some_and(|pid| core.send(pid, payload).is_ok()))
     }
 
     /// Sends each of `items` to a local actor: in order, with none of another sender between them,
-    /// and for the price of one wake-up. Nothing is sent if one of them is no message.
+    /// and for the price of one wake-up. Nothing is sent if one of them is no message; a `Buffer` in
+    /// front of it is lost then.
     ///
     /// Returns how many were sent: fewer than all, none as a rule, if the actor was dead.
     fn send_many(&self, pid: u64, items: &Bound<'_, PyAny>) -> PyResult<usize> {
@@ -86,9 +96,8 @@ impl Runtime {
 
     /// Sends `data` to the local actor that has `name`. Returns whether there was one alive.
     fn send_named(&self, name: &str, data: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let core = self.core()?;
-        let payload = payload::local(data)?;
-        Ok(core.names().whereis(name).is_some_and(|pid| core.send(pid, payload).is_ok()))
+        let pid = self.core()?.names().whereis(name);
+        self.send(pid.map_or(0, Pid::as_u64), data)
     }
 
     /// Asks an actor to end once it has handled what was sent before. Returns whether it was alive.
@@ -115,7 +124,7 @@ impl Runtime {
         let Some(target) = Pid::from_u64(pid) else {
             return Ok(ExitReason::from(&Reason::NoProcess));
         };
-        if current() == Some(target) {
+        if current_actor(py)? == Some(target) {
             return Err(errors::MyrmidonError::new_err(
                 "an actor cannot wait for its own end: return from the handler",
             ));

@@ -19,6 +19,7 @@ use crate::actors::living;
 use crate::class_actor::Failure;
 use crate::current::current_actor;
 use crate::errors::{Busy, NoProcess, OwnActor};
+use crate::exit_reason::from_exception;
 use crate::loop_bell::{Bell, Ticket};
 use crate::outcome::{Lost, Outcome};
 use crate::payload;
@@ -168,7 +169,9 @@ impl Answer {
     pub(crate) fn send_value(self, value: &Bound<'_, PyAny>) {
         let py = value.py();
         if let Ok(failure) = value.cast::<Failure>() {
-            return self.send(Outcome::Raised(failure.get().error(py)));
+            let error = failure.get().error(py);
+            let reason = from_exception(py, &error);
+            return self.fail(py, error, &reason);
         }
         let bytes = if value.is_none() { Ok(PyBytes::new(py, b"")) } else { payload::frozen(value) };
         self.send(match bytes {

@@ -43,25 +43,28 @@ impl Runtime {
     /// The actor ends when the function returns or raises. When it is stopped, the mailbox ends behind
     /// what was sent before, and the actor ends once the function has returned.
     ///
-    /// `mailbox=Bounded(n)` bounds the messages that may wait; with `trap_exit=True` the exits of linked
-    /// actors come as EXIT messages.
+    /// `mailbox`, `priority` and `trap_exit` are as in `spawn`.
     ///
     /// Returns the PID.
     ///
-    /// Raises `TypeError` if `function` cannot be called, `RegisterError` if the name is taken, `Busy` if
-    /// no more threads may run.
-    #[pyo3(signature = (function, *, name=None, mailbox=None, trap_exit=false, r#loop=None))]
+    /// Raises as `spawn`, and `Busy` if no more threads may run.
+    #[pyo3(signature = (function, *, name=None, mailbox=None, priority="normal", trap_exit=false,
+        r#loop=None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn spawn_with_mailbox(
         &self,
         function: Bound<'_, PyAny>,
         name: Option<&str>,
         mailbox: Option<Bound<'_, PyAny>>,
+        priority: &str,
         trap_exit: bool,
         r#loop: Option<Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
-        let function = self.function(function, r#loop.as_ref(), mailbox.is_some())?;
-        let (budget, priority, blocking, guarded) = (USUAL_BUDGET, "normal", false, false);
-        self.start(function, Options { budget, mailbox, priority, trap_exit, blocking, guarded }, name)
+        self.core()?;
+        let behaviour = self.function(function, r#loop.as_ref(), mailbox.is_some())?;
+        let (budget, blocking, guarded) = (USUAL_BUDGET, false, false);
+        let options = Options { budget, mailbox, priority, trap_exit, blocking, guarded };
+        self.start(behaviour, options, name)
     }
 }
 

@@ -25,7 +25,7 @@
 //! | `supervisors` | supervisors as values, and handles to those that run |
 //! | `introspection`, `dead_letters` | looking at actors, names and lost messages |
 //! | `simulation` | a runtime whose actors a test runs |
-//! | `payload`, `system_message`, `exit_reason`, `errors` | values that cross the border |
+//! | `memory`, `payload`, `system_message`, `exit_reason`, `errors` | values that cross the border |
 //! | `wait` | blocking with the interpreter let go, open to Ctrl-C |
 //! | `logging`, `finish`, `fork` | crashes to `logging`; the end of the interpreter; `os.fork` |
 //! | `transport` | the one place where "tcp" and "quic" become types |
@@ -56,6 +56,7 @@ mod lanes;
 mod logging;
 mod loop_bell;
 mod mailbox;
+mod memory;
 mod mesh;
 mod nodes;
 mod observed;
@@ -107,6 +108,8 @@ mod _core {
     use super::introspection::{ActorBonds, ActorInfo};
     #[pymodule_export]
     use super::mailbox::Mailbox;
+    #[pymodule_export]
+    use super::memory::Buffer;
     #[pymodule_export]
     use super::nodes::{NodeEvent, NodeInfo};
     #[pymodule_export]

@@ -39,6 +39,8 @@ struct Inner {
     heard: UnixStream,
     /// The loop has ended, and nobody comes.
     over: AtomicBool,
+    /// The loop is to stop.
+    halted: AtomicBool,
     /// What notices that; kept as long as the bell.
     watch: OnceLock<Py<PyAny>>,
 }
@@ -163,11 +165,25 @@ impl Bell {
             ring,
             heard,
             over: AtomicBool::new(false),
+            halted: AtomicBool::new(false),
             watch: OnceLock::new(),
         }));
         let py = event_loop.py();
         event_loop.call_method1(intern!(py, "add_reader"), (socket, Ringer(bell.clone())))?;
         Ok(bell)
+    }
+
+    /// Has the loop stop as soon as it can. What was left for it is dropped.
+    pub(crate) fn halt(&self) {
+        self.end();
+        self.0.halted.store(true, Ordering::Release);
+        self.run(Box::new(|_| Ok(())));
+    }
+
+    fn halt_now(&self, py: Python<'_>) {
+        if let Err(error) = self.event_loop(py).call_method0(intern!(py, "stop")) {
+            error.write_unraisable(py, None);
+        }
     }
 
     fn leave(&self, task: Task) {
@@ -188,6 +204,10 @@ impl Bell {
         while (&self.0.heard).read(&mut [0; 64]).is_ok_and(|read| read == 64) {}
         let tasks = std::mem::take(&mut *self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
+            // Seen to between any two: at the end of the interpreter no thread may be caught in here.
+            if self.0.halted.load(Ordering::Acquire) {
+                return self.halt_now(py);
+            }
             let done = match task {
                 Task::Settle(future, deadline, outcome) => {
                     self.forget(deadline);

@@ -104,7 +104,7 @@ impl Mailbox {
         }
     }
 
-    /// How many messages the actor has given to its function that were not received, at most 32 and those
+    /// How many messages the actor has given to its function that were not received, at most 64 and those
     /// set aside by `select`. What waits behind them is counted by `mailbox_size`.
     fn __len__(&self) -> usize {
         self.code.shelf.len()

@@ -53,6 +53,8 @@ pub(crate) struct Options<'a> {
 }
 
 impl Options<'_> {
+    /// The lane is left to the code, unless it blocks.
+    ///
     /// # Errors
     /// `ValueError` for what makes no sense, `NoProcess` for a redirect to nobody.
     pub(crate) fn build(self) -> PyResult<SpawnOptions> {

@@ -50,9 +50,7 @@ impl OwnLoop {
     /// Ends the loop and waits for its thread, at most for `limit`.
     pub(crate) fn stop(&self, limit: Duration) {
         let Some(Running { bell, thread }) = self.running().take() else { return };
-        bell.end();
-        let ringing = bell.clone();
-        bell.run(Box::new(move |py| ringing.event_loop(py).call_method0("stop").map(drop)));
+        bell.halt();
         let deadline = Instant::now() + limit;
         while !thread.is_finished() && Instant::now() < deadline {
             thread::sleep(Duration::from_micros(200));

@@ -7,12 +7,12 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Duration;
 
-use myrmidon::actor::current;
 use myrmidon::config::{Level, NodeConfig, Profile, RuntimeConfig};
 use myrmidon::transport::Transport;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::current::current_actor;
 use crate::errors::{RuntimeClosed, StartError};
 use crate::fork::Birth;
 use crate::lane::{Crew, STACK};
@@ -30,6 +30,8 @@ const FOREVER: Duration = Duration::from_secs(3600 * 24 * 365);
 const MOST_THREADS: usize = 1024;
 /// How long threads that run Python may take to leave once there is nothing to do for them.
 const LEAVE: Duration = Duration::from_millis(500);
+/// As much for the loop, which has to cancel what runs in it.
+const LOOP_LEAVES: Duration = Duration::from_secs(2);
 
 /// An actor runtime: its actors, its names and its place in the mesh. See `myrmidon.Runtime`.
 #[pyclass(frozen, subclass, weakref, module = "myrmidon._core")]
@@ -166,7 +168,7 @@ impl Runtime {
         thread::Builder::new()
             .name("myrmidon-shutdown".to_owned())
             .spawn(move || done.send(shared.finish(timeout)).unwrap_or(()))?;
-        if current().is_some() {
+        if current_actor(py)?.is_some() {
             return Ok(0); // The end of this very handler is what it waits for.
         }
         let left = wait_for(py, None, receive(left))?;
@@ -270,7 +272,7 @@ impl Shared {
         }
         let left = self.core.shutdown(limit);
         self.closed.store(true, Ordering::Release);
-        self.own_loop.stop(LEAVE);
+        self.own_loop.stop(LOOP_LEAVES);
         self.pull.wait(LEAVE);
         self.actors.close(LEAVE);
         self.chores.close(LEAVE);

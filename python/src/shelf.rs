@@ -7,8 +7,8 @@
 
 mod item;
 mod matcher;
+mod state;
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -21,10 +21,7 @@ pub(crate) use matcher::Matcher;
 
 use crate::ask::Answer;
 use crate::loop_bell::{Bell, Ticket};
-use crate::outcome::Outcome;
-
-/// Messages that an actor gives to its code before that asks for more.
-const DEPTH: usize = 32;
+use state::{DEPTH, State, Waiting};
 
 /// What an actor and its code share.
 pub(crate) struct Shelf {
@@ -33,40 +30,6 @@ pub(crate) struct Shelf {
     pid: OnceLock<Pid>,
     state: Mutex<State>,
     arrived: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    /// Not yet taken.
-    ready: VecDeque<Item>,
-    /// Passed over by a selective receive, and older than those.
-    aside: VecDeque<Item>,
-    /// Ways back of messages that were taken, by number.
-    open: BTreeMap<u64, Answer>,
-    last: u64,
-    /// Tasks that wait for a message: futures of their loops.
-    waiting: VecDeque<Waiting>,
-    /// Tasks that serve a handler.
-    servers: usize,
-    /// Pieces of code in the middle of something.
-    busy: usize,
-    /// The code came for a message and found none, since the last was put there.
-    hungry: bool,
-    /// The actor, which waits for room or for its code to come to an end.
-    actor: Option<Waker>,
-    /// A stop or a swap is due: behind what lies here comes nothing more.
-    closing: bool,
-    /// The actor has ended, or has other code.
-    ended: bool,
-    tasks: Vec<(Bell, Py<PyAny>)>,
-}
-
-struct Waiting {
-    bell: Bell,
-    future: Py<PyAny>,
-    deadline: Option<Ticket>,
-    /// Whether not every message will do.
-    picky: bool,
 }
 
 /// A message with the number of its way back, if it has one.
@@ -109,7 +72,7 @@ impl Shelf {
         if !room {
             state.actor = Some(actor());
         }
-        self.arrived.notify_all();
+        self.call(state);
         room
     }
 
@@ -132,7 +95,7 @@ impl Shelf {
             state.actor = Some(actor());
         }
         state.tell_all();
-        self.arrived.notify_all();
+        self.call(state);
         quiet
     }
 
@@ -162,8 +125,7 @@ impl Shelf {
         let tasks = std::mem::take(&mut state.tasks);
         let cut_off = state.busy > 0;
         state.tell_all();
-        drop(state);
-        self.arrived.notify_all();
+        self.call(state);
         drop((lost, open));
         if cut_off {
             for (bell, task) in tasks {
@@ -251,6 +213,7 @@ impl Shelf {
     pub(crate) fn wait(&self, matcher: Option<&Matcher>, limit: Option<Duration>) -> Option<()> {
         let mut state = self.state();
         if !state.has_news(matcher) {
+            state.asleep = true;
             state = match limit {
                 Some(limit) => {
                     self.arrived.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0
@@ -360,6 +323,15 @@ impl Shelf {
         Ok((picked?, over))
     }
 
+    /// Wakes the threads that wait. They are asked for first, as each call costs one of the system.
+    fn call(&self, mut state: MutexGuard<'_, State>) {
+        let asleep = std::mem::take(&mut state.asleep);
+        drop(state);
+        if asleep {
+            self.arrived.notify_all();
+        }
+    }
+
     /// Wakes the actor if it may go on.
     fn release(&self, mut state: MutexGuard<'_, State>) {
         let actor = if state.has_room(self.strict) { state.actor.take() } else { None };
@@ -383,50 +355,4 @@ pub(crate) enum Standing {
     Closing,
     /// It has ended, or has other code.
     Ended,
-}
-
-impl State {
-    /// Nothing is to be handled, and nothing is being handled.
-    fn is_quiet(&self) -> bool {
-        self.busy == 0 && self.ready.is_empty()
-    }
-
-    fn is_over(&self) -> bool {
-        self.ended || (self.closing && self.ready.is_empty())
-    }
-
-    fn has_news(&self, matcher: Option<&Matcher>) -> bool {
-        !self.ready.is_empty() || self.is_over() || (matcher.is_none() && !self.aside.is_empty())
-    }
-
-    /// Whether the actor may give more, or do what waits until its code has come to an end.
-    fn has_room(&self, strict: bool) -> bool {
-        if self.closing {
-            return self.is_quiet();
-        }
-        if strict { self.hungry && self.ready.is_empty() } else { self.ready.len() <= DEPTH / 2 }
-    }
-
-    /// Tells one of those who take any message, and all who do not.
-    fn tell(&mut self) {
-        let first = self.waiting.iter().position(|waiting| !waiting.picky);
-        if let Some(waiting) = first.and_then(|place| self.waiting.remove(place)) {
-            waiting.tell();
-        }
-        if self.waiting.iter().any(|waiting| waiting.picky) {
-            let (picky, rest) = self.waiting.drain(..).partition(|waiting| waiting.picky);
-            self.waiting = rest;
-            VecDeque::into_iter(picky).for_each(Waiting::tell);
-        }
-    }
-
-    fn tell_all(&mut self) {
-        self.waiting.drain(..).for_each(Waiting::tell);
-    }
-}
-
-impl Waiting {
-    fn tell(self) {
-        self.bell.settle(self.future, self.deadline, Outcome::Sign);
-    }
 }

@@ -589,3 +589,44 @@ def test_what_cannot_be_called_is_refused(rt):
     rt.spawn(print, name="taken")
     with pytest.raises(errors.RegisterError):
         rt.spawn_with_mailbox(lambda mailbox: mailbox.recv(), name="taken")
+
+
+@pytest.mark.parametrize("policy", ["reject", "drop_new", "drop_old"])
+def test_a_bounded_mailbox_gives_nothing_before_it_is_wanted(rt, way, policy):
+    got = Inbox()
+    gate = threading.Event()
+
+    def script(mailbox):
+        got.append((yield recv()))
+        while not gate.is_set():
+            with contextlib.suppress(errors.Timeout):
+                yield select(lambda message: False, timeout=0.001)
+        while True:
+            got.append((yield recv()))
+
+    pid = way.spawn(rt, script, mailbox=myrmidon.Bounded(2, policy=policy))
+    rt.send(pid, b"first")
+    eventually(lambda: got == [b"first"])
+    gate.set()
+    eventually(lambda: rt.mailbox_size(pid) == 0)
+    rt.send(pid, b"last")
+    eventually(lambda: got[-1] == b"last")
+
+
+def test_a_bounded_mailbox_of_a_busy_pull_actor_holds_so_many(rt, way):
+    got, gate = Inbox(), threading.Event()
+
+    def script(mailbox):
+        got.append((yield recv()))
+        gate.wait(20)
+        while True:
+            got.append((yield recv()))
+
+    pid = way.spawn(rt, script, mailbox=myrmidon.Bounded(2))
+    rt.send(pid, b"taken")
+    eventually(lambda: got == [b"taken"])
+    sent = [rt.send(pid, b"%d" % number) for number in range(20)]
+    gate.set()
+    eventually(lambda: len(got) == 1 + sum(sent))
+    # One may be on its way to the function while two wait.
+    assert 2 <= sum(sent) <= 3

@@ -39,13 +39,18 @@ impl Request {
     /// What a message says, and the way back if somebody waits for an answer: a [`Request`] taken apart, or
     /// any other message as it is.
     pub fn open(message: Payload) -> (Payload, Option<Reply<Payload>>) {
-        let request = match message {
-            Payload::Value(value) => value.downcast::<Self>().map_err(Payload::Value),
-            bytes @ Payload::Bytes(_) => Err(bytes),
-        };
-        match request {
-            Ok(Self { message, reply, .. }) => (message, reply),
-            Err(message) => (message, None),
+        let (_, message, reply) = Self::take_apart(message);
+        (message, reply)
+    }
+
+    /// As [`open`](Self::open), with the deadline.
+    pub(super) fn take_apart(message: Payload) -> (Option<Instant>, Payload, Option<Reply<Payload>>) {
+        match message {
+            Payload::Value(value) => match value.downcast::<Self>() {
+                Ok(Self { message, reply, deadline }) => (deadline, message, reply),
+                Err(value) => (None, Payload::Value(value), None),
+            },
+            bytes @ Payload::Bytes(_) => (None, bytes, None),
         }
     }
 
@@ -244,5 +249,27 @@ impl Wake for Listener {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.look();
+    }
+}
+
+#[cfg(test)]
+impl Reply<Payload> {
+    /// A way back, with who waits at its end.
+    pub(crate) fn of(pid: Pid) -> (Self, Waits) {
+        let system = System::new(1).expect("random numbers");
+        let (back, answer) = one_shot();
+        (Self::new(back, pid, &system), Waits(answer))
+    }
+}
+
+/// Who waits for an answer, until it is dropped.
+#[cfg(test)]
+pub(crate) struct Waits(Receiver);
+
+#[cfg(test)]
+impl Waits {
+    /// What has come of it, which it has.
+    pub(crate) fn outcome(self, pid: Pid) -> Result<Payload, AskError> {
+        outcome(pid, self.0.close())
     }
 }

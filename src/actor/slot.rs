@@ -44,6 +44,10 @@ pub(super) mod flag {
     pub(crate) const GUARDED: u32 = 2048;
     /// Messages go to the queue of a bounded mailbox.
     pub(crate) const BOUNDED: u32 = 32;
+    /// The slot is a proxy's: everything goes to the node of the actor that it stands for.
+    pub(crate) const REMOTE: u32 = 2048;
+    /// Messages do not go into the inbox.
+    pub(crate) const ELSEWHERE: u32 = BOUNDED | REMOTE;
 }
 
 /// The place of one actor after another. Slots are never freed, so a stale PID or handle reads a

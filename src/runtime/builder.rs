@@ -139,6 +139,7 @@ impl RuntimeBuilder {
             system.trust_peers();
         }
         let node = Node::new(transport, Arc::new(local), io.handle().clone(), config.node.clone());
+        node.connect(&system);
         let inner = Inner {
             config,
             system,
