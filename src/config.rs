@@ -174,6 +174,14 @@ pub struct NodeConfig {
     pub actor_messages: usize,
     /// The same for their bytes, reckoned at the length of the last message. Default: 4 MiB.
     pub actor_bytes: usize,
+    /// Where other nodes can dial this one, `host:port`, as said to peers and in references. Default: the
+    /// address on which it listens, if that is one and no wildcard.
+    pub advertised: Option<String>,
+    /// Actors of other nodes that are known here by PIDs of this one at once. Default: 100 000.
+    pub max_proxies: usize,
+    /// Whether other nodes may stop and kill actors here, and send them exit signals. Links work in any
+    /// case. Default: yes.
+    pub remote_exits: bool,
     /// What decides everything that is otherwise random: ids, pauses, when pings are sent. For
     /// simulations only, as ids that can be guessed let strangers join a link. Default: none.
     pub seed: Option<u64>,
@@ -223,6 +231,9 @@ impl Default for NodeConfig {
             max_bulk_payload: 64 << 20,
             actor_messages: 16_384,
             actor_bytes: 4 << 20,
+            advertised: None,
+            max_proxies: 100_000,
+            remote_exits: true,
             seed: None,
         }
     }

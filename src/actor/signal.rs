@@ -85,6 +85,16 @@ pub(crate) enum Watcher {
     Once(Box<dyn FnOnce(&ExitReason) + Send>),
 }
 
+impl Watcher {
+    /// The actor, if it is one.
+    pub(crate) fn actor(&self) -> Option<Pid> {
+        match self {
+            Self::Actor(pid) => Some(*pid),
+            Self::Once(_) => None,
+        }
+    }
+}
+
 /// New code on its way to an actor.
 pub(crate) struct Swap {
     pub(crate) behaviour: Box<dyn Behaviour>,

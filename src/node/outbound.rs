@@ -8,6 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::backoff::Gate;
+use super::link::Life;
 use crate::pid::Pid;
 use crate::wire::{Answers, Asked, Batch};
 
@@ -25,6 +26,8 @@ pub(super) enum Refusal {
     NoConnection(String),
     /// The peer takes at most so many bytes.
     TooLarge(usize),
+    /// The receiver has ended with an earlier life of its node.
+    Gone,
     Closed,
 }
 
@@ -45,8 +48,16 @@ pub(super) enum Phase {
 }
 
 pub(super) enum Item<R> {
-    Message { to: Pid, data: Bytes },
-    Resolve { name: String, reply: R },
+    /// For an actor of one life of the peer, or of whichever answers.
+    Message {
+        to: Pid,
+        data: Bytes,
+        life: Option<Life>,
+    },
+    Resolve {
+        name: String,
+        reply: R,
+    },
 }
 
 /// `R` is where the answer to a resolve goes.
@@ -92,6 +103,7 @@ impl<R> Outbound<R> {
         now: Instant,
         to: Pid,
         data: Bytes,
+        life: Option<Life>,
     ) -> Result<(), (Refusal, Bytes)> {
         if let Err(refusal) = self.admit(now) {
             return Err((refusal, data));
@@ -101,7 +113,7 @@ impl<R> Outbound<R> {
         }
         self.load.messages += 1;
         self.load.bytes += data.len();
-        self.queue.push_back(Item::Message { to, data });
+        self.queue.push_back(Item::Message { to, data, life });
         Ok(())
     }
 
@@ -114,6 +126,23 @@ impl<R> Outbound<R> {
         self.resolves += 1;
         self.queue.push_back(Item::Resolve { name, reply });
         Ok(())
+    }
+
+    /// Drops the messages that are larger than the peer takes; returns how many.
+    pub(super) fn drop_larger(&mut self, max: usize) -> usize {
+        let before = self.queue.len();
+        let load = &mut self.load;
+        self.queue.retain(|item| match item {
+            Item::Message { data, .. } if data.len() > max => {
+                load.messages -= 1;
+                load.bytes -= data.len();
+                false
+            }
+            _ => true,
+        });
+        let dropped = before - self.queue.len();
+        self.dead_letters += dropped as u64;
+        dropped
     }
 
     /// Moves everything to a link, which counts it from now on.
@@ -130,7 +159,13 @@ impl<R> Outbound<R> {
         while batch.len() < BATCH {
             match self.queue.pop_front() {
                 None => break,
-                Some(Item::Message { to, data }) => {
+                // Its node speaks level 2.
+                Some(Item::Message { life: Some(_), data, .. }) => {
+                    self.load.messages -= 1;
+                    self.load.bytes -= data.len();
+                    self.dead_letters += 1;
+                }
+                Some(Item::Message { to, data, .. }) => {
                     taken.messages += 1;
                     taken.bytes += data.len();
                     batch.message(Some(to), data);
@@ -142,6 +177,11 @@ impl<R> Outbound<R> {
             }
         }
         taken
+    }
+
+    /// Messages that were taken and whose receivers have ended with an earlier life of the peer.
+    pub(super) fn lost(&mut self, count: u64) {
+        self.dead_letters += count;
     }
 
     /// A filled batch has been written.
@@ -251,6 +291,15 @@ impl<R> Outbound<R> {
         self.dead_letters
     }
 
+    /// Why nothing may be dialled now, if so.
+    pub(super) fn shut(&self, now: Instant) -> Option<String> {
+        match self.admit(now) {
+            Err(Refusal::NoConnection(reason)) => Some(reason),
+            Err(_) => Some("the node is shut down: make a new runtime".to_owned()),
+            Ok(()) => None,
+        }
+    }
+
     /// When the gate opens, if it is shut.
     pub(super) fn opens_at(&self, now: Instant) -> Option<Instant> {
         self.gate.opens_at(now)
@@ -290,18 +339,18 @@ mod tests {
     fn l10_the_queue_is_bounded_by_messages_and_bytes_until_written() {
         let now = Instant::now();
         let mut out = outbound(3, 100);
-        assert!(out.push_message(now, pid(), data(60)).is_ok());
-        assert_eq!(out.push_message(now, pid(), data(41)), Err((Refusal::Busy, data(41))));
-        assert!(out.push_message(now, pid(), data(40)).is_ok());
-        assert!(out.push_message(now, pid(), data(0)).is_ok());
-        assert_eq!(out.push_message(now, pid(), data(0)), Err((Refusal::Busy, data(0))));
+        assert!(out.push_message(now, pid(), data(60), None).is_ok());
+        assert_eq!(out.push_message(now, pid(), data(41), None), Err((Refusal::Busy, data(41))));
+        assert!(out.push_message(now, pid(), data(40), None).is_ok());
+        assert!(out.push_message(now, pid(), data(0), None).is_ok());
+        assert_eq!(out.push_message(now, pid(), data(0), None), Err((Refusal::Busy, data(0))));
         let load = out.fill(&mut Batch::new(), &mut Answers::new());
         assert_eq!(load, Load { messages: 3, bytes: 100 });
         assert!(!out.has_room(0), "what is being written still counts");
         assert!(!out.is_drained());
         out.written(load);
         assert!(out.has_room(100) && out.is_drained());
-        assert!(out.push_message(now, pid(), data(1000)).is_ok(), "an empty queue takes any message");
+        assert!(out.push_message(now, pid(), data(1000), None).is_ok(), "an empty queue takes any message");
     }
 
     #[test]
@@ -324,9 +373,9 @@ mod tests {
     fn g2_items_leave_in_the_order_in_which_they_came() {
         let now = Instant::now();
         let mut out = outbound(10, 1000);
-        out.push_message(now, pid(), data(2)).unwrap();
+        out.push_message(now, pid(), data(2), None).unwrap();
         out.push_resolve(now, "a".into(), 7).unwrap();
-        out.push_message(now, pid(), data(1)).unwrap();
+        out.push_message(now, pid(), data(1), None).unwrap();
         let (mut batch, mut answers) = (Batch::new(), Answers::new());
         out.fill(&mut batch, &mut answers);
         let mut expected = Batch::new();
@@ -344,7 +393,7 @@ mod tests {
         out.dialling();
         out.opened(now);
         for _ in 0..3 {
-            out.push_message(now, pid(), data(BATCH)).unwrap();
+            out.push_message(now, pid(), data(BATCH), None).unwrap();
         }
         out.push_resolve(now, "a".into(), 9).unwrap();
         let first = out.fill(&mut Batch::new(), &mut Answers::new());
@@ -360,21 +409,21 @@ mod tests {
         let now = Instant::now();
         let mut out = outbound(10, 1000);
         out.dialling();
-        assert!(out.push_message(now, pid(), data(1)).is_ok(), "queued while dialling");
+        assert!(out.push_message(now, pid(), data(1), None).is_ok(), "queued while dialling");
         assert_eq!(out.broke(now, u32::MAX, "refused".into()).messages, 1);
         let refusal = Refusal::NoConnection("refused".into());
-        assert_eq!(out.push_message(now, pid(), data(1)), Err((refusal, data(1))));
+        assert_eq!(out.push_message(now, pid(), data(1), None), Err((refusal, data(1))));
         let later = now + Duration::from_millis(100);
-        assert!(out.push_message(later, pid(), data(1)).is_ok());
+        assert!(out.push_message(later, pid(), data(1), None).is_ok());
         out.dialling();
-        assert!(out.push_message(now, pid(), data(1)).is_ok());
+        assert!(out.push_message(now, pid(), data(1), None).is_ok());
     }
 
     #[test]
     fn a_closed_queue_takes_nothing_and_still_empties() {
         let now = Instant::now();
         let mut out = outbound(10, 1000);
-        out.push_message(now, pid(), data(1)).unwrap();
+        out.push_message(now, pid(), data(1), None).unwrap();
         out.close();
         assert_eq!(out.push_resolve(now, "a".into(), 0), Err(Refusal::Closed));
         let load = out.fill(&mut Batch::new(), &mut Answers::new());

@@ -19,7 +19,7 @@ use myrmidon::transport::{NodeAddr, Transport};
 use myrmidon::{Pid, Runtime};
 use myrmidon_certs::Credentials;
 use myrmidon_quic::{QuicConfig, QuicTransport};
-use myrmidon_tcp::{TcpConfig, TcpTransport};
+use myrmidon_tcp::{TcpConfig, TcpTransport, TlsConfig};
 
 use traffic::Traffic;
 
@@ -145,13 +145,17 @@ impl Node {
     }
 }
 
-/// Plain TCP or QUIC, on loopback unless told otherwise, with the certificates of `--certs` or those of
+/// Plain TCP, TLS or QUIC, on loopback unless told otherwise, with the certificates of `--certs` or those of
 /// loopback.
 fn transport(options: &HashMap<String, String>) -> Outcome<Arc<dyn Transport>> {
     let allow_insecure_remote = options.contains_key("--beyond-loopback");
     match options.get("--transport").map(String::as_str) {
         Some("tcp") => {
             Ok(Arc::new(TcpTransport::new(TcpConfig { allow_insecure_remote, ..Default::default() })))
+        }
+        Some("tls") => {
+            let tls = TlsConfig::new(credentials(options)?);
+            Ok(Arc::new(TcpTransport::with_tls(TcpConfig::default(), tls)?))
         }
         Some("quic") => Ok(Arc::new(QuicTransport::new(QuicConfig::new(credentials(options)?))?)),
         other => Err(format!("no transport {other:?}").into()),

@@ -47,6 +47,7 @@ pub(super) async fn carry(link: Arc<Link>, strands: Vec<Strand>, close: impl FnO
         _ = link.ended() => {}
         () = beat(&link) => {}
         () = link.brakes.release(&link) => {}
+        () = link.forget_abandoned_asks() => {}
     }
     let end = link.ended().await;
     // All of them stop at once, and what they have done counts before the link is buried.
@@ -133,7 +134,13 @@ async fn write(
             return Some((lane, sender));
         }
         stretch.pause().await;
-        let load = link.out().fill(lane, &mut batch);
+        let (load, freed) = {
+            let mut out = link.out();
+            (out.fill(lane, &mut batch, now()), out.take_freed())
+        };
+        if freed {
+            link.for_users(|peer| peer.link_has_written(&link));
+        }
         if batch.is_empty() {
             tokio::select! {
                 biased;

@@ -13,7 +13,7 @@ use crate::node::throttle::TokenBucket;
 use crate::pid::Pid;
 use crate::transport::CloseCode;
 use crate::wire::MAX_NAME;
-use crate::wire::level2::{Chunk, Decoder, Frame, Resolve, Resolved, Xoff, Xon};
+use crate::wire::level2::{Ask, Chunk, Decoder, Frame, Resolve, Resolved, Xoff, Xon};
 
 /// Pings and resolves of one peer: so many at once, then so many per second (L17).
 const CONTROL_BURST: u32 = 2000;
@@ -97,14 +97,17 @@ impl Inlet {
     }
 
     async fn frame(&mut self, frame: Frame) -> Result<(), End> {
-        match &frame {
-            Frame::Message { data, .. } => self.count(data.len()),
-            // Its bytes count as they come.
-            Frame::Bulk(_) => self.count(0),
-            _ => {}
+        if let Frame::Message { data, .. } | Frame::Ask(Ask { data, .. }) = &frame {
+            self.count(data.len());
         }
-        let to = frame.to();
+        if !self.link.agreed.allows(&frame) {
+            return Err(unexpected(&frame));
+        }
+        let (to, is_bulk) = (frame.to(), matches!(frame, Frame::Bulk(_)));
         let Some(frame) = self.link.parking.park(frame) else {
+            if is_bulk {
+                self.count(0);
+            }
             to.into_iter().for_each(|to| self.link.brakes.parked(&self.link, to));
             return Ok(());
         };
@@ -126,6 +129,9 @@ impl Inlet {
             Frame::Bulk(frame) => {
                 let (link, max) = (&self.link, self.max_message());
                 link.parking.announce(&frame, max, &mut |frame| apply(link, frame))?;
+                // Its bytes count as they come, and it not before it is known to be outstanding: else a
+                // CREDIT could confirm it.
+                self.count(0);
             }
             Frame::Chunk(frame) => self.chunk(frame).await?,
             frame => apply(&self.link, frame)?,
@@ -206,12 +212,21 @@ fn apply(link: &Arc<Link>, frame: Frame) -> Result<(), End> {
         Frame::Drained(frame) => link.drained(frame.received),
         Frame::Credit(frame) => link.credit(&frame),
         Frame::Resolved(frame) => lock(&link.questions).answer(frame.rid, frame.pid),
+        Frame::Ask(frame) => link.serve(frame),
+        Frame::Reply(frame) => link.replied(frame),
+        Frame::Error(frame) => link.refused(&frame),
         Frame::Monitor(frame) => link.guests.watch(link, frame),
         Frame::Demonitor(frame) => link.guests.unwatch(link.shared.local.as_ref(), frame.id),
         Frame::Down(frame) => {
-            let why = reason::from_wire(frame.reason, frame.text.as_str());
-            link.for_users(|peer| peer.watch.ended(frame.id, &why));
+            if !link.down(&frame) {
+                let why = reason::from_wire(frame.reason, frame.text.as_str());
+                link.for_users(|peer| peer.watch.ended(frame.id, &why));
+            }
         }
+        Frame::Link(frame) => link.linked(&frame),
+        Frame::Unlink(frame) => link.unlinked(&frame),
+        Frame::UnlinkAck(frame) => link.acknowledged(&frame),
+        Frame::Exit(frame) => link.exited(&frame),
         Frame::Xoff(Xoff { pid: Some(pid) }) => link.out().hold(pid),
         Frame::Xon(Xon { pid: Some(pid) }) => link.release(pid),
         Frame::Info(frame) => link.informed(&frame),
