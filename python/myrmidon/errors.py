@@ -34,6 +34,7 @@ __all__ = [
     "SpecError",
     "StartError",
     "Timeout",
+    "Unsupported",
 ]
 
 
@@ -130,3 +131,7 @@ class SpecError(MyrmidonError, ValueError):
 
 class ChildError(MyrmidonError, RuntimeError):
     """A supervisor cannot do it: the child did not start, is unknown, runs, or is one too many."""
+
+
+class Unsupported(MyrmidonError):
+    """It cannot be done from afar: the actor lives on another node, which knows no such call."""

@@ -109,6 +109,19 @@ class Runtime(_core.Runtime):
         answer: bytes = await self._ask(pid, data, timeout)
         return answer
 
+    async def remote_py(self, addr: str, target: str | int | None = None) -> int:
+        """As ``remote``, without blocking the event loop: a PID of this runtime for an actor of another
+        node.
+
+        Works in any event loop of any thread. Cancelling the task gives the request up.
+        """
+        request = self._remote(addr, target)
+        try:
+            pid: int = await request.answer
+            return pid
+        finally:
+            request.cancel()
+
     async def resolve_remote_py(self, addr: str, name: str) -> int | None:
         """Asks the node at ``addr`` who has ``name``, without blocking the event loop.
 
