@@ -650,3 +650,28 @@ fn a_reply_can_be_passed_on_and_answered_by_another() {
     let proxy = client.io().block_on(client.remote(&addr, far)).unwrap();
     assert_eq!(ask(&client, proxy, "x"), Ok("done by another".into()));
 }
+
+#[test]
+fn g13_who_takes_messages_of_known_nodes_only_hears_nothing_of_others() {
+    let network = MemoryNetwork::new();
+    let (client, server, addr, open) = pair(&network);
+    let (tell, told) = sync_channel(10);
+    let guarded = server.spawn_behaviour(
+        Box::new(bytes_fn(move |message: Bytes, _: &mut Context<'_>| drop(tell.send(message)))),
+        SpawnOptions { authenticated_only: true, ..SpawnOptions::default() },
+    );
+    server.names().register("guarded", guarded).unwrap();
+    let there = remote(&client, &addr, "guarded");
+    assert!(!client.is_trusted(there), "the transport in memory proves nothing");
+    assert!(client.is_trusted(clerk(&client)));
+
+    assert!(ask(&client, there, "a question").is_err());
+    client.send(there, "a message").unwrap();
+    eventually("the message is a dead letter", || server.dead_letters() == 1);
+    let open_there = remote(&client, &addr, "svc");
+    assert_eq!(ask(&client, open_there, "others hear").unwrap(), "others hear");
+    server.send(guarded, "from here").unwrap();
+    assert_eq!(next(&told), "from here");
+    assert!(told.try_recv().is_err());
+    assert!(server.is_alive(open));
+}

@@ -15,6 +15,7 @@ from myrmidon import codec, errors
 from myrmidon._core import (
     ActorBonds,
     ActorInfo,
+    Buffer,
     ChildInfo,
     DeadLetter,
     DeadLetterWatch,
@@ -47,6 +48,7 @@ __all__ = [
     "ActorRef",
     "AsyncMailbox",
     "Bounded",
+    "Buffer",
     "Child",
     "ChildInfo",
     "DeadLetter",

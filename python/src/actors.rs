@@ -12,13 +12,10 @@ use crate::behaviour::AsyncOptions;
 use crate::current::current_actor;
 use crate::errors;
 use crate::exit_reason::ExitReason;
-use crate::options::Options;
+use crate::options::{Options, USUAL_BUDGET};
 use crate::payload;
 use crate::runtime::Runtime;
 use crate::wait::{period, receive, seconds, wait_for};
-
-/// Messages of one turn, unless told otherwise.
-pub(crate) const USUAL_BUDGET: u32 = 100;
 
 #[pymethods]
 impl Runtime {
@@ -63,18 +60,30 @@ impl Runtime {
         let bounded = mailbox.is_some();
         let asynchronous = AsyncOptions { event_loop: r#loop, concurrency, budget, blocking, bounded };
         let behaviour = self.behaviour(handler, &asynchronous)?;
-        self.start(behaviour, Options { budget, mailbox, priority, trap_exit, blocking }, name)
+        self.start(
+            behaviour,
+            Options { budget, mailbox, priority, trap_exit, blocking, guarded: false },
+            name,
+        )
     }
 
-    /// Sends `data` to an actor. Returns whether the actor was alive to take it.
+    /// Sends `data` to an actor: `bytes` as they are, a `Buffer` by moving it, and of anything else that
+    /// offers its memory as a buffer a copy. Returns whether the actor was alive to take it; to a dead one a
+    /// `Buffer` is not moved.
     ///
     /// It never waits, unless `pid` stands for an actor of another node (`remote`) and the queue to that is
-    /// full: then at most `send_timeout` seconds. Only for such an actor it raises: `Busy` if there is still no
+    /// full: then at most `send_timeout` seconds. Only for such an actor it raises `Busy` if there is still no
     /// room, `NodeDown` if the node cannot be reached, and `PayloadTooLarge`.
+    ///
+    /// Raises `TypeError` for what is no message, `BufferError` for a `Buffer` that was sent before.
     fn send(&self, py: Python<'_>, pid: u64, data: &Bound<'_, PyAny>) -> PyResult<bool> {
         let core = self.core()?;
+        let pid = Pid::from_u64(pid);
+        if payload::is_moved(data) && !pid.is_some_and(|pid| core.is_alive(pid)) {
+            return Ok(false);
+        }
         let payload = payload::local(data)?;
-        let Some(pid) = Pid::from_u64(pid) else { return Ok(false) };
+        let Some(pid) = pid else { return Ok(false) };
         match core.send(pid, payload) {
             Ok(()) => Ok(true),
             Err(error) => self.unsent(py, error),
@@ -82,7 +91,8 @@ impl Runtime {
     }
 
     /// Sends each of `items` to a local actor: in order, with none of another sender between them,
-    /// and for the price of one wake-up. Nothing is sent if one of them is no message.
+    /// and for the price of one wake-up. Nothing is sent if one of them is no message; a `Buffer` in
+    /// front of it is lost then.
     ///
     /// Returns how many were sent: fewer than all, none as a rule, if the actor was dead.
     fn send_many(&self, pid: u64, items: &Bound<'_, PyAny>) -> PyResult<usize> {
@@ -94,10 +104,8 @@ impl Runtime {
 
     /// Sends `data` to the local actor that has `name`. Returns whether there was one alive.
     fn send_named(&self, py: Python<'_>, name: &str, data: &Bound<'_, PyAny>) -> PyResult<bool> {
-        match self.core()?.names().whereis(name) {
-            Some(pid) => self.send(py, pid.as_u64(), data),
-            None => payload::local(data).map(|_| false),
-        }
+        let pid = self.core()?.names().whereis(name);
+        self.send(py, pid.map_or(0, Pid::as_u64), data)
     }
 
     /// Asks an actor to end once it has handled what was sent before. Returns whether it was alive.

@@ -7,13 +7,12 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use crate::actors::USUAL_BUDGET;
 use crate::code::Code;
 use crate::giver::{Giver, Kind as Given};
 use crate::handler::{Handler, Kind, kind};
 use crate::handler_task::AsyncHandler;
 use crate::loop_bell::Bell;
-use crate::options::Options;
+use crate::options::{Options, USUAL_BUDGET};
 use crate::pull::{Function, PullTask, PullThread};
 use crate::runtime::Runtime;
 use crate::shelf::Shelf;
@@ -63,7 +62,8 @@ impl Runtime {
     ) -> PyResult<u64> {
         self.core()?;
         let behaviour = self.function(function, r#loop.as_ref(), mailbox.is_some())?;
-        let options = Options { budget: USUAL_BUDGET, mailbox, priority, trap_exit, blocking: false };
+        let (budget, blocking, guarded) = (USUAL_BUDGET, false, false);
+        let options = Options { budget, mailbox, priority, trap_exit, blocking, guarded };
         self.start(behaviour, options, name)
     }
 }
@@ -135,11 +135,6 @@ impl Runtime {
 }
 
 impl AsyncOptions<'_> {
-    /// What nobody said otherwise.
-    pub(crate) fn usual(bounded: bool, blocking: bool) -> Self {
-        Self { event_loop: None, concurrency: 1, budget: USUAL_BUDGET, blocking, bounded }
-    }
-
     fn refuse_for_plain(&self) -> PyResult<()> {
         if self.event_loop.is_some() {
             return Err(no_loop_for_plain());

@@ -25,10 +25,11 @@
 //! | `supervision`, `observed`, `buffer` | the methods of these themes |
 //! | `supervisors` | supervisors as values, and handles to those that run |
 //! | `introspection`, `dead_letters` | looking at actors, names and lost messages |
-//! | `payload`, `system_message`, `exit_reason`, `errors` | values that cross the border |
+//! | `simulation` | a runtime whose actors a test runs |
+//! | `memory`, `payload`, `system_message`, `exit_reason`, `errors` | values that cross the border |
 //! | `wait` | blocking with the interpreter let go, open to Ctrl-C |
 //! | `logging`, `finish`, `fork` | crashes to `logging`; the end of the interpreter; `os.fork` |
-//! | `transport` | the one place where "tcp" and "quic" become types |
+//! | `transport` | the one place where "tcp", "tls" and "quic" become types |
 #![deny(unsafe_code)]
 
 mod actors;
@@ -56,6 +57,7 @@ mod lanes;
 mod logging;
 mod loop_bell;
 mod mailbox;
+mod memory;
 mod mesh;
 mod nodes;
 mod observed;
@@ -70,6 +72,7 @@ mod runtime;
 mod seat;
 mod send_blocking;
 mod shelf;
+mod simulation;
 mod supervision;
 mod supervisors;
 mod system_message;
@@ -108,6 +111,8 @@ mod _core {
     #[pymodule_export]
     use super::mailbox::Mailbox;
     #[pymodule_export]
+    use super::memory::Buffer;
+    #[pymodule_export]
     use super::nodes::{NodeEvent, NodeInfo};
     #[pymodule_export]
     use super::reply::Reply;
@@ -115,6 +120,8 @@ mod _core {
     use super::runtime::{Runtime, version};
     #[pymodule_export]
     use super::shelf::Matcher;
+    #[pymodule_export]
+    use super::simulation::Simulation;
     #[pymodule_export]
     use super::supervisors::{ChildInfo, Supervisor};
     #[pymodule_export]

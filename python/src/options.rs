@@ -10,6 +10,9 @@ use pyo3::prelude::*;
 
 use crate::actors::living;
 
+/// Messages of one turn, unless told otherwise.
+pub(crate) const USUAL_BUDGET: u32 = 100;
+
 thread_local! {
     /// The supervisor for which this thread runs a start function.
     static STARTING_FOR: Cell<Option<Pid>> = const { Cell::new(None) };
@@ -45,6 +48,8 @@ pub(crate) struct Options<'a> {
     pub(crate) priority: &'a str,
     pub(crate) trap_exit: bool,
     pub(crate) blocking: bool,
+    /// Whether only nodes that prove who they are may send to it.
+    pub(crate) guarded: bool,
 }
 
 impl Options<'_> {
@@ -53,14 +58,16 @@ impl Options<'_> {
     /// # Errors
     /// `ValueError` for what makes no sense, `NoProcess` for a redirect to nobody.
     pub(crate) fn build(self) -> PyResult<SpawnOptions> {
+        let lane = if self.blocking { SpawnOptions::BLOCKING } else { 0 };
         Ok(SpawnOptions {
             budget: Some(budget(self.budget)?),
-            lane: if self.blocking { SpawnOptions::BLOCKING } else { 0 },
+            lane,
             priority: priority(self.priority)?,
             mailbox: self
                 .mailbox
                 .map_or(Ok(Mailbox::Unbounded), |mailbox| Bounded::read(&mailbox)?.build())?,
             trap_exit: self.trap_exit,
+            authenticated_only: self.guarded,
             linked: STARTING_FOR.get(),
             ..SpawnOptions::default()
         })

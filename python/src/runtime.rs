@@ -20,6 +20,7 @@ use crate::lanes::{Lanes, around_blocking_threads, usual_count};
 use crate::mesh::address;
 use crate::own_loop::OwnLoop;
 use crate::pull::Threads;
+use crate::simulation::Simulation;
 use crate::transport::{Kind, Setup};
 use crate::wait::{receive, seconds, wait_for};
 use crate::{finish, logging};
@@ -57,8 +58,8 @@ pub(crate) struct Shared {
 impl Runtime {
     /// Starts a runtime.
     ///
-    /// `transport` is "tcp", the default, or "quic"; `certs` is a directory made by
-    /// `myrmidon certs`, without which QUIC works on loopback only; `allow_insecure_remote` lets
+    /// `transport` is "tcp", the default, "tls", which is TCP with TLS 1.3, or "quic"; `certs` is a directory made
+    /// by `myrmidon certs`, without which TLS and QUIC work on loopback only; `allow_insecure_remote` lets
     /// plain TCP leave loopback; `workers` is the number of threads for Rust actors.
     ///
     /// `python_threads` is the number of threads that run handlers: one, or, where the interpreter
@@ -76,7 +77,7 @@ impl Runtime {
     #[new]
     #[pyo3(signature = (transport=None, *, certs=None, allow_insecure_remote=false, workers=None,
         python_threads=None, blocking_threads=None, profile=None, level=None, advertised=None, heartbeat=None,
-        down_after=None, connect_timeout=None, request_timeout=None, send_timeout=None))]
+        down_after=None, connect_timeout=None, request_timeout=None, send_timeout=None, _simulation=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
@@ -94,7 +95,11 @@ impl Runtime {
         connect_timeout: Option<f64>,
         request_timeout: Option<f64>,
         send_timeout: Option<f64>,
+        _simulation: Option<PyRef<'_, Simulation>>,
     ) -> PyResult<Self> {
+        if let Some(simulation) = _simulation {
+            return Ok(Self(simulation.shared().clone()));
+        }
         let mut config = RuntimeConfig::default();
         if let Some(workers) = workers {
             config.workers = threads("workers", workers)?;
@@ -129,7 +134,7 @@ impl Runtime {
         Ok(Self(shared))
     }
 
-    /// "tcp" or "quic".
+    /// "tcp", "tls" or "quic".
     #[getter]
     fn transport(&self) -> &'static str {
         self.0.transport
@@ -233,6 +238,20 @@ impl Shared {
             .around_blocking_threads(around_blocking_threads())
             .start()
             .map_err(|error| StartError::new_err(error.to_string()))?;
+        Self::around(core, &desk, lanes, kind.name())
+    }
+
+    /// Around a runtime whose actors are run by a simulation.
+    pub(crate) fn simulated(core: myrmidon::Runtime, desk: &logging::Desk) -> PyResult<Arc<Self>> {
+        Self::around(core, desk, 1, "none")
+    }
+
+    fn around(
+        core: myrmidon::Runtime,
+        desk: &logging::Desk,
+        lanes: usize,
+        transport: &'static str,
+    ) -> PyResult<Arc<Self>> {
         let actors = Lanes::start(&core, lanes)?;
         let chores = Crew::start(core.open_lane("chores"))?;
         let _ = desk.set(chores.clone());
@@ -242,7 +261,7 @@ impl Shared {
             own_loop: OwnLoop::default(),
             pull: Arc::default(),
             chores,
-            transport: kind.name(),
+            transport,
             birth: Birth::now(),
             closed: AtomicBool::new(false),
         }))

@@ -10,10 +10,12 @@ use tokio::sync::Semaphore;
 use super::census::Census;
 use super::chance::Chance;
 use super::link::Links;
+use super::load::Budget;
 use super::local::LocalNode;
 use super::news::News;
 use super::proxy::Neighbours;
 use super::shown::Shown;
+use super::spin::Spin;
 use super::throttle::LogLimit;
 use crate::actor::{NodeEvent, System};
 use crate::config::NodeConfig;
@@ -40,10 +42,12 @@ pub(super) struct Shared {
     pub(super) dialled: Arc<Semaphore>,
     pub(super) log: LogLimit,
     pub(super) links: Links,
+    pub(super) spin: Spin,
     pub(super) neighbours: Neighbours,
     /// The addresses on which this node listens.
     pub(super) listening: Mutex<Vec<NodeAddr>>,
     pub(super) chance: Chance,
+    pub(super) budget: Budget,
     pub(super) news: Arc<News>,
     stage: Shown<Stage>,
     /// Messages that were lost while the node drains (G8).
@@ -68,6 +72,8 @@ impl Shared {
             io,
             accepted: Arc::new(Semaphore::new(connections)),
             dialled: Arc::new(Semaphore::new(connections)),
+            spin: Spin::new(config.spin),
+            budget: Budget::new(config.queue_bytes),
             config,
             log: LogLimit::new(),
             links,

@@ -176,6 +176,12 @@ impl Runtime {
         self.inner.system.is_remote(pid)
     }
 
+    /// Whether what `pid` answers comes from this process, or from a node whose certificate was checked: so
+    /// that a binding may read it with less care.
+    pub fn is_trusted(&self, pid: Pid) -> bool {
+        self.inner.system.trusts(pid)
+    }
+
     /// The tokio runtime of the mesh.
     pub fn io(&self) -> &tokio::runtime::Handle {
         &self.inner.io_handle

@@ -89,6 +89,7 @@ use super::peer::{Peer, Reply};
 use super::proxy::Neighbours;
 use super::shared::{Shared, now};
 use super::shown::Shown;
+use super::throttle::{self, TokenBucket};
 use crate::pid::Pid;
 use crate::transport::{CloseCode, NodeAddr, PeerIdentity};
 use crate::wire::level2::{Credit, Demonitor, Frame, Hello, Id, Monitor, Resolve, Text16};
@@ -110,6 +111,8 @@ pub(super) struct Link {
     questions: Mutex<Questions>,
     /// Something was asked.
     asked: Notify,
+    /// How often the peer may ask.
+    rate: Mutex<TokenBucket>,
     pings: Mutex<VecDeque<Ping>>,
     round_trip: Mutex<Option<Duration>>,
     /// Pings of the peer that a worker has still to answer.
@@ -125,6 +128,8 @@ pub(super) struct Link {
     brakes: Brakes,
     /// The addresses under which this node is in use here.
     users: Mutex<Vec<Weak<Peer>>>,
+    /// Lost messages that the node knows of.
+    accounted: Mutex<usize>,
     ended: Shown<Option<End>>,
     gone: Shown<bool>,
 }
@@ -146,7 +151,13 @@ impl Link {
         Ok(())
     }
 
-    /// Queues a message that was accepted before the link was up.
+    /// The longest message that the peer takes.
+    pub(super) const fn max_sent(&self) -> usize {
+        self.agreed.max_sent
+    }
+
+    /// Queues a message that was accepted before the link was up; it is no longer than
+    /// [`max_sent`](Self::max_sent).
     pub(super) fn admit(&self, pid: Pid, data: Bytes) {
         let lane = self.out().admit(pid, data);
         self.work[lane].notify_one();
@@ -201,6 +212,10 @@ impl Link {
         self.ended.read().clone().unwrap_or(End::Left)
     }
 
+    pub(super) fn is_gone(&self) -> bool {
+        *self.gone.read()
+    }
+
     pub(super) fn has_room(&self, len: usize) -> bool {
         self.out().has_room(len)
     }
@@ -250,10 +265,10 @@ impl Link {
         Self {
             outgoing: Mutex::new(Outgoing::new(
                 most,
-                agreed.lanes,
-                agreed.bulk_slots,
+                (agreed.lanes, agreed.bulk_slots),
                 config.bulk_above,
                 allowance,
+                shared.budget.clone(),
             )),
             work: (0..lanes).map(|_| Notify::new()).collect(),
             grant: Mutex::new(Grant::new(
@@ -263,6 +278,7 @@ impl Link {
             )),
             questions: Mutex::default(),
             asked: Notify::new(),
+            rate: throttle::questions(now()),
             pings: Mutex::default(),
             round_trip: Mutex::default(),
             pongs_owed: AtomicUsize::new(0),
@@ -270,11 +286,12 @@ impl Link {
             health: Mutex::default(),
             beat: Notify::new(),
             parting: Mutex::new(Parting::new(shared.links.me().life, peer, lanes)),
-            parking: Parking::default(),
+            parking: Parking::new(shared.budget.clone()),
             guests: Guests::default(),
             ties: Mutex::default(),
             brakes: Brakes::default(),
             users: Mutex::default(),
+            accounted: Mutex::default(),
             ended: Shown::new(None),
             gone: Shown::new(false),
             shared,
@@ -342,6 +359,14 @@ impl Link {
         Ok(())
     }
 
+    /// Says what is lost, once each.
+    fn account(&self) {
+        let mut known = lock(&self.accounted);
+        let lost = self.unconfirmed();
+        self.shared.lose(lost.saturating_sub(*known));
+        *known = lost;
+    }
+
     fn refuse_questions(&self, reason: &str) {
         let open = lock(&self.questions).take();
         open.for_each(|question| question.refuse(reason));
@@ -350,6 +375,7 @@ impl Link {
     /// Accounts for what was put into a link that was over already.
     pub(super) fn sweep(&self) {
         self.out().abandon();
+        self.account();
         self.refuse_questions("the link has ended");
     }
 
@@ -369,7 +395,7 @@ impl Link {
         lock(&self.pings).clear();
         self.guests.clear(self.shared.local.as_ref());
         self.cut_ties(&end.reason().loss());
-        self.shared.lose(self.unconfirmed());
+        self.account();
         self.shared.links.dead(self.id);
         self.shared.neighbours.unlinked(self, matches!(end, End::Left), &end.reason().loss());
         self.for_users(|peer| peer.link_is_over(self, &end));

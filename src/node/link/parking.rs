@@ -15,12 +15,12 @@ use super::bulk::{ASK, MESSAGE, REPLY};
 use super::reason::is_kill;
 use super::{End, lock};
 use crate::config::NodeConfig;
+use crate::node::load::{Account, Budget, Load};
 use crate::pid::Pid;
 use crate::transport::CloseCode;
 use crate::wire::level2::{Ask, Bulk, Chunk, Frame, Reply};
 
 /// Everything that comes in by chunks.
-#[derive(Default)]
 pub(super) struct Parking {
     lot: Mutex<Lot>,
     /// Receivers with a payload outstanding. Changed under the lock; while it is 0 nobody else need
@@ -30,7 +30,6 @@ pub(super) struct Parking {
     pub(super) announced: Notify,
 }
 
-#[derive(Default)]
 pub(super) struct Lot {
     payloads: HashMap<u64, Payload>,
     parked: HashMap<Pid, Parked>,
@@ -38,6 +37,8 @@ pub(super) struct Lot {
     known: HashSet<u64>,
     /// Bytes of all payloads.
     bytes: u64,
+    /// The same, counted as what the node holds.
+    account: Account,
 }
 
 struct Payload {
@@ -59,6 +60,17 @@ struct Parked {
 }
 
 impl Parking {
+    pub(super) fn new(budget: Budget) -> Self {
+        let lot = Lot {
+            payloads: HashMap::new(),
+            parked: HashMap::new(),
+            known: HashSet::new(),
+            bytes: 0,
+            account: Account::new(budget),
+        };
+        Self { lot: Mutex::new(lot), busy: AtomicUsize::new(0), announced: Notify::new() }
+    }
+
     /// Whether no receiver waits for a payload.
     pub(super) fn is_empty(&self) -> bool {
         self.busy.load(Ordering::Acquire) == 0
@@ -120,6 +132,11 @@ impl Parking {
         }
         // A sender whose payloads take turns never has more under way, those included that are complete
         // and wait for an earlier one.
+        if lot.account.is_spent() {
+            let reason = "the queues of this node hold as much as they may".to_owned();
+            return Err(End::Refused(CloseCode::Overloaded, reason));
+        }
+        lot.account.add(chunk.data.len());
         lot.bytes += chunk.data.len() as u64;
         if lot.bytes > max.saturating_mul(slots as u64 + 1) {
             return Err(End::Refused(
@@ -179,6 +196,8 @@ impl Parking {
         while let Some(payload) = next.take().and_then(|bulk| lot.payloads.remove(&bulk)) {
             let to = payload.to;
             lot.bytes -= payload.have;
+            let (messages, bytes) = (payload.pieces.len(), payload.have as usize);
+            lot.account.remove(Load { messages, bytes });
             run(payload.into_frame())?;
             if let Some(to) = to {
                 next = lot.run_parked(to, max, run)?;
@@ -306,6 +325,8 @@ fn malformed(reason: &str) -> End {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const MAX: u64 = 1000;
@@ -327,10 +348,15 @@ mod tests {
     }
 
     /// A parking with a record of what ran: the first byte and the length of each message.
-    #[derive(Default)]
     struct World {
         parking: Parking,
         ran: Vec<(u8, usize)>,
+    }
+
+    impl Default for World {
+        fn default() -> Self {
+            Self { parking: Parking::new(Budget::new(100_000)), ran: Vec::new() }
+        }
     }
 
     impl World {
@@ -429,5 +455,83 @@ mod tests {
         let mut world = World::default();
         world.lane(Frame::Bulk(announcement(7, a, 10)));
         assert!(world.chunk(chunk(7, a, 11, 0, 1)).is_err());
+    }
+
+    /// What a sender puts into the lane of its receivers.
+    #[derive(Clone, Copy, Debug)]
+    enum Item {
+        Small(u32),
+        Large(u32, usize),
+    }
+
+    fn item() -> impl Strategy<Value = Item> {
+        prop_oneof![
+            (0u32..3).prop_map(Item::Small),
+            (0u32..3, 1usize..40).prop_map(|(to, len)| Item::Large(to, len)),
+        ]
+    }
+
+    proptest! {
+        /// Lane and chunks may come in any order that a sender with two slots can cause.
+        #[test]
+        fn g2_payloads_and_messages_of_one_receiver_come_in_their_order(
+            items in proptest::collection::vec(item(), 0..20),
+            order in proptest::collection::vec(0usize..3, 400),
+        ) {
+            let mut world = World::default();
+            let mut lane: VecDeque<(usize, Item)> = items.iter().copied().enumerate().collect();
+            // Announced payloads: number, receiver, length, what is sent. Two of them take turns.
+            let mut sending: VecDeque<(usize, u32, usize, usize)> = VecDeque::new();
+            let mut expected: [Vec<(u8, usize)>; 3] = Default::default();
+            let mut order = order.into_iter().chain(std::iter::repeat(0));
+            // The lane is written before the chunks that it announces, and read at any time later.
+            let mut written: VecDeque<Frame> = VecDeque::new();
+            while !(lane.is_empty() && sending.is_empty() && written.is_empty()) {
+                match order.next().unwrap() {
+                    0 if !lane.is_empty() => {
+                        let (n, item) = lane.pop_front().unwrap();
+                        match item {
+                            Item::Small(to) => {
+                                expected[to as usize].push((n as u8, 1));
+                                written.push_back(message(pid(to), n as u8));
+                            }
+                            Item::Large(to, len) => {
+                                expected[to as usize].push((n as u8, len));
+                                written.push_back(Frame::Bulk(announcement(n as u64, pid(to), len as u64)));
+                                sending.push_back((n, to, len, 0));
+                            }
+                        }
+                    }
+                    // As `Inlet` does, which waits while too much is early.
+                    1 if !sending.is_empty() && world.parking.early() <= 2 => {
+                        let (n, to, len, sent) = sending.pop_front().unwrap();
+                        let more = (len - sent).min(17);
+                        let piece = chunk(n as u64, pid(to), len as u64, sent as u64, more);
+                        prop_assert!(world.chunk(piece).is_ok());
+                        if sent + more < len {
+                            sending.insert(sending.len().min(1), (n, to, len, sent + more));
+                        }
+                    }
+                    _ => {
+                        if let Some(frame) = written.pop_front() {
+                            world.lane(frame);
+                        } else if let Some(first) = sending.pop_front() {
+                            let (n, to, len, sent) = first;
+                            let piece = chunk(n as u64, pid(to), len as u64, sent as u64, len - sent);
+                            prop_assert!(world.chunk(piece).is_ok());
+                        }
+                    }
+                }
+            }
+            let receiver = |n: u8| match items[usize::from(n)] {
+                Item::Small(to) | Item::Large(to, _) => to as usize,
+            };
+            for (to, expected) in expected.iter().enumerate() {
+                let came: Vec<_> = world.ran.iter().copied().filter(|(n, _)| receiver(*n) == to).collect();
+                prop_assert_eq!(&came, expected);
+            }
+            prop_assert_eq!(world.parking.outstanding(), 0);
+            prop_assert_eq!(world.parking.lock().bytes, 0);
+        }
     }
 }

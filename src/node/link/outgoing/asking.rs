@@ -76,7 +76,7 @@ impl Outgoing {
             Some(Frame::Bulk(bulk)) => self.bulk.remove(bulk.bulk),
             _ => 0,
         };
-        self.uncount(Load { messages: 1, bytes });
+        self.load.remove(Load { messages: 1, bytes });
         self.freed = true;
         true
     }
