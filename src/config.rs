@@ -13,6 +13,28 @@ pub enum Level {
     Two,
 }
 
+impl Level {
+    /// The names by which TLS agrees on a level (ALPN) where this is the highest: the preferred one first.
+    pub const fn protocols(self) -> &'static [&'static [u8]] {
+        match self {
+            Self::One => &[ALPN_ONE],
+            Self::Two => &[ALPN_TWO, ALPN_ONE],
+        }
+    }
+
+    /// The level that such a name stands for.
+    pub fn of_protocol(name: &[u8]) -> Option<Self> {
+        match name {
+            ALPN_ONE => Some(Self::One),
+            ALPN_TWO => Some(Self::Two),
+            _ => None,
+        }
+    }
+}
+
+const ALPN_ONE: &[u8] = b"myrmidon/1";
+const ALPN_TWO: &[u8] = b"myrmidon/2";
+
 /// How far away other nodes are: the clocks of the mesh and the settings of transports follow it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Profile {
@@ -103,6 +125,10 @@ pub struct NodeConfig {
     pub heartbeat: Duration,
     /// Without a sign of life for so long a peer is down. Default: 5 s.
     pub down_after: Duration,
+    /// While bytes come or go at least this often, the thread of the sockets looks for more of them for
+    /// this long before it sleeps, since waking it takes longer than all else about a short message. It
+    /// yields to other threads meanwhile. 0: it always sleeps. Default: 200 us.
+    pub spin: Duration,
     /// Deadline of a connection attempt, handshake included. Default: 5 s.
     pub connect_timeout: Duration,
     /// Deadline of a resolve or a ping. Default: 5 s.
@@ -185,6 +211,7 @@ impl Default for NodeConfig {
     fn default() -> Self {
         Self {
             heartbeat: Duration::from_secs(1),
+            spin: Duration::from_micros(200),
             down_after: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(5),

@@ -23,8 +23,10 @@ const UNSAFE: &[&str] = &[
     "src/actor/waker.rs",
     "src/scheduler/run_queue.rs",
     "tests/ask_memory.rs",
+    "fuzz/src/coverage.rs",
     "python/src/buffer.rs",
     "python/src/call.rs",
+    "python/src/memory.rs",
 ];
 
 const SECRETS: &[&str] = &["pem", "key", "crt", "csr", "p12", "der"];

@@ -22,6 +22,8 @@ pub struct Received {
     pub corrupt: u64,
     /// The sum of all checksums.
     pub sum: u64,
+    /// Messages that were under way for longer than was asked about.
+    pub later: u64,
     /// Half of the messages took at most this long.
     pub p50: u64,
     /// 99 of 100 did.
@@ -91,9 +93,14 @@ impl Node {
 
     /// What some of the sinks have got, by their place among all that were made.
     pub fn received_by(&mut self, sinks: Range<usize>) -> Received {
-        let line = self.obey(&format!("received {} {}", sinks.start, sinks.len()));
-        let [received, missing, repeated, late, corrupt, sum, p50, p99, p999, max] = fields(&line);
-        Received { received, missing, repeated, late, corrupt, sum, p50, p99, p999, max }
+        self.received_later(sinks, u32::MAX)
+    }
+
+    /// The same, with how many were under way for longer than so many microseconds.
+    pub fn received_later(&mut self, sinks: Range<usize>, micros: u32) -> Received {
+        let line = self.obey(&format!("received {} {} {micros}", sinks.start, sinks.len()));
+        let [received, missing, repeated, late, corrupt, sum, later, p50, p99, p999, max] = fields(&line);
+        Received { received, missing, repeated, late, corrupt, sum, later, p50, p99, p999, max }
     }
 
     /// Starts to send `count` messages of `size` bytes in turn to `pids` at `addr`, one every `gap`

@@ -1,4 +1,4 @@
-//! The scenarios of distance, over both transports. `README.md` says what they need and what they prove.
+//! The scenarios of distance, over every transport. `README.md` says what they need and what they prove.
 #![cfg(target_os = "linux")]
 
 use myrmidon_interop_tests::scenario::wan;
@@ -53,6 +53,17 @@ macro_rules! scenarios {
 over! {
     tcp: Tcp;
     quic: Quic;
+}
+
+/// TLS adds nothing to what TCP does to packets; these show that it takes nothing away.
+mod tls {
+    use super::*;
+
+    scenarios!(Tls;
+        silence: a_cut_is_seen_from_both_sides_and_heals,
+            a_killed_node_is_missed_and_the_next_on_its_port_is_found;
+        rough: five_lost_packets_in_a_hundred_lose_no_message;
+    );
 }
 
 fn setup(kind: Kind) -> Setup {

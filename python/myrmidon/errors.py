@@ -20,6 +20,7 @@ __all__ = [
     "CodecError",
     "ForkedError",
     "ListenError",
+    "MailboxClosed",
     "MyrmidonError",
     "NoHistory",
     "NoMethod",
@@ -82,6 +83,10 @@ class ActorEnded(MyrmidonError):
 
     def __reduce__(self) -> tuple[type[ActorEnded], tuple[str, ExitReason]]:
         return type(self), (str(self), self.reason)
+
+
+class MailboxClosed(MyrmidonError, EOFError):
+    """The actor was stopped, killed or swapped: its mailbox gives nothing more."""
 
 
 class NoReply(MyrmidonError):

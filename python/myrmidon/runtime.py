@@ -83,6 +83,9 @@ class Runtime(_core.Runtime):
             priority=options.priority,
             trap_exit=options.trap_exit,
             blocking=options.blocking,
+            guarded=instance._codec.trusts,
+            concurrency=options.concurrency,
+            loop=options.loop,
         )
         return ActorRef(self, pid, type(instance))
 

@@ -14,6 +14,7 @@ import_exception!(myrmidon.errors, ChildError);
 import_exception!(myrmidon.errors, CodecError);
 import_exception!(myrmidon.errors, ForkedError);
 import_exception!(myrmidon.errors, ListenError);
+import_exception!(myrmidon.errors, MailboxClosed);
 import_exception!(myrmidon.errors, MyrmidonError);
 import_exception!(myrmidon.errors, NoHistory);
 import_exception!(myrmidon.errors, NoProcess);
@@ -38,6 +39,7 @@ pub(crate) fn load(py: Python<'_>) {
     CodecError::type_object(py);
     ForkedError::type_object(py);
     ListenError::type_object(py);
+    MailboxClosed::type_object(py);
     MyrmidonError::type_object(py);
     NoHistory::type_object(py);
     NoProcess::type_object(py);

@@ -125,7 +125,7 @@ impl<R> Reply<R> {
     }
 
     /// Who was asked.
-    pub(crate) fn asked(&self) -> Pid {
+    pub fn asked(&self) -> Pid {
         self.asked
     }
 

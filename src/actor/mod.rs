@@ -27,6 +27,8 @@
 //! | `apart` | the same where messages lie in a bounded mailbox, or wait long |
 //! | `exit` | the one way to end |
 //! | `swapping` | asking for other code |
+//! | `options` | how an actor is started |
+//! | `trust` | whose messages reach an actor |
 //! | `timed` | messages sent later; they end with their actor |
 //! | `blocking` | handlers that block their thread |
 //! | `guard` | what holds up panics of code that is not ours |
@@ -51,6 +53,7 @@ mod loom_tests;
 mod node_event;
 mod observed;
 mod one_shot;
+mod options;
 mod priority;
 mod proxy;
 mod reason;
@@ -68,6 +71,7 @@ mod swapping;
 mod system;
 mod table;
 mod timed;
+mod trust;
 mod typed;
 mod wait;
 mod waker;
@@ -85,6 +89,7 @@ pub(crate) use guard::{discard, panic_text, shielded};
 pub use info::{ActorBonds, ActorInfo};
 pub use node_event::{NodeEvent, NodeState};
 pub use observed::{Observed, Observers};
+pub use options::SpawnOptions;
 pub use priority::Priority;
 pub(crate) use proxy::{LaterSend, Remote};
 pub use reason::ExitReason;
@@ -99,7 +104,6 @@ pub use sinks::Subscription;
 pub use slice::SliceLimits;
 pub(crate) use slice::{After, Runner, run_slice};
 pub(crate) use slot::{LifoSlot, LifoThief, Ready};
-pub use system::SpawnOptions;
 pub(crate) use system::{Schedule, System, SystemHooks};
 pub(crate) use typed::SyncAdapter;
 pub use typed::{Actor, ActorRef, BytesFn, Codec, bytes_fn};

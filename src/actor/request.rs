@@ -154,7 +154,7 @@ impl System {
         answered_blocking(self, pid, answer, within)
     }
 
-    /// Asks for somebody who does not wait: `then` is called once with the outcome, where that comes to
+    /// Asks for a peer, which does not wait: `then` is called once with the outcome, where that comes to
     /// be, and must be short. No deadline ends it but who has the [`Reply`].
     pub(crate) fn ask_then(
         &self,
@@ -163,7 +163,8 @@ impl System {
         deadline: Option<Instant>,
         then: impl FnOnce(Result<Payload, AskError>) + Send + 'static,
     ) {
-        match self.request(pid, message, deadline) {
+        let admitted = if self.admits_peers(pid) { Ok(()) } else { Err(AskError::NoProcess(pid)) };
+        match admitted.and_then(|()| self.request(pid, message, deadline)) {
             Ok(answer) => Arc::new(Listener::new(pid, answer, Box::new(then))).look(),
             Err(error) => then(Err(error)),
         }

@@ -173,6 +173,7 @@ impl Turn<'_> {
         };
         catch_unwind(AssertUnwindSafe(upgrade)).unwrap_or_else(|panic| Err(panic_text(panic)))?;
         std::mem::swap(&mut cell.behaviour, new);
+        self.change_lane();
         let (old, pid) = (new, self.pid);
         shielded("the code that was replaced", || old.replaced(pid, version));
         Ok(())

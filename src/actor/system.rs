@@ -1,6 +1,6 @@
 //! The actors of one runtime: sending to them, and the one way to start them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use super::signal::{Envelope, ExitSignal, MonitorRef, Signal, Watcher};
 use super::signals::tell_watcher;
 use super::slot::{Closed, Ready, Slot, flag};
 use super::table::Table;
-use super::{Behaviour, ExitReason, Priority, discard, waker};
+use super::{Behaviour, ExitReason, SpawnOptions, discard, waker};
 use crate::clock::Clock;
 use crate::mailbox::{Bounded, Mailbox, Payload};
 use crate::pid::Pid;
@@ -57,26 +57,6 @@ pub(crate) trait SystemHooks: ExitHook {
     fn recovered(&self, pid: Pid, took: Duration);
 }
 
-/// How an actor is started.
-#[derive(Clone, Debug, Default)]
-pub struct SpawnOptions {
-    /// Messages per slice; `None` takes the runtime's default.
-    pub budget: Option<u32>,
-    /// The lane that runs it, from `Lane::id`; 0, the default, are the scheduler's workers, and
-    /// [`BLOCKING`](Self::BLOCKING) the pool for blocking work.
-    pub lane: u32,
-    /// Whether its turns come before those of others, or after.
-    pub priority: Priority,
-    /// How many messages may wait for it, and what happens to one more.
-    pub mailbox: Mailbox,
-    /// Exits of linked actors arrive as messages.
-    pub trap_exit: bool,
-    /// Linked to this actor before the first instruction runs (S35).
-    pub linked: Option<Pid>,
-    /// Monitored by this actor before the first instruction runs (S35).
-    pub monitored: Option<(Pid, MonitorRef)>,
-}
-
 pub(crate) struct System {
     table: Table,
     clock: Clock,
@@ -87,6 +67,7 @@ pub(crate) struct System {
     late_replies: AtomicU64,
     pub(super) proxies: Proxies,
     wheels: OnceLock<Arc<Wheels>>,
+    pub(super) peers_are_proved: AtomicBool,
 }
 
 impl System {
@@ -112,6 +93,7 @@ impl System {
             late_replies: AtomicU64::new(0),
             proxies: Proxies::default(),
             wheels: OnceLock::new(),
+            peers_are_proved: AtomicBool::new(false),
         }
     }
 
@@ -143,9 +125,19 @@ impl System {
 
     /// The one way to start an actor.
     pub(crate) fn spawn(self: &Arc<Self>, behaviour: Box<dyn Behaviour>, options: SpawnOptions) -> Pid {
-        let SpawnOptions { budget, lane, priority, mailbox, trap_exit, linked, monitored } = options;
+        let SpawnOptions {
+            budget,
+            lane,
+            priority,
+            mailbox,
+            trap_exit,
+            authenticated_only,
+            linked,
+            monitored,
+        } = options;
         let starts = behaviour.starts();
         let mut flags = priority.flags() | if behaviour.accepts_bytes() { flag::BYTES } else { 0 };
+        flags |= if authenticated_only { flag::GUARDED } else { 0 };
         let mut cell = Cell::new(behaviour, budget.unwrap_or(self.default_budget));
         cell.started = !starts;
         cell.trap_exit = trap_exit;

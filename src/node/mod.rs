@@ -41,6 +41,7 @@ mod serve;
 mod serve_lane;
 mod shared;
 mod shown;
+mod spin;
 mod standing;
 mod throttle;
 mod vitals;
@@ -121,7 +122,8 @@ pub struct PeerInfo {
     pub connected: bool,
     /// The protocol that is spoken with it, once that is known.
     pub level: Option<Level>,
-    /// Whether its scheduler does not answer though its process lives (D12); only at level 2.
+    /// Whether its scheduler does not answer though its process lives, or its Python handlers do not run
+    /// (D12); only at level 2.
     pub stalled: bool,
     /// Messages queued or being written.
     pub queued_messages: usize,
@@ -149,6 +151,7 @@ impl Node {
             shared: Arc::new(Shared::new(transport, local, io, config)),
             peers: Mutex::new(HashMap::new()),
         };
+        inner.shared.spawn(spin::stay_up(inner.shared.clone()));
         inner.shared.spawn(vitals::watch(inner.shared.clone()));
         Self { inner: Arc::new(inner) }
     }

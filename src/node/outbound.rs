@@ -128,6 +128,23 @@ impl<R> Outbound<R> {
         Ok(())
     }
 
+    /// Drops the messages that are larger than the peer takes; returns how many.
+    pub(super) fn drop_larger(&mut self, max: usize) -> usize {
+        let before = self.queue.len();
+        let load = &mut self.load;
+        self.queue.retain(|item| match item {
+            Item::Message { data, .. } if data.len() > max => {
+                load.messages -= 1;
+                load.bytes -= data.len();
+                false
+            }
+            _ => true,
+        });
+        let dropped = before - self.queue.len();
+        self.dead_letters += dropped as u64;
+        dropped
+    }
+
     /// Moves everything to a link, which counts it from now on.
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = Item<R>> + '_ {
         self.load = Load::default();

@@ -170,7 +170,7 @@ impl LaneServer {
                 Frame::Resolve(name) => {
                     self.throttle(sender).await?;
                     self.deliver();
-                    self.resolve(&name);
+                    self.resolve(&name)?;
                 }
                 Frame::Ping => {
                     self.throttle(sender).await?;
@@ -185,14 +185,20 @@ impl LaneServer {
     }
 
     /// Answers for a name, or for a probe.
-    fn resolve(&mut self, name: &Name) {
-        let speaks = self.shared.config.level == Level::Two && self.shared.stage() == Stage::Running;
+    fn resolve(&mut self, name: &Name) -> Result<(), Over> {
+        let speaks = self.shared.config.level == Level::Two;
         if let Some(Probe { link }) = Probe::read(name.as_str()).filter(|_| speaks) {
+            if self.shared.stage() != Stage::Running {
+                // Any answer would be taken for a level, and remembered when another node is here.
+                return Err(Over::Goodbye);
+            }
             self.probed = Some(link);
-            return self.answers.number(level2::magic(0));
+            self.answers.number(level2::magic(0));
+            return Ok(());
         }
         let pid = name.registrable().and_then(|name| self.shared.local.whereis(name));
         self.answers.resolved(pid);
+        Ok(())
     }
 
     /// Whether the next frame takes the lane to level 2: HELLO right after a probe, or at the very

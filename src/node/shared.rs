@@ -14,6 +14,7 @@ use super::local::LocalNode;
 use super::news::News;
 use super::proxy::Neighbours;
 use super::shown::Shown;
+use super::spin::Spin;
 use super::throttle::LogLimit;
 use crate::actor::{NodeEvent, System};
 use crate::config::NodeConfig;
@@ -40,6 +41,7 @@ pub(super) struct Shared {
     pub(super) dialled: Arc<Semaphore>,
     pub(super) log: LogLimit,
     pub(super) links: Links,
+    pub(super) spin: Spin,
     pub(super) neighbours: Neighbours,
     /// The addresses on which this node listens.
     pub(super) listening: Mutex<Vec<NodeAddr>>,
@@ -68,6 +70,7 @@ impl Shared {
             io,
             accepted: Arc::new(Semaphore::new(connections)),
             dialled: Arc::new(Semaphore::new(connections)),
+            spin: Spin::new(config.spin),
             config,
             log: LogLimit::new(),
             links,

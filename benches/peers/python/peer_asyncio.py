@@ -163,6 +163,7 @@ async def wake(samples: int) -> Figures:
 
 
 async def ask(trips: int, in_flight: int) -> Figures:
+    trips = max(trips, in_flight)
     requests: asyncio.Queue[tuple[bytes, asyncio.Future[bytes]]] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     answered = 0

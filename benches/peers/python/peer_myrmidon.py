@@ -233,6 +233,7 @@ def ask_hundred(trips: int) -> Figures:
 
 
 async def ask(trips: int, in_flight: int) -> Figures:
+    trips = max(trips, in_flight)
     async with myrmidon.Runtime() as rt:
         pid = rt.spawn(lambda message: message)
         answered = 0

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 use super::{Link, lock};
 use crate::pid::Pid;
@@ -16,6 +16,9 @@ use crate::wire::level2::{Frame, Xoff, Xon};
 
 /// How soon a full mailbox is looked at again. The bound leaves an actor enough to do for so long.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
+/// An actor that needs long is looked at less and less often: by half as long again each time, in which it
+/// cannot have handled the other half of its bound. At most so seldom.
+const LOOK_SELDOM: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
 pub(super) struct Brakes {
@@ -45,19 +48,34 @@ impl Brakes {
     /// Releases who has caught up, as long as the link lives.
     pub(super) async fn release(&self, link: &Link) {
         loop {
-            if lock(&self.spared).is_empty() {
-                self.pulled.notified().await;
+            self.pulled.notified().await;
+            let mut pause = LOOK_AGAIN;
+            let mut next = Instant::now() + pause;
+            while !lock(&self.spared).is_empty() {
+                tokio::select! {
+                    biased;
+                    () = sleep_until(next) => {}
+                    () = self.pulled.notified() => {
+                        pause = LOOK_AGAIN;
+                        next = next.min(Instant::now() + pause);
+                        continue;
+                    }
+                }
+                self.look(link);
+                pause = (pause * 3 / 2).min(LOOK_SELDOM);
+                next = Instant::now() + pause;
             }
-            sleep(LOOK_AGAIN).await;
-            let caught_up = |pid: Pid, len| {
-                !is_over(link, pid, len, 2) && !link.parking.is_full(pid, &link.shared.config)
-            };
-            let mut released: Vec<_> =
-                lock(&self.spared).extract_if(|pid, len| caught_up(*pid, *len)).map(|(pid, _)| pid).collect();
-            released.sort_unstable();
-            for pid in released {
-                link.push(None, Frame::Xon(Xon { pid: Some(pid) }));
-            }
+        }
+    }
+
+    fn look(&self, link: &Link) {
+        let caught_up =
+            |pid: Pid, len| !is_over(link, pid, len, 2) && !link.parking.is_full(pid, &link.shared.config);
+        let mut released: Vec<_> =
+            lock(&self.spared).extract_if(|pid, len| caught_up(*pid, *len)).map(|(pid, _)| pid).collect();
+        released.sort_unstable();
+        for pid in released {
+            link.push(None, Frame::Xon(Xon { pid: Some(pid) }));
         }
     }
 }

@@ -21,6 +21,9 @@ use crate::wire::{Batch, STEP};
 const WRITE_STALL: Duration = Duration::from_secs(30);
 /// A frame that has begun must be complete after this (L08).
 const FRAME_TIME: Duration = Duration::from_secs(30);
+/// A lane that moves so many bytes without a pause lets the others go first: a ping must not wait for
+/// what one task may do at a stretch.
+const STRETCH: usize = 256 << 10;
 /// A peer that closes a link says why on control. When another lane ends first, control has so long.
 const LAST_WORD: Duration = Duration::from_millis(100);
 /// How long the last words of a link may take.
@@ -89,10 +92,12 @@ async fn read(
 }
 
 async fn frames(link: &Link, lane: usize, inlet: &mut Inlet, receiver: &mut dyn LaneReceiver) -> End {
+    let mut stretch = Stretch::default();
     loop {
         if let Err(end) = inlet.handle().await {
             return end;
         }
+        stretch.pause().await;
         let arrives = lane == CONTROL && inlet.began.is_some();
         let read = match inlet.began {
             None => receiver.read(STEP).await,
@@ -105,11 +110,15 @@ async fn frames(link: &Link, lane: usize, inlet: &mut Inlet, receiver: &mut dyn 
             },
         };
         match read {
-            Ok(Some(bytes)) => inlet.feed(bytes),
+            Ok(Some(bytes)) => {
+                stretch.0 += bytes.len();
+                inlet.feed(bytes);
+            }
             Ok(None) => return End::Lost(format!("lane {lane} was closed by the peer")),
             Err(error) => return Breakage::from(error).into(),
         }
         lock(&link.clock).heard(now(), arrives);
+        link.shared.spin.touch();
     }
 }
 
@@ -119,11 +128,12 @@ async fn write(
     lane: usize,
     mut sender: Box<dyn LaneSender>,
 ) -> Option<(usize, Box<dyn LaneSender>)> {
-    let mut batch = Batch::new();
+    let (mut batch, mut stretch) = (Batch::new(), Stretch::default());
     loop {
         if link.has_ended() {
             return Some((lane, sender));
         }
+        stretch.pause().await;
         let (load, freed) = {
             let mut out = link.out();
             (out.fill(lane, &mut batch, now()), out.take_freed())
@@ -139,6 +149,7 @@ async fn write(
             }
             continue;
         }
+        stretch.0 += batch.len();
         let mut parts = batch.take();
         let written = tokio::select! {
             biased;
@@ -147,7 +158,10 @@ async fn write(
             _ = link.ended() => return None,
         };
         match written {
-            Ok(Ok(())) => link.written(lane, load),
+            Ok(Ok(())) => {
+                link.written(lane, load);
+                link.shared.spin.touch();
+            }
             Ok(Err(error)) => {
                 lost(&link, lane, Breakage::from(error)).await;
                 return None;
@@ -156,6 +170,19 @@ async fn write(
                 link.end(End::Refused(CloseCode::Overloaded, stalled()));
                 return None;
             }
+        }
+    }
+}
+
+/// How much a lane has moved since it last let others go first.
+#[derive(Default)]
+struct Stretch(usize);
+
+impl Stretch {
+    async fn pause(&mut self) {
+        if self.0 >= STRETCH {
+            self.0 = 0;
+            tokio::task::yield_now().await;
         }
     }
 }

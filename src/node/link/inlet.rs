@@ -97,17 +97,17 @@ impl Inlet {
     }
 
     async fn frame(&mut self, frame: Frame) -> Result<(), End> {
-        match &frame {
-            Frame::Message { data, .. } | Frame::Ask(Ask { data, .. }) => self.count(data.len()),
-            // Its bytes count as they come.
-            Frame::Bulk(_) => self.count(0),
-            _ => {}
+        if let Frame::Message { data, .. } | Frame::Ask(Ask { data, .. }) = &frame {
+            self.count(data.len());
         }
         if !self.link.agreed.allows(&frame) {
             return Err(unexpected(&frame));
         }
-        let to = frame.to();
+        let (to, is_bulk) = (frame.to(), matches!(frame, Frame::Bulk(_)));
         let Some(frame) = self.link.parking.park(frame) else {
+            if is_bulk {
+                self.count(0);
+            }
             to.into_iter().for_each(|to| self.link.brakes.parked(&self.link, to));
             return Ok(());
         };
@@ -129,6 +129,9 @@ impl Inlet {
             Frame::Bulk(frame) => {
                 let (link, max) = (&self.link, self.max_message());
                 link.parking.announce(&frame, max, &mut |frame| apply(link, frame))?;
+                // Its bytes count as they come, and it not before it is known to be outstanding: else a
+                // CREDIT could confirm it.
+                self.count(0);
             }
             Frame::Chunk(frame) => self.chunk(frame).await?,
             Frame::BulkCancel(frame) => self.cancel(&frame)?,

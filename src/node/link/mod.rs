@@ -127,6 +127,8 @@ pub(super) struct Link {
     brakes: Brakes,
     /// The addresses under which this node is in use here.
     users: Mutex<Vec<Weak<Peer>>>,
+    /// Lost messages that the node knows of.
+    accounted: Mutex<usize>,
     ended: Shown<Option<End>>,
     gone: Shown<bool>,
 }
@@ -148,7 +150,13 @@ impl Link {
         Ok(())
     }
 
-    /// Queues a message that was accepted before the link was up.
+    /// The longest message that the peer takes.
+    pub(super) const fn max_sent(&self) -> usize {
+        self.agreed.max_sent
+    }
+
+    /// Queues a message that was accepted before the link was up; it is no longer than
+    /// [`max_sent`](Self::max_sent).
     pub(super) fn admit(&self, pid: Pid, data: Bytes) {
         let lane = self.out().admit(pid, data);
         self.work[lane].notify_one();
@@ -201,6 +209,10 @@ impl Link {
     pub(super) async fn gone(&self) -> End {
         self.gone.wait_for(|gone| gone.then_some(())).await;
         self.ended.read().clone().unwrap_or(End::Left)
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        *self.gone.read()
     }
 
     pub(super) fn has_room(&self, len: usize) -> bool {
@@ -277,6 +289,7 @@ impl Link {
             ties: Mutex::default(),
             brakes: Brakes::default(),
             users: Mutex::default(),
+            accounted: Mutex::default(),
             ended: Shown::new(None),
             gone: Shown::new(false),
             shared,
@@ -344,6 +357,14 @@ impl Link {
         Ok(())
     }
 
+    /// Says what is lost, once each.
+    fn account(&self) {
+        let mut known = lock(&self.accounted);
+        let lost = self.unconfirmed();
+        self.shared.lose(lost.saturating_sub(*known));
+        *known = lost;
+    }
+
     fn refuse_questions(&self, reason: &str) {
         let open = lock(&self.questions).take();
         open.for_each(|question| question.refuse(reason));
@@ -352,6 +373,7 @@ impl Link {
     /// Accounts for what was put into a link that was over already.
     pub(super) fn sweep(&self) {
         self.out().abandon();
+        self.account();
         self.refuse_questions("the link has ended");
     }
 
@@ -371,7 +393,7 @@ impl Link {
         lock(&self.pings).clear();
         self.guests.clear(self.shared.local.as_ref());
         self.cut_ties(&end.reason().loss());
-        self.shared.lose(self.unconfirmed());
+        self.account();
         self.shared.links.dead(self.id);
         self.shared.neighbours.unlinked(self, matches!(end, End::Left), &end.reason().loss());
         self.for_users(|peer| peer.link_is_over(self, &end));

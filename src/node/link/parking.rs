@@ -364,6 +364,8 @@ fn malformed(reason: &str) -> End {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const MAX: u64 = 1000;
@@ -532,5 +534,83 @@ mod tests {
         world.chunk(chunk(7, a, 20, 15, 5)).unwrap();
         assert_eq!(world.ran, [(255, 0)], "it is a dead letter without its bytes");
         assert!(world.parking.lock().payloads.is_empty());
+    }
+
+    /// What a sender puts into the lane of its receivers.
+    #[derive(Clone, Copy, Debug)]
+    enum Item {
+        Small(u32),
+        Large(u32, usize),
+    }
+
+    fn item() -> impl Strategy<Value = Item> {
+        prop_oneof![
+            (0u32..3).prop_map(Item::Small),
+            (0u32..3, 1usize..40).prop_map(|(to, len)| Item::Large(to, len)),
+        ]
+    }
+
+    proptest! {
+        /// Lane and chunks may come in any order that a sender with two slots can cause.
+        #[test]
+        fn g2_payloads_and_messages_of_one_receiver_come_in_their_order(
+            items in proptest::collection::vec(item(), 0..20),
+            order in proptest::collection::vec(0usize..3, 400),
+        ) {
+            let mut world = World::default();
+            let mut lane: VecDeque<(usize, Item)> = items.iter().copied().enumerate().collect();
+            // Announced payloads: number, receiver, length, what is sent. Two of them take turns.
+            let mut sending: VecDeque<(usize, u32, usize, usize)> = VecDeque::new();
+            let mut expected: [Vec<(u8, usize)>; 3] = Default::default();
+            let mut order = order.into_iter().chain(std::iter::repeat(0));
+            // The lane is written before the chunks that it announces, and read at any time later.
+            let mut written: VecDeque<Frame> = VecDeque::new();
+            while !(lane.is_empty() && sending.is_empty() && written.is_empty()) {
+                match order.next().unwrap() {
+                    0 if !lane.is_empty() => {
+                        let (n, item) = lane.pop_front().unwrap();
+                        match item {
+                            Item::Small(to) => {
+                                expected[to as usize].push((n as u8, 1));
+                                written.push_back(message(pid(to), n as u8));
+                            }
+                            Item::Large(to, len) => {
+                                expected[to as usize].push((n as u8, len));
+                                written.push_back(Frame::Bulk(announcement(n as u64, pid(to), len as u64)));
+                                sending.push_back((n, to, len, 0));
+                            }
+                        }
+                    }
+                    // As `Inlet` does, which waits while too much is early.
+                    1 if !sending.is_empty() && world.parking.early() <= 2 => {
+                        let (n, to, len, sent) = sending.pop_front().unwrap();
+                        let more = (len - sent).min(17);
+                        let piece = chunk(n as u64, pid(to), len as u64, sent as u64, more);
+                        prop_assert!(world.chunk(piece).is_ok());
+                        if sent + more < len {
+                            sending.insert(sending.len().min(1), (n, to, len, sent + more));
+                        }
+                    }
+                    _ => {
+                        if let Some(frame) = written.pop_front() {
+                            world.lane(frame);
+                        } else if let Some(first) = sending.pop_front() {
+                            let (n, to, len, sent) = first;
+                            let piece = chunk(n as u64, pid(to), len as u64, sent as u64, len - sent);
+                            prop_assert!(world.chunk(piece).is_ok());
+                        }
+                    }
+                }
+            }
+            let receiver = |n: u8| match items[usize::from(n)] {
+                Item::Small(to) | Item::Large(to, _) => to as usize,
+            };
+            for (to, expected) in expected.iter().enumerate() {
+                let came: Vec<_> = world.ran.iter().copied().filter(|(n, _)| receiver(*n) == to).collect();
+                prop_assert_eq!(&came, expected);
+            }
+            prop_assert_eq!(world.parking.outstanding(), 0);
+            prop_assert_eq!(world.parking.lock().bytes, 0);
+        }
     }
 }

@@ -69,7 +69,7 @@ pub fn a_killed_node_is_missed_and_the_next_on_its_port_is_found(setup: &Setup) 
     watch(&mut pair.a, &mut pair.b);
     let old = pair.a.find_counter(&pair.b.addr);
     pair.b.process.kill();
-    let limit = if setup.kind == Kind::Tcp { secs(1) } else { SEEN };
+    let limit = if setup.kind == Kind::Quic { SEEN } else { secs(1) };
     goes_down(&mut pair.a, Instant::now(), limit);
     let mut b = setup.node_on_port(&pair.wan, 1, pair.b.port());
     meets_again(&mut pair.a, &mut b, Instant::now());
