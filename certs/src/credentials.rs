@@ -1,6 +1,7 @@
 //! What a transport is given: a node's certificate and key, and whom it trusts.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -66,6 +67,19 @@ impl Credentials {
     /// Whether they are the user's private ones, good for this machine's loopback only.
     pub fn is_loopback_only(&self) -> bool {
         self.loopback_only
+    }
+
+    /// Checks that they may be used at `addr`, which resolved to `ips`: the private ones stay on loopback.
+    pub fn check_reach<'a>(
+        &self,
+        addr: &dyn fmt::Display,
+        ips: impl IntoIterator<Item = &'a IpAddr>,
+    ) -> Result<(), CertsError> {
+        let here = |ip: &IpAddr| ip.to_canonical().is_loopback();
+        if !self.loopback_only || ips.into_iter().all(here) {
+            return Ok(());
+        }
+        Err(CertsError::LoopbackOnly(addr.to_string()))
     }
 
     /// The rustls configuration for accepting: TLS 1.3, the client's certificate required, no

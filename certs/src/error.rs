@@ -67,6 +67,14 @@ pub enum CertsError {
     /// peer is told nothing but "not authenticated".
     #[error("the certificate proves no node of this cluster: {0}")]
     NotAPeer(String),
+    /// The user's private credentials were to be used beyond this machine.
+    #[error(
+        "{0} is not on this machine's loopback, and beyond it nodes need certificates. Make them with\n  \
+         myrmidon certs init --cluster NAME\n  \
+         myrmidon certs issue NODE\n\
+         and start each node with its own directory: certs=\"NODE\""
+    )]
+    LoopbackOnly(String),
     /// No directory for per-user state could be found.
     #[error(
         "neither XDG_STATE_HOME nor a home directory is set, so there is no place for the loopback \

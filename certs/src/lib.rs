@@ -10,6 +10,7 @@
 //! This crate knows no sockets: neither quinn nor tokio nor the core.
 #![forbid(unsafe_code)]
 
+mod alert;
 mod authority;
 mod config;
 mod credentials;
@@ -23,6 +24,7 @@ mod secret;
 mod source;
 mod store;
 
+pub use alert::{explain_alert, explain_error};
 pub use authority::Authority;
 pub use credentials::Credentials;
 pub use error::CertsError;

@@ -10,9 +10,11 @@ use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -35,6 +37,12 @@ struct Inner {
     deadlines: Mutex<Deadlines>,
     ring: UnixStream,
     heard: UnixStream,
+    /// The loop has ended, and nobody comes.
+    over: AtomicBool,
+    /// The loop is to stop.
+    halted: AtomicBool,
+    /// What notices that; kept as long as the bell.
+    watch: OnceLock<Py<PyAny>>,
 }
 
 enum Task {
@@ -57,33 +65,78 @@ impl Bell {
     /// # Errors
     /// `RuntimeError` if there is none.
     pub(crate) fn of_running(py: Python<'_>) -> PyResult<Self> {
-        static RUNNING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let event_loop = RUNNING.import(py, "asyncio", "get_running_loop")?.call0()?;
-        let last = LAST.with_borrow(|last| last.clone().filter(|bell| bell.0.event_loop.is(&event_loop)));
-        if let Some(bell) = last {
-            return Ok(bell);
-        }
-        let bell = Self::of(&event_loop)?;
-        drop(LAST.replace(Some(bell.clone())));
-        Ok(bell)
+        Self::running(py)?
+            .ok_or_else(|| PyRuntimeError::new_err("no running event loop: call it in a coroutine"))
     }
 
-    /// The bell of `event_loop`, made if need be. To be called on its thread, or before it runs.
+    /// The bell of the loop that runs on this thread, if any.
+    pub(crate) fn running(py: Python<'_>) -> PyResult<Option<Self>> {
+        static RUNNING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let event_loop = RUNNING.import(py, "asyncio", "_get_running_loop")?.call0()?;
+        if event_loop.is_none() {
+            return Ok(None);
+        }
+        let last = LAST.with_borrow(|last| last.clone().filter(|bell| bell.0.event_loop.is(&event_loop)));
+        if last.as_ref().is_some_and(|bell| !bell.is_over()) {
+            return Ok(last);
+        }
+        let bell = Self::find_or(&event_loop, |bell| bell.listen(py))?;
+        // It has come to its end, and runs once more; the next end is not noticed.
+        bell.0.over.store(false, Ordering::Release);
+        drop(LAST.replace(Some(bell.clone())));
+        Ok(Some(bell))
+    }
+
+    /// The bell of `event_loop`, which may run on another thread, or not yet.
+    ///
+    /// # Errors
+    /// `RuntimeError` if the loop is closed.
     pub(crate) fn of(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Self::find_or(event_loop, |bell| {
+            let py = event_loop.py();
+            let listen = Bound::new(py, Ringer(bell.clone()))?.getattr(intern!(py, "listen"))?;
+            event_loop.call_method1(intern!(py, "call_soon_threadsafe"), (listen,)).map(drop)
+        })
+    }
+
+    /// The bell of `event_loop`. A new one is given to `hang`, to have the loop listen to it.
+    fn find_or(event_loop: &Bound<'_, PyAny>, hang: impl FnOnce(&Self) -> PyResult<()>) -> PyResult<Self> {
         let known: Vec<_> = bells().clone();
         if let Some(bell) = known.into_iter().find(|bell| bell.0.event_loop.is(event_loop)) {
             return Ok(bell);
         }
         forget_closed(event_loop.py());
-        let bell = Self::hang(event_loop)?;
+        let bell = Self::new(event_loop)?;
+        hang(&bell)?;
         bells().push(bell.clone());
         Ok(bell)
     }
 
-    /// Whether the loop was closed, so that nobody comes.
-    pub(crate) fn is_closed(&self, py: Python<'_>) -> bool {
+    /// Whether the loop has come to its end, as far as that is known.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.over.load(Ordering::Acquire)
+    }
+
+    /// Says that the loop has come to its end.
+    pub(crate) fn end(&self) {
+        self.0.over.store(true, Ordering::Release);
+    }
+
+    fn is_closed(&self, py: Python<'_>) -> bool {
         let closed = self.event_loop(py).call_method0(intern!(py, "is_closed"));
         closed.and_then(|closed| closed.is_truthy()).unwrap_or(true)
+    }
+
+    /// Has the loop listen, and its end noticed. Called inside the loop.
+    fn listen(&self, py: Python<'_>) -> PyResult<()> {
+        static WATCH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let ringer = Ringer(self.clone());
+        let add = intern!(py, "add_reader");
+        self.event_loop(py).call_method1(add, (self.0.heard.as_raw_fd(), ringer))?;
+        let end = End(Arc::downgrade(&self.0));
+        let watch = WATCH.import(py, "myrmidon._tasks", "watch_loop")?.call1((end,))?.unbind();
+        let _ = self.0.watch.set(watch);
+        Ok(())
     }
 
     pub(crate) fn event_loop<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
@@ -115,21 +168,33 @@ impl Bell {
         self.leave(Task::Run(errand));
     }
 
-    fn hang(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+    fn new(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
         let (ring, heard) = UnixStream::pair()?;
         ring.set_nonblocking(true)?;
         heard.set_nonblocking(true)?;
-        let socket = heard.as_raw_fd();
-        let bell = Self(Arc::new(Inner {
+        Ok(Self(Arc::new(Inner {
             event_loop: event_loop.clone().unbind(),
             waiting: Mutex::default(),
             deadlines: Mutex::default(),
             ring,
             heard,
-        }));
-        let py = event_loop.py();
-        event_loop.call_method1(intern!(py, "add_reader"), (socket, Ringer(bell.clone())))?;
-        Ok(bell)
+            over: AtomicBool::new(false),
+            halted: AtomicBool::new(false),
+            watch: OnceLock::new(),
+        })))
+    }
+
+    /// Has the loop stop as soon as it can. What was left for it is dropped.
+    pub(crate) fn halt(&self) {
+        self.end();
+        self.0.halted.store(true, Ordering::Release);
+        self.run(Box::new(|_| Ok(())));
+    }
+
+    fn halt_now(&self, py: Python<'_>) {
+        if let Err(error) = self.event_loop(py).call_method0(intern!(py, "stop")) {
+            error.write_unraisable(py, None);
+        }
     }
 
     fn leave(&self, task: Task) {
@@ -150,6 +215,10 @@ impl Bell {
         while (&self.0.heard).read(&mut [0; 64]).is_ok_and(|read| read == 64) {}
         let tasks = std::mem::take(&mut *self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
+            // Seen to between any two: at the end of the interpreter no thread may be caught in here.
+            if self.0.halted.load(Ordering::Acquire) {
+                return self.halt_now(py);
+            }
             let done = match task {
                 Task::Settle(future, deadline, outcome) => {
                     self.forget(deadline);
@@ -172,6 +241,23 @@ struct Ringer(Bell);
 impl Ringer {
     fn __call__(&self, py: Python<'_>) {
         self.0.answer(py);
+    }
+
+    fn listen(&self, py: Python<'_>) -> PyResult<()> {
+        self.0.listen(py)
+    }
+}
+
+/// What is called when the loop ends. It does not keep the bell, which keeps it.
+#[pyclass(frozen, module = "myrmidon._core")]
+struct End(Weak<Inner>);
+
+#[pymethods]
+impl End {
+    fn __call__(&self) {
+        if let Some(inner) = self.0.upgrade() {
+            Bell(inner).end();
+        }
     }
 }
 

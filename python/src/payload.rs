@@ -32,6 +32,14 @@ pub(crate) fn wrap(bytes: Bound<'_, PyBytes>) -> Payload {
     Payload::Value(Value::with_bytes(Message(bytes.into())))
 }
 
+/// The payload of an answer, which was made `bytes` before.
+pub(crate) fn returned(answer: Py<PyAny>) -> Payload {
+    Python::attach(|py| match answer.into_bound(py).cast_into::<PyBytes>() {
+        Ok(bytes) => wrap(bytes),
+        Err(_) => Payload::from(Bytes::new()),
+    })
+}
+
 /// What another node is sent.
 pub(crate) fn remote(data: &Bound<'_, PyAny>) -> PyResult<Bytes> {
     Ok(Bytes::from_owner(PyBackedBytes::from(frozen(data)?)))
@@ -60,7 +68,7 @@ pub(crate) fn copy(payload: &Payload) -> Option<Vec<u8>> {
         Payload::Bytes(bytes) => Some(bytes.to_vec()),
         Payload::Value(value) => match value.downcast_ref::<Message>() {
             Some(message) => Some(message.0.to_vec()),
-            None => value.downcast_ref::<Question>().map(|question| question.message.to_vec()),
+            None => value.downcast_ref::<Question>().and_then(|question| copy(&question.message)),
         },
     }
 }

@@ -1,7 +1,7 @@
 //! The calls about single actors.
 
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -172,6 +172,18 @@ impl Runtime {
         self.inner.system.ask_blocking(pid, message.into(), within)
     }
 
+    /// As [`ask`](Self::ask), for who does not wait: `then` is called once with the outcome, on the thread where
+    /// that comes to be, and must not wait. `deadline` is told to who is asked, and ends nothing here.
+    pub fn ask_then(
+        &self,
+        pid: Pid,
+        message: impl Into<Payload>,
+        deadline: Option<Instant>,
+        then: impl FnOnce(Result<Payload, AskError>) + Send + 'static,
+    ) {
+        self.inner.system.ask_then(pid, message.into(), deadline, then);
+    }
+
     /// Makes a zeroed buffer of `size` bytes and returns its id.
     pub fn allocate_buffer(&self, size: usize) -> BufferId {
         self.inner.buffers.insert(vec![0; size])
@@ -318,9 +330,13 @@ impl Runtime {
 
 /// Links, monitors, pings.
 impl Runtime {
-    /// Links two actors: if one fails, so does the other (S32). `false` if `a` is dead or both
-    /// are the same.
+    /// Links two actors: if one fails, so does the other (S32). `false` if `a` is dead, both are the same, or
+    /// one lives on a node that knows no links, for it speaks the documented framing only.
     pub fn link(&self, a: Pid, b: Pid) -> bool {
+        let refuses = |pid| self.inner.system.remote(pid).is_some_and(|remote| !remote.takes_links());
+        if refuses(a) || refuses(b) {
+            return false;
+        }
         // Both are told from here, so that whatever this thread does next finds the link in place.
         let alive = a != b && self.inner.system.signal(a, Signal::Linked(b));
         if alive {

@@ -88,7 +88,9 @@ pub type Lane = (Box<dyn LaneSender>, Box<dyn LaneReceiver>);
 pub trait Connection: Send + Sync + 'static {
     /// Opens a lane to the peer. Only the side that dialled opens lanes on every transport.
     ///
-    /// The peer may learn of a lane only when the first bytes are written. Cancel-safe.
+    /// The peer may learn of a lane only when the first bytes are written; and where each lane arrives as
+    /// a connection of its own, this may take a handshake, for which the peer has to be accepting.
+    /// Cancel-safe.
     async fn open_lane(&self, class: LaneClass) -> Result<Lane, TransportError>;
 
     /// The next lane that the peer opened; `None` once the connection has ended in good order.
@@ -104,6 +106,12 @@ pub trait Connection: Send + Sync + 'static {
     /// tell. Before the handshake of an accepted connection is done it is `None` too.
     fn level(&self) -> Option<Level> {
         None
+    }
+
+    /// Whether every lane that the dialler opens arrives on this very connection, which then proves whose
+    /// it is. Where each arrives as a connection of its own (TCP) this is false.
+    fn carries_all_lanes(&self) -> bool {
+        false
     }
 
     /// The network address of the peer, for logs and limits; it decides nothing.

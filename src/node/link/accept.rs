@@ -10,7 +10,7 @@ use super::Link;
 use super::carrier::carry;
 use super::dial::replace;
 use super::greeting::{self, agree};
-use super::registry::Joining;
+use super::registry::{Joining, Origin};
 use super::strand::{Broken, Strand};
 use super::table::{Arrival, Life};
 use crate::node::serve::Accepted;
@@ -89,11 +89,17 @@ async fn place(accepted: &Accepted, strand: &mut Strand) -> Result<(usize, mpsc:
     let Frame::Lane(frame) = hear(strand).await? else {
         return Err(refused(CloseCode::Malformed, "a lane must begin with LANE".to_owned()));
     };
-    let joins = accepted.shared.links.join(&frame, accepted.serial);
+    let joins = accepted.shared.links.join(&frame, &origin(accepted));
     let joins = joins.map_err(|code| refused(code, "a lane for no link, or for a taken place".to_owned()))?;
     let ok = Frame::LaneOk(LaneOk { kind: frame.kind, number: frame.number });
     strand.say(ok).await.map_err(|broken| refused(CloseCode::Normal, broken.to_string()))?;
     Ok(joins)
+}
+
+fn origin(accepted: &Accepted) -> Origin {
+    let Accepted { connection, serial, .. } = accepted;
+    let (identity, carries_all) = (connection.peer_identity(), connection.carries_all_lanes());
+    Origin { connection: *serial, identity, carries_all }
 }
 
 /// From HELLO to READY.
@@ -113,13 +119,13 @@ async fn offer(
     }
     let tentative = shared.links.tentative(hello.link);
     let me = shared.links.me();
-    let answer = me.ack(&hello, Id::NONE, Id::NONE, &shared.config).hello;
+    let answer = me.ack(&hello, Id::NONE, Id::NONE, &shared.config, shared.advertised()).hello;
     let lanes = (answer.lanes, answer.bulk_slots > 0);
-    // Where the transport proves who it is, a lane is told by its connection.
-    let key = if proved.is_some() { Id::NONE } else { shared.chance.id() };
+    let origin = origin(accepted);
+    let key = if origin.is_keyless() { Id::NONE } else { shared.chance.id() };
     let (other, joined) = shared
         .links
-        .offer(hello.link, peer, lanes, accepted.serial, key)
+        .offer(hello.link, peer, lanes, origin, key)
         .map_err(|refusal| refused(refusal.code(), refusal.to_string()))?;
     let ack = Frame::HelloAck(Box::new(HelloAck { hello: answer.clone(), other, key }));
     control.say(ack).await.map_err(|broken| refused(CloseCode::Normal, broken.to_string()))?;
@@ -127,8 +133,9 @@ async fn offer(
     admit(shared, &hello, peer, proved.is_some()).await?;
     let agreed = agree(&hello, &answer, &shared.config);
     let addr = accepted.connection.peer_addr();
-    let link = Arc::new(Link::new(shared.clone(), hello.link, peer, proved, addr, agreed));
+    let link = Arc::new(Link::new(shared.clone(), hello.link, peer, proved, (addr, &hello), agreed));
     shared.links.insert(&link);
+    shared.neighbours.linked(&link);
     link.announce();
     tentative.keep();
     Ok((link, strands))
@@ -180,7 +187,7 @@ async fn admit(shared: &Shared, hello: &Hello, peer: Life, verified: bool) -> Re
                 {
                     return Err(refused(CloseCode::Duplicate, "another link is up".to_owned()));
                 }
-                replace(shared, old, peer);
+                replace(shared, old, peer).await;
             }
         }
     }

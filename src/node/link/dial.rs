@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
+use tokio::task::JoinSet;
 
 use super::carrier::carry;
 use super::greeting::{self, agree};
@@ -106,7 +107,7 @@ impl Attempt<'_> {
         let config = &self.shared.config;
         let me = self.shared.links.me();
         let mut control = Strand::new(lane, greeting::max_frame(config));
-        let hello = me.hello(self.id, config);
+        let hello = me.hello(self.id, config, self.shared.advertised());
         control.say(Frame::Hello(Box::new(hello.clone()))).await?;
         let ack = acknowledged(control.hear().await?)?;
         let proved = self.connection().peer_identity();
@@ -116,26 +117,17 @@ impl Attempt<'_> {
             return Err(failed(CloseCode::Malformed, "the peer answered another greeting"));
         }
         let mut strands = vec![control];
-        for number in 1..=ack.hello.lanes {
-            strands.push(self.open(LaneClass::Message, MESSAGES, number, &ack).await?);
-        }
-        if ack.hello.bulk_slots > 0 {
-            strands.push(self.open(LaneClass::Bulk, BULK, 0, &ack).await?);
-        }
-        for strand in &mut strands[1..] {
-            let Frame::LaneOk(_) = strand.hear().await? else {
-                return Err(failed(CloseCode::Malformed, "the peer did not take a lane"));
-            };
-        }
+        strands.extend(self.open_lanes(&ack).await?);
         if let Some(other) = self.commit(peer, ack.other, proved.is_some()).await? {
             self.give_way(&mut strands[0]).await;
             return Ok(other);
         }
         let agreed = agree(&ack.hello, &ack.hello, config);
-        let (shared, addr) = (self.shared.clone(), self.addr.clone());
-        let link = Arc::new(Link::new(shared, self.id, peer, proved, addr, agreed));
+        let (shared, at) = (self.shared.clone(), (self.addr.clone(), &ack.hello));
+        let link = Arc::new(Link::new(shared, self.id, peer, proved, at, agreed));
         link.push(None, Frame::Ready(Ready { lanes: ack.hello.lanes }));
         self.shared.links.insert(&link);
+        self.shared.neighbours.linked(&link);
         link.announce();
         tentative.keep();
         let dialled = self.dialled.clone();
@@ -144,13 +136,30 @@ impl Attempt<'_> {
         Ok(link)
     }
 
-    async fn open(&self, class: LaneClass, kind: u8, number: u8, ack: &HelloAck) -> Result<Strand, Failure> {
-        let lane = self.connection().open_lane(class).await;
-        let lane = lane.map_err(|error| failed(CloseCode::Normal, error.to_string()))?;
-        let mut strand = Strand::new(lane, greeting::max_frame(&self.shared.config));
-        let frame = level2::Lane { kind, number, link: self.id, key: ack.key };
-        strand.say(Frame::Lane(frame)).await?;
-        Ok(strand)
+    /// Opens the lanes, all at once since each may be a connection with a handshake of its own.
+    async fn open_lanes(&self, ack: &HelloAck) -> Result<Vec<Strand>, Failure> {
+        let lane = |kind, number| level2::Lane { kind, number, link: self.id, key: ack.key };
+        let mut wanted: Vec<_> =
+            (1..=ack.hello.lanes).map(|n| (LaneClass::Message, lane(MESSAGES, n))).collect();
+        if ack.hello.bulk_slots > 0 {
+            wanted.push((LaneClass::Bulk, lane(BULK, 0)));
+        }
+        let mut opening = JoinSet::new();
+        let max_frame = greeting::max_frame(&self.shared.config);
+        for (place, (class, frame)) in wanted.into_iter().enumerate() {
+            let connection = self.dialled.connection.clone();
+            opening
+                .spawn(async move { Ok((place, open(connection.as_ref(), class, frame, max_frame).await?)) });
+        }
+        let mut opened = Vec::new();
+        while let Some(lane) = opening.join_next().await {
+            // Dropping the set, at an error too, gives the other attempts up.
+            let given_up = |_| failed(CloseCode::Internal, "opening a lane was given up");
+            let lane: Result<_, Failure> = lane.map_err(given_up)?;
+            opened.push(lane?);
+        }
+        opened.sort_by_key(|(place, _)| *place);
+        Ok(opened.into_iter().map(|(_, strand)| strand).collect())
     }
 
     /// Waits until the rules let this link be up; `Some` is the link that is up instead of it.
@@ -160,7 +169,10 @@ impl Attempt<'_> {
             let seen = links.changes();
             match links.decide(self.id, peer, other, verified) {
                 Decision::Commit => return Ok(None),
-                Decision::Replace(old) => self.replace(old, peer),
+                Decision::Replace(old) => {
+                    replace(self.shared, old, peer).await;
+                    continue;
+                }
                 Decision::Alias(up) => match links.get(up) {
                     Some(link) => return Ok(Some(link)),
                     // The peer has sent READY on it already, or it has died.
@@ -172,10 +184,6 @@ impl Attempt<'_> {
             }
             links.changed(seen).await;
         }
-    }
-
-    fn replace(&self, old: Id, peer: Life) {
-        replace(self.shared, old, peer);
     }
 
     /// Another link with that node is up: this one is not needed.
@@ -193,8 +201,27 @@ impl Attempt<'_> {
     }
 }
 
-/// Ends a link that gives way to one with `peer`, which may be a new life of the node.
-pub(super) fn replace(shared: &Shared, old: Id, peer: Life) {
+/// Opens a lane and has the peer take it.
+async fn open(
+    connection: &dyn Connection,
+    class: LaneClass,
+    frame: level2::Lane,
+    max_frame: usize,
+) -> Result<Strand, Failure> {
+    let lane = connection.open_lane(class).await;
+    let lane = lane.map_err(|error| failed(CloseCode::Normal, error.to_string()))?;
+    let mut strand = Strand::new(lane, max_frame);
+    strand.say(Frame::Lane(frame)).await?;
+    let Frame::LaneOk(_) = strand.hear().await? else {
+        return Err(failed(CloseCode::Malformed, "the peer did not take a lane"));
+    };
+    Ok(strand)
+}
+
+/// Ends a link that gives way to one with `peer`, which may be a new life of the node, and waits until
+/// nothing of it arrives any more and whoever monitors has been told: what the new one brings comes
+/// after that (G2, G4).
+pub(super) async fn replace(shared: &Shared, old: Id, peer: Life) {
     let link = shared.links.get(old);
     shared.links.replaced(old, peer);
     if let Some(link) = link {
@@ -203,6 +230,7 @@ pub(super) fn replace(shared: &Shared, old: Id, peer: Life) {
         } else {
             End::Restarted
         });
+        link.gone().await;
     }
 }
 

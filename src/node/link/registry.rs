@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::greeting::Me;
 use super::strand::Strand;
 use super::table::{Arrival, Decision, Life, Refusal, Table};
-use super::{Link, lock};
+use super::{End, Link, lock};
 use crate::node::chance::Chance;
 use crate::node::shown::Shown;
 use crate::transport::{CloseCode, PeerIdentity};
@@ -21,6 +21,29 @@ pub(super) const BULK: u8 = 2;
 
 /// A lane on its way to its link, with its place: messages from 0, then bulk.
 pub(super) type Joining = (usize, Strand);
+
+/// Where HELLO or LANE came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// Which of our connections.
+    pub(super) connection: u64,
+    /// Who the peer proved to be there.
+    pub(super) identity: Option<PeerIdentity>,
+    /// Whether all lanes of a link come over one connection.
+    pub(super) carries_all: bool,
+}
+
+impl Origin {
+    /// Lanes need no key where one connection carries them and proves whose they are.
+    pub(super) fn is_keyless(&self) -> bool {
+        self.carries_all && self.identity.is_some()
+    }
+
+    /// Whether a lane from `other` may belong to a link from here.
+    fn admits(&self, other: &Self) -> bool {
+        self.identity == other.identity && (!self.is_keyless() || self.connection == other.connection)
+    }
+}
 
 /// The links of one node.
 pub(in crate::node) struct Links {
@@ -39,8 +62,7 @@ struct Inner {
 /// A link whose HELLO was answered here, until it is up.
 struct Offer {
     key: Id,
-    /// The connection that must carry its lanes, where there is no key.
-    connection: u64,
+    origin: Origin,
     /// Which lanes have come, by their places.
     seen: Vec<bool>,
     message_lanes: u8,
@@ -56,6 +78,18 @@ impl Links {
 
     pub(super) fn me(&self) -> &Me {
         &self.me
+    }
+
+    /// Which life of which node this is.
+    pub(in crate::node) fn life(&self) -> Life {
+        self.me.life
+    }
+
+    /// The link that is up with that life of a node.
+    pub(in crate::node) fn with(&self, life: Life) -> Option<Arc<Link>> {
+        let inner = self.inner();
+        let up = inner.table.up_with(life.node)?;
+        inner.up.get(&up).filter(|link| link.peer == life).cloned()
     }
 
     /// Every link that is up.
@@ -92,14 +126,14 @@ impl Links {
         self.inner().table.decide(link, peer, other, verified)
     }
 
-    /// HELLO came over `connection`: the link to name in the answer, and where its lanes arrive, which
-    /// must show `key`.
+    /// HELLO came from `origin`: the link to name in the answer, and where its lanes arrive, which must
+    /// show `key`.
     pub(super) fn offer(
         &self,
         link: Id,
         peer: Life,
         (lanes, bulk): (u8, bool),
-        connection: u64,
+        origin: Origin,
         key: Id,
     ) -> Result<(Id, mpsc::Receiver<Joining>), Refusal> {
         let mut inner = self.inner();
@@ -107,20 +141,19 @@ impl Links {
         let seen = vec![false; usize::from(lanes) + usize::from(bulk)];
         let (joins, joined) = mpsc::channel(seen.len().max(1));
         let message_lanes = lanes;
-        inner.offers.insert(link, Offer { key, connection, seen, message_lanes, joins });
+        inner.offers.insert(link, Offer { key, origin, seen, message_lanes, joins });
         Ok((other, joined))
     }
 
-    /// LANE came over `connection`: its place, and where it goes.
+    /// LANE came from `origin`: its place, and where it goes.
     pub(super) fn join(
         &self,
         lane: &Lane,
-        connection: u64,
+        origin: &Origin,
     ) -> Result<(usize, mpsc::Sender<Joining>), CloseCode> {
         let mut inner = self.inner();
         let offer = inner.offers.get_mut(&lane.link).ok_or(CloseCode::NotAuthenticated)?;
-        let trusted = offer.key == lane.key && (offer.key.is_some() || offer.connection == connection);
-        if !trusted {
+        if offer.key != lane.key || !offer.origin.admits(origin) {
             return Err(CloseCode::NotAuthenticated);
         }
         let place = match lane.kind {
@@ -139,9 +172,16 @@ impl Links {
         inner.table.ready(link)
     }
 
-    /// The link is up.
+    /// The link is up, unless another has taken its place meanwhile: then it ends as soon as it begins.
     pub(super) fn insert(&self, link: &Arc<Link>) {
-        self.inner().up.insert(link.id, link.clone());
+        {
+            let mut inner = self.inner();
+            if inner.table.holds(link.id) {
+                inner.up.insert(link.id, link.clone());
+            } else {
+                link.end(End::Refused(CloseCode::Duplicate, "the node has connected anew".to_owned()));
+            }
+        }
         self.change();
     }
 
@@ -193,5 +233,54 @@ impl Drop for Tentative<'_> {
         if let Some(link) = self.link {
             self.links.dead(link);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINK: Id = Id([1; 16]);
+
+    fn origin(connection: u64, node: Option<&str>, carries_all: bool) -> Origin {
+        let named = |node: &str| PeerIdentity { cluster: "prod".to_owned(), node: node.to_owned() };
+        Origin { connection, identity: node.map(named), carries_all }
+    }
+
+    /// Whether a lane from `lane` may join a link that was greeted from `link`, with its key.
+    fn joins(link: Origin, lane: &Origin) -> bool {
+        let links = Links::new(None, &Chance::new(None));
+        let peer = Life { node: Id([2; 16]), incarnation: 1 };
+        let key = if link.is_keyless() { Id::NONE } else { Id([3; 16]) };
+        let offered = links.offer(LINK, peer, (4, false), link, key);
+        assert!(offered.is_ok());
+        links.join(&Lane { kind: MESSAGES, number: 1, link: LINK, key }, lane).is_ok()
+    }
+
+    #[test]
+    fn a_lane_with_the_key_joins_from_another_connection_of_the_same_node_only() {
+        let link = || origin(1, Some("a"), false);
+        assert!(joins(link(), &origin(2, Some("a"), false)));
+        assert!(!joins(link(), &origin(2, Some("b"), false)), "another node");
+        assert!(!joins(link(), &origin(2, None, false)), "nobody");
+        assert!(joins(origin(1, None, false), &origin(2, None, false)), "where nobody proves who he is");
+    }
+
+    #[test]
+    fn where_one_connection_carries_all_lanes_no_other_one_brings_any() {
+        let link = || origin(1, Some("a"), true);
+        assert!(joins(link(), &origin(1, Some("a"), true)));
+        assert!(!joins(link(), &origin(2, Some("a"), true)), "another connection");
+    }
+
+    #[test]
+    fn a_lane_without_the_key_joins_nothing() {
+        let links = Links::new(None, &Chance::new(None));
+        let peer = Life { node: Id([2; 16]), incarnation: 1 };
+        let from = origin(1, Some("a"), false);
+        let offered = links.offer(LINK, peer, (4, false), from.clone(), Id([3; 16]));
+        assert!(offered.is_ok());
+        let lane = Lane { kind: MESSAGES, number: 1, link: LINK, key: Id::NONE };
+        assert_eq!(links.join(&lane, &from).err(), Some(CloseCode::NotAuthenticated));
     }
 }

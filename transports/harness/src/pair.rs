@@ -1,5 +1,6 @@
 //! What the properties are tried on: a transport, two connected ends, a lane between them.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,8 +48,10 @@ pub struct Pair {
     pub acceptor: Box<dyn Connection>,
     /// Where it was accepted.
     pub listener: Mutex<Box<dyn Listener>>,
-    /// Connections that brought further lanes, where each lane is a connection of its own.
-    further: Mutex<Vec<Box<dyn Connection>>>,
+    /// Connections that bring further lanes, where each lane is a connection of its own: those whose
+    /// lane is still to come, and those whose lane has come.
+    coming: Mutex<VecDeque<Box<dyn Connection>>>,
+    further: std::sync::Mutex<Vec<Box<dyn Connection>>>,
 }
 
 impl Pair {
@@ -62,7 +65,8 @@ impl Pair {
             dialler: dialler.expect("connect"),
             acceptor: acceptor.expect("accept"),
             listener: Mutex::new(listener),
-            further: Mutex::default(),
+            coming: Mutex::default(),
+            further: std::sync::Mutex::default(),
         }
     }
 
@@ -73,28 +77,42 @@ impl Pair {
 
     /// A new lane of `class`.
     pub async fn lane_of(&self, class: LaneClass) -> (Lane, Lane) {
-        let (mut tx, rx) = within("open a lane", self.dialler.open_lane(class)).await.expect("open a lane");
-        send(&mut *tx, Bytes::from_static(&[HELLO])).await;
-        let (back, mut there) = within("accept a lane", self.accept_lane()).await;
+        let opening = async {
+            let (mut tx, rx) = self.dialler.open_lane(class).await.expect("open a lane");
+            send(&mut *tx, Bytes::from_static(&[HELLO])).await;
+            (tx, rx)
+        };
+        let both = async { tokio::join!(opening, self.accept_lane()) };
+        let ((tx, rx), (back, mut there)) = within("open and accept a lane", both).await;
         assert_eq!(receive(&mut *there, 1).await, [HELLO]);
         ((tx, rx), (back, there))
     }
 
     /// The next lane that the dialler opened, whether it comes in the accepted connection or as a
-    /// connection of its own.
+    /// connection of its own. Cancel-safe.
+    ///
+    /// # Panics
+    /// If the listener breaks, or a connection that was to bring a lane does not.
     pub async fn accept_lane(&self) -> Lane {
-        let mut listener = self.listener.lock().await;
-        let lane = tokio::select! {
-            // No lane any more: the connection was its only lane, which is over.
-            Ok(Some(lane)) = self.acceptor.accept_lane() => return lane,
-            further = listener.accept() => {
-                let further = further.expect("accept");
-                let lane = further.accept_lane().await;
-                self.further.lock().await.push(further);
-                lane
+        let (mut listener, mut coming) = (self.listener.lock().await, self.coming.lock().await);
+        loop {
+            let next = async {
+                match coming.front() {
+                    Some(connection) => connection.accept_lane().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                // No lane any more: the connection was its only lane, which is over.
+                Ok(Some(lane)) = self.acceptor.accept_lane() => return lane,
+                lane = next => {
+                    let mut further = self.further.lock().expect("no test panicked with it");
+                    further.extend(coming.pop_front());
+                    return lane.expect("accept a lane").expect("the connection is open");
+                }
+                further = listener.accept() => coming.push_back(further.expect("accept")),
             }
-        };
-        lane.expect("accept a lane").expect("the connection is open")
+        }
     }
 }
 

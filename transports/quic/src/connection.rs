@@ -95,6 +95,10 @@ impl Connection for QuicConnection {
         self.if_up().map(|verified| verified.level)
     }
 
+    fn carries_all_lanes(&self) -> bool {
+        true
+    }
+
     fn peer_addr(&self) -> NodeAddr {
         NodeAddr::from(SocketAddr::new(self.peer.ip().to_canonical(), self.peer.port()))
     }

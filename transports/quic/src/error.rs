@@ -1,6 +1,7 @@
 //! Quinn's errors in the words of the transport traits.
 
 use myrmidon::transport::{CloseCode, TransportError};
+use myrmidon_certs::explain_alert;
 use quinn::{ConnectionError, VarInt};
 
 /// How a connection that was up came to its end.
@@ -33,15 +34,11 @@ pub(crate) fn handshake(error: &ConnectionError) -> String {
 
 /// TLS alerts travel as QUIC error codes from 0x100 on (RFC 9001, 4.8).
 fn alert(code: quinn::TransportErrorCode, who: &str, text: &str) -> String {
-    let hint = match u64::from(code).checked_sub(0x100) {
-        Some(45) => "a certificate is expired or not valid yet, or a clock is wrong",
-        Some(48) => "the certificates are of different authorities; all nodes need one cluster's",
-        Some(42 | 43 | 46) => "the certificate does not name the node or cluster that was dialled",
-        Some(116) => "a certificate is required",
-        Some(120) => "no protocol in common; the peer is no level-1 Myrmidon node",
-        _ => return text.to_owned(),
-    };
-    format!("{who}: {hint} ({text})")
+    let number = u64::from(code).checked_sub(0x100).and_then(|number| u8::try_from(number).ok());
+    match number.and_then(explain_alert) {
+        Some(hint) => format!("{who}: {hint} ({text})"),
+        None => text.to_owned(),
+    }
 }
 
 /// Whether both sides see an end without fault in it.

@@ -9,7 +9,6 @@ use quinn::{Connecting, Connection, ConnectionError};
 use rustls::pki_types::CertificateDer;
 
 use crate::error;
-use crate::transport::ALPN_TWO;
 
 /// A connection whose peer is known.
 #[derive(Debug)]
@@ -74,10 +73,7 @@ async fn confirmed(quinn: &Connection) -> Result<(), ConnectionError> {
 /// Only offered protocols are ever chosen, and one always is.
 fn level(quinn: &Connection) -> Level {
     let data = quinn.handshake_data().and_then(|any| any.downcast::<HandshakeData>().ok());
-    match data.and_then(|data| data.protocol) {
-        Some(protocol) if protocol == ALPN_TWO => Level::Two,
-        _ => Level::One,
-    }
+    data.and_then(|data| data.protocol).and_then(|name| Level::of_protocol(&name)).unwrap_or(Level::One)
 }
 
 fn identify(quinn: &Connection, credentials: &Credentials) -> Result<PeerIdentity, String> {

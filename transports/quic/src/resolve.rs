@@ -20,14 +20,6 @@ pub(crate) fn check_reach(
     addr: &NodeAddr,
     found: &[SocketAddr],
 ) -> Result<(), TransportError> {
-    let here = |found: &SocketAddr| found.ip().to_canonical().is_loopback();
-    if !credentials.is_loopback_only() || found.iter().all(here) {
-        return Ok(());
-    }
-    Err(TransportError::Refused(format!(
-        "{addr} is not on this machine's loopback, and QUIC beyond it needs certificates. Make them with\n  \
-         myrmidon certs init --cluster NAME\n  \
-         myrmidon certs issue NODE\n\
-         and start each node with its own directory: certs=\"NODE\""
-    )))
+    let ips: Vec<_> = found.iter().map(SocketAddr::ip).collect();
+    credentials.check_reach(addr, &ips).map_err(|error| TransportError::Refused(error.to_string()))
 }

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use myrmidon::transport::{
-    Connection, Level, Listener, NodeAddr, PeerIdentity, Profile, Transport, TransportError,
-};
+use myrmidon::transport::{Connection, Listener, NodeAddr, PeerIdentity, Profile, Transport, TransportError};
 use myrmidon_certs::CertsError;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, ServerConfig};
@@ -17,11 +15,6 @@ use crate::listener::QuicListener;
 use crate::{QuicConfig, SocketBuffers, Tuning, dial, resolve};
 
 pub(crate) const SCHEME: &str = "quic";
-
-/// Level 1: the documented frames in bidirectional streams.
-pub(crate) const ALPN_ONE: &[u8] = b"myrmidon/1";
-/// Level 2: typed frames, a stream for each lane.
-pub(crate) const ALPN_TWO: &[u8] = b"myrmidon/2";
 
 /// Connects and accepts over QUIC. Needs a tokio runtime with I/O and time around every call.
 pub struct QuicTransport {
@@ -87,11 +80,7 @@ pub(crate) struct Settings {
 
 impl Shared {
     fn new(config: QuicConfig) -> Result<Self, CertsError> {
-        // The preferred one first.
-        let alpn: &[&[u8]] = match config.level {
-            Level::One => &[ALPN_ONE],
-            Level::Two => &[ALPN_TWO, ALPN_ONE],
-        };
+        let alpn = config.level.protocols();
         let server = config.credentials.server_config(alpn)?;
         let client = config.credentials.client_config(alpn)?;
         let server = Arc::new(QuicServerConfig::try_from(server).expect(INITIAL_SUITE));

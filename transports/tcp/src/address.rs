@@ -3,26 +3,45 @@
 use std::net::SocketAddr;
 
 use myrmidon::transport::{NodeAddr, TransportError};
+use myrmidon_certs::Credentials;
 
-/// The socket addresses of `addr`, in the order to try them.
+/// The socket addresses of `addr` for plain TCP, in the order to try them.
 ///
 /// Names are resolved first and judged by what they resolve to, so no name is a way around the
 /// loopback rule (D10). `failed` makes the error of a name that cannot be resolved.
-pub(crate) async fn resolve(
+pub(crate) async fn resolve_plain(
     addr: &NodeAddr,
     allow_insecure_remote: bool,
     failed: impl Fn(String) -> TransportError,
 ) -> Result<Vec<SocketAddr>, TransportError> {
     refuse_node_name(addr)?;
-    let found = tokio::net::lookup_host((addr.host(), addr.port())).await;
-    let mut found: Vec<_> = found.map_err(|error| failed(error.to_string()))?.collect();
-    if found.is_empty() {
-        return Err(failed("the name has no address".into()));
-    }
+    let mut found = look_up(addr, failed).await?;
     if !allow_insecure_remote {
         found.retain(|candidate| candidate.ip().to_canonical().is_loopback());
     }
     if found.is_empty() { Err(insecure(addr)) } else { Ok(found) }
+}
+
+/// The same with TLS, where the credentials say how far they reach.
+pub(crate) async fn resolve_secure(
+    addr: &NodeAddr,
+    credentials: &Credentials,
+    failed: impl Fn(String) -> TransportError,
+) -> Result<Vec<SocketAddr>, TransportError> {
+    let found = look_up(addr, failed).await?;
+    let ips: Vec<_> = found.iter().map(SocketAddr::ip).collect();
+    credentials.check_reach(addr, &ips).map_err(|error| TransportError::Refused(error.to_string()))?;
+    Ok(found)
+}
+
+/// At least one.
+async fn look_up(
+    addr: &NodeAddr,
+    failed: impl Fn(String) -> TransportError,
+) -> Result<Vec<SocketAddr>, TransportError> {
+    let found = tokio::net::lookup_host((addr.host(), addr.port())).await;
+    let found: Vec<_> = found.map_err(|error| failed(error.to_string()))?.collect();
+    if found.is_empty() { Err(failed("the name has no address".into())) } else { Ok(found) }
 }
 
 fn refuse_node_name(addr: &NodeAddr) -> Result<(), TransportError> {
@@ -33,7 +52,7 @@ fn refuse_node_name(addr: &NodeAddr) -> Result<(), TransportError> {
             addr: addr.clone(),
             reason: format!(
                 "nobody proves to be {node:?} over plain TCP; leave out \"{node}@\", or use \
-                 transport=\"quic\" with certificates"
+                 transport=\"tls\" or \"quic\" with certificates"
             ),
         }),
     }
@@ -42,7 +61,7 @@ fn refuse_node_name(addr: &NodeAddr) -> Result<(), TransportError> {
 fn insecure(addr: &NodeAddr) -> TransportError {
     TransportError::Refused(format!(
         "plain TCP beyond loopback ({addr}) is neither encrypted nor authenticated: use \
-         transport=\"quic\" with certificates, or set allow_insecure_remote=True if everyone on \
+         transport=\"tls\" or \"quic\" with certificates, or set allow_insecure_remote=True if everyone on \
          that network may send to your actors"
     ))
 }
@@ -54,7 +73,7 @@ mod tests {
     async fn resolved(text: &str, allow: bool) -> Result<Vec<SocketAddr>, TransportError> {
         let addr: NodeAddr = text.parse().unwrap();
         let failed = |reason| TransportError::Connect { addr: addr.clone(), reason };
-        resolve(&addr, allow, failed).await
+        resolve_plain(&addr, allow, failed).await
     }
 
     #[tokio::test]

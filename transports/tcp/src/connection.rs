@@ -1,79 +1,104 @@
 //! A connection: the sockets that one `connect` led to, or one accepted socket.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use myrmidon::transport::{CloseCode, Connection, Lane, LaneClass, NodeAddr, PeerIdentity, TransportError};
+use myrmidon::transport::{
+    CloseCode, Connection, Lane, LaneClass, Level, NodeAddr, PeerIdentity, TransportError,
+};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
-use crate::TcpConfig;
+use crate::dial::Dialler;
+use crate::handshake::{HalfOpen, State, shake};
 use crate::lane::lane;
+use crate::link::Link;
 use crate::socket::{Socket, is_failure};
-
-/// Dials the first of `candidates` that answers; the error says what each of them said.
-pub(crate) async fn dial(
-    candidates: &[SocketAddr],
-    config: &TcpConfig,
-) -> Result<(TcpStream, SocketAddr), String> {
-    let mut refusals = vec![];
-    for &candidate in candidates {
-        match dial_one(candidate, config).await {
-            Ok(stream) => return Ok((stream, candidate)),
-            Err(error) if candidates.len() == 1 => return Err(error.to_string()),
-            Err(error) => refusals.push(format!("{candidate}: {error}")),
-        }
-    }
-    Err(refusals.join("; "))
-}
-
-async fn dial_one(remote: SocketAddr, config: &TcpConfig) -> std::io::Result<TcpStream> {
-    let stream = TcpStream::connect(remote).await?;
-    // When nobody listens on a port of the ephemeral range, the kernel may choose that very port to
-    // dial from, and TCP then connects the socket to itself.
-    if stream.local_addr()? == stream.peer_addr()? {
-        return Err(std::io::ErrorKind::ConnectionRefused.into());
-    }
-    config.apply(&stream)?;
-    Ok(stream)
-}
-
-/// What further lanes need.
-pub(crate) struct Dialler {
-    pub(crate) remote: SocketAddr,
-    pub(crate) config: TcpConfig,
-}
+use crate::stream::Stream;
+use crate::tls::{Proof, Tls};
 
 pub(crate) struct TcpConnection {
     link: Arc<Link>,
-    peer: NodeAddr,
-    /// The socket that made the connection, until it is opened or accepted as a lane.
-    first: Mutex<Option<Socket>>,
+    first: Arc<First>,
     /// None on the accepting side.
     dialler: Option<Dialler>,
+    state: watch::Receiver<State>,
+    /// The task of the handshake, at an acceptor with TLS.
+    shaking: Option<AbortHandle>,
+}
+
+/// The socket that made the connection, until it is opened or accepted as a lane.
+#[derive(Default)]
+pub(crate) struct First(Mutex<Option<Socket>>);
+
+impl First {
+    pub(crate) fn put(&self, socket: Socket) {
+        *self.socket() = Some(socket);
+    }
+
+    fn take(&self) -> Option<Socket> {
+        self.socket().take()
+    }
+
+    fn socket(&self) -> MutexGuard<'_, Option<Socket>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl TcpConnection {
-    pub(crate) fn dialled(stream: TcpStream, peer: NodeAddr, dialler: Dialler) -> Self {
-        Self::new(stream, peer, Some(dialler))
+    pub(crate) fn dialled(stream: Stream, proof: Option<Proof>, dialler: Dialler) -> Self {
+        let link = Arc::new(Link::new(dialler.addr.clone(), true));
+        Self::done(stream, link, proof, Some(dialler))
     }
 
     pub(crate) fn accepted(stream: TcpStream, peer: NodeAddr) -> Self {
-        Self::new(stream, peer, None)
+        Self::done(Stream::Plain(stream), Arc::new(Link::new(peer, false)), None, None)
     }
 
-    fn new(stream: TcpStream, peer: NodeAddr, dialler: Option<Dialler>) -> Self {
-        let link = Arc::new(Link { reopens: dialler.is_some(), ..Link::default() });
-        link.members().live = 1;
-        let first = Mutex::new(Some(Socket::new(stream, link.clone())));
-        Self { link, peer, first, dialler }
+    /// Accepted, with the handshake still to come.
+    pub(crate) fn accepted_with_tls(
+        stream: TcpStream,
+        peer: NodeAddr,
+        tls: Arc<Tls>,
+        place: Option<HalfOpen>,
+    ) -> Self {
+        let (link, first) = (Arc::new(Link::new(peer, false)), Arc::new(First::default()));
+        let (state, task) = shake(stream, tls, place, first.clone(), link.clone());
+        Self { link, first, dialler: None, state, shaking: Some(task) }
+    }
+
+    fn done(stream: Stream, link: Arc<Link>, proof: Option<Proof>, dialler: Option<Dialler>) -> Self {
+        let first = First(Mutex::new(Some(Socket::new(stream, link.clone()))));
+        let state = watch::channel(State::Done(proof)).1;
+        Self { link, first: Arc::new(first), dialler, state, shaking: None }
+    }
+
+    /// Waits until the handshake is over.
+    async fn shaken(&self) -> Result<(), TransportError> {
+        let mut state = self.state.clone();
+        tokio::select! {
+            biased;
+            state = state.wait_for(|state| !matches!(state, State::Shaking)) => match state.as_deref() {
+                Ok(State::Failed(error)) => Err(error.clone()),
+                Ok(_) => Ok(()),
+                // It was given up by `close`.
+                Err(_) => Err(TransportError::ClosedLocally),
+            },
+            _ = self.link.ended() => Ok(()),
+        }
+    }
+
+    fn proof(&self) -> Option<Proof> {
+        match &*self.state.borrow() {
+            State::Done(proof) => proof.clone(),
+            State::Shaking | State::Failed(_) => None,
+        }
     }
 
     /// The lane of the first socket, once.
     fn first_lane(&self) -> Option<Lane> {
-        let socket = self.first.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        let (lane, socket) = lane(socket);
+        let (lane, socket) = lane(self.first.take()?);
         self.link.watch_over(&socket);
         Some(lane)
     }
@@ -82,15 +107,14 @@ impl TcpConnection {
 #[async_trait]
 impl Connection for TcpConnection {
     async fn open_lane(&self, _class: LaneClass) -> Result<Lane, TransportError> {
-        let Some(Dialler { remote, config }) = &self.dialler else {
+        let Some(dialler) = &self.dialler else {
             return Err(TransportError::Refused("only the side that dialled opens lanes".into()));
         };
         self.link.check()?;
         if let Some(lane) = self.first_lane() {
             return Ok(lane);
         }
-        let failed = |reason| TransportError::Connect { addr: self.peer.clone(), reason };
-        let (stream, _) = dial(&[*remote], config).await.map_err(failed)?;
+        let stream = dialler.further().await?;
         self.link.join()?;
         let (lane, socket) = lane(Socket::new(stream, self.link.clone()));
         self.link.watch_over(&socket);
@@ -98,10 +122,11 @@ impl Connection for TcpConnection {
     }
 
     async fn accept_lane(&self) -> Result<Option<Lane>, TransportError> {
-        if self.dialler.is_none()
-            && let Some(lane) = self.first_lane()
-        {
-            return Ok(Some(lane));
+        if self.dialler.is_none() {
+            self.shaken().await?;
+            if let Some(lane) = self.first_lane() {
+                return Ok(Some(lane));
+            }
         }
         match self.closed().await {
             reason if is_failure(&reason) => Err(reason),
@@ -110,18 +135,24 @@ impl Connection for TcpConnection {
     }
 
     fn peer_identity(&self) -> Option<PeerIdentity> {
-        None
+        self.proof().map(|proof| proof.peer)
+    }
+
+    fn level(&self) -> Option<Level> {
+        self.proof().map(|proof| proof.level)
     }
 
     fn peer_addr(&self) -> NodeAddr {
-        self.peer.clone()
+        self.link.peer.clone()
     }
 
     /// TCP carries no code and no reason: the peer reads the end of the stream.
     fn close(&self, _code: CloseCode, _reason: &str) {
         self.link.close();
-        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(socket) = first {
+        if let Some(shaking) = &self.shaking {
+            shaking.abort();
+        }
+        if let Some(socket) = self.first.take() {
             socket.close();
         }
     }
@@ -129,88 +160,15 @@ impl Connection for TcpConnection {
     /// Returns when the connection was closed here, or when its last socket broke or was ended by the
     /// peer. A socket whose lane nobody reads is not noticed to be broken.
     async fn closed(&self) -> TransportError {
-        let mut ended = self.link.ended.subscribe();
-        let end = ended.wait_for(Option::is_some).await.ok().and_then(|end| end.clone());
-        end.unwrap_or(TransportError::ClosedLocally)
+        self.link.ended().await
     }
 }
 
-/// What the sockets of one connection share.
-#[derive(Default)]
-pub(crate) struct Link {
-    /// The dialler can open a lane again after it dropped the last one; the acceptor cannot.
-    reopens: bool,
-    members: Mutex<Members>,
-    /// Set once, under the lock of `members`.
-    ended: watch::Sender<Option<TransportError>>,
-}
-
-#[derive(Default)]
-struct Members {
-    /// Sockets that are not over.
-    live: usize,
-    /// Those that became lanes, for `close`.
-    lanes: Vec<Weak<Socket>>,
-    /// The first loss, which says more than the ends of the other sockets.
-    lost: Option<TransportError>,
-}
-
-impl Link {
-    /// Counts one more socket, unless the connection has ended.
-    fn join(&self) -> Result<(), TransportError> {
-        let mut members = self.members();
-        self.check()?;
-        members.live += 1;
-        Ok(())
-    }
-
-    fn check(&self) -> Result<(), TransportError> {
-        self.ended.borrow().clone().map_or(Ok(()), Err)
-    }
-
-    /// Lets `close` reach the socket of a lane.
-    fn watch_over(&self, socket: &Arc<Socket>) {
-        let mut members = self.members();
-        members.lanes.retain(|lane| lane.strong_count() > 0);
-        members.lanes.push(Arc::downgrade(socket));
-        let closed = self.check().is_err();
-        drop(members);
-        if closed {
-            socket.close();
+impl Drop for TcpConnection {
+    /// A handshake that nobody waits for leads nowhere.
+    fn drop(&mut self) {
+        if let Some(shaking) = &self.shaking {
+            shaking.abort();
         }
-    }
-
-    /// Takes note that a socket is over; the connection ends with the last one, unless that was
-    /// dropped here and can be replaced.
-    pub(crate) fn socket_over(&self, reason: TransportError) {
-        let mut members = self.members();
-        members.live -= 1;
-        if is_failure(&reason) {
-            members.lost.get_or_insert(reason.clone());
-        }
-        let replaceable = self.reopens && matches!(reason, TransportError::ClosedLocally);
-        if members.live == 0 && !replaceable {
-            self.set_ended(members.lost.clone().unwrap_or(reason));
-        }
-    }
-
-    fn close(&self) {
-        let members = self.members();
-        self.set_ended(TransportError::ClosedLocally);
-        let lanes: Vec<_> = members.lanes.iter().filter_map(Weak::upgrade).collect();
-        drop(members);
-        lanes.iter().for_each(|socket| socket.close());
-    }
-
-    fn set_ended(&self, reason: TransportError) {
-        self.ended.send_if_modified(|ended| {
-            let first = ended.is_none();
-            ended.get_or_insert(reason);
-            first
-        });
-    }
-
-    fn members(&self) -> MutexGuard<'_, Members> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

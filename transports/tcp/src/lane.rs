@@ -40,12 +40,12 @@ impl LaneSender for TcpSender {
             };
             consume(rest, written);
         }
-        Ok(())
+        poll_fn(|cx| self.socket.poll_flush(cx)).await
     }
 
     async fn finish(&mut self) -> Result<(), TransportError> {
         self.finished = true;
-        self.socket.finish()
+        poll_fn(|cx| self.socket.poll_finish(cx)).await
     }
 
     fn reset(&mut self, _code: CloseCode) {

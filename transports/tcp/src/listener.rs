@@ -12,6 +12,8 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::TcpConfig;
 use crate::connection::TcpConnection;
+use crate::handshake::Strangers;
+use crate::tls::Tls;
 
 /// Connections that the kernel completes before they are accepted.
 const BACKLOG: u32 = 1024;
@@ -20,6 +22,8 @@ pub(crate) struct TcpListener {
     inner: tokio::net::TcpListener,
     addr: NodeAddr,
     config: TcpConfig,
+    tls: Option<Arc<Tls>>,
+    strangers: Strangers,
     errors: Arc<AtomicU64>,
     pause: Pause,
 }
@@ -29,6 +33,7 @@ impl TcpListener {
     pub(crate) fn bind(
         candidates: &[SocketAddr],
         config: &TcpConfig,
+        tls: Option<Arc<Tls>>,
         errors: Arc<AtomicU64>,
     ) -> io::Result<Self> {
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
@@ -36,7 +41,8 @@ impl TcpListener {
             match bind_one(candidate) {
                 Ok(inner) => {
                     let addr = inner.local_addr()?.into();
-                    return Ok(Self { inner, addr, config: config.clone(), errors, pause: Pause::default() });
+                    let (config, strangers) = (config.clone(), Strangers::default());
+                    return Ok(Self { inner, addr, config, tls, strangers, errors, pause: Pause::default() });
                 }
                 Err(error) => last = error,
             }
@@ -44,10 +50,13 @@ impl TcpListener {
         Err(last)
     }
 
-    fn prepare(&self, accepted: io::Result<(TcpStream, SocketAddr)>) -> io::Result<TcpConnection> {
+    /// Nothing, if the peer is one of too many strangers (L05): closing is all they are told.
+    fn prepare(&self, accepted: io::Result<(TcpStream, SocketAddr)>) -> io::Result<Option<TcpConnection>> {
         let (stream, peer) = accepted?;
         self.config.apply(&stream)?;
-        Ok(TcpConnection::accepted(stream, peer.into()))
+        let Some(tls) = &self.tls else { return Ok(Some(TcpConnection::accepted(stream, peer.into()))) };
+        let place = self.strangers.admit(peer.ip()).ok();
+        Ok(place.map(|place| TcpConnection::accepted_with_tls(stream, peer.into(), tls.clone(), place)))
     }
 }
 
@@ -73,7 +82,8 @@ impl Listener for TcpListener {
         loop {
             let accepted = self.inner.accept().await;
             match self.prepare(accepted) {
-                Ok(connection) => {
+                Ok(None) => {}
+                Ok(Some(connection)) => {
                     self.pause = Pause::default();
                     return Ok(Box::new(connection));
                 }

@@ -10,27 +10,24 @@
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
-use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use myrmidon::transport::TransportError;
-use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
 
-use crate::connection::Link;
+use crate::link::Link;
+use crate::stream::{ReadHalf, Stream, WriteHalf};
+use crate::tls::{explain, of_tls};
 
 /// Pieces that one system call writes at most.
 const MAX_SLICES: usize = 128;
 
 pub(crate) struct Socket {
-    read: Mutex<Option<OwnedReadHalf>>,
+    read: Mutex<Option<ReadHalf>>,
     write: Mutex<Writing>,
     /// How many of the two halves are in use.
     halves: AtomicU8,
@@ -43,14 +40,14 @@ pub(crate) struct Socket {
 }
 
 struct Writing {
-    half: Option<OwnedWriteHalf>,
+    half: Option<WriteHalf>,
     failure: Option<TransportError>,
 }
 
 impl Socket {
     /// A socket that counts as a member of `link` until it is over.
-    pub(crate) fn new(stream: TcpStream, link: Arc<Link>) -> Self {
-        let (read, write) = stream.into_split();
+    pub(crate) fn new(stream: Stream, link: Arc<Link>) -> Self {
+        let (read, write) = stream.split();
         Self {
             read: Mutex::new(Some(read)),
             write: Mutex::new(Writing { half: Some(write), failure: None }),
@@ -71,8 +68,7 @@ impl Socket {
     ) -> Poll<Result<bool, TransportError>> {
         let mut half = lock(&self.read);
         let Some(stream) = half.as_mut() else { return Poll::Ready(Err(self.reason())) };
-        let mut limited = buf.limit(max);
-        match ready!(pin!(stream.read_buf(&mut limited)).poll(cx)) {
+        match ready!(stream.poll_read(cx, buf, max)) {
             Ok(0) => {
                 drop(half);
                 Poll::Ready(self.end_of_stream().map(|()| false))
@@ -80,7 +76,7 @@ impl Socket {
             Ok(_) => Poll::Ready(Ok(true)),
             Err(error) => {
                 drop(half);
-                self.end(lost(&error));
+                self.end(self.lost(&error));
                 Poll::Ready(Err(self.reason()))
             }
         }
@@ -98,26 +94,40 @@ impl Socket {
         };
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let count = fill(&mut slices, bufs);
-        match ready!(Pin::new(stream).poll_write_vectored(cx, &slices[..count])) {
+        match ready!(stream.poll_write(cx, &slices[..count])) {
             Ok(written) => Poll::Ready(Ok(written)),
-            Err(error) => {
-                let failure = lost(&error);
-                writing.failure = Some(failure.clone());
-                self.drop_write_half(writing, failure.clone());
-                Poll::Ready(Err(failure))
-            }
+            Err(error) => Poll::Ready(Err(self.write_failed(writing, &error))),
+        }
+    }
+
+    /// Waits until what was written is with the system.
+    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        let mut writing = lock(&self.write);
+        let Some(stream) = writing.half.as_mut() else {
+            return Poll::Ready(Err(writing.failure.clone().unwrap_or_else(|| self.reason())));
+        };
+        match ready!(stream.poll_flush(cx)) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(error) => Poll::Ready(Err(self.write_failed(writing, &error))),
         }
     }
 
     /// Shuts the writing side; reading goes on.
-    pub(crate) fn finish(&self) -> Result<(), TransportError> {
-        let writing = lock(&self.write);
-        let Some(stream) = writing.half.as_ref() else {
-            return writing.failure.clone().map_or_else(|| self.finished(), Err);
+    pub(crate) fn poll_finish(&self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        let mut writing = lock(&self.write);
+        let Some(stream) = writing.half.as_mut() else {
+            return Poll::Ready(writing.failure.clone().map_or_else(|| self.finished(), Err));
         };
-        let shut = SockRef::from(stream.as_ref()).shutdown(Shutdown::Write);
+        let shut = ready!(stream.poll_finish(cx));
         self.drop_write_half(writing, TransportError::ClosedLocally);
-        shut.map_err(|error| lost(&error))
+        Poll::Ready(shut.map_err(|error| self.lost(&error)))
+    }
+
+    fn write_failed(&self, mut writing: MutexGuard<'_, Writing>, error: &io::Error) -> TransportError {
+        let failure = self.lost(error);
+        writing.failure = Some(failure.clone());
+        self.drop_write_half(writing, failure.clone());
+        failure
     }
 
     /// Stops reading. What the peer still writes is neither read nor refused until the writing side
@@ -133,7 +143,7 @@ impl Socket {
         let writing = lock(&self.write);
         let Some(stream) = writing.half.as_ref() else { return };
         // An error means that the connection is gone, which is what is wanted.
-        let _ = SockRef::from(stream.as_ref()).set_linger(Some(Duration::ZERO));
+        let _ = stream.on_socket(|socket| socket.set_linger(Some(Duration::ZERO)));
         drop(writing);
         self.end(TransportError::ClosedLocally);
     }
@@ -141,9 +151,9 @@ impl Socket {
     /// Ends both directions. The peer sees the end of the stream.
     pub(crate) fn close(&self) {
         if let Some(stream) = lock(&self.read).as_ref() {
-            let _ = SockRef::from(stream.as_ref()).shutdown(Shutdown::Both);
+            let _ = stream.on_socket(|socket| socket.shutdown(Shutdown::Both));
         } else if let Some(stream) = lock(&self.write).half.as_ref() {
-            let _ = SockRef::from(stream.as_ref()).shutdown(Shutdown::Both);
+            let _ = stream.on_socket(|socket| socket.shutdown(Shutdown::Both));
         }
         self.end(TransportError::ClosedLocally);
     }
@@ -201,6 +211,21 @@ impl Socket {
         }
     }
 
+    /// What the kernel gives up by itself may live; what the other end resets does not. A peer that
+    /// refuses us lives.
+    fn lost(&self, error: &io::Error) -> TransportError {
+        use io::ErrorKind::{HostUnreachable, NetworkDown, NetworkUnreachable, TimedOut};
+        match error.kind() {
+            TimedOut | HostUnreachable | NetworkUnreachable | NetworkDown => {
+                TransportError::Cut(error.to_string())
+            }
+            _ if of_tls(error).is_some() => {
+                TransportError::Handshake { addr: self.link.peer.clone(), reason: explain(error) }
+            }
+            _ => TransportError::Lost(error.to_string()),
+        }
+    }
+
     fn reason(&self) -> TransportError {
         self.over.get().cloned().unwrap_or(TransportError::ClosedLocally)
     }
@@ -217,20 +242,9 @@ fn fill<'a>(slices: &mut [IoSlice<'a>], bufs: &'a [Bytes]) -> usize {
     filled.map(|(buf, slice)| *slice = IoSlice::new(buf)).count()
 }
 
-/// What the kernel gives up by itself may live; what the other end resets does not.
-fn lost(error: &io::Error) -> TransportError {
-    use io::ErrorKind::{HostUnreachable, NetworkDown, NetworkUnreachable, TimedOut};
-    match error.kind() {
-        TimedOut | HostUnreachable | NetworkUnreachable | NetworkDown => {
-            TransportError::Cut(error.to_string())
-        }
-        _ => TransportError::Lost(error.to_string()),
-    }
-}
-
 /// Whether the end is none in good order.
 pub(crate) fn is_failure(end: &TransportError) -> bool {
-    matches!(end, TransportError::Lost(_) | TransportError::Cut(_))
+    matches!(end, TransportError::Lost(_) | TransportError::Cut(_) | TransportError::Handshake { .. })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
