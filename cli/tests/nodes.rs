@@ -23,6 +23,9 @@ fn said(dir: &Path, args: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// The transports with certificates.
+const SECURE: [&str; 2] = ["tls", "quic"];
+
 /// A running `myrmidon node`.
 struct Node {
     process: Child,
@@ -65,27 +68,31 @@ fn a_node_on_tcp_answers() {
 }
 
 #[test]
-fn a_node_on_quic_answers_the_same_user_without_certificates() {
+fn a_node_on_tls_or_quic_answers_the_same_user_without_certificates() {
     let dir = tempfile::tempdir().unwrap();
-    let node = Node::start(dir.path(), "--transport quic");
-    let said = said(dir.path(), &format!("ping {} --transport quic", node.addr));
-    assert!(said.contains("of cluster loopback"), "{said}");
+    for kind in SECURE {
+        let node = Node::start(dir.path(), &format!("--transport {kind}"));
+        let said = said(dir.path(), &format!("ping {} --transport {kind}", node.addr));
+        assert!(said.contains("of cluster loopback"), "{said}");
+    }
 }
 
 #[test]
-fn a_node_on_quic_is_known_by_its_certificate() {
+fn a_node_on_tls_or_quic_is_known_by_its_certificate() {
     let dir = tempfile::tempdir().unwrap();
     said(dir.path(), "certs init --cluster prod");
     said(dir.path(), "certs issue a");
     said(dir.path(), "certs issue b");
-    let node = Node::start(dir.path(), "--transport quic --certs a");
-    let ping = |whom: &str| format!("ping {whom}{} --transport quic --certs b", node.addr);
-    assert!(said(dir.path(), &ping("")).contains("node a of cluster prod"));
-    assert!(said(dir.path(), &ping("a@")).contains("node a of cluster prod"));
-    let refused = run(dir.path(), &ping("c@"));
-    assert_eq!(refused.status.code(), Some(1));
-    let text = String::from_utf8(refused.stderr).unwrap();
-    assert!(text.contains("c.node.prod.myrmidon.internal"), "{text}");
+    for kind in SECURE {
+        let node = Node::start(dir.path(), &format!("--transport {kind} --certs a"));
+        let ping = |whom: &str| format!("ping {whom}{} --transport {kind} --certs b", node.addr);
+        assert!(said(dir.path(), &ping("")).contains("node a of cluster prod"));
+        assert!(said(dir.path(), &ping("a@")).contains("node a of cluster prod"));
+        let refused = run(dir.path(), &ping("c@"));
+        assert_eq!(refused.status.code(), Some(1));
+        let text = String::from_utf8(refused.stderr).unwrap();
+        assert!(text.contains("c.node.prod.myrmidon.internal"), "{text}");
+    }
 }
 
 #[cfg(unix)]
@@ -97,13 +104,15 @@ fn a_node_that_is_asked_to_end_ends_in_good_order() {
 }
 
 #[test]
-fn beyond_loopback_quic_asks_for_certificates_with_the_commands_to_run() {
+fn beyond_loopback_tls_and_quic_ask_for_certificates_with_the_commands_to_run() {
     let dir = tempfile::tempdir().unwrap();
-    let output = run(dir.path(), "node --listen 0.0.0.0:0 --transport quic");
-    assert_eq!(output.status.code(), Some(1));
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert!(text.contains("myrmidon certs init --cluster NAME"), "{text}");
-    assert!(text.contains("myrmidon certs issue NODE"), "{text}");
+    for kind in SECURE {
+        let output = run(dir.path(), &format!("node --listen 0.0.0.0:0 --transport {kind}"));
+        assert_eq!(output.status.code(), Some(1));
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains("myrmidon certs init --cluster NAME"), "{text}");
+        assert!(text.contains("myrmidon certs issue NODE"), "{text}");
+    }
 }
 
 #[test]

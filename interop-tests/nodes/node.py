@@ -46,7 +46,7 @@ class Node:
     def __init__(self, transport: str, listen: str, certs: str | None, beyond_loopback: bool) -> None:
         self.rt = myrmidon.Runtime(
             transport=transport,
-            certs=certs if transport == "quic" else None,
+            certs=None if transport == "tcp" else certs,
             allow_insecure_remote=beyond_loopback and transport == "tcp",
         )
         self.counter = Counter()

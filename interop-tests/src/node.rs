@@ -15,6 +15,8 @@ use crate::wait::until;
 pub enum Kind {
     /// Plain TCP.
     Tcp,
+    /// TCP with TLS, with certificates as for QUIC.
+    Tls,
     /// QUIC, with the private certificates of a state directory of the tests.
     Quic,
 }
@@ -24,6 +26,7 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
             Self::Quic => "quic",
         }
     }

@@ -7,7 +7,7 @@ use myrmidon::transport::{
 };
 use myrmidon_certs::Credentials;
 use myrmidon_quic::{QuicConfig, QuicTransport};
-use myrmidon_tcp::TcpTransport;
+use myrmidon_tcp::{TcpConfig, TcpTransport, TlsConfig};
 use tokio::runtime::Runtime;
 
 use crate::node::{Kind, Setup};
@@ -108,14 +108,20 @@ impl RawLane<'_> {
 fn transport(setup: &Setup) -> Arc<dyn Transport> {
     match setup.kind {
         Kind::Tcp => Arc::new(TcpTransport::default()),
+        // What is written here are the bytes of level 1.
+        Kind::Tls => {
+            let config = TlsConfig { level: Level::One, ..TlsConfig::new(credentials(setup)) };
+            Arc::new(TcpTransport::with_tls(TcpConfig::default(), config).expect("a TLS transport"))
+        }
         Kind::Quic => {
-            let credentials = Credentials::loopback_in(&setup.state_dir().join("loopback"));
-            let mut config = QuicConfig::new(credentials.expect("private certificates"));
-            // What is written here are the bytes of level 1.
-            config.level = Level::One;
+            let config = QuicConfig { level: Level::One, ..QuicConfig::new(credentials(setup)) };
             Arc::new(QuicTransport::new(config).expect("a QUIC transport"))
         }
     }
+}
+
+fn credentials(setup: &Setup) -> Credentials {
+    Credentials::loopback_in(&setup.state_dir().join("loopback")).expect("private certificates")
 }
 
 async fn within<T>(work: impl Future<Output = T>) -> T {

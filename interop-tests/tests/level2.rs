@@ -14,7 +14,7 @@ use myrmidon_certs::Credentials;
 use myrmidon_interop_tests::Kind;
 use myrmidon_interop_tests::wait::{DEADLINE, until};
 use myrmidon_quic::{QuicConfig, QuicTransport};
-use myrmidon_tcp::TcpTransport;
+use myrmidon_tcp::{TcpConfig, TcpTransport, TlsConfig};
 
 /// Two runtimes, the second of which listens.
 struct Pair {
@@ -42,12 +42,15 @@ impl Pair {
 }
 
 fn runtime(kind: Kind, level: Level, certs: &Path) -> Runtime {
+    let credentials = || Credentials::loopback_in(&certs.join("loopback")).expect("certificates");
     let transport: Arc<dyn Transport> = match kind {
         Kind::Tcp => Arc::new(TcpTransport::default()),
+        Kind::Tls => {
+            let config = TlsConfig { level, ..TlsConfig::new(credentials()) };
+            Arc::new(TcpTransport::with_tls(TcpConfig::default(), config).expect("a transport"))
+        }
         Kind::Quic => {
-            let mut config =
-                QuicConfig::new(Credentials::loopback_in(&certs.join("loopback")).expect("certificates"));
-            config.level = level;
+            let config = QuicConfig { level, ..QuicConfig::new(credentials()) };
             Arc::new(QuicTransport::new(config).expect("a transport"))
         }
     };
@@ -175,10 +178,13 @@ fn leaving_loses_nothing(kind: Kind) {
     }
 }
 
-macro_rules! over_both {
+macro_rules! over_all {
     ($($name:ident),+) => {
         mod tcp {
             $(#[test] fn $name() { super::$name(super::Kind::Tcp); })+
+        }
+        mod tls {
+            $(#[test] fn $name() { super::$name(super::Kind::Tls); })+
         }
         mod quic {
             $(#[test] fn $name() { super::$name(super::Kind::Quic); })+
@@ -186,7 +192,7 @@ macro_rules! over_both {
     };
 }
 
-over_both!(
+over_all!(
     levels_are_agreed_on,
     small_and_large_messages_keep_their_order,
     monitors_tell_of_actors_and_of_nodes,

@@ -40,6 +40,9 @@ between_nodes! {
     tcp_python_to_rust: Tcp Rust Python;
     tcp_rust_to_python: Tcp Python Rust;
     tcp_python_to_python: Tcp Python Python;
+    tls_rust_to_rust: Tls Rust Rust;
+    tls_python_to_rust: Tls Rust Python;
+    tls_rust_to_python: Tls Python Rust;
     quic_rust_to_rust: Quic Rust Rust;
     quic_python_to_rust: Quic Rust Python;
     quic_rust_to_python: Quic Python Rust;
@@ -63,6 +66,7 @@ macro_rules! against_bad_bytes {
 against_bad_bytes! {
     tcp_bad_bytes_to_rust: Tcp Rust;
     tcp_bad_bytes_to_python: Tcp Python;
+    tls_bad_bytes_to_rust: Tls Rust;
     quic_bad_bytes_to_rust: Quic Rust;
     quic_bad_bytes_to_python: Quic Python;
 }

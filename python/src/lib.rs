@@ -10,6 +10,7 @@
 //! | `codec` | plain data as bytes |
 //! | `lane` | the threads that run handlers, and how a waiting handler makes way (D6) |
 //! | `lanes` | all lanes of a runtime, and the pool for handlers that block |
+//! | `remote` | PIDs that stand for actors of other nodes |
 //! | `mesh` | listen, resolve, send and monitor across nodes |
 //! | `nodes` | other nodes: a list, and who is told when it changes |
 //! | `ask`, `outcome` | questions, and what comes of them |
@@ -28,7 +29,7 @@
 //! | `memory`, `payload`, `system_message`, `exit_reason`, `errors` | values that cross the border |
 //! | `wait` | blocking with the interpreter let go, open to Ctrl-C |
 //! | `logging`, `finish`, `fork` | crashes to `logging`; the end of the interpreter; `os.fork` |
-//! | `transport` | the one place where "tcp" and "quic" become types |
+//! | `transport` | the one place where "tcp", "tls" and "quic" become types |
 #![deny(unsafe_code)]
 
 mod actors;
@@ -65,6 +66,7 @@ mod outcome;
 mod own_loop;
 mod payload;
 mod pull;
+mod remote;
 mod reply;
 mod runtime;
 mod seat;

@@ -13,7 +13,7 @@ use crate::call::without_argument;
 use crate::errors::StartError;
 use crate::logging;
 use crate::runtime::Shared;
-use crate::wait::{period, seconds};
+use crate::wait::period;
 
 thread_local! {
     /// The simulated runtimes of this thread, the newest last.

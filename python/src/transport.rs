@@ -1,4 +1,4 @@
-//! The one place where "tcp" and "quic" become types.
+//! The one place where "tcp", "tls" and "quic" become types.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use myrmidon::config::{NodeConfig, Profile};
 use myrmidon::transport::Transport;
 use myrmidon_certs::{CertsError, Credentials};
 use myrmidon_quic::{QuicConfig, QuicTransport};
-use myrmidon_tcp::{TcpConfig, TcpTransport};
+use myrmidon_tcp::{TcpConfig, TcpTransport, TlsConfig};
 use pyo3::prelude::*;
 
 use crate::errors::StartError;
@@ -16,6 +16,7 @@ use crate::errors::StartError;
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
     Tcp,
+    Tls,
     Quic,
 }
 
@@ -35,8 +36,19 @@ impl Setup<'_> {
         TcpConfig { give_up_after: config.give_up_after.max(self.node.down_after), ..config }
     }
 
-    fn quic(&self, credentials: Credentials) -> QuicConfig {
-        QuicConfig { profile: self.profile, level: self.node.level, ..QuicConfig::new(credentials) }
+    fn credentials(&self) -> Result<Credentials, CertsError> {
+        self.certs.map_or_else(Credentials::loopback, Credentials::load)
+    }
+
+    fn tls(&self, credentials: Credentials) -> Result<TcpTransport, CertsError> {
+        let (level, handshake_timeout) = (self.node.level, self.node.connect_timeout);
+        let tls = TlsConfig { level, handshake_timeout, ..TlsConfig::new(credentials) };
+        TcpTransport::with_tls(self.tcp(), tls)
+    }
+
+    fn quic(&self, credentials: Credentials) -> Result<QuicTransport, CertsError> {
+        let (profile, level) = (self.profile, self.node.level);
+        QuicTransport::new(QuicConfig { profile, level, ..QuicConfig::new(credentials) })
     }
 }
 
@@ -46,9 +58,11 @@ impl Kind {
     pub(crate) fn from_name(name: Option<&str>) -> PyResult<Self> {
         match name {
             None | Some("tcp") => Ok(Self::Tcp),
+            Some("tls") => Ok(Self::Tls),
             Some("quic") => Ok(Self::Quic),
             Some(other) => {
-                Err(StartError::new_err(format!("no transport {other:?}: use \"tcp\" or \"quic\"")))
+                let text = format!("no transport {other:?}: use \"tcp\", \"tls\" or \"quic\"");
+                Err(StartError::new_err(text))
             }
         }
     }
@@ -56,26 +70,34 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
             Self::Quic => "quic",
         }
     }
 
-    /// Makes the transport. QUIC without `certs` gets the user's private credentials, which are good
+    /// Makes the transport. TLS and QUIC without `certs` get the user's private credentials, which are good
     /// for loopback only (D10).
     ///
     /// # Errors
     /// `StartError` if the certificates do not serve, or are given to a transport without any.
     pub(crate) fn build(self, setup: &Setup<'_>) -> PyResult<Arc<dyn Transport>> {
         match (self, setup.certs) {
-            (Self::Tcp, Some(_)) => {
-                Err(StartError::new_err("plain TCP has no certificates: use transport=\"quic\" with certs"))
-            }
+            (Self::Tcp, Some(_)) => Err(StartError::new_err(
+                "plain TCP has no certificates: use transport=\"tls\" or \"quic\" with certs",
+            )),
             (Self::Tcp, None) => Ok(Arc::new(TcpTransport::new(setup.tcp()))),
-            (Self::Quic, certs) => {
-                let credentials = certs.map_or_else(Credentials::loopback, Credentials::load);
-                let transport = credentials.and_then(|own| QuicTransport::new(setup.quic(own)));
-                Ok(Arc::new(transport.map_err(|error: CertsError| StartError::new_err(error.to_string()))?))
+            (Self::Tls, _) => {
+                let transport = setup.credentials().and_then(|own| setup.tls(own)).map_err(refused)?;
+                Ok(Arc::new(transport))
+            }
+            (Self::Quic, _) => {
+                let transport = setup.credentials().and_then(|own| setup.quic(own)).map_err(refused)?;
+                Ok(Arc::new(transport))
             }
         }
     }
+}
+
+fn refused(error: CertsError) -> PyErr {
+    StartError::new_err(error.to_string())
 }

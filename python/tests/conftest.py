@@ -6,7 +6,7 @@ import pytest
 
 import myrmidon
 
-TRANSPORTS = ["tcp", "quic"]
+TRANSPORTS = ["tcp", "tls", "quic"]
 
 
 @pytest.fixture

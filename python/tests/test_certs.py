@@ -9,6 +9,8 @@ from support import Inbox, eventually
 
 from myrmidon import errors
 
+SECURE = pytest.mark.parametrize("kind", ["tls", "quic"])
+
 
 def certs(*args: object) -> None:
     command = [sys.executable, "-m", "myrmidon", "certs", *map(str, args)]
@@ -27,9 +29,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return here
 
 
-def test_nodes_of_one_cluster_talk(make_runtime, cluster):
-    one = make_runtime("quic", certs=cluster / "one")
-    two = make_runtime("quic", certs=str(cluster / "two"))
+@SECURE
+def test_nodes_of_one_cluster_talk(make_runtime, cluster, kind):
+    one = make_runtime(kind, certs=cluster / "one")
+    two = make_runtime(kind, certs=str(cluster / "two"))
     inbox = Inbox()
     two.register("service", two.spawn(inbox))
     addr = two.listen("127.0.0.1:0")
@@ -40,23 +43,28 @@ def test_nodes_of_one_cluster_talk(make_runtime, cluster):
         one.resolve_remote(f"three@{addr}", "service")
 
 
-def test_a_node_with_certificates_may_leave_loopback(make_runtime, cluster):
-    rt = make_runtime("quic", certs=cluster / "one")
+@SECURE
+def test_a_node_with_certificates_may_leave_loopback(make_runtime, cluster, kind):
+    rt = make_runtime(kind, certs=cluster / "one")
     assert rt.listen("0.0.0.0:0").startswith("0.0.0.0:")
 
 
+@SECURE
 @pytest.mark.parametrize("stranger", ["stranger", None])
-def test_strangers_are_refused(make_runtime, cluster, stranger):
-    one = make_runtime("quic", certs=cluster / "one")
+def test_strangers_are_refused(make_runtime, cluster, kind, stranger):
+    one = make_runtime(kind, certs=cluster / "one")
     addr = one.listen("127.0.0.1:0")
-    other = make_runtime("quic", certs=stranger and cluster / stranger, connect_timeout=2.0)
+    other = make_runtime(kind, certs=stranger and cluster / stranger, connect_timeout=2.0)
     assert not other.is_node_up(addr)
     with pytest.raises((errors.NodeDown, errors.Timeout)):
         other.resolve_remote(addr, "anything")
 
 
-def test_certificates_that_do_not_serve_are_an_error_with_what_to_do(make_runtime, cluster, tmp_path):
+@SECURE
+def test_certificates_that_do_not_serve_are_an_error_with_what_to_do(
+    make_runtime, cluster, tmp_path, kind
+):
     with pytest.raises(errors.StartError, match="myrmidon certs"):
-        make_runtime("quic", certs=tmp_path)
-    with pytest.raises(errors.StartError, match="quic"):
+        make_runtime(kind, certs=tmp_path)
+    with pytest.raises(errors.StartError, match=kind):
         make_runtime("tcp", certs=cluster / "one")

@@ -31,13 +31,13 @@ def the_node(rt):
     return node
 
 
-def other_process(transport, then="", options=""):
+def other_process(transport, then="", options="", listen="127.0.0.1:0"):
     """A node in a process of its own, and its address. It does what ``then`` says and waits for a line."""
     process = subprocess.Popen(
         program(f"""
         import sys, myrmidon
         rt = myrmidon.Runtime("{transport}"{options})
-        print(rt.listen("127.0.0.1:0"), flush=True)
+        print(rt.listen("{listen}"), flush=True)
         sys.stdin.readline()
         {then}
         sys.stdin.readline()
@@ -73,7 +73,7 @@ def test_d12_a_node_that_comes_and_leaves_is_told_with_its_identity(pair, transp
     assert isinstance(up.node, myrmidon.NodeEvent)
     assert (up.node.state, up.node.addr, up.node.detail, up.reason) == ("up", addr, None, None)
     assert len(up.node.node_id) == 32
-    assert (up.node.name is not None) == (transport == "quic")
+    assert (up.node.name is None) == (transport == "tcp")
     node = the_node(here)
     assert (node.state, node.addr, node.level) == ("up", addr, 2)
     assert (node.node_id, node.incarnation) == (up.node.node_id, up.node.incarnation)
@@ -119,6 +119,27 @@ def test_f01_a_killed_process_has_crashed(make_runtime, ended):
     process.kill()
     assert follower.wait_for("NODE_UP", "NODE_DOWN").reason == "crashed"
     assert the_node(rt).state == "crashed"
+
+
+def test_f02_a_killed_process_that_is_started_again_on_its_port_has_crashed_also_over_quic(
+    make_runtime, ended
+):
+    rt = make_runtime("quic")
+    follower = Follower(rt)
+    process, addr = other_process("quic")
+    ended.append(process)
+    assert rt.is_node_up(addr)
+    up = follower.wait_for("NODE_UP")
+    process.kill()
+    process.wait()
+    process, again = other_process("quic", listen=addr)
+    ended.append(process)
+    assert again == addr
+    down = follower.wait_for("NODE_UP", "NODE_DOWN")
+    assert (down.reason, down.node.incarnation) == ("crashed", up.node.incarnation)
+    assert "restarted" in down.metadata
+    assert rt.is_node_up(addr)
+    assert follower.wait_for("NODE_UP", "NODE_DOWN", "NODE_UP").node.incarnation != up.node.incarnation
 
 
 def test_f24_a_held_interpreter_is_a_stall_and_the_node_stays_up(make_runtime, transport, ended):

@@ -32,7 +32,7 @@ def test_queued_messages_are_handled_at_exit():
     assert ends_well(done) == ["all"]
 
 
-@pytest.mark.parametrize("transport", ["tcp", "quic"])
+@pytest.mark.parametrize("transport", ["tcp", "tls", "quic"])
 def test_outbound_messages_leave_at_exit(make_runtime, transport):
     from support import Inbox, eventually
 

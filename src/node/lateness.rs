@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 /// A look so late means that this process did not run, not the peer's.
 const LATE: Duration = Duration::from_secs(1);
+/// Longer than any process runs, and short enough to be added to a time.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// The most by which a time is stretched.
 const MOST: f64 = 8.0;
 
@@ -54,7 +56,7 @@ impl Lateness {
 
     /// The end of `time` since `last`, with what the grace adds to it.
     pub(super) fn deadline(&self, last: Instant, time: Duration, interval: Duration) -> Instant {
-        let stretched = last + time.mul_f64(self.stretch);
+        let stretched = last + time.min(LONGEST).mul_f64(self.stretch);
         self.woke.map_or(stretched, |woke| stretched.max(woke + interval))
     }
 }

@@ -31,11 +31,13 @@ mod here;
 mod lane;
 mod lateness;
 mod link;
+mod load;
 mod local;
 mod monitors;
 mod news;
 mod outbound;
 mod peer;
+mod progress;
 mod proxy;
 mod serve;
 mod serve_lane;
@@ -122,7 +124,8 @@ pub struct PeerInfo {
     pub connected: bool,
     /// The protocol that is spoken with it, once that is known.
     pub level: Option<Level>,
-    /// Whether its scheduler does not answer though its process lives (D12); only at level 2.
+    /// Whether its scheduler does not answer though its process lives, or its Python handlers do not run
+    /// (D12); only at level 2.
     pub stalled: bool,
     /// Messages queued or being written.
     pub queued_messages: usize,
@@ -269,6 +272,12 @@ impl Node {
     /// The addresses on which this node listens now.
     pub fn listening_on(&self) -> Vec<NodeAddr> {
         lock(&self.shared().listening).clone()
+    }
+
+    /// Whether the queues of this node hold as much as they may (L13): it takes nothing more until some of it
+    /// has been written.
+    pub fn is_overloaded(&self) -> bool {
+        self.shared().budget.is_spent()
     }
 
     /// Every peer that was talked to, in the order of addresses.

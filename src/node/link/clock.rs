@@ -66,7 +66,11 @@ impl Clock {
             self.outstanding = true;
             return Beat::Ping;
         }
-        let stalls = self.lateness.deadline(self.last_pong, STALLED_AFTER * self.interval, self.interval);
+        let stalls = self.lateness.deadline(
+            self.last_pong,
+            self.interval.saturating_mul(STALLED_AFTER),
+            self.interval,
+        );
         if self.outstanding && !self.stalled && now >= stalls {
             self.stalled = true;
             return Beat::Stalled;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
+use tokio::task::JoinSet;
 
 use super::carrier::carry;
 use super::greeting::{self, agree};
@@ -116,17 +117,7 @@ impl Attempt<'_> {
             return Err(failed(CloseCode::Malformed, "the peer answered another greeting"));
         }
         let mut strands = vec![control];
-        for number in 1..=ack.hello.lanes {
-            strands.push(self.open(LaneClass::Message, MESSAGES, number, &ack).await?);
-        }
-        if ack.hello.bulk_slots > 0 {
-            strands.push(self.open(LaneClass::Bulk, BULK, 0, &ack).await?);
-        }
-        for strand in &mut strands[1..] {
-            let Frame::LaneOk(_) = strand.hear().await? else {
-                return Err(failed(CloseCode::Malformed, "the peer did not take a lane"));
-            };
-        }
+        strands.extend(self.open_lanes(&ack).await?);
         if let Some(other) = self.commit(peer, ack.other, proved.is_some()).await? {
             self.give_way(&mut strands[0]).await;
             return Ok(other);
@@ -145,13 +136,30 @@ impl Attempt<'_> {
         Ok(link)
     }
 
-    async fn open(&self, class: LaneClass, kind: u8, number: u8, ack: &HelloAck) -> Result<Strand, Failure> {
-        let lane = self.connection().open_lane(class).await;
-        let lane = lane.map_err(|error| failed(CloseCode::Normal, error.to_string()))?;
-        let mut strand = Strand::new(lane, greeting::max_frame(&self.shared.config));
-        let frame = level2::Lane { kind, number, link: self.id, key: ack.key };
-        strand.say(Frame::Lane(frame)).await?;
-        Ok(strand)
+    /// Opens the lanes, all at once since each may be a connection with a handshake of its own.
+    async fn open_lanes(&self, ack: &HelloAck) -> Result<Vec<Strand>, Failure> {
+        let lane = |kind, number| level2::Lane { kind, number, link: self.id, key: ack.key };
+        let mut wanted: Vec<_> =
+            (1..=ack.hello.lanes).map(|n| (LaneClass::Message, lane(MESSAGES, n))).collect();
+        if ack.hello.bulk_slots > 0 {
+            wanted.push((LaneClass::Bulk, lane(BULK, 0)));
+        }
+        let mut opening = JoinSet::new();
+        let max_frame = greeting::max_frame(&self.shared.config);
+        for (place, (class, frame)) in wanted.into_iter().enumerate() {
+            let connection = self.dialled.connection.clone();
+            opening
+                .spawn(async move { Ok((place, open(connection.as_ref(), class, frame, max_frame).await?)) });
+        }
+        let mut opened = Vec::new();
+        while let Some(lane) = opening.join_next().await {
+            // Dropping the set, at an error too, gives the other attempts up.
+            let given_up = |_| failed(CloseCode::Internal, "opening a lane was given up");
+            let lane: Result<_, Failure> = lane.map_err(given_up)?;
+            opened.push(lane?);
+        }
+        opened.sort_by_key(|(place, _)| *place);
+        Ok(opened.into_iter().map(|(_, strand)| strand).collect())
     }
 
     /// Waits until the rules let this link be up; `Some` is the link that is up instead of it.
@@ -191,6 +199,23 @@ impl Attempt<'_> {
     fn connection(&self) -> &dyn Connection {
         self.dialled.connection.as_ref()
     }
+}
+
+/// Opens a lane and has the peer take it.
+async fn open(
+    connection: &dyn Connection,
+    class: LaneClass,
+    frame: level2::Lane,
+    max_frame: usize,
+) -> Result<Strand, Failure> {
+    let lane = connection.open_lane(class).await;
+    let lane = lane.map_err(|error| failed(CloseCode::Normal, error.to_string()))?;
+    let mut strand = Strand::new(lane, max_frame);
+    strand.say(Frame::Lane(frame)).await?;
+    let Frame::LaneOk(_) = strand.hear().await? else {
+        return Err(failed(CloseCode::Malformed, "the peer did not take a lane"));
+    };
+    Ok(strand)
 }
 
 /// Ends a link that gives way to one with `peer`, which may be a new life of the node, and waits until

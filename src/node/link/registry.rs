@@ -235,3 +235,52 @@ impl Drop for Tentative<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINK: Id = Id([1; 16]);
+
+    fn origin(connection: u64, node: Option<&str>, carries_all: bool) -> Origin {
+        let named = |node: &str| PeerIdentity { cluster: "prod".to_owned(), node: node.to_owned() };
+        Origin { connection, identity: node.map(named), carries_all }
+    }
+
+    /// Whether a lane from `lane` may join a link that was greeted from `link`, with its key.
+    fn joins(link: Origin, lane: &Origin) -> bool {
+        let links = Links::new(None, &Chance::new(None));
+        let peer = Life { node: Id([2; 16]), incarnation: 1 };
+        let key = if link.is_keyless() { Id::NONE } else { Id([3; 16]) };
+        let offered = links.offer(LINK, peer, (4, false), link, key);
+        assert!(offered.is_ok());
+        links.join(&Lane { kind: MESSAGES, number: 1, link: LINK, key }, lane).is_ok()
+    }
+
+    #[test]
+    fn a_lane_with_the_key_joins_from_another_connection_of_the_same_node_only() {
+        let link = || origin(1, Some("a"), false);
+        assert!(joins(link(), &origin(2, Some("a"), false)));
+        assert!(!joins(link(), &origin(2, Some("b"), false)), "another node");
+        assert!(!joins(link(), &origin(2, None, false)), "nobody");
+        assert!(joins(origin(1, None, false), &origin(2, None, false)), "where nobody proves who he is");
+    }
+
+    #[test]
+    fn where_one_connection_carries_all_lanes_no_other_one_brings_any() {
+        let link = || origin(1, Some("a"), true);
+        assert!(joins(link(), &origin(1, Some("a"), true)));
+        assert!(!joins(link(), &origin(2, Some("a"), true)), "another connection");
+    }
+
+    #[test]
+    fn a_lane_without_the_key_joins_nothing() {
+        let links = Links::new(None, &Chance::new(None));
+        let peer = Life { node: Id([2; 16]), incarnation: 1 };
+        let from = origin(1, Some("a"), false);
+        let offered = links.offer(LINK, peer, (4, false), from.clone(), Id([3; 16]));
+        assert!(offered.is_ok());
+        let lane = Lane { kind: MESSAGES, number: 1, link: LINK, key: Id::NONE };
+        assert_eq!(links.join(&lane, &from).err(), Some(CloseCode::NotAuthenticated));
+    }
+}

@@ -83,7 +83,7 @@ fn is_in_order(got: &Received) {
 /// receiver that both belong together; nothing comes twice there either.
 fn is_in_order_across_connections(kind: Kind, got: &Received) {
     match kind {
-        Kind::Tcp => assert_eq!((got.repeated, got.corrupt), (0, 0), "{got:?}"),
+        Kind::Tcp | Kind::Tls => assert_eq!((got.repeated, got.corrupt), (0, 0), "{got:?}"),
         Kind::Quic => is_in_order(got),
     }
 }
