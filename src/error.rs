@@ -16,13 +16,38 @@ pub enum SendError<M> {
         /// The message.
         message: M,
     },
-    /// The actor's bounded mailbox has no room.
+    /// The actor's bounded mailbox has no room, or the queue to its node has none (L10).
     #[error(
-        "the mailbox of actor {pid} is full: send again later, wait with send_async, or give it more room"
+        "the mailbox of actor {pid} is full, or the queue to its node: send again later, wait with \
+         send_async, or give it more room"
     )]
     Full {
         /// The PID as given.
         pid: Pid,
+        /// The message.
+        message: M,
+    },
+    /// The actor lives on another node, which cannot be reached now.
+    #[error("no connection to the node of actor {pid}: {reason}")]
+    NoConnection {
+        /// The PID as given.
+        pid: Pid,
+        /// What happened, and what to do.
+        reason: Box<str>,
+        /// The message.
+        message: M,
+    },
+    /// The actor lives on another node, and the message is larger than what that takes (L02).
+    #[error(
+        "a message of {len} bytes is too large for the node of actor {pid}, at most {max} are sent: split it"
+    )]
+    TooLarge {
+        /// The PID as given.
+        pid: Pid,
+        /// Its length in bytes.
+        len: usize,
+        /// The limit.
+        max: usize,
         /// The message.
         message: M,
     },
@@ -40,9 +65,11 @@ impl<M> SendError<M> {
     /// The message that was not delivered.
     pub fn into_message(self) -> M {
         match self {
-            Self::NoProcess { message, .. } | Self::Full { message, .. } | Self::NotBytes { message, .. } => {
-                message
-            }
+            Self::NoProcess { message, .. }
+            | Self::Full { message, .. }
+            | Self::NoConnection { message, .. }
+            | Self::TooLarge { message, .. }
+            | Self::NotBytes { message, .. } => message,
         }
     }
 
@@ -51,6 +78,12 @@ impl<M> SendError<M> {
         match self {
             Self::NoProcess { pid, message } => SendError::NoProcess { pid, message: f(message) },
             Self::Full { pid, message } => SendError::Full { pid, message: f(message) },
+            Self::NoConnection { pid, reason, message } => {
+                SendError::NoConnection { pid, reason, message: f(message) }
+            }
+            Self::TooLarge { pid, len, max, message } => {
+                SendError::TooLarge { pid, len, max, message: f(message) }
+            }
             Self::NotBytes { pid, message } => SendError::NotBytes { pid, message: f(message) },
         }
     }
@@ -124,6 +157,9 @@ pub enum RegisterError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SwapError {
+    /// The actor lives on another node: swap its code there.
+    #[error("cannot swap the code of actor {0} from here: it lives on another node; do it there")]
+    Remote(Pid),
     /// No such actor.
     #[error("cannot swap the code of actor {0}: it is not alive; spawn it anew")]
     NoProcess(Pid),

@@ -27,6 +27,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "myrmidon-transport-harness",
         ],
     ),
+    ("myrmidon-fuzz", &["myrmidon"]),
     ("myrmidon-benches", &["myrmidon", "myrmidon-certs", "myrmidon-tcp", "myrmidon-quic"]),
 ];
 

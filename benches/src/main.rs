@@ -16,7 +16,7 @@ mod record;
 mod report;
 mod rounds;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -103,6 +103,9 @@ struct ReportOptions {
     /// Read what that command printed with `--json`, instead of running it.
     #[arg(long)]
     from: Option<PathBuf>,
+    /// Write what `wan_bench` printed about lost packets into the page about the mesh, and nothing else.
+    #[arg(long, conflicts_with_all = ["from", "page"])]
+    loss: Option<PathBuf>,
     /// The folder with the pages.
     #[arg(long, default_value = "docs")]
     docs: PathBuf,
@@ -149,12 +152,11 @@ fn all_right(results: &Results) -> Result<(), String> {
 }
 
 fn write_report(options: &ReportOptions) -> Result<(), String> {
+    if let Some(file) = &options.loss {
+        return read(file, |json| report::loss::write(json, &options.docs));
+    }
     let results = match &options.from {
-        Some(file) => {
-            let named = |error: String| format!("{}: {error}", file.display());
-            let json = std::fs::read_to_string(file).map_err(|error| named(error.to_string()))?;
-            Results::read(&json).map_err(named)?
-        }
+        Some(file) => read(file, Results::read)?,
         None => match options.page {
             Page::Performance => local(&options.run, true),
             Page::Mesh => net::run(&options.run, &options.python),
@@ -163,4 +165,10 @@ fn write_report(options: &ReportOptions) -> Result<(), String> {
     };
     report::write(&results, &options.docs, options.page)?;
     all_right(&results)
+}
+
+/// What `f` makes of the text of a file; an error names the file.
+fn read<T>(file: &Path, f: impl FnOnce(&str) -> Result<T, String>) -> Result<T, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string());
+    text.and_then(|text| f(&text)).map_err(|error| format!("{}: {error}", file.display()))
 }

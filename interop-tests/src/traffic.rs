@@ -22,6 +22,8 @@ pub struct Received {
     pub corrupt: u64,
     /// The sum of all checksums.
     pub sum: u64,
+    /// Messages that were under way for longer than was asked about.
+    pub later: u64,
     /// Half of the messages took at most this long.
     pub p50: u64,
     /// 99 of 100 did.
@@ -84,6 +86,11 @@ impl Node {
         numbers(&self.obey(&format!("sinks {count}")))
     }
 
+    /// Makes an actor that reads nothing; its PID.
+    pub fn unread(&mut self) -> u64 {
+        number(&self.obey("unread"))
+    }
+
     /// What the sinks have got.
     pub fn received(&mut self) -> Received {
         self.received_by(0..usize::MAX)
@@ -91,9 +98,14 @@ impl Node {
 
     /// What some of the sinks have got, by their place among all that were made.
     pub fn received_by(&mut self, sinks: Range<usize>) -> Received {
-        let line = self.obey(&format!("received {} {}", sinks.start, sinks.len()));
-        let [received, missing, repeated, late, corrupt, sum, p50, p99, p999, max] = fields(&line);
-        Received { received, missing, repeated, late, corrupt, sum, p50, p99, p999, max }
+        self.received_later(sinks, u32::MAX)
+    }
+
+    /// The same, with how many were under way for longer than so many microseconds.
+    pub fn received_later(&mut self, sinks: Range<usize>, micros: u32) -> Received {
+        let line = self.obey(&format!("received {} {} {micros}", sinks.start, sinks.len()));
+        let [received, missing, repeated, late, corrupt, sum, later, p50, p99, p999, max] = fields(&line);
+        Received { received, missing, repeated, late, corrupt, sum, later, p50, p99, p999, max }
     }
 
     /// Starts to send `count` messages of `size` bytes in turn to `pids` at `addr`, one every `gap`

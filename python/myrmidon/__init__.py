@@ -15,21 +15,26 @@ from myrmidon import codec, errors
 from myrmidon._core import (
     ActorBonds,
     ActorInfo,
+    Buffer,
     ChildInfo,
     DeadLetter,
     DeadLetterWatch,
     ExitReason,
+    Mailbox,
     NodeEvent,
     NodeInfo,
     PySystemMessage,
+    Reply,
     Supervisor,
     allocate_buffer,
+    current,
     free_buffer,
     version,
 )
 from myrmidon.actor import Actor, ActorRef
 from myrmidon.codec import message
 from myrmidon.errors import MyrmidonError
+from myrmidon.mailbox import AsyncMailbox
 from myrmidon.options import Bounded, Options
 from myrmidon.runtime import Runtime
 from myrmidon.supervisors import Child, SupervisorSpec, dynamic, one_for_all, one_for_one, rest_for_one, worker
@@ -41,23 +46,28 @@ __all__ = [
     "ActorBonds",
     "ActorInfo",
     "ActorRef",
+    "AsyncMailbox",
     "Bounded",
+    "Buffer",
     "Child",
     "ChildInfo",
     "DeadLetter",
     "DeadLetterWatch",
     "ExitReason",
+    "Mailbox",
     "MyrmidonError",
     "NodeEvent",
     "NodeInfo",
     "Options",
     "PySystemMessage",
+    "Reply",
     "Runtime",
     "Supervisor",
     "SupervisorSpec",
     "__version__",
     "allocate_buffer",
     "codec",
+    "current",
     "dynamic",
     "errors",
     "free_buffer",

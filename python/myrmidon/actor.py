@@ -47,6 +47,8 @@ class _Codec(NamedTuple):
 
     encode: Callable[[object], bytes]
     decode: Callable[[bytes], Any]
+    # Whether what is decoded can run code, so that it must come from somebody who is known.
+    trusts: bool
 
 
 class Actor:
@@ -60,13 +62,14 @@ class Actor:
     of the classes in ``raises=`` are part of the interface: the caller gets them, and the actor goes on.
 
     Keywords of a subclass: ``raises=(Overdrawn, ...)``; ``options=Options(...)``, the default for ``start``;
-    ``codec="pickle"``, to let anything travel that can be pickled, between processes that trust each other:
-    who can send to such an actor can have it run any code.
+    ``codec="pickle"``, to let anything travel that can be pickled. Who can send to such an actor can have it run
+    any code, so it takes messages from its own process and from nodes that have proved who they are by a
+    certificate; what others send is a dead letter.
     """
 
     _options: ClassVar[Options] = Options()
     _raises: ClassVar[tuple[type[Exception], ...]] = ()
-    _codec: ClassVar[_Codec] = _Codec(plain.encode, plain.decode)
+    _codec: ClassVar[_Codec] = _Codec(plain.encode, plain.decode, trusts=False)
     _methods: ClassVar[dict[str, Callable[..., Any]]] = {}
     _is_async: ClassVar[bool] = False
     _place: "tuple[Runtime, int] | None" = None
@@ -198,9 +201,15 @@ class ActorRef(Generic[A]):
         Raises ``NoProcess`` if the actor has ended, and what the constructor raises.
         """
         instance = actor(*args, **kwargs)
+        if instance._codec.trusts and not self._actor._codec.trusts:
+            raise MyrmidonError(
+                f"{type(instance).__name__} unpickles what it is sent, and the actor was started to take messages "
+                "from anybody: start a new one"
+            )
         host = Host(instance, self.rt)
         instance._place = (self.rt, self.pid)
-        self.rt._upgrade_actor(self.pid, host, host.handler(), now=False)
+        concurrency = instance._options.concurrency if instance._is_async else 1
+        self.rt._upgrade_actor(self.pid, host, host.handler(), concurrency=concurrency, now=False)
         return ActorRef(self.rt, self.pid, type(instance), self.timeout)
 
     @property
@@ -222,6 +231,11 @@ class ActorRef(Generic[A]):
             raise NoMethod(
                 f"{method!r} is no public method of {self._actor.__name__}: name one, as in "
                 f"call({self._actor.__name__}.method)"
+            )
+        if kind == _CALL and self._actor._codec.trusts and not self.rt._is_trusted(self.pid):
+            raise MyrmidonError(
+                f"an answer of {self._actor.__name__} would be unpickled, and its node has not proved who it is: "
+                "use a transport with certificates"
             )
         return self._actor._codec.encode([kind, name, list(args), kwargs])
 
@@ -348,4 +362,7 @@ def _unpickle(data: bytes) -> Any:
         raise CodecError(f"the bytes are no pickle of this program: {error}") from error
 
 
-_CODECS = {"plain": _Codec(plain.encode, plain.decode), "pickle": _Codec(_pickle, _unpickle)}
+_CODECS = {
+    "plain": _Codec(plain.encode, plain.decode, trusts=False),
+    "pickle": _Codec(_pickle, _unpickle, trusts=True),
+}

@@ -20,6 +20,7 @@ __all__ = [
     "CodecError",
     "ForkedError",
     "ListenError",
+    "MailboxClosed",
     "MyrmidonError",
     "NoHistory",
     "NoMethod",
@@ -33,6 +34,7 @@ __all__ = [
     "SpecError",
     "StartError",
     "Timeout",
+    "Unsupported",
 ]
 
 
@@ -83,6 +85,10 @@ class ActorEnded(MyrmidonError):
         return type(self), (str(self), self.reason)
 
 
+class MailboxClosed(MyrmidonError, EOFError):
+    """The actor was stopped, killed or swapped: its mailbox gives nothing more."""
+
+
 class NoReply(MyrmidonError):
     """The question was dropped, by the actor or by its full mailbox; nobody will answer it."""
 
@@ -125,3 +131,7 @@ class SpecError(MyrmidonError, ValueError):
 
 class ChildError(MyrmidonError, RuntimeError):
     """A supervisor cannot do it: the child did not start, is unknown, runs, or is one too many."""
+
+
+class Unsupported(MyrmidonError):
+    """It cannot be done from afar: the actor lives on another node, which knows no such call."""

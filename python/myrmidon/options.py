@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    import asyncio
+
     _Policy: TypeAlias = Literal["reject", "drop_new", "drop_old", "block", "redirect"]
     _Priority: TypeAlias = Literal["high", "normal", "low"]
 
@@ -33,6 +35,10 @@ class Options:
     registered at once; ``mailbox`` bounds the messages that wait; ``priority`` says who runs first;
     with ``trap_exit`` the exits of linked actors come to ``exited``; with ``blocking`` its methods may
     block, on threads of their own.
+
+    Where a method is ``async def``, all run in ``loop``, the event loop that is running at the start unless told
+    otherwise, or the runtime's own where none runs: one call after another, or up to ``concurrency`` at a
+    time.
     """
 
     budget: int = 100
@@ -41,3 +47,5 @@ class Options:
     priority: "_Priority" = "normal"
     trap_exit: bool = False
     blocking: bool = False
+    concurrency: int = 1
+    loop: "asyncio.AbstractEventLoop | None" = None

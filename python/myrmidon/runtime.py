@@ -83,6 +83,9 @@ class Runtime(_core.Runtime):
             priority=options.priority,
             trap_exit=options.trap_exit,
             blocking=options.blocking,
+            guarded=instance._codec.trusts,
+            concurrency=options.concurrency,
+            loop=options.loop,
         )
         return ActorRef(self, pid, type(instance))
 
@@ -105,6 +108,19 @@ class Runtime(_core.Runtime):
         """
         answer: bytes = await self._ask(pid, data, timeout)
         return answer
+
+    async def remote_py(self, addr: str, target: str | int | None = None) -> int:
+        """As ``remote``, without blocking the event loop: a PID of this runtime for an actor of another
+        node.
+
+        Works in any event loop of any thread. Cancelling the task gives the request up.
+        """
+        request = self._remote(addr, target)
+        try:
+            pid: int = await request.answer
+            return pid
+        finally:
+            request.cancel()
 
     async def resolve_remote_py(self, addr: str, name: str) -> int | None:
         """Asks the node at ``addr`` who has ``name``, without blocking the event loop.

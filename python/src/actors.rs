@@ -3,15 +3,16 @@
 use std::sync::mpsc::sync_channel;
 
 use myrmidon::Pid;
-use myrmidon::actor::{Behaviour, ExitReason as Reason, current};
+use myrmidon::actor::{Behaviour, ExitReason as Reason, SpawnOptions};
 use myrmidon::timer::TimerId;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::behaviour::AsyncOptions;
+use crate::current::current_actor;
 use crate::errors;
 use crate::exit_reason::ExitReason;
-use crate::handler::Handler;
-use crate::options::Options;
+use crate::options::{Options, USUAL_BUDGET};
 use crate::payload;
 use crate::runtime::Runtime;
 use crate::wait::{period, receive, seconds, wait_for};
@@ -28,6 +29,9 @@ impl Runtime {
     /// after another and in order. When all of them are busy such actors wait in line.
     /// `release_gil=True` is the same by its older name.
     ///
+    /// An `async def` handler runs in `loop`, the event loop that is running unless told otherwise, or the
+    /// runtime's own where none runs: one message after another, or up to `concurrency` at a time.
+    ///
     /// `mailbox=Bounded(n)` bounds the messages that may wait. `priority` is "high", "normal" or
     /// "low": who runs first where more actors are ready than can run. With `trap_exit=True` the exits
     /// of linked actors come as EXIT messages instead of ending this one.
@@ -37,7 +41,7 @@ impl Runtime {
     /// Raises `TypeError` if `handler` cannot be called, `ValueError` for options that make no sense,
     /// `RegisterError` if the name is taken.
     #[pyo3(signature = (handler, budget=100, *, name=None, mailbox=None, priority="normal",
-        trap_exit=false, blocking=false, release_gil=false))]
+        trap_exit=false, blocking=false, release_gil=false, concurrency=1, r#loop=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn spawn(
         &self,
@@ -49,22 +53,46 @@ impl Runtime {
         trap_exit: bool,
         blocking: bool,
         release_gil: bool,
+        concurrency: usize,
+        r#loop: Option<Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
-        let handler = Handler::new(handler)?;
         let blocking = blocking || release_gil;
-        let options = Options { budget, mailbox, priority, trap_exit, blocking };
-        self.start(Box::new(handler), options, name)
+        let bounded = mailbox.is_some();
+        let asynchronous = AsyncOptions { event_loop: r#loop, concurrency, budget, blocking, bounded };
+        let behaviour = self.behaviour(handler, &asynchronous)?;
+        self.start(
+            behaviour,
+            Options { budget, mailbox, priority, trap_exit, blocking, guarded: false },
+            name,
+        )
     }
 
-    /// Sends `data` to a local actor, without waiting. Returns whether the actor was alive to take it.
-    fn send(&self, pid: u64, data: &Bound<'_, PyAny>) -> PyResult<bool> {
+    /// Sends `data` to an actor: `bytes` as they are, a `Buffer` by moving it, and of anything else that
+    /// offers its memory as a buffer a copy. Returns whether the actor was alive to take it; to a dead one a
+    /// `Buffer` is not moved.
+    ///
+    /// It never waits, unless `pid` stands for an actor of another node (`remote`) and the queue to that is
+    /// full: then at most `send_timeout` seconds. Only for such an actor it raises `Busy` if there is still no
+    /// room, `NodeDown` if the node cannot be reached, and `PayloadTooLarge`.
+    ///
+    /// Raises `TypeError` for what is no message, `BufferError` for a `Buffer` that was sent before.
+    fn send(&self, py: Python<'_>, pid: u64, data: &Bound<'_, PyAny>) -> PyResult<bool> {
         let core = self.core()?;
+        let pid = Pid::from_u64(pid);
+        if payload::is_moved(data) && !pid.is_some_and(|pid| core.is_alive(pid)) {
+            return Ok(false);
+        }
         let payload = payload::local(data)?;
-        Ok(Pid::from_u64(pid).is_some_and(|pid| core.send(pid, payload).is_ok()))
+        let Some(pid) = pid else { return Ok(false) };
+        match core.send(pid, payload) {
+            Ok(()) => Ok(true),
+            Err(error) => self.unsent(py, error),
+        }
     }
 
     /// Sends each of `items` to a local actor: in order, with none of another sender between them,
-    /// and for the price of one wake-up. Nothing is sent if one of them is no message.
+    /// and for the price of one wake-up. Nothing is sent if one of them is no message; a `Buffer` in
+    /// front of it is lost then.
     ///
     /// Returns how many were sent: fewer than all, none as a rule, if the actor was dead.
     fn send_many(&self, pid: u64, items: &Bound<'_, PyAny>) -> PyResult<usize> {
@@ -75,10 +103,9 @@ impl Runtime {
     }
 
     /// Sends `data` to the local actor that has `name`. Returns whether there was one alive.
-    fn send_named(&self, name: &str, data: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let core = self.core()?;
-        let payload = payload::local(data)?;
-        Ok(core.names().whereis(name).is_some_and(|pid| core.send(pid, payload).is_ok()))
+    fn send_named(&self, py: Python<'_>, name: &str, data: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let pid = self.core()?.names().whereis(name);
+        self.send(py, pid.map_or(0, Pid::as_u64), data)
     }
 
     /// Asks an actor to end once it has handled what was sent before. Returns whether it was alive.
@@ -105,7 +132,7 @@ impl Runtime {
         let Some(target) = Pid::from_u64(pid) else {
             return Ok(ExitReason::from(&Reason::NoProcess));
         };
-        if current() == Some(target) {
+        if current_actor(py)? == Some(target) {
             return Err(errors::MyrmidonError::new_err(
                 "an actor cannot wait for its own end: return from the handler",
             ));
@@ -175,11 +202,22 @@ impl Runtime {
     /// the next message. Never waits. Returns the number of the new version.
     ///
     /// Raises `NoProcess` if the actor is dead, `TypeError` if `handler` cannot be called.
-    #[pyo3(signature = (pid, handler, *, now=false))]
-    fn hot_swap(&self, pid: u64, handler: Bound<'_, PyAny>, now: bool) -> PyResult<u64> {
+    #[pyo3(signature = (pid, handler, *, now=false, concurrency=1, r#loop=None))]
+    fn hot_swap(
+        &self,
+        pid: u64,
+        handler: Bound<'_, PyAny>,
+        now: bool,
+        concurrency: usize,
+        r#loop: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<u64> {
         let core = self.core()?;
-        let handler = Box::new(Handler::new(handler)?);
         let pid = living(pid)?;
+        let bounded = core.mailbox_capacity(pid).is_some();
+        let handler = self.behaviour(
+            handler,
+            &AsyncOptions { event_loop: r#loop, concurrency, budget: USUAL_BUDGET, blocking: false, bounded },
+        )?;
         let version = if now { core.hot_swap_now(pid, handler) } else { core.hot_swap(pid, handler) };
         version.map_err(|error| errors::swap(&error))
     }
@@ -235,7 +273,9 @@ impl Runtime {
         name: Option<&str>,
     ) -> PyResult<u64> {
         let core = self.core()?;
-        let pid = core.spawn_behaviour(behaviour, options.build(self)?);
+        let options = options.build()?;
+        let lane = behaviour.lane(options.lane);
+        let pid = core.spawn_behaviour(behaviour, SpawnOptions { lane, ..options });
         if let Some(name) = name
             && let Err(error) = core.names().register(name, pid)
         {

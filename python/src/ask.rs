@@ -8,17 +8,18 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use myrmidon::Pid;
-use myrmidon::actor::{current, ending};
+use myrmidon::actor::{ExitReason as Reason, Reply, Request, ending};
 use myrmidon::error::SendError;
 use myrmidon::mailbox::{IntoBytes, Payload, Value};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
 use crate::actors::living;
 use crate::class_actor::Failure;
+use crate::current::current_actor;
 use crate::errors::{Busy, NoProcess, OwnActor};
+use crate::exit_reason::from_exception;
 use crate::loop_bell::{Bell, Ticket};
 use crate::outcome::{Lost, Outcome};
 use crate::payload;
@@ -77,12 +78,12 @@ impl Runtime {
     /// Sends the question.
     fn put(&self, asked: Pid, data: &Bound<'_, PyAny>, deadline: Option<Instant>, way: Way) -> PyResult<()> {
         let core = self.core()?;
-        if current() == Some(asked) {
+        if current_actor(data.py())? == Some(asked) {
             return Err(OwnActor::new_err(format!(
                 "actor {asked} cannot wait for an answer of its own: call the function instead"
             )));
         }
-        let message = payload::frozen(data)?.into();
+        let message = payload::local(data)?;
         let answer = Answer { way: Some(way), asked, deadline };
         let question = Payload::Value(Value::with_bytes(Question { message, answer }));
         core.send(asked, question).map_err(|error| {
@@ -102,23 +103,35 @@ impl Runtime {
 
 /// A message with the way back.
 pub(crate) struct Question {
-    pub(crate) message: PyBackedBytes,
+    pub(crate) message: Payload,
     pub(crate) answer: Answer,
 }
 
 impl IntoBytes for Question {
     /// For who takes bytes and gives no answers: who asked is told so.
     fn into_bytes(self) -> Bytes {
-        Bytes::from_owner(self.message)
+        self.message.into_bytes().unwrap_or_default()
     }
 }
 
 /// The question in a payload, or the payload back.
+#[inline]
 pub(crate) fn question(payload: Payload) -> Result<Question, Payload> {
     match payload {
-        Payload::Value(value) => value.downcast().map_err(Payload::Value),
-        bytes @ Payload::Bytes(_) => Err(bytes),
+        Payload::Value(value) if value.is::<Question>() => value.downcast().map_err(Payload::Value),
+        Payload::Value(value) if value.is::<Request>() => foreign(value),
+        other => Err(other),
     }
+}
+
+/// A question that was not asked from Python.
+fn foreign(value: Value) -> Result<Question, Payload> {
+    let request: Request = value.downcast().map_err(Payload::Value)?;
+    let deadline = request.deadline();
+    let (message, reply) = request.into_parts();
+    let Some(reply) = reply else { return Err(message) };
+    let answer = Answer { asked: reply.asked(), way: Some(Way::Reply(reply)), deadline };
+    Ok(Question { message, answer })
 }
 
 /// The way back. Dropped unused, it tells who asked so.
@@ -131,14 +144,11 @@ pub(crate) struct Answer {
 enum Way {
     Thread(Arc<Seat>),
     Loop(Bell, Py<PyAny>, Option<Ticket>),
+    /// To who asked from Rust, or from another node.
+    Reply(Reply<Payload>),
 }
 
 impl Answer {
-    /// Who was asked.
-    pub(crate) fn asked(&self) -> Pid {
-        self.asked
-    }
-
     /// Itself, if somebody still waits for it.
     pub(crate) fn wanted(self, py: Python<'_>) -> PyResult<Option<Self>> {
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
@@ -149,6 +159,7 @@ impl Answer {
         let left = match &self.way {
             Some(Way::Thread(seat)) => seat.is_left(),
             Some(Way::Loop(_, future, _)) => future.call_method0(py, intern!(py, "done"))?.is_truthy(py)?,
+            Some(Way::Reply(reply)) => reply.is_abandoned(),
             None => true,
         };
         Ok((!left).then_some(self))
@@ -158,7 +169,9 @@ impl Answer {
     pub(crate) fn send_value(self, value: &Bound<'_, PyAny>) {
         let py = value.py();
         if let Ok(failure) = value.cast::<Failure>() {
-            return self.send(Outcome::Raised(failure.get().error(py)));
+            let error = failure.get().error(py);
+            let reason = from_exception(py, &error);
+            return self.fail(py, error, &reason);
         }
         let bytes = if value.is_none() { Ok(PyBytes::new(py, b"")) } else { payload::frozen(value) };
         self.send(match bytes {
@@ -167,7 +180,16 @@ impl Answer {
         });
     }
 
-    pub(crate) fn send(mut self, outcome: Outcome) {
+    /// Says that the handler raised `error`, for which the actor ends with `reason`.
+    pub(crate) fn fail(mut self, py: Python<'_>, error: PyErr, reason: &Reason) {
+        match self.way.take() {
+            Some(Way::Reply(reply)) => _ = reply.fail(reason.clone()),
+            Some(way) => way.send(Outcome::raised(py, self.asked, error, reason)),
+            None => {}
+        }
+    }
+
+    fn send(mut self, outcome: Outcome) {
         if let Some(way) = self.way.take() {
             way.send(outcome);
         }
@@ -188,6 +210,12 @@ impl Way {
         match self {
             Self::Thread(seat) => seat.give(outcome),
             Self::Loop(bell, future, ticket) => bell.settle(future, ticket, outcome),
+            Self::Reply(reply) => match outcome {
+                Outcome::Value(value) => _ = reply.send(payload::returned(value)),
+                Outcome::Lost(_, Lost::Ended(reason)) => _ = reply.fail(reason),
+                // Dropped unused, it says so.
+                _ => drop(reply),
+            },
         }
     }
 }

@@ -1,40 +1,25 @@
-//! Buffers by number: memory to fill in place and hand to an actor.
-//!
-//! The memory is that of a `bytes` object that nobody else has seen, so handing it over is handing
-//! over the object. Whoever can still write to it at that moment (a `memoryview`) makes the receiver
-//! get a snapshot instead.
-#![allow(unsafe_code, reason = "the buffer protocol and capsules; every block says why it is sound")]
+//! Buffers by number, as earlier versions had them, and how buffers are sent.
+#![allow(unsafe_code, reason = "capsules; every block says why it is sound")]
 
-use std::ffi::{c_int, c_void};
+use std::ffi::c_void;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use myrmidon::Pid;
 use myrmidon::buffer::{BufferId, BufferTable};
-use pyo3::exceptions::{PyBufferError, PyMemoryError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyMemoryView};
 
 use crate::errors::Busy;
+use crate::memory::Buffer;
 use crate::payload;
 use crate::runtime::Runtime;
 
 /// Buffers that may wait to be sent at the same time.
 const MOST: usize = 65_536;
-/// The bit of `Memory::exports` that says that the memory belongs to a receiver.
-const SENT: usize = 1 << (usize::BITS - 1);
 
 /// Buffers that were allocated and not yet sent or freed.
-static BUFFERS: BufferTable<Py<Memory>> = BufferTable::new();
-
-/// The memory of one buffer, as Python exports it.
-#[pyclass(frozen, module = "myrmidon._core")]
-struct Memory {
-    bytes: Py<PyBytes>,
-    /// Writable exports, and [`SENT`].
-    exports: AtomicUsize,
-}
+static BUFFERS: BufferTable<Py<Buffer>> = BufferTable::new();
 
 /// Allocates `size` zero bytes to be filled in place and sent with `Runtime.send_buffer`.
 ///
@@ -55,14 +40,9 @@ pub(crate) fn allocate_buffer(
             "{MOST} buffers wait to be sent: send some or free_buffer() them"
         )));
     }
-    if isize::try_from(size).is_err() {
-        return Err(PyMemoryError::new_err(format!("no memory has {size} bytes: ask for less")));
-    }
-    let bytes = PyBytes::new_with(py, size, |_| Ok(()))?.unbind();
-    let capsule = capsule(py, &bytes)?;
-    let memory = Bound::new(py, Memory { bytes, exports: AtomicUsize::new(0) })?;
-    let id = BUFFERS.insert(memory.clone().unbind());
-    Ok((id.as_u64(), PyMemoryView::from(&memory)?, capsule))
+    let buffer = Bound::new(py, Buffer::new(py, size)?)?;
+    let (view, capsule) = (PyMemoryView::from(&buffer)?, capsule(py, buffer.get().bytes())?);
+    Ok((BUFFERS.insert(buffer.unbind()).as_u64(), view, capsule))
 }
 
 /// Frees a buffer that shall not be sent. Returns whether it was waiting.
@@ -83,62 +63,29 @@ impl Runtime {
         allocate_buffer(py, size)
     }
 
-    /// Sends an allocated buffer to a local actor, which receives `bytes`. The number is dead
-    /// afterwards. Returns whether buffer and actor were alive; if only the actor was dead, the
-    /// buffer stays.
-    fn send_buffer(&self, py: Python<'_>, pid: u64, buffer_id: u64) -> PyResult<bool> {
+    /// Sends a `Buffer`, or the allocated buffer of that number, to a local actor, which receives
+    /// `bytes`. The buffer is sent afterwards, and the number dead. Returns whether buffer and actor
+    /// were alive; if only the actor was dead, the buffer stays.
+    fn send_buffer(&self, py: Python<'_>, pid: u64, buffer: Sendable<'_>) -> PyResult<bool> {
         let core = self.core()?;
         let Some(pid) = Pid::from_u64(pid).filter(|pid| core.is_alive(*pid)) else { return Ok(false) };
-        let Some(memory) = BUFFERS.take(BufferId::from_u64(buffer_id)) else { return Ok(false) };
-        Ok(core.send(pid, payload::wrap(memory.get().hand_over(py))).is_ok())
+        let Some(buffer) = buffer.take() else { return Ok(false) };
+        let bytes = buffer.get().hand_over(py)?;
+        Ok(core.send(pid, payload::wrap(bytes)).is_ok())
     }
 }
 
-#[pymethods]
-impl Memory {
-    /// # Safety
-    /// Called by the interpreter with a `view` to fill.
-    unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
-        slf.get().export()?;
-        let bytes = slf.get().bytes.as_ptr();
-        // SAFETY: the object is a `bytes`, whose memory is its own; nobody else has seen it, as
-        // `export` fails once it was handed over, so writing to it is not seen as a change.
-        let filled = unsafe {
-            let (start, length) = (ffi::PyBytes_AsString(bytes), ffi::PyBytes_Size(bytes));
-            ffi::PyBuffer_FillInfo(view, slf.as_ptr(), start.cast(), length, 0, flags)
-        };
-        if filled == 0 {
-            return Ok(());
-        }
-        slf.get().exports.fetch_sub(1, Ordering::AcqRel);
-        Err(PyErr::fetch(slf.py()))
-    }
-
-    /// # Safety
-    /// Called by the interpreter once per successful `__getbuffer__`.
-    unsafe fn __releasebuffer__(&self, _view: *mut ffi::Py_buffer) {
-        self.exports.fetch_sub(1, Ordering::AcqRel);
-    }
+#[derive(FromPyObject)]
+enum Sendable<'py> {
+    Buffer(Bound<'py, Buffer>),
+    Number(u64),
 }
 
-impl Memory {
-    /// Counts an export.
-    fn export(&self) -> PyResult<()> {
-        let add = |exports| if exports & SENT == 0 { Some(exports + 1) } else { None };
-        match self.exports.fetch_update(Ordering::AcqRel, Ordering::Acquire, add) {
-            Ok(_) => Ok(()),
-            Err(_) => Err(PyBufferError::new_err(
-                "the buffer was sent and belongs to its receiver: allocate another",
-            )),
-        }
-    }
-
-    /// The content for a receiver: the memory itself if nobody can write to it any more, else a copy.
-    fn hand_over<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        let bytes = self.bytes.bind(py);
-        match self.exports.compare_exchange(0, SENT, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => bytes.clone(),
-            Err(_) => PyBytes::new(py, bytes.as_bytes()),
+impl Sendable<'_> {
+    fn take(self) -> Option<Py<Buffer>> {
+        match self {
+            Self::Buffer(buffer) => Some(buffer.unbind()),
+            Self::Number(number) => BUFFERS.take(BufferId::from_u64(number)),
         }
     }
 }

@@ -8,17 +8,20 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::actors::living;
+use crate::behaviour::AsyncOptions;
 use crate::errors;
 use crate::exit_reason::{ExitReason, from_exception, traceback};
-use crate::handler::{Handler, failed};
-use crate::options::Options;
+use crate::handler::failed;
+use crate::options::{Options, USUAL_BUDGET};
 use crate::runtime::Runtime;
 
 #[pymethods]
 impl Runtime {
     /// Starts an actor with hooks: an object with the methods `started(pid)`, `stopped(reason)` and
-    /// `upgrade(old_hooks, version)`. The rest is as in `spawn`.
-    #[pyo3(signature = (hooks, handler, *, budget, name, mailbox, priority, trap_exit, blocking))]
+    /// `upgrade(old_hooks, version)`. With `guarded`, only nodes that prove who they are can send to it. The
+    /// rest is as in `spawn`.
+    #[pyo3(signature = (hooks, handler, *, budget, name, mailbox, priority, trap_exit, blocking, guarded, concurrency,
+        r#loop))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn _start_actor(
         &self,
@@ -30,23 +33,39 @@ impl Runtime {
         priority: &str,
         trap_exit: bool,
         blocking: bool,
+        guarded: bool,
+        concurrency: usize,
+        r#loop: Option<Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
-        let options = Options { budget, mailbox, priority, trap_exit, blocking };
-        self.start(ClassActor::new(hooks, handler)?, options, name)
+        let bounded = mailbox.is_some();
+        let asynchronous = AsyncOptions { event_loop: r#loop, concurrency, budget, blocking, bounded };
+        let actor =
+            ClassActor::new(hooks, self.behaviour(handler, &asynchronous)?, self.shared().actors.deal());
+        self.start(actor, Options { budget, mailbox, priority, trap_exit, blocking, guarded }, name)
+    }
+
+    /// Whether what the actor answers comes from this process or from a node that has proved who it is.
+    fn _is_trusted(&self, pid: u64) -> PyResult<bool> {
+        Ok(self.core()?.is_trusted(living(pid)?))
     }
 
     /// Replaces the code and state of an actor by an object with hooks, whose `upgrade` may take over what
     /// it needs of the one before; what that raises keeps the old.
-    #[pyo3(signature = (pid, hooks, handler, *, now))]
+    #[pyo3(signature = (pid, hooks, handler, *, concurrency, now))]
     fn _upgrade_actor(
         &self,
         pid: u64,
         hooks: Bound<'_, PyAny>,
         handler: Bound<'_, PyAny>,
+        concurrency: usize,
         now: bool,
     ) -> PyResult<u64> {
-        let (core, actor) = (self.core()?, ClassActor::new(hooks, handler)?);
-        let pid = living(pid)?;
+        let (core, pid) = (self.core()?, living(pid)?);
+        let bounded = core.mailbox_capacity(pid).is_some();
+        let asynchronous =
+            AsyncOptions { event_loop: None, concurrency, budget: USUAL_BUDGET, blocking: false, bounded };
+        let actor =
+            ClassActor::new(hooks, self.behaviour(handler, &asynchronous)?, self.shared().actors.deal());
         let version = if now { core.hot_swap_now(pid, actor) } else { core.hot_swap(pid, actor) };
         version.map_err(|error| errors::swap(&error))
     }
@@ -55,6 +74,8 @@ impl Runtime {
 /// A handler with hooks.
 struct ClassActor {
     handler: Box<dyn Behaviour>,
+    /// Where the hooks run if the handler runs no Python in its turns, as async ones do.
+    lane: u32,
     hooks: Hooks,
 }
 
@@ -62,8 +83,8 @@ struct ClassActor {
 struct Hooks(Py<PyAny>);
 
 impl ClassActor {
-    fn new(hooks: Bound<'_, PyAny>, handler: Bound<'_, PyAny>) -> PyResult<Box<Self>> {
-        Ok(Box::new(Self { handler: Box::new(Handler::new(handler)?), hooks: Hooks(hooks.unbind()) }))
+    fn new(hooks: Bound<'_, PyAny>, handler: Box<dyn Behaviour>, lane: u32) -> Box<Self> {
+        Box::new(Self { handler, lane, hooks: Hooks(hooks.unbind()) })
     }
 }
 
@@ -112,6 +133,13 @@ impl Behaviour for ClassActor {
                 error.write_unraisable(py, Some(self.hooks.0.bind(py)));
             }
         });
+    }
+
+    fn lane(&self, lane: u32) -> u32 {
+        match self.handler.lane(lane) {
+            0 => self.lane,
+            lane => lane,
+        }
     }
 
     fn state(&mut self) -> Option<&mut dyn Any> {

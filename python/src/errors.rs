@@ -14,6 +14,7 @@ import_exception!(myrmidon.errors, ChildError);
 import_exception!(myrmidon.errors, CodecError);
 import_exception!(myrmidon.errors, ForkedError);
 import_exception!(myrmidon.errors, ListenError);
+import_exception!(myrmidon.errors, MailboxClosed);
 import_exception!(myrmidon.errors, MyrmidonError);
 import_exception!(myrmidon.errors, NoHistory);
 import_exception!(myrmidon.errors, NoProcess);
@@ -26,6 +27,7 @@ import_exception!(myrmidon.errors, RuntimeClosed);
 import_exception!(myrmidon.errors, SpecError);
 import_exception!(myrmidon.errors, StartError);
 import_exception!(myrmidon.errors, Timeout);
+import_exception!(myrmidon.errors, Unsupported);
 
 /// Looks all classes up now: an import while the interpreter ends could fail.
 pub(crate) fn load(py: Python<'_>) {
@@ -37,6 +39,7 @@ pub(crate) fn load(py: Python<'_>) {
     CodecError::type_object(py);
     ForkedError::type_object(py);
     ListenError::type_object(py);
+    MailboxClosed::type_object(py);
     MyrmidonError::type_object(py);
     NoHistory::type_object(py);
     NoProcess::type_object(py);
@@ -49,6 +52,7 @@ pub(crate) fn load(py: Python<'_>) {
     SpecError::type_object(py);
     StartError::type_object(py);
     Timeout::type_object(py);
+    Unsupported::type_object(py);
 }
 
 pub(crate) fn register(error: &CoreRegisterError) -> PyErr {
@@ -62,6 +66,7 @@ pub(crate) fn register(error: &CoreRegisterError) -> PyErr {
 pub(crate) fn swap(error: &SwapError) -> PyErr {
     match error {
         SwapError::NoHistory(_) => NoHistory::new_err(error.to_string()),
+        SwapError::Remote(_) => Unsupported::new_err(error.to_string()),
         _ => NoProcess::new_err(error.to_string()),
     }
 }

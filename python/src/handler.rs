@@ -7,11 +7,11 @@ use myrmidon::mailbox::Payload;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 
 use crate::ask::{self, Question};
 use crate::call::with_argument;
 use crate::exit_reason::from_exception;
-use crate::outcome::Outcome;
 use crate::payload;
 use crate::system_message::PySystemMessage;
 
@@ -22,26 +22,21 @@ thread_local! {
 
 /// An actor whose code is a Python callable of one argument. It runs on threads that keep their state
 /// of the interpreter: those of a lane, attached for good, or those of the pool for blocking work.
-pub(crate) struct Handler(Py<PyAny>);
+pub(crate) struct Handler {
+    handler: Py<PyAny>,
+    /// The lane for handlers that do not block.
+    lane: u32,
+}
 
 impl Handler {
-    /// # Errors
-    /// `TypeError` if `handler` cannot be called, or is an `async def` or a generator, whose
-    /// code would not run when it is called.
-    pub(crate) fn new(handler: Bound<'_, PyAny>) -> PyResult<Self> {
-        let refused = if !handler.is_callable() {
-            format!("not {}", handler.get_type().name()?)
-        } else if is_deferred(&handler)? {
-            "not an async def or a generator: use a plain function".to_owned()
-        } else {
-            return Ok(Self(handler.unbind()));
-        };
-        Err(PyTypeError::new_err(format!("a handler is a callable of one argument, the message, {refused}")))
+    /// `handler` was looked at by [`kind`]; `lane` is the lane for handlers that do not block.
+    pub(crate) fn new(handler: Bound<'_, PyAny>, lane: u32) -> Self {
+        Self { handler: handler.unbind(), lane }
     }
 
     /// What it returns is ignored. What it raises ends the actor.
     fn call<'py>(&self, py: Python<'py>, argument: PyResult<Bound<'py, PyAny>>) -> Flow {
-        let call = |argument: Bound<'py, PyAny>| with_argument(self.0.bind(py), &argument);
+        let call = |argument: Bound<'py, PyAny>| with_argument(self.handler.bind(py), &argument);
         match argument.and_then(call) {
             Ok(_) => Flow::Continue,
             Err(error) => Flow::Stop(failed(py, &error)),
@@ -54,8 +49,8 @@ impl Handler {
         let returned = answer.wanted(py).and_then(|answer| match answer {
             None => Ok(None),
             Some(answer) => {
-                let message = message.into_pyobject(py)?;
-                Ok(Some((answer, with_argument(self.0.bind(py), &message))))
+                let message = payload::into_python(py, message)?.into_any();
+                Ok(Some((answer, with_argument(self.handler.bind(py), &message))))
             }
         });
         match returned {
@@ -66,8 +61,7 @@ impl Handler {
             }
             Ok(Some((answer, Err(error)))) => {
                 let reason = failed(py, &error);
-                let asked = answer.asked();
-                answer.send(Outcome::raised(py, asked, error, &reason));
+                answer.fail(py, error, &reason);
                 Flow::Stop(reason)
             }
             Err(error) => Flow::Stop(failed(py, &error)),
@@ -89,6 +83,11 @@ impl Behaviour for Handler {
         false
     }
 
+    /// Not on the workers, where an actor may have been whose code was not called in its turns.
+    fn lane(&self, lane: u32) -> u32 {
+        if lane == 0 { self.lane } else { lane }
+    }
+
     fn handle(&mut self, message: Payload, _: &mut Context<'_>) -> Flow {
         attached(|py| match ask::question(message) {
             Ok(question) => self.answer(py, question),
@@ -99,18 +98,23 @@ impl Behaviour for Handler {
     /// Exits and nodes that the actor asked to hear of reach its handler. What its supervisor acts on does
     /// not, and neither does the rest.
     fn system(&mut self, message: SystemMessage, cx: &mut Context<'_>) -> Flow {
-        match message {
-            SystemMessage::Exit { cause: ExitCause::RemoteMonitor(_), .. } if cx.is_supervised() => {
-                return Flow::Continue;
-            }
-            SystemMessage::Exit { .. } | SystemMessage::Node(_) => {}
-            _ => return Flow::Continue,
+        if !is_for_code(&message, cx) {
+            return Flow::Continue;
         }
         attached(|py| {
             let message =
                 PySystemMessage::new(py, cx.pid(), message).and_then(|message| Bound::new(py, message));
             self.call(py, message.map(Bound::into_any))
         })
+    }
+}
+
+/// Whether a system message is shown to the code of a Python actor.
+pub(crate) fn is_for_code(message: &SystemMessage, cx: &Context<'_>) -> bool {
+    match message {
+        SystemMessage::Exit { cause: ExitCause::RemoteMonitor(_), .. } => !cx.is_supervised(),
+        SystemMessage::Exit { .. } | SystemMessage::Node(_) => true,
+        _ => false,
     }
 }
 
@@ -125,13 +129,47 @@ pub(crate) fn take_interrupt() -> bool {
     INTERRUPTED.take()
 }
 
-/// Whether a call only makes an object that somebody else would have to run.
-fn is_deferred(handler: &Bound<'_, PyAny>) -> PyResult<bool> {
+/// What a callable is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Plain,
+    /// An `async def`: a call makes an object that an event loop has to run.
+    Coroutine,
+}
+
+/// Looks at what shall be the code of an actor.
+///
+/// # Errors
+/// `TypeError` if it cannot be called, or is a generator, whose code would not run when it is called.
+pub(crate) fn kind(callable: &Bound<'_, PyAny>) -> PyResult<Kind> {
     const CO_GENERATOR: u32 = 0x20;
     const CO_COROUTINE: u32 = 0x80;
     const CO_ASYNC_GENERATOR: u32 = 0x200;
-    let py = handler.py();
-    let Some(code) = handler.getattr_opt(intern!(py, "__code__"))? else { return Ok(false) };
-    let flags = code.getattr(intern!(py, "co_flags"))?.extract::<u32>()?;
-    Ok(flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR) != 0)
+    if !callable.is_callable() {
+        return Err(refused(&format!("not {}", callable.get_type().name()?)));
+    }
+    let flags = flags(callable)?;
+    if flags & (CO_GENERATOR | CO_ASYNC_GENERATOR) != 0 {
+        return Err(refused("not a generator: use a plain function or an async def without yield"));
+    }
+    Ok(if flags & CO_COROUTINE != 0 { Kind::Coroutine } else { Kind::Plain })
+}
+
+/// The flags of the code that a call runs, also through `functools.partial` and a class's `__call__`.
+fn flags(callable: &Bound<'_, PyAny>) -> PyResult<u32> {
+    let py = callable.py();
+    if let Some(code) = callable.getattr_opt(intern!(py, "__code__"))? {
+        return code.getattr(intern!(py, "co_flags"))?.extract();
+    }
+    static PARTIAL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    if callable.is_instance(PARTIAL.import(py, "functools", "partial")?)? {
+        return flags(&callable.getattr(intern!(py, "func"))?);
+    }
+    let call = callable.get_type().getattr_opt(intern!(py, "__call__"))?;
+    let code = call.and_then(|call| call.getattr_opt(intern!(py, "__code__")).transpose()).transpose()?;
+    code.map_or(Ok(0), |code| code.getattr(intern!(py, "co_flags"))?.extract())
+}
+
+fn refused(why: &str) -> PyErr {
+    PyTypeError::new_err(format!("the code of an actor is a callable of one argument, {why}"))
 }

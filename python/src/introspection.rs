@@ -50,6 +50,16 @@ impl Runtime {
         }
     }
 
+    /// Waits until no actor runs and what there was to report has been logged, at most `timeout` seconds.
+    fn _settle(&self, py: Python<'_>, timeout: f64) -> PyResult<()> {
+        let (core, chores) = (self.core()?.clone(), self.shared().chores.clone());
+        let limit = period("timeout", timeout)?;
+        let (done, told) = sync_channel(1);
+        py.detach(|| core.wait_quiet(limit));
+        chores.lane().submit(Box::new(move || _ = done.try_send(())));
+        wait_for(py, Some(limit), receive(told)).map(drop)
+    }
+
     /// The names that begin with `prefix`, with the PIDs of their owners, in alphabetical order.
     #[pyo3(signature = (prefix=""))]
     fn names(&self, prefix: &str) -> PyResult<BTreeMap<String, u64>> {
@@ -58,7 +68,7 @@ impl Runtime {
 
     /// The names one step below `path`, with the PIDs of their owners: of "/svc/pay" that is
     /// "/svc/pay/1", and neither "/svc/pay/1/log" nor "/svc/payment".
-    fn children(&self, path: &str) -> PyResult<BTreeMap<String, u64>> {
+    fn names_below(&self, path: &str) -> PyResult<BTreeMap<String, u64>> {
         Ok(by_name(self.core()?.names().children(path)))
     }
 }

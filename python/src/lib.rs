@@ -10,16 +10,23 @@
 //! | `codec` | plain data as bytes |
 //! | `lane` | the threads that run handlers, and how a waiting handler makes way (D6) |
 //! | `lanes` | all lanes of a runtime, and the pool for handlers that block |
+//! | `remote` | PIDs that stand for actors of other nodes |
 //! | `mesh` | listen, resolve, send and monitor across nodes |
 //! | `nodes` | other nodes: a list, and who is told when it changes |
 //! | `ask`, `outcome` | questions, and what comes of them |
+//! | `behaviour` | what a callable becomes |
+//! | `giver`, `code`, `shelf` | actors whose code runs somewhere else than in their turns |
+//! | `handler_task`, `pull` | such code: `async def` handlers, functions with a mailbox |
+//! | `mailbox`, `reply`, `own_loop` | what it has: the mailbox, ways back, an event loop |
+//! | `current` | whose code runs |
 //! | `seat`, `loop_bell` | where a thread waits; how an event loop is told |
 //! | `asyncio` | requests to other nodes on behalf of event loops |
 //! | `options` | how an actor is started |
 //! | `supervision`, `observed`, `buffer` | the methods of these themes |
 //! | `supervisors` | supervisors as values, and handles to those that run |
 //! | `introspection`, `dead_letters` | looking at actors, names and lost messages |
-//! | `payload`, `system_message`, `exit_reason`, `errors` | values that cross the border |
+//! | `simulation` | a runtime whose actors a test runs |
+//! | `memory`, `payload`, `system_message`, `exit_reason`, `errors` | values that cross the border |
 //! | `wait` | blocking with the interpreter let go, open to Ctrl-C |
 //! | `logging`, `finish`, `fork` | crashes to `logging`; the end of the interpreter; `os.fork` |
 //! | `transport` | the one place where "tcp", "tls" and "quic" become types |
@@ -28,31 +35,44 @@
 mod actors;
 mod ask;
 mod asyncio;
+mod behaviour;
 mod buffer;
 mod call;
 mod class_actor;
+mod code;
 mod codec;
 mod command;
+mod current;
 mod dead_letters;
 mod errors;
 mod exit_reason;
 mod finish;
 mod fork;
+mod giver;
 mod handler;
+mod handler_task;
 mod introspection;
 mod lane;
 mod lanes;
 mod logging;
 mod loop_bell;
+mod mailbox;
+mod memory;
 mod mesh;
 mod nodes;
 mod observed;
 mod options;
 mod outcome;
+mod own_loop;
 mod payload;
+mod pull;
+mod remote;
+mod reply;
 mod runtime;
 mod seat;
 mod send_blocking;
+mod shelf;
+mod simulation;
 mod supervision;
 mod supervisors;
 mod system_message;
@@ -79,15 +99,29 @@ mod _core {
     #[pymodule_export]
     use super::command::command_line;
     #[pymodule_export]
+    use super::current::current;
+    #[pymodule_export]
     use super::dead_letters::{DeadLetter, DeadLetterWatch};
     #[pymodule_export]
     use super::exit_reason::ExitReason;
     #[pymodule_export]
+    use super::handler_task::HandlerTask;
+    #[pymodule_export]
     use super::introspection::{ActorBonds, ActorInfo};
+    #[pymodule_export]
+    use super::mailbox::Mailbox;
+    #[pymodule_export]
+    use super::memory::Buffer;
     #[pymodule_export]
     use super::nodes::{NodeEvent, NodeInfo};
     #[pymodule_export]
+    use super::reply::Reply;
+    #[pymodule_export]
     use super::runtime::{Runtime, version};
+    #[pymodule_export]
+    use super::shelf::Matcher;
+    #[pymodule_export]
+    use super::simulation::Simulation;
     #[pymodule_export]
     use super::supervisors::{ChildInfo, Supervisor};
     #[pymodule_export]

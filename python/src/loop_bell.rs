@@ -10,9 +10,11 @@ use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -35,6 +37,12 @@ struct Inner {
     deadlines: Mutex<Deadlines>,
     ring: UnixStream,
     heard: UnixStream,
+    /// The loop has ended, and nobody comes.
+    over: AtomicBool,
+    /// The loop is to stop.
+    halted: AtomicBool,
+    /// What notices that; kept as long as the bell.
+    watch: OnceLock<Py<PyAny>>,
 }
 
 enum Task {
@@ -57,15 +65,25 @@ impl Bell {
     /// # Errors
     /// `RuntimeError` if there is none.
     pub(crate) fn of_running(py: Python<'_>) -> PyResult<Self> {
+        Self::running(py)?
+            .ok_or_else(|| PyRuntimeError::new_err("no running event loop: call it in a coroutine"))
+    }
+
+    /// The bell of the loop that runs on this thread, if any.
+    pub(crate) fn running(py: Python<'_>) -> PyResult<Option<Self>> {
         static RUNNING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let event_loop = RUNNING.import(py, "asyncio", "get_running_loop")?.call0()?;
+        let event_loop = RUNNING.import(py, "asyncio", "_get_running_loop")?.call0()?;
+        if event_loop.is_none() {
+            return Ok(None);
+        }
         let last = LAST.with_borrow(|last| last.clone().filter(|bell| bell.0.event_loop.is(&event_loop)));
-        if let Some(bell) = last {
-            return Ok(bell);
+        if last.is_some() {
+            return Ok(last);
         }
         let bell = Self::of(&event_loop)?;
+        bell.watch(py)?;
         drop(LAST.replace(Some(bell.clone())));
-        Ok(bell)
+        Ok(Some(bell))
     }
 
     /// The bell of `event_loop`, made if need be. To be called on its thread, or before it runs.
@@ -80,10 +98,30 @@ impl Bell {
         Ok(bell)
     }
 
-    /// Whether the loop was closed, so that nobody comes.
-    pub(crate) fn is_closed(&self, py: Python<'_>) -> bool {
+    /// Whether the loop has come to its end, as far as that is known.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.over.load(Ordering::Acquire)
+    }
+
+    /// Says that the loop has come to its end.
+    pub(crate) fn end(&self) {
+        self.0.over.store(true, Ordering::Release);
+    }
+
+    fn is_closed(&self, py: Python<'_>) -> bool {
         let closed = self.event_loop(py).call_method0(intern!(py, "is_closed"));
         closed.and_then(|closed| closed.is_truthy()).unwrap_or(true)
+    }
+
+    /// Has the end of the loop noticed. Called inside the loop, once or more often.
+    fn watch(&self, py: Python<'_>) -> PyResult<()> {
+        static WATCH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        if self.0.watch.get().is_none() {
+            let end = Bound::new(py, Ringer(self.clone()))?.getattr(intern!(py, "end"))?;
+            let watch = WATCH.import(py, "myrmidon._tasks", "watch_loop")?.call1((end,))?;
+            let _ = self.0.watch.set(watch.unbind());
+        }
+        Ok(())
     }
 
     pub(crate) fn event_loop<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
@@ -126,10 +164,26 @@ impl Bell {
             deadlines: Mutex::default(),
             ring,
             heard,
+            over: AtomicBool::new(false),
+            halted: AtomicBool::new(false),
+            watch: OnceLock::new(),
         }));
         let py = event_loop.py();
         event_loop.call_method1(intern!(py, "add_reader"), (socket, Ringer(bell.clone())))?;
         Ok(bell)
+    }
+
+    /// Has the loop stop as soon as it can. What was left for it is dropped.
+    pub(crate) fn halt(&self) {
+        self.end();
+        self.0.halted.store(true, Ordering::Release);
+        self.run(Box::new(|_| Ok(())));
+    }
+
+    fn halt_now(&self, py: Python<'_>) {
+        if let Err(error) = self.event_loop(py).call_method0(intern!(py, "stop")) {
+            error.write_unraisable(py, None);
+        }
     }
 
     fn leave(&self, task: Task) {
@@ -150,6 +204,10 @@ impl Bell {
         while (&self.0.heard).read(&mut [0; 64]).is_ok_and(|read| read == 64) {}
         let tasks = std::mem::take(&mut *self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
+            // Seen to between any two: at the end of the interpreter no thread may be caught in here.
+            if self.0.halted.load(Ordering::Acquire) {
+                return self.halt_now(py);
+            }
             let done = match task {
                 Task::Settle(future, deadline, outcome) => {
                     self.forget(deadline);
@@ -172,6 +230,11 @@ struct Ringer(Bell);
 impl Ringer {
     fn __call__(&self, py: Python<'_>) {
         self.0.answer(py);
+    }
+
+    /// The loop ends.
+    fn end(&self) {
+        self.0.end();
     }
 }
 

@@ -9,7 +9,9 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::actors::living;
-use crate::runtime::Runtime;
+
+/// Messages of one turn, unless told otherwise.
+pub(crate) const USUAL_BUDGET: u32 = 100;
 
 thread_local! {
     /// The supervisor for which this thread runs a start function.
@@ -46,13 +48,17 @@ pub(crate) struct Options<'a> {
     pub(crate) priority: &'a str,
     pub(crate) trap_exit: bool,
     pub(crate) blocking: bool,
+    /// Whether only nodes that prove who they are may send to it.
+    pub(crate) guarded: bool,
 }
 
 impl Options<'_> {
+    /// The lane is left to the code, unless it blocks.
+    ///
     /// # Errors
     /// `ValueError` for what makes no sense, `NoProcess` for a redirect to nobody.
-    pub(crate) fn build(self, runtime: &Runtime) -> PyResult<SpawnOptions> {
-        let lane = if self.blocking { SpawnOptions::BLOCKING } else { runtime.shared().actors.deal() };
+    pub(crate) fn build(self) -> PyResult<SpawnOptions> {
+        let lane = if self.blocking { SpawnOptions::BLOCKING } else { 0 };
         Ok(SpawnOptions {
             budget: Some(budget(self.budget)?),
             lane,
@@ -61,6 +67,7 @@ impl Options<'_> {
                 .mailbox
                 .map_or(Ok(Mailbox::Unbounded), |mailbox| Bounded::read(&mailbox)?.build())?,
             trap_exit: self.trap_exit,
+            authenticated_only: self.guarded,
             linked: STARTING_FOR.get(),
             ..SpawnOptions::default()
         })

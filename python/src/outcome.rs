@@ -11,6 +11,8 @@ use crate::exit_reason::ExitReason;
 /// What who waits is given.
 pub(crate) enum Outcome {
     Value(Py<PyAny>),
+    /// Something to look for.
+    Sign,
     /// What the handler raised.
     Raised(PyErr),
     /// What this gives, where objects are to be made on the thread that waits.
@@ -42,6 +44,7 @@ impl Outcome {
     pub(crate) fn into_result(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         match self {
             Self::Value(value) => Ok(value),
+            Self::Sign => Ok(py.None()),
             Self::Raised(error) => Err(error),
             Self::Later(make) => make(py),
             Self::Lost(asked, lost) => Err(lost.into_error(py, asked)),

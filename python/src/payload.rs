@@ -5,7 +5,9 @@ use myrmidon::mailbox::{IntoBytes, Payload, Value};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
+use pyo3::types::{PyBytes, PyMemoryView};
+
+use crate::memory::Buffer;
 
 use crate::ask::Question;
 
@@ -19,7 +21,8 @@ impl IntoBytes for Message {
     }
 }
 
-/// What a local actor is sent: `bytes` as it is, a copy of what could still change.
+/// What a local actor is sent: `bytes` as it is, the memory of a `Buffer`, a copy of what could still
+/// change.
 pub(crate) fn local(data: &Bound<'_, PyAny>) -> PyResult<Payload> {
     Ok(wrap(frozen(data)?))
 }
@@ -27,6 +30,14 @@ pub(crate) fn local(data: &Bound<'_, PyAny>) -> PyResult<Payload> {
 /// The payload around a `bytes` object.
 pub(crate) fn wrap(bytes: Bound<'_, PyBytes>) -> Payload {
     Payload::Value(Value::with_bytes(Message(bytes.into())))
+}
+
+/// The payload of an answer, which was made `bytes` before.
+pub(crate) fn returned(answer: Py<PyAny>) -> Payload {
+    Python::attach(|py| match answer.into_bound(py).cast_into::<PyBytes>() {
+        Ok(bytes) => wrap(bytes),
+        Err(_) => Payload::from(Bytes::new()),
+    })
 }
 
 /// What another node is sent.
@@ -57,7 +68,7 @@ pub(crate) fn copy(payload: &Payload) -> Option<Vec<u8>> {
         Payload::Bytes(bytes) => Some(bytes.to_vec()),
         Payload::Value(value) => match value.downcast_ref::<Message>() {
             Some(message) => Some(message.0.to_vec()),
-            None => value.downcast_ref::<Question>().map(|question| question.message.to_vec()),
+            None => value.downcast_ref::<Question>().and_then(|question| copy(&question.message)),
         },
     }
 }
@@ -67,11 +78,24 @@ pub(crate) fn frozen<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyByt
     if let Ok(bytes) = data.cast::<PyBytes>() {
         return Ok(bytes.clone());
     }
-    if data.is_instance_of::<PyByteArray>() || data.is_instance_of::<PyMemoryView>() {
-        return Ok(data.py().get_type::<PyBytes>().call1((data,))?.cast_into()?);
+    if let Ok(buffer) = data.cast::<Buffer>() {
+        return buffer.get().hand_over(data.py());
     }
-    let kind = data.get_type().name()?;
-    Err(PyTypeError::new_err(format!(
-        "a message is bytes, not {kind}: encode it first, for example text.encode()"
-    )))
+    match PyMemoryView::from(data) {
+        Ok(view) => Ok(data.py().get_type::<PyBytes>().call1((view,))?.cast_into()?),
+        Err(error) if error.is_instance_of::<PyTypeError>(data.py()) => {
+            let kind = data.get_type().name()?;
+            Err(PyTypeError::new_err(format!(
+                "a message is bytes, not {kind}: encode it first, for example text.encode(), or give something \
+                 that offers its memory as a buffer"
+            )))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether sending `data` moves it.
+pub(crate) fn is_moved(data: &Bound<'_, PyAny>) -> bool {
+    // Nearly everything is `bytes`, which is told faster.
+    !data.is_instance_of::<PyBytes>() && data.is_instance_of::<Buffer>()
 }

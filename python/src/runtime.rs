@@ -7,16 +7,20 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Duration;
 
-use myrmidon::actor::current;
 use myrmidon::config::{Level, NodeConfig, Profile, RuntimeConfig};
 use myrmidon::transport::Transport;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::current::current_actor;
 use crate::errors::{RuntimeClosed, StartError};
 use crate::fork::Birth;
 use crate::lane::{Crew, STACK};
 use crate::lanes::{Lanes, around_blocking_threads, usual_count};
+use crate::mesh::address;
+use crate::own_loop::OwnLoop;
+use crate::pull::Threads;
+use crate::simulation::Simulation;
 use crate::transport::{Kind, Setup};
 use crate::wait::{receive, seconds, wait_for};
 use crate::{finish, logging};
@@ -27,6 +31,8 @@ const FOREVER: Duration = Duration::from_secs(3600 * 24 * 365);
 const MOST_THREADS: usize = 1024;
 /// How long threads that run Python may take to leave once there is nothing to do for them.
 const LEAVE: Duration = Duration::from_millis(500);
+/// As much for the loop, which has to cancel what runs in it.
+const LOOP_LEAVES: Duration = Duration::from_secs(2);
 
 /// An actor runtime: its actors, its names and its place in the mesh. See `myrmidon.Runtime`.
 #[pyclass(frozen, subclass, weakref, module = "myrmidon._core")]
@@ -37,6 +43,10 @@ pub(crate) struct Shared {
     core: myrmidon::Runtime,
     /// Runs the handlers.
     pub(crate) actors: Lanes,
+    /// Runs async code that was started where no event loop runs.
+    pub(crate) own_loop: OwnLoop,
+    /// The threads of pull actors.
+    pub(crate) pull: Arc<Threads>,
     /// Does what must not wait behind a handler: crash reports, answers for event loops.
     pub(crate) chores: Arc<Crew>,
     transport: &'static str,
@@ -60,13 +70,14 @@ impl Runtime {
     /// 15 s) and larger windows; "lan", and "loopback" for one machine, have those of a local network
     /// (heartbeat 1 s, down after 5 s). Left out, the clocks are those of "lan", and the windows follow the
     /// address of each peer. `level` is the highest protocol spoken: 2, the default, or 1, the documented
-    /// framing alone. The rest are the clocks of the mesh in seconds, where they are to differ.
+    /// framing alone. `advertised` is the address, "host:port", that other nodes are told to dial, and that
+    /// stands in references: left out, the one on which this node listens. The rest are the clocks of the mesh in seconds, where they are to differ.
     ///
-    /// Raises `StartError`, and `ValueError` for a number that makes no sense.
+    /// Raises `StartError`, `AddressError`, and `ValueError` for a number that makes no sense.
     #[new]
     #[pyo3(signature = (transport=None, *, certs=None, allow_insecure_remote=false, workers=None,
-        python_threads=None, blocking_threads=None, profile=None, level=None, heartbeat=None, down_after=None,
-        connect_timeout=None, request_timeout=None, send_timeout=None))]
+        python_threads=None, blocking_threads=None, profile=None, level=None, advertised=None, heartbeat=None,
+        down_after=None, connect_timeout=None, request_timeout=None, send_timeout=None, _simulation=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
@@ -78,12 +89,17 @@ impl Runtime {
         blocking_threads: Option<usize>,
         profile: Option<&str>,
         level: Option<u8>,
+        advertised: Option<String>,
         heartbeat: Option<f64>,
         down_after: Option<f64>,
         connect_timeout: Option<f64>,
         request_timeout: Option<f64>,
         send_timeout: Option<f64>,
+        _simulation: Option<PyRef<'_, Simulation>>,
     ) -> PyResult<Self> {
+        if let Some(simulation) = _simulation {
+            return Ok(Self(simulation.shared().clone()));
+        }
         let mut config = RuntimeConfig::default();
         if let Some(workers) = workers {
             config.workers = threads("workers", workers)?;
@@ -92,6 +108,8 @@ impl Runtime {
             config.blocking_threads = threads("blocking_threads", most)?;
         }
         config.blocking_stack = STACK;
+        // The workers run no code of users, so they have nothing to report that lanes have not.
+        config.stall_after = config.lane_stall_after;
         let lanes = match python_threads {
             Some(count) => threads("python_threads", count)?,
             None => usual_count(py)?,
@@ -100,6 +118,7 @@ impl Runtime {
         config.node = NodeConfig::of(profile.unwrap_or_default());
         let node = &mut config.node;
         node.level = level.map_or(Ok(Level::Two), protocol)?;
+        node.advertised = advertised.map(|text| address(&text).map(|addr| addr.to_string())).transpose()?;
         set_positive("heartbeat", heartbeat, &mut node.heartbeat)?;
         set_positive("down_after", down_after, &mut node.down_after)?;
         set_positive("connect_timeout", connect_timeout, &mut node.connect_timeout)?;
@@ -153,7 +172,7 @@ impl Runtime {
         thread::Builder::new()
             .name("myrmidon-shutdown".to_owned())
             .spawn(move || done.send(shared.finish(timeout)).unwrap_or(()))?;
-        if current().is_some() {
+        if current_actor(py)?.is_some() {
             return Ok(0); // The end of this very handler is what it waits for.
         }
         let left = wait_for(py, None, receive(left))?;
@@ -219,14 +238,30 @@ impl Shared {
             .around_blocking_threads(around_blocking_threads())
             .start()
             .map_err(|error| StartError::new_err(error.to_string()))?;
+        Self::around(core, &desk, lanes, kind.name())
+    }
+
+    /// Around a runtime whose actors are run by a simulation.
+    pub(crate) fn simulated(core: myrmidon::Runtime, desk: &logging::Desk) -> PyResult<Arc<Self>> {
+        Self::around(core, desk, 1, "none")
+    }
+
+    fn around(
+        core: myrmidon::Runtime,
+        desk: &logging::Desk,
+        lanes: usize,
+        transport: &'static str,
+    ) -> PyResult<Arc<Self>> {
         let actors = Lanes::start(&core, lanes)?;
         let chores = Crew::start(core.open_lane("chores"))?;
         let _ = desk.set(chores.clone());
         Ok(Arc::new(Self {
             core,
             actors,
+            own_loop: OwnLoop::default(),
+            pull: Arc::default(),
             chores,
-            transport: kind.name(),
+            transport,
             birth: Birth::now(),
             closed: AtomicBool::new(false),
         }))
@@ -241,9 +276,16 @@ impl Shared {
         }
         let left = self.core.shutdown(limit);
         self.closed.store(true, Ordering::Release);
+        self.own_loop.stop(LOOP_LEAVES);
+        self.pull.wait(LEAVE);
         self.actors.close(LEAVE);
         self.chores.close(LEAVE);
         left
+    }
+
+    /// The runtime below, for what may come after its end.
+    pub(crate) fn core(&self) -> &myrmidon::Runtime {
+        &self.core
     }
 
     fn is_unused(&self) -> bool {

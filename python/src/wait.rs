@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use tokio::runtime::Handle;
 
-use crate::lane;
+use crate::{lane, simulation};
 
 /// The longest time that the main thread does not look for signals.
 const SLICE: Duration = Duration::from_millis(50);
@@ -25,6 +25,9 @@ pub(crate) fn wait_for<T: Send>(
     timeout: Option<Duration>,
     mut step: impl FnMut(Option<Duration>) -> Option<T> + Send,
 ) -> PyResult<Option<T>> {
+    if let Some(value) = simulation::wait_for(timeout, &mut step) {
+        return Ok(value);
+    }
     lane::make_way()?;
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
     let slice = signal_slice(py)?;

@@ -55,13 +55,13 @@ def test_a_handler_that_cannot_be_called_is_refused_at_once(rt):
 
 
 def test_a_handler_whose_code_would_not_run_is_refused_at_once(rt):
-    async def handler(message):
-        pass
+    async def asynchronous(message):
+        yield message
 
     def generator(message):
         yield message
 
-    for wrong in (handler, generator):
+    for wrong in (asynchronous, generator):
         with pytest.raises(TypeError, match="plain function"):
             rt.spawn(wrong)
 

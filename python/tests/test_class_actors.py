@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import pickle
+import sys
 import threading
 import traceback
 from typing import Any
@@ -338,6 +340,43 @@ def test_pickle_is_a_choice_of_the_class(rt: Runtime) -> None:
         anything.call_sync(Anything.same, lambda: None)
     rt.send(anything.pid, b"no pickle")
     assert anything.call_sync(Anything.same, 1) == 1
+
+
+class Trap:
+    """Runs code where it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return exec, ("import sys; sys.myrmidon_sprung = True",)
+
+
+def sprung() -> bool:
+    return hasattr(sys, "myrmidon_sprung")
+
+
+class Trusting(Actor, codec="pickle"):
+    def take(self, value: Any) -> None:
+        pass
+
+
+def test_g13_only_nodes_that_prove_who_they_are_have_something_unpickled(
+    transport: str, pair: tuple[Runtime, Runtime, str]
+) -> None:
+    here, there, addr = pair
+    sys.__dict__.pop("myrmidon_sprung", None)
+    trusting = there.start(Trusting)
+    here.send_remote(addr, trusting.pid, pickle.dumps([0, "take", [Trap()], {}]))
+    if transport == "quic":  # Both ends have certificates.
+        eventually(sprung)
+        assert there.dead_letters()["unreadable"] == 0
+    else:
+        eventually(lambda: there.dead_letters()["unreadable"] == 1)
+        trusting.call_sync(Trusting.take, 1)
+        assert not sprung()
+
+
+def test_g13_an_upgrade_does_not_make_an_actor_unpickle_what_anybody_sends(rt: Runtime) -> None:
+    with pytest.raises(MyrmidonError, match="start a new one"):
+        rt.start(Account).upgrade(Trusting)
 
 
 def test_references_are_equal_where_they_name_the_same_actor(rt: Runtime) -> None:

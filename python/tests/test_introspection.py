@@ -89,12 +89,12 @@ def test_s41_bonds_are_told_before_the_next_message(rt: Runtime) -> None:
 def test_names_are_paths_whose_children_can_be_listed(rt: Runtime) -> None:
     names = ["/svc/pay/2", "/svc/pay/1", "/svc/pay/1/log", "/svc/payment", "other"]
     pids = {name: rt.spawn(print, name=name) for name in names}
-    assert rt.children("/svc/pay") == {name: pids[name] for name in ("/svc/pay/1", "/svc/pay/2")}
+    assert rt.names_below("/svc/pay") == {name: pids[name] for name in ("/svc/pay/1", "/svc/pay/2")}
     assert list(rt.names("/svc/")) == ["/svc/pay/1", "/svc/pay/1/log", "/svc/pay/2", "/svc/payment"]
     assert rt.names() == pids
     rt.stop(pids["/svc/pay/1"])
     rt.join(pids["/svc/pay/1"])
-    assert list(rt.children("/svc/pay")) == ["/svc/pay/2"]
+    assert list(rt.names_below("/svc/pay")) == ["/svc/pay/2"]
 
 
 def test_a_mailbox_that_rejects_says_so(rt: Runtime) -> None:

@@ -125,7 +125,7 @@ impl<R> Reply<R> {
     }
 
     /// Who was asked.
-    pub(crate) fn asked(&self) -> Pid {
+    pub fn asked(&self) -> Pid {
         self.asked
     }
 
@@ -273,6 +273,12 @@ pub(super) fn unasked<M>(asked: Pid, error: &SendError<M>) -> AskError {
         SendError::Full { pid, .. } => AskError::Full(*pid),
         SendError::NotBytes { pid, .. } => AskError::NotBytes(*pid),
         SendError::NoProcess { .. } => AskError::NoProcess(asked),
+        SendError::NoConnection { pid, reason, .. } => {
+            AskError::NoConnection { pid: *pid, reason: reason.to_string() }
+        }
+        SendError::TooLarge { pid, .. } => {
+            AskError::Unsendable { pid: *pid, reason: "it is too long".to_owned() }
+        }
     }
 }
 

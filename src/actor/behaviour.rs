@@ -89,6 +89,12 @@ pub trait Behaviour: Send + 'static {
         true
     }
 
+    /// The lane on which its turns must be, where it is swapped into an actor of `lane`: behaviours of a
+    /// language binding may belong to different threads.
+    fn lane(&self, lane: u32) -> u32 {
+        lane
+    }
+
     /// Whether [`started`](Self::started) has something to do. A behaviour that says `false` costs
     /// no slice of its own at spawn.
     fn starts(&self) -> bool {

@@ -38,6 +38,8 @@ pub enum DeadLetterReason {
     Displaced,
     /// The actor could not read it.
     Unreadable,
+    /// It was for an actor of another node, and could not be sent there.
+    Unsendable,
 }
 
 /// Shows dead letters to its sink until it is dropped.
@@ -55,7 +57,7 @@ impl Default for DeadLetters {
     }
 }
 
-const REASONS: usize = DeadLetterReason::Unreadable as usize + 1;
+const REASONS: usize = DeadLetterReason::Unsendable as usize + 1;
 
 thread_local! {
     /// A sink runs on this thread. What it loses itself is counted and not shown, or it might never end.
@@ -92,6 +94,9 @@ impl DeadLetters {
             SendError::NoProcess { pid, .. } => (*pid, DeadLetterReason::NoProcess),
             SendError::NotBytes { pid, .. } => (*pid, DeadLetterReason::Unreadable),
             SendError::Full { pid, .. } => (*pid, DeadLetterReason::Full),
+            SendError::NoConnection { pid, .. } | SendError::TooLarge { pid, .. } => {
+                (*pid, DeadLetterReason::Unsendable)
+            }
         };
         self.add(pid, reason, Some(error.into_message()));
     }

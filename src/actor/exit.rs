@@ -60,7 +60,7 @@ pub(super) fn exit(mut ready: Ready, system: &Arc<System>, reason: ExitReason) {
         named: flags & flag::NAMED != 0,
         supervised: flags & flag::SUPERVISED != 0,
         owner: flags & flag::OWNER != 0,
-        unnoticed: !watched && bonds.links.is_empty(),
+        unnoticed: !watched && bonds.links.is_empty() && flags & flag::REMOTE == 0,
     };
     system.hooks().release(&notice);
     if flags & flag::TIMED != 0 {

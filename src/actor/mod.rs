@@ -11,6 +11,8 @@
 //! | `request` | questions to actors of bytes, by bare PID |
 //! | `one_shot` | the way back of an answer |
 //! | `priority` | who runs first |
+//! | `proxy` | PIDs that stand for actors of other nodes |
+//! | `reference` | an actor in words that any node understands |
 //! | `slot`, `table` | where actors live; a PID is an index and a generation |
 //! | `cell` | what only the running owner touches |
 //! | `signal` | system signals and which of them overtake (S41) |
@@ -24,6 +26,9 @@
 //! | `slice`, `signals` | one turn of an actor: messages by budget, signals first |
 //! | `apart` | the same where messages lie in a bounded mailbox, or wait long |
 //! | `exit` | the one way to end |
+//! | `swapping` | asking for other code |
+//! | `options` | how an actor is started |
+//! | `trust` | whose messages reach an actor |
 //! | `timed` | messages sent later; they end with their actor |
 //! | `blocking` | handlers that block their thread |
 //! | `guard` | what holds up panics of code that is not ours |
@@ -48,8 +53,11 @@ mod loom_tests;
 mod node_event;
 mod observed;
 mod one_shot;
+mod options;
 mod priority;
+mod proxy;
 mod reason;
+mod reference;
 mod request;
 mod send_async;
 mod send_many;
@@ -59,9 +67,11 @@ mod signals;
 mod sinks;
 mod slice;
 mod slot;
+mod swapping;
 mod system;
 mod table;
 mod timed;
+mod trust;
 mod typed;
 mod wait;
 mod waker;
@@ -79,17 +89,21 @@ pub(crate) use guard::{discard, panic_text, shielded};
 pub use info::{ActorBonds, ActorInfo};
 pub use node_event::{NodeEvent, NodeState};
 pub use observed::{Observed, Observers};
+pub use options::SpawnOptions;
 pub use priority::Priority;
+pub(crate) use proxy::{LaterSend, Remote};
 pub use reason::ExitReason;
+pub use reference::{Reference, ReferenceError};
 pub use request::Request;
+#[cfg(test)]
+pub(crate) use request::Waits;
 pub use signal::{ExitCause, MonitorRef, SystemMessage};
-pub(crate) use signal::{Signal, Watcher};
+pub(crate) use signal::{ExitSignal, Mark, Signal, Watcher};
 pub(crate) use sinks::Sinks;
 pub use sinks::Subscription;
 pub use slice::SliceLimits;
 pub(crate) use slice::{After, Runner, run_slice};
 pub(crate) use slot::{LifoSlot, LifoThief, Ready};
-pub use system::SpawnOptions;
 pub(crate) use system::{Schedule, System, SystemHooks};
 pub(crate) use typed::SyncAdapter;
 pub use typed::{Actor, ActorRef, BytesFn, Codec, bytes_fn};

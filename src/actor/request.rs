@@ -39,13 +39,18 @@ impl Request {
     /// What a message says, and the way back if somebody waits for an answer: a [`Request`] taken apart, or
     /// any other message as it is.
     pub fn open(message: Payload) -> (Payload, Option<Reply<Payload>>) {
-        let request = match message {
-            Payload::Value(value) => value.downcast::<Self>().map_err(Payload::Value),
-            bytes @ Payload::Bytes(_) => Err(bytes),
-        };
-        match request {
-            Ok(Self { message, reply, .. }) => (message, reply),
-            Err(message) => (message, None),
+        let (_, message, reply) = Self::take_apart(message);
+        (message, reply)
+    }
+
+    /// As [`open`](Self::open), with the deadline.
+    pub(super) fn take_apart(message: Payload) -> (Option<Instant>, Payload, Option<Reply<Payload>>) {
+        match message {
+            Payload::Value(value) => match value.downcast::<Self>() {
+                Ok(Self { message, reply, deadline }) => (deadline, message, reply),
+                Err(value) => (None, Payload::Value(value), None),
+            },
+            bytes @ Payload::Bytes(_) => (None, bytes, None),
         }
     }
 
@@ -149,7 +154,7 @@ impl System {
         answered_blocking(self, pid, answer, within)
     }
 
-    /// Asks for somebody who does not wait: `then` is called once with the outcome, where that comes to
+    /// Asks for a peer, which does not wait: `then` is called once with the outcome, where that comes to
     /// be, and must be short. No deadline ends it but who has the [`Reply`].
     pub(crate) fn ask_then(
         &self,
@@ -158,7 +163,8 @@ impl System {
         deadline: Option<Instant>,
         then: impl FnOnce(Result<Payload, AskError>) + Send + 'static,
     ) {
-        match self.request(pid, message, deadline) {
+        let admitted = if self.admits_peers(pid) { Ok(()) } else { Err(AskError::NoProcess(pid)) };
+        match admitted.and_then(|()| self.request(pid, message, deadline)) {
             Ok(answer) => Arc::new(Listener::new(pid, answer, Box::new(then))).look(),
             Err(error) => then(Err(error)),
         }
@@ -243,5 +249,27 @@ impl Wake for Listener {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.look();
+    }
+}
+
+#[cfg(test)]
+impl Reply<Payload> {
+    /// A way back, with who waits at its end.
+    pub(crate) fn of(pid: Pid) -> (Self, Waits) {
+        let system = System::new(1).expect("random numbers");
+        let (back, answer) = one_shot();
+        (Self::new(back, pid, &system), Waits(answer))
+    }
+}
+
+/// Who waits for an answer, until it is dropped.
+#[cfg(test)]
+pub(crate) struct Waits(Receiver);
+
+#[cfg(test)]
+impl Waits {
+    /// What has come of it, which it has.
+    pub(crate) fn outcome(self, pid: Pid) -> Result<Payload, AskError> {
+        outcome(pid, self.0.close())
     }
 }

@@ -1,11 +1,11 @@
 //! Sends that wait for room in a bounded mailbox.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::sending::Sent;
-use super::slot::Slot;
+use super::slot::{Slot, flag};
 use super::wait::wait;
 use super::{ActorRef, System, current};
 use crate::error::SendError;
@@ -46,6 +46,9 @@ impl System {
     /// See [`ActorRef::send_async`].
     pub(crate) async fn send_async(&self, pid: Pid, message: Payload) -> Sent {
         let (slot, message) = self.find(pid, message)?;
+        if slot.has(flag::REMOTE) {
+            return self.send_remote_later(pid, message).await;
+        }
         match slot.bounded_for(pid) {
             Some(bounded) => Sending::new(self, slot, bounded, pid, message).await,
             None => self.send(pid, message),
@@ -55,9 +58,27 @@ impl System {
     /// See [`ActorRef::send_blocking`].
     pub(crate) fn send_blocking(&self, pid: Pid, message: Payload, limit: Duration) -> Sent {
         let (slot, message) = self.find(pid, message)?;
+        if slot.has(flag::REMOTE) {
+            return self.send_remote_blocking(pid, message, limit);
+        }
         match slot.bounded_for(pid) {
             Some(bounded) => Sending::new(self, slot, bounded, pid, message).block(limit),
             None => self.send(pid, message),
+        }
+    }
+}
+
+impl System {
+    fn send_remote_blocking(&self, pid: Pid, message: Payload, limit: Duration) -> Sent {
+        // Looked at first, since a message that waits cannot be taken back from the future that has it.
+        match self.send(pid, message) {
+            Err(SendError::Full { message, .. }) => {
+                let copy = message.into_bytes().unwrap_or_default();
+                let later = self.send_remote_later(pid, Payload::Bytes(copy.clone()));
+                let full = || Err(SendError::Full { pid, message: Payload::Bytes(copy.clone()) });
+                wait(Some(self), pin!(later), limit).unwrap_or_else(full)
+            }
+            sent => sent,
         }
     }
 }

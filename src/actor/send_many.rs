@@ -40,7 +40,7 @@ impl System {
     }
 
     fn send_all(&self, slot: &'static Slot, pid: Pid, messages: impl Iterator<Item = Payload>) -> SentMany {
-        if slot.has(flag::BOUNDED) {
+        if slot.has(flag::ELSEWHERE) {
             self.send_one_by_one(pid, messages)
         } else {
             self.send_at_once(slot, pid, messages)

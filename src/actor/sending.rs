@@ -26,7 +26,7 @@ impl System {
         message: M,
         wrap: impl FnOnce(M) -> Payload,
     ) -> Sent {
-        if slot.has(flag::BOUNDED) {
+        if slot.has(flag::ELSEWHERE) {
             return self.offer(slot, pid, wrap(message));
         }
         match slot.push_user(pid, message, wrap) {
@@ -56,6 +56,9 @@ impl System {
 
     #[inline(never)]
     fn offer(&self, slot: &'static Slot, pid: Pid, message: Payload) -> Sent {
+        if slot.has(flag::REMOTE) {
+            return self.send_remote(pid, message);
+        }
         match slot.bounded_for(pid) {
             Some(bounded) => self.settle(slot, pid, bounded.offer(pid.generation(), message)),
             None => Err(SendError::NoProcess { pid, message }),

@@ -32,6 +32,7 @@ impl Turn<'_> {
                 self.bonds().links.remove(&other);
             }
             Signal::TrapExit(trap) => self.cell.trap_exit = trap,
+            Signal::Mark(mark) => drop(mark),
             Signal::Inspect(inspection) => {
                 let bonds = self.cell.bonds_of();
                 shielded("an inspection", || inspection(bonds));
@@ -173,6 +174,7 @@ impl Turn<'_> {
         };
         catch_unwind(AssertUnwindSafe(upgrade)).unwrap_or_else(|panic| Err(panic_text(panic)))?;
         std::mem::swap(&mut cell.behaviour, new);
+        self.change_lane();
         let (old, pid) = (new, self.pid);
         shielded("the code that was replaced", || old.replaced(pid, version));
         Ok(())

@@ -108,7 +108,7 @@ pub(crate) fn run_slice(
     let (hold, cell) = ready.open();
     // Where the runner allows less than the budget, the rest counts as spent.
     let begun = cell.budget.saturating_sub(runner.cap);
-    let mut turn = Turn { pid, hold, cell, system, spent: begun, runner };
+    let mut turn = Turn { pid, hold, cell, system, spent: begun, moved: false, runner };
     let end = loop {
         let end = turn.play();
         if !matches!(end, Ok(Rest::Waiting)) || !turn.awaits_more(&mut linger) {
@@ -119,6 +119,10 @@ pub(crate) fn run_slice(
     let after = match end {
         Err(reason) => {
             exit(ready, system, *reason);
+            After::Done
+        }
+        Ok(Rest::Spent) if turn.moved => {
+            system.schedule(Some(ready));
             After::Done
         }
         Ok(Rest::Spent) => After::Again(ready),
@@ -155,6 +159,8 @@ pub(super) struct Turn<'a> {
     pub(super) cell: &'a mut Cell,
     pub(super) system: &'a Arc<System>,
     spent: u32,
+    /// A swap has given it to another lane.
+    moved: bool,
     pub(super) runner: &'a mut Runner,
 }
 
@@ -352,6 +358,16 @@ impl Turn<'_> {
         }
         self.run_waiting()?;
         Ok(!self.cell.parked)
+    }
+
+    /// Ends this slice before the next message; the others are on the lane that the code asks for.
+    pub(super) fn change_lane(&mut self) {
+        let lane = self.cell.behaviour.lane(self.hold.lane());
+        if lane != self.hold.lane() {
+            self.hold.set_lane(lane);
+            self.moved = true;
+            self.spent = self.spent.max(self.cell.budget);
+        }
     }
 
     pub(super) fn count_reduction(&mut self) {

@@ -40,8 +40,14 @@ pub(super) mod flag {
     pub(crate) const OWNER: u32 = 16;
     /// Timers may send to the actor.
     pub(crate) const TIMED: u32 = 1024;
+    /// Messages of peers that have not proved who they are do not reach the actor.
+    pub(crate) const GUARDED: u32 = 4096;
     /// Messages go to the queue of a bounded mailbox.
     pub(crate) const BOUNDED: u32 = 32;
+    /// The slot is a proxy's: everything goes to the node of the actor that it stands for.
+    pub(crate) const REMOTE: u32 = 2048;
+    /// Messages do not go into the inbox.
+    pub(crate) const ELSEWHERE: u32 = BOUNDED | REMOTE;
 }
 
 /// The place of one actor after another. Slots are never freed, so a stale PID or handle reads a
@@ -345,6 +351,16 @@ impl Hold<'_> {
         let is_user = |envelope: &Envelope| matches!(envelope, Envelope::User(_));
         let users = self.slot.inbox.take(urgent, normal, is_user, is_urgent);
         waiting.store(waiting.load(Ordering::Relaxed) + users, Ordering::Relaxed);
+    }
+
+    /// The lane that runs the actor.
+    pub(super) fn lane(&self) -> u32 {
+        self.slot.lane()
+    }
+
+    /// Has the actor run on another lane, from when its right to run is next scheduled.
+    pub(super) fn set_lane(&self, lane: u32) {
+        self.slot.lane.store(lane, Ordering::Relaxed);
     }
 
     /// Counts a user message as no longer waiting.

@@ -1,6 +1,6 @@
 //! The actors of one runtime: sending to them, and the one way to start them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use super::cell::Cell;
 use super::dead_letters::{DeadLetterReason, DeadLetters};
 use super::exit::ExitHook;
-use super::signal::{Envelope, ExitSignal, MonitorRef, Signal, Swap, Watcher};
+use super::proxy::Proxies;
+use super::signal::{Envelope, ExitSignal, MonitorRef, Signal, Watcher};
 use super::signals::tell_watcher;
 use super::slot::{Closed, Ready, Slot, flag};
 use super::table::Table;
-use super::{Behaviour, ExitReason, Priority, discard, waker};
+use super::{Behaviour, ExitReason, SpawnOptions, discard, waker};
 use crate::clock::Clock;
-use crate::error::SwapError;
 use crate::mailbox::{Bounded, Mailbox, Payload};
 use crate::pid::Pid;
 use crate::wheel::Wheels;
@@ -48,28 +48,13 @@ pub(crate) trait SystemHooks: ExitHook {
     /// The actor has been in one slice for at least so long, and holds up its thread.
     fn stalled(&self, pid: Pid, running_for: Duration);
 
+    /// Another node stops the actor: its supervision ends. Whom to stop.
+    fn unsupervise(&self, pid: Pid) -> Pid {
+        pid
+    }
+
     /// A slice that was reported as stalled is over.
     fn recovered(&self, pid: Pid, took: Duration);
-}
-
-/// How an actor is started.
-#[derive(Clone, Debug, Default)]
-pub struct SpawnOptions {
-    /// Messages per slice; `None` takes the runtime's default.
-    pub budget: Option<u32>,
-    /// The lane that runs it, from `Lane::id`; 0, the default, are the scheduler's workers, and
-    /// [`BLOCKING`](Self::BLOCKING) the pool for blocking work.
-    pub lane: u32,
-    /// Whether its turns come before those of others, or after.
-    pub priority: Priority,
-    /// How many messages may wait for it, and what happens to one more.
-    pub mailbox: Mailbox,
-    /// Exits of linked actors arrive as messages.
-    pub trap_exit: bool,
-    /// Linked to this actor before the first instruction runs (S35).
-    pub linked: Option<Pid>,
-    /// Monitored by this actor before the first instruction runs (S35).
-    pub monitored: Option<(Pid, MonitorRef)>,
 }
 
 pub(crate) struct System {
@@ -80,7 +65,9 @@ pub(crate) struct System {
     default_budget: u32,
     letters: Arc<DeadLetters>,
     late_replies: AtomicU64,
+    pub(super) proxies: Proxies,
     wheels: OnceLock<Arc<Wheels>>,
+    pub(super) peers_are_proved: AtomicBool,
 }
 
 impl System {
@@ -104,7 +91,9 @@ impl System {
             default_budget,
             letters: Arc::default(),
             late_replies: AtomicU64::new(0),
+            proxies: Proxies::default(),
             wheels: OnceLock::new(),
+            peers_are_proved: AtomicBool::new(false),
         }
     }
 
@@ -136,9 +125,19 @@ impl System {
 
     /// The one way to start an actor.
     pub(crate) fn spawn(self: &Arc<Self>, behaviour: Box<dyn Behaviour>, options: SpawnOptions) -> Pid {
-        let SpawnOptions { budget, lane, priority, mailbox, trap_exit, linked, monitored } = options;
+        let SpawnOptions {
+            budget,
+            lane,
+            priority,
+            mailbox,
+            trap_exit,
+            authenticated_only,
+            linked,
+            monitored,
+        } = options;
         let starts = behaviour.starts();
         let mut flags = priority.flags() | if behaviour.accepts_bytes() { flag::BYTES } else { 0 };
+        flags |= if authenticated_only { flag::GUARDED } else { 0 };
         let mut cell = Cell::new(behaviour, budget.unwrap_or(self.default_budget));
         cell.started = !starts;
         cell.trap_exit = trap_exit;
@@ -149,7 +148,7 @@ impl System {
             cell.bonds.tables().watchers.push((monitor, Watcher::Actor(watcher)));
         }
         // After the calls into the behaviour: one that panics there must not cost a slot.
-        let slot = self.table.take_free().expect("four thousand million slots do not fit into memory");
+        let slot = self.take_slot();
         let pid = slot.pid();
         if let Mailbox::Bounded { capacity, overflow } = mailbox {
             flags |= flag::BOUNDED;
@@ -168,6 +167,11 @@ impl System {
         pid
     }
 
+    /// A free slot, the caller's alone.
+    pub(super) fn take_slot(&self) -> &'static Slot {
+        self.table.take_free().expect("four thousand million slots do not fit into memory")
+    }
+
     /// The number of this runtime in this process.
     pub(super) fn runtime(&self) -> u32 {
         self.table.runtime()
@@ -182,6 +186,9 @@ impl System {
     #[inline(never)]
     pub(crate) fn signal(&self, pid: Pid, signal: Signal) -> bool {
         let Some(slot) = self.table.slot(pid) else { return false };
+        if slot.has(flag::REMOTE) {
+            return self.signal_remote(pid, signal);
+        }
         match slot.push(pid, signal.seal()) {
             Ok(ready) => {
                 self.schedule(ready);
@@ -219,6 +226,9 @@ impl System {
 
     pub(crate) fn watch(&self, target: Pid, monitor: MonitorRef, watcher: Watcher) {
         let back = match self.table.slot(target) {
+            Some(slot) if slot.has(flag::REMOTE) => {
+                return self.watch_remote(target, Signal::Watch(monitor, watcher));
+            }
             Some(slot) => match slot.push(target, Signal::Watch(monitor, watcher).seal()) {
                 Ok(ready) => return self.schedule(ready),
                 Err(envelope) => envelope,
@@ -240,38 +250,6 @@ impl System {
     /// How many messages the mailbox holds; `None` where there is no bound, and for the dead.
     pub(crate) fn mailbox_capacity(&self, pid: Pid) -> Option<usize> {
         self.living_slot(pid)?.bounded_for(pid).map(Bounded::capacity)
-    }
-
-    /// The version that runs once all swaps asked for so far are done; `None` for the dead.
-    pub(crate) fn version(&self, pid: Pid) -> Option<u64> {
-        self.living_slot(pid).map(|slot| slot.version.load(Ordering::Acquire))
-    }
-
-    /// Sends new code; never waits. Returns its version.
-    pub(crate) fn hot_swap(
-        &self,
-        pid: Pid,
-        behaviour: Box<dyn Behaviour>,
-        now: bool,
-    ) -> Result<u64, SwapError> {
-        let slot = self.living_slot(pid).ok_or(SwapError::NoProcess(pid))?;
-        if behaviour.accepts_bytes() != slot.has(flag::BYTES) {
-            return Err(SwapError::MessageType(pid));
-        }
-        let version = slot.version.fetch_add(1, Ordering::AcqRel) + 1;
-        let swap = Swap { behaviour, version };
-        let signal = if now { Signal::SwapNow(swap) } else { Signal::Swap(swap) };
-        if self.signal(pid, signal) { Ok(version) } else { Err(SwapError::NoProcess(pid)) }
-    }
-
-    /// Goes back to the code before the last swap; returns the new version's number.
-    pub(crate) fn rollback(&self, pid: Pid) -> Result<u64, SwapError> {
-        let slot = self.living_slot(pid).ok_or(SwapError::NoProcess(pid))?;
-        if slot.version.load(Ordering::Acquire) == 1 {
-            return Err(SwapError::NoHistory(pid));
-        }
-        let version = slot.version.fetch_add(1, Ordering::AcqRel) + 1;
-        if self.signal(pid, Signal::Rollback(version)) { Ok(version) } else { Err(SwapError::NoProcess(pid)) }
     }
 
     /// Marks that the registry holds names of `pid`; `false` if it is dead.
@@ -308,11 +286,11 @@ impl System {
         self.late_replies.load(Ordering::Relaxed)
     }
 
-    pub(super) fn count_late_reply(&self) {
+    pub(crate) fn count_late_reply(&self) {
         self.late_replies.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The PIDs that live now.
+    /// The PIDs that live now, proxies apart.
     pub(crate) fn living(&self) -> impl Iterator<Item = Pid> + '_ {
         self.table.living()
     }
@@ -376,7 +354,7 @@ impl System {
         self.table.slot(pid).map_or_else(|| Waker::noop().clone(), waker::of)
     }
 
-    fn living_slot(&self, pid: Pid) -> Option<&'static Slot> {
+    pub(super) fn living_slot(&self, pid: Pid) -> Option<&'static Slot> {
         self.table.slot(pid).filter(|slot| slot.is_alive(pid))
     }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{self, Ordering as StdOrdering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use super::slot::Slot;
+use super::slot::{Slot, flag};
 use crate::pid::{Pid, RESERVED_GENERATION};
 use crate::sync::{self, AtomicU32, Ordering, SegQueue};
 
@@ -83,14 +83,14 @@ impl Table {
         self.free.push(index);
     }
 
-    /// The PIDs that live now.
+    /// The PIDs of the actors that live now.
     pub(super) fn living(&self) -> impl Iterator<Item = Pid> + '_ {
         self.chunks
             .iter()
             .filter_map(OnceLock::get)
             .flat_map(|slots| slots.iter())
             .take(self.fresh.load(Ordering::Acquire) as usize)
-            .filter(|slot| !slot.is_free())
+            .filter(|slot| !slot.is_free() && !slot.has(flag::REMOTE))
             .map(Slot::pid)
     }
 }

@@ -68,8 +68,8 @@ impl System {
 impl Post for System {
     fn post(&self, pid: Pid, message: Payload) -> bool {
         let Err(unsent) = self.send(pid, message) else { return true };
-        // A full mailbox loses this message, and no later one of an interval.
-        let lives = matches!(unsent, SendError::Full { .. });
+        // A full mailbox or a lost connection loses this message, and no later one of an interval.
+        let lives = matches!(unsent, SendError::Full { .. } | SendError::NoConnection { .. });
         self.letters().add_unsent(unsent);
         lives
     }

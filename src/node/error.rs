@@ -156,6 +156,22 @@ pub enum PingError {
     Closed,
 }
 
+impl DownReason {
+    /// The same as why an actor ended, which a monitor of the node at `addr` tells.
+    pub(crate) fn into_exit(self, addr: &NodeAddr) -> ExitReason {
+        match self {
+            Self::Ended(reason) => reason,
+            lost => ExitReason::NoConnection(format!("{addr}: {}", lost.loss())),
+        }
+    }
+
+    /// What there is to say beyond `noconnection`.
+    pub(crate) fn loss(&self) -> String {
+        let text = self.to_string();
+        text.strip_prefix("noconnection: ").unwrap_or(&text).to_owned()
+    }
+}
+
 /// A monitored remote actor can no longer be reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteDown {

@@ -31,15 +31,19 @@ mod here;
 mod lane;
 mod lateness;
 mod link;
+mod load;
 mod local;
 mod monitors;
 mod news;
 mod outbound;
 mod peer;
+mod progress;
+mod proxy;
 mod serve;
 mod serve_lane;
 mod shared;
 mod shown;
+mod spin;
 mod standing;
 mod throttle;
 mod vitals;
@@ -47,8 +51,7 @@ mod watch;
 mod watcher;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -58,10 +61,12 @@ pub use census::NodeInfo;
 pub use error::{DownReason, ListenError, PingError, RemoteDown, RemoteSendError, ResolveError};
 pub use local::LocalNode;
 pub use news::NodeWatch;
+pub use proxy::{RemoteError, Target};
 
 use self::peer::Peer;
 use self::shared::{Shared, Stage};
 use self::watch::Start;
+use crate::actor::{MonitorRef, System};
 use crate::config::{Level, NodeConfig};
 use crate::pid::Pid;
 use crate::transport::{CloseCode, NodeAddr, PeerIdentity, Transport};
@@ -82,8 +87,15 @@ pub struct Node {
 struct Inner {
     shared: Arc<Shared>,
     peers: Mutex<HashMap<NodeAddr, Arc<Peer>>>,
-    listening: Arc<Mutex<Vec<NodeAddr>>>,
-    next_monitor: AtomicU64,
+}
+
+/// A node that may be gone.
+pub(crate) struct WeakNode(Weak<Inner>);
+
+impl WeakNode {
+    fn upgrade(&self) -> Option<Node> {
+        self.0.upgrade().map(|inner| Node { inner })
+    }
 }
 
 /// Without a handle nobody can use the node any more.
@@ -140,11 +152,15 @@ impl Node {
         let inner = Inner {
             shared: Arc::new(Shared::new(transport, local, io, config)),
             peers: Mutex::new(HashMap::new()),
-            listening: Arc::new(Mutex::new(Vec::new())),
-            next_monitor: AtomicU64::new(1),
         };
+        inner.shared.spawn(spin::stay_up(inner.shared.clone()));
         inner.shared.spawn(vitals::watch(inner.shared.clone()));
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Connects the node with the actors of its runtime, to which questions from other nodes go.
+    pub(crate) fn connect(&self, system: &Arc<System>) {
+        self.shared().connect(Arc::downgrade(system));
     }
 
     /// Listens on `addr` and returns the bound address (port 0 is resolved).
@@ -156,9 +172,9 @@ impl Node {
         let bound = self.shared().io.spawn(async move { transport.bind(&wanted).await });
         let listener = bound.await.map_err(|_| ListenError::Closed)??;
         let bound = listener.local_addr();
-        lock(&self.inner.listening).push(bound.clone());
-        let (listening, ended) = (self.inner.listening.clone(), bound.clone());
-        let forget = move || lock(&listening).retain(|addr| *addr != ended);
+        lock(&self.shared().listening).push(bound.clone());
+        let (shared, ended) = (self.shared().clone(), bound.clone());
+        let forget = move || lock(&shared.listening).retain(|addr| *addr != ended);
         self.shared().spawn(serve::accept(self.shared().clone(), listener, forget));
         Ok(bound)
     }
@@ -206,7 +222,7 @@ impl Node {
         pid: Pid,
         on_down: Box<dyn FnOnce(RemoteDown) + Send>,
     ) -> RemoteMonitor {
-        let id = self.inner.next_monitor.fetch_add(1, Ordering::Relaxed);
+        let id = MonitorRef::next().as_u64();
         match self.peer(addr) {
             Some(peer) => {
                 let from = crate::actor::current();
@@ -255,7 +271,13 @@ impl Node {
 
     /// The addresses on which this node listens now.
     pub fn listening_on(&self) -> Vec<NodeAddr> {
-        lock(&self.inner.listening).clone()
+        lock(&self.shared().listening).clone()
+    }
+
+    /// Whether the queues of this node hold as much as they may (L13): it takes nothing more until some of it
+    /// has been written.
+    pub fn is_overloaded(&self) -> bool {
+        self.shared().budget.is_spent()
     }
 
     /// Every peer that was talked to, in the order of addresses.
@@ -349,6 +371,10 @@ impl Node {
         let peer = Peer::start(addr.clone(), self.shared());
         peers.insert(addr.clone(), peer.clone());
         Some(peer)
+    }
+
+    fn downgrade(&self) -> WeakNode {
+        WeakNode(Arc::downgrade(&self.inner))
     }
 
     fn all_peers(&self) -> Vec<Arc<Peer>> {

@@ -8,6 +8,9 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::backoff::Gate;
+use super::link::Life;
+pub(super) use super::load::Load;
+use super::load::{Account, Budget};
 use crate::pid::Pid;
 use crate::wire::{Answers, Asked, Batch};
 
@@ -25,14 +28,9 @@ pub(super) enum Refusal {
     NoConnection(String),
     /// The peer takes at most so many bytes.
     TooLarge(usize),
+    /// The receiver has ended with an earlier life of its node.
+    Gone,
     Closed,
-}
-
-/// Messages and bytes, queued or being written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Load {
-    pub(super) messages: usize,
-    pub(super) bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,15 +43,23 @@ pub(super) enum Phase {
 }
 
 pub(super) enum Item<R> {
-    Message { to: Pid, data: Bytes },
-    Resolve { name: String, reply: R },
+    /// For an actor of one life of the peer, or of whichever answers.
+    Message {
+        to: Pid,
+        data: Bytes,
+        life: Option<Life>,
+    },
+    Resolve {
+        name: String,
+        reply: R,
+    },
 }
 
 /// `R` is where the answer to a resolve goes.
 pub(super) struct Outbound<R> {
     most: Load,
     queue: VecDeque<Item<R>>,
-    load: Load,
+    load: Account,
     /// Resolves that are queued or unanswered.
     resolves: usize,
     phase: Phase,
@@ -72,11 +78,11 @@ pub(super) struct Leftover<R> {
 }
 
 impl<R> Outbound<R> {
-    pub(super) fn new(most: Load, gate: Gate) -> Self {
+    pub(super) fn new(most: Load, gate: Gate, budget: Budget) -> Self {
         Self {
             most,
             queue: VecDeque::new(),
-            load: Load::default(),
+            load: Account::new(budget),
             resolves: 0,
             phase: Phase::Idle,
             gate,
@@ -92,6 +98,7 @@ impl<R> Outbound<R> {
         now: Instant,
         to: Pid,
         data: Bytes,
+        life: Option<Life>,
     ) -> Result<(), (Refusal, Bytes)> {
         if let Err(refusal) = self.admit(now) {
             return Err((refusal, data));
@@ -99,9 +106,8 @@ impl<R> Outbound<R> {
         if !self.has_room(data.len()) {
             return Err((Refusal::Busy, data));
         }
-        self.load.messages += 1;
-        self.load.bytes += data.len();
-        self.queue.push_back(Item::Message { to, data });
+        self.load.add(data.len());
+        self.queue.push_back(Item::Message { to, data, life });
         Ok(())
     }
 
@@ -116,9 +122,25 @@ impl<R> Outbound<R> {
         Ok(())
     }
 
+    /// Drops the messages that are larger than the peer takes; returns how many.
+    pub(super) fn drop_larger(&mut self, max: usize) -> usize {
+        let before = self.queue.len();
+        let load = &mut self.load;
+        self.queue.retain(|item| match item {
+            Item::Message { data, .. } if data.len() > max => {
+                load.remove(Load { messages: 1, bytes: data.len() });
+                false
+            }
+            _ => true,
+        });
+        let dropped = before - self.queue.len();
+        self.dead_letters += dropped as u64;
+        dropped
+    }
+
     /// Moves everything to a link, which counts it from now on.
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = Item<R>> + '_ {
-        self.load = Load::default();
+        self.load.clear();
         self.resolves = 0;
         self.queue.drain(..)
     }
@@ -130,7 +152,12 @@ impl<R> Outbound<R> {
         while batch.len() < BATCH {
             match self.queue.pop_front() {
                 None => break,
-                Some(Item::Message { to, data }) => {
+                // Its node speaks level 2.
+                Some(Item::Message { life: Some(_), data, .. }) => {
+                    self.load.remove(Load { messages: 1, bytes: data.len() });
+                    self.dead_letters += 1;
+                }
+                Some(Item::Message { to, data, .. }) => {
                     taken.messages += 1;
                     taken.bytes += data.len();
                     batch.message(Some(to), data);
@@ -144,10 +171,14 @@ impl<R> Outbound<R> {
         taken
     }
 
+    /// Messages that were taken and whose receivers have ended with an earlier life of the peer.
+    pub(super) fn lost(&mut self, count: u64) {
+        self.dead_letters += count;
+    }
+
     /// A filled batch has been written.
     pub(super) fn written(&mut self, load: Load) {
-        self.load.messages -= load.messages;
-        self.load.bytes -= load.bytes;
+        self.load.remove(load);
         self.sent += load.messages as u64;
     }
 
@@ -200,7 +231,7 @@ impl<R> Outbound<R> {
 
     /// Drops everything that is not written.
     pub(super) fn abandon(&mut self) -> Leftover<R> {
-        let messages = std::mem::take(&mut self.load).messages;
+        let messages = self.load.clear().messages;
         self.dead_letters += messages as u64;
         self.resolves = 0;
         let resolves = self.queue.drain(..).filter_map(|item| match item {
@@ -227,16 +258,15 @@ impl<R> Outbound<R> {
 
     /// Whether everything has been written.
     pub(super) fn is_drained(&self) -> bool {
-        self.queue.is_empty() && self.load.messages == 0
+        self.queue.is_empty() && self.load.load().messages == 0
     }
 
     pub(super) fn has_room(&self, len: usize) -> bool {
-        let fits = self.load.messages < self.most.messages && self.load.bytes + len <= self.most.bytes;
-        fits || self.load.messages == 0
+        self.load.has_room(len, self.most)
     }
 
     pub(super) fn load(&self) -> Load {
-        self.load
+        self.load.load()
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -249,6 +279,15 @@ impl<R> Outbound<R> {
 
     pub(super) fn dead_letters(&self) -> u64 {
         self.dead_letters
+    }
+
+    /// Why nothing may be dialled now, if so.
+    pub(super) fn shut(&self, now: Instant) -> Option<String> {
+        match self.admit(now) {
+            Err(Refusal::NoConnection(reason)) => Some(reason),
+            Err(_) => Some("the node is shut down: make a new runtime".to_owned()),
+            Ok(()) => None,
+        }
     }
 
     /// When the gate opens, if it is shut.
@@ -279,7 +318,7 @@ mod tests {
 
     fn outbound(messages: usize, bytes: usize) -> Outbound<u32> {
         let gate = Gate::new(Duration::from_millis(100), Duration::from_secs(5));
-        Outbound::new(Load { messages, bytes }, gate)
+        Outbound::new(Load { messages, bytes }, gate, Budget::new(usize::MAX))
     }
 
     fn data(len: usize) -> Bytes {
@@ -290,18 +329,18 @@ mod tests {
     fn l10_the_queue_is_bounded_by_messages_and_bytes_until_written() {
         let now = Instant::now();
         let mut out = outbound(3, 100);
-        assert!(out.push_message(now, pid(), data(60)).is_ok());
-        assert_eq!(out.push_message(now, pid(), data(41)), Err((Refusal::Busy, data(41))));
-        assert!(out.push_message(now, pid(), data(40)).is_ok());
-        assert!(out.push_message(now, pid(), data(0)).is_ok());
-        assert_eq!(out.push_message(now, pid(), data(0)), Err((Refusal::Busy, data(0))));
+        assert!(out.push_message(now, pid(), data(60), None).is_ok());
+        assert_eq!(out.push_message(now, pid(), data(41), None), Err((Refusal::Busy, data(41))));
+        assert!(out.push_message(now, pid(), data(40), None).is_ok());
+        assert!(out.push_message(now, pid(), data(0), None).is_ok());
+        assert_eq!(out.push_message(now, pid(), data(0), None), Err((Refusal::Busy, data(0))));
         let load = out.fill(&mut Batch::new(), &mut Answers::new());
         assert_eq!(load, Load { messages: 3, bytes: 100 });
         assert!(!out.has_room(0), "what is being written still counts");
         assert!(!out.is_drained());
         out.written(load);
         assert!(out.has_room(100) && out.is_drained());
-        assert!(out.push_message(now, pid(), data(1000)).is_ok(), "an empty queue takes any message");
+        assert!(out.push_message(now, pid(), data(1000), None).is_ok(), "an empty queue takes any message");
     }
 
     #[test]
@@ -324,9 +363,9 @@ mod tests {
     fn g2_items_leave_in_the_order_in_which_they_came() {
         let now = Instant::now();
         let mut out = outbound(10, 1000);
-        out.push_message(now, pid(), data(2)).unwrap();
+        out.push_message(now, pid(), data(2), None).unwrap();
         out.push_resolve(now, "a".into(), 7).unwrap();
-        out.push_message(now, pid(), data(1)).unwrap();
+        out.push_message(now, pid(), data(1), None).unwrap();
         let (mut batch, mut answers) = (Batch::new(), Answers::new());
         out.fill(&mut batch, &mut answers);
         let mut expected = Batch::new();
@@ -344,7 +383,7 @@ mod tests {
         out.dialling();
         out.opened(now);
         for _ in 0..3 {
-            out.push_message(now, pid(), data(BATCH)).unwrap();
+            out.push_message(now, pid(), data(BATCH), None).unwrap();
         }
         out.push_resolve(now, "a".into(), 9).unwrap();
         let first = out.fill(&mut Batch::new(), &mut Answers::new());
@@ -360,21 +399,21 @@ mod tests {
         let now = Instant::now();
         let mut out = outbound(10, 1000);
         out.dialling();
-        assert!(out.push_message(now, pid(), data(1)).is_ok(), "queued while dialling");
+        assert!(out.push_message(now, pid(), data(1), None).is_ok(), "queued while dialling");
         assert_eq!(out.broke(now, u32::MAX, "refused".into()).messages, 1);
         let refusal = Refusal::NoConnection("refused".into());
-        assert_eq!(out.push_message(now, pid(), data(1)), Err((refusal, data(1))));
+        assert_eq!(out.push_message(now, pid(), data(1), None), Err((refusal, data(1))));
         let later = now + Duration::from_millis(100);
-        assert!(out.push_message(later, pid(), data(1)).is_ok());
+        assert!(out.push_message(later, pid(), data(1), None).is_ok());
         out.dialling();
-        assert!(out.push_message(now, pid(), data(1)).is_ok());
+        assert!(out.push_message(now, pid(), data(1), None).is_ok());
     }
 
     #[test]
     fn a_closed_queue_takes_nothing_and_still_empties() {
         let now = Instant::now();
         let mut out = outbound(10, 1000);
-        out.push_message(now, pid(), data(1)).unwrap();
+        out.push_message(now, pid(), data(1), None).unwrap();
         out.close();
         assert_eq!(out.push_resolve(now, "a".into(), 0), Err(Refusal::Closed));
         let load = out.fill(&mut Batch::new(), &mut Answers::new());

@@ -1,19 +1,19 @@
 //! One peer, by its address: the calls about it, and what waits for a connection. The task that makes
-//! connections is in `task`.
+//! connections is in `task`, and sending in `sending`.
 
+mod sending;
 mod task;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 
 use super::PeerInfo;
 use super::backoff::Gate;
 use super::dialler::Dialler;
-use super::error::{DownReason, RemoteSendError, ResolveError};
+use super::error::{DownReason, ResolveError};
 use super::here::Here;
 use super::link::Link;
 use super::outbound::{Load, MAX_RESOLVES, Outbound, Refusal};
@@ -63,7 +63,11 @@ impl Peer {
             dialler: Dialler::new(addr.clone(), shared.clone()),
             watch: Watch::new(addr.clone(), shared.news.clone()),
             standing: Standing::new(config.level),
-            outbound: Mutex::new(Outbound::new(most, Gate::new(config.reconnect_first, cap))),
+            outbound: Mutex::new(Outbound::new(
+                most,
+                Gate::new(config.reconnect_first, cap),
+                shared.budget.clone(),
+            )),
             work: Notify::new(),
             wanted: AtomicBool::new(false),
             room: Notify::new(),
@@ -77,68 +81,29 @@ impl Peer {
         peer
     }
 
-    /// Queues a message, or hands it back at once.
-    pub(super) fn try_send(&self, pid: Pid, message: Bytes) -> Result<(), RemoteSendError> {
-        let len = message.len();
-        self.offer(pid, message).map_err(|refused| self.refusal(len, refused))
+    /// A connection, made if there is none.
+    pub(super) async fn reached_now(&self) -> Result<Up, ResolveError> {
+        if let Some(up) = self.standing.up() {
+            return Ok(up);
+        }
+        let (addr, limit) = (self.addr.clone(), self.shared.config.connect_timeout);
+        let reason = match self.shared.within(limit, self.connect()).await {
+            Ok(Ok(up)) => return Ok(up),
+            Ok(Err(reason)) => reason,
+            Err(_) => format!("none within {limit:?}; check that the node runs there, and try again"),
+        };
+        Err(ResolveError::NoConnection { addr, reason })
     }
 
-    /// Queues a message, waiting for room.
-    pub(super) async fn send(&self, pid: Pid, mut message: Bytes) -> Result<(), RemoteSendError> {
-        let len = message.len();
-        if len > self.shared.config.max_sent_payload && self.standing.up().is_none() {
-            // Only a peer of level 2 takes it. If there is no connection, that is said below.
-            let _ = self.shared.within(self.shared.config.send_timeout, self.connect()).await;
-        }
-        let deadline = self.shared.within(self.shared.config.send_timeout, std::future::pending::<()>());
-        tokio::pin!(deadline);
-        loop {
-            let (room, released) = (self.room.notified(), self.released.notified());
-            tokio::pin!(released);
-            // Woken all at once, so it must wait before it looks.
-            released.as_mut().enable();
-            let refusal = match self.offer(pid, message) {
-                Err((refusal @ (Refusal::Busy | Refusal::Held), back)) => {
-                    message = back;
-                    refusal
-                }
-                done => {
-                    self.wake_next(len);
-                    return done.map_err(|refused| self.refusal(len, refused));
-                }
-            };
-            tokio::select! {
-                biased;
-                () = room, if refusal == Refusal::Busy => {}
-                () = released, if refusal == Refusal::Held => {}
-                _ = &mut deadline => return self.try_send(pid, message),
-            }
-        }
-    }
-
-    fn offer(&self, pid: Pid, message: Bytes) -> Result<(), (Refusal, Bytes)> {
-        let mut out = self.outbound();
-        match self.standing.up() {
-            Some(Up::Two(link)) if !out.is_closed() => link.try_send(pid, message),
-            Some(Up::Here) if !out.is_closed() => {
-                Here(&self.shared).send(pid, message);
-                Ok(())
-            }
-            _ if message.len() > self.shared.config.max_sent_payload => {
-                Err((Refusal::TooLarge(self.shared.config.max_sent_payload), message))
-            }
-            _ => out.push_message(now(), pid, message).map(|()| self.work.notify_one()),
-        }
-    }
-
-    fn refusal(&self, len: usize, (refusal, message): (Refusal, Bytes)) -> RemoteSendError {
-        let addr = self.addr.clone();
-        match refusal {
-            Refusal::Busy | Refusal::Held => RemoteSendError::Busy { addr, message },
-            Refusal::NoConnection(reason) => RemoteSendError::NoConnection { addr, reason, message },
-            Refusal::TooLarge(max) => RemoteSendError::TooLarge { len, max, message },
-            Refusal::Closed => RemoteSendError::Closed { message },
-        }
+    /// Has a connection made for who comes next, unless the last attempt failed a moment ago (L28); why
+    /// there is none now.
+    pub(super) fn revive(&self) -> String {
+        let shut = self.outbound().shut(now());
+        shut.unwrap_or_else(|| {
+            self.wanted.store(true, Ordering::Release);
+            self.work.notify_one();
+            format!("the connection to {} was lost and is made anew: try again", self.addr)
+        })
     }
 
     /// Asks for the PID of `name`; at level 1 behind everything sent before.
@@ -347,7 +312,7 @@ impl Peer {
     fn not_resolved(&self, refusal: Refusal) -> ResolveError {
         let addr = self.addr.clone();
         match refusal {
-            Refusal::Busy | Refusal::Held | Refusal::TooLarge(_) => {
+            Refusal::Busy | Refusal::Held | Refusal::TooLarge(_) | Refusal::Gone => {
                 ResolveError::Busy { addr, max: MAX_RESOLVES }
             }
             Refusal::NoConnection(reason) => ResolveError::NoConnection { addr, reason },

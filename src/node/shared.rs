@@ -1,8 +1,8 @@
 //! What every task of a node shares, and how they all end.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
@@ -10,13 +10,16 @@ use tokio::sync::Semaphore;
 use super::census::Census;
 use super::chance::Chance;
 use super::link::Links;
+use super::load::Budget;
 use super::local::LocalNode;
 use super::news::News;
+use super::proxy::Neighbours;
 use super::shown::Shown;
+use super::spin::Spin;
 use super::throttle::LogLimit;
-use crate::actor::NodeEvent;
+use crate::actor::{NodeEvent, System};
 use crate::config::NodeConfig;
-use crate::transport::Transport;
+use crate::transport::{NodeAddr, Transport};
 
 /// Where a node is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,7 +42,12 @@ pub(super) struct Shared {
     pub(super) dialled: Arc<Semaphore>,
     pub(super) log: LogLimit,
     pub(super) links: Links,
+    pub(super) spin: Spin,
+    pub(super) neighbours: Neighbours,
+    /// The addresses on which this node listens.
+    pub(super) listening: Mutex<Vec<NodeAddr>>,
     pub(super) chance: Chance,
+    pub(super) budget: Budget,
     pub(super) news: Arc<News>,
     stage: Shown<Stage>,
     /// Messages that were lost while the node drains (G8).
@@ -56,6 +64,7 @@ impl Shared {
     ) -> Self {
         let chance = Chance::new(config.seed);
         let links = Links::new(transport.identity(), &chance);
+        let neighbours = Neighbours::new(config.max_proxies);
         let connections = config.max_connections.min(Semaphore::MAX_PERMITS);
         Self {
             transport,
@@ -63,9 +72,13 @@ impl Shared {
             io,
             accepted: Arc::new(Semaphore::new(connections)),
             dialled: Arc::new(Semaphore::new(connections)),
+            spin: Spin::new(config.spin),
+            budget: Budget::new(config.queue_bytes),
             config,
             log: LogLimit::new(),
             links,
+            neighbours,
+            listening: Mutex::default(),
             chance,
             news: Arc::new(News::new()),
             stage: Shown::new(Stage::Running),
@@ -79,6 +92,28 @@ impl Shared {
     pub(super) fn tell<E: IntoIterator<Item = NodeEvent>>(&self, change: impl FnOnce(&mut Census) -> E) {
         if self.stage() == Stage::Running {
             self.news.change(change);
+        }
+    }
+
+    /// Connects the node with the actors here. Called once, before anything else.
+    pub(super) fn connect(&self, system: Weak<System>) {
+        self.neighbours.connect(system);
+    }
+
+    /// The actors here, unless they are gone.
+    pub(super) fn system(&self) -> Option<Arc<System>> {
+        self.neighbours.system()
+    }
+
+    /// Where other nodes can dial this one.
+    pub(super) fn advertised(&self) -> Option<NodeAddr> {
+        if let Some(given) = &self.config.advertised {
+            return given.parse().ok();
+        }
+        let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        match &listening[..] {
+            [addr] if !addr.is_wildcard() => Some(addr.clone()),
+            _ => None,
         }
     }
 

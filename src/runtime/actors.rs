@@ -318,9 +318,13 @@ impl Runtime {
 
 /// Links, monitors, pings.
 impl Runtime {
-    /// Links two actors: if one fails, so does the other (S32). `false` if `a` is dead or both
-    /// are the same.
+    /// Links two actors: if one fails, so does the other (S32). `false` if `a` is dead, both are the same, or
+    /// one lives on a node that knows no links, for it speaks the documented framing only.
     pub fn link(&self, a: Pid, b: Pid) -> bool {
+        let refuses = |pid| self.inner.system.remote(pid).is_some_and(|remote| !remote.takes_links());
+        if refuses(a) || refuses(b) {
+            return false;
+        }
         // Both are told from here, so that whatever this thread does next finds the link in place.
         let alive = a != b && self.inner.system.signal(a, Signal::Linked(b));
         if alive {

@@ -135,7 +135,11 @@ impl RuntimeBuilder {
             stuck_after: config.lane_stall_after,
         };
         let transport = transport.unwrap_or_else(|| Arc::new(NoTransport));
+        if transport.identity().is_some() {
+            system.trust_peers();
+        }
         let node = Node::new(transport, Arc::new(local), io.handle().clone(), config.node.clone());
+        node.connect(&system);
         let inner = Inner {
             config,
             system,

@@ -42,6 +42,10 @@ impl SystemHooks for Hooks {
         (self.events)(&Event::SwapFailed { pid, version, error: error.to_owned() });
     }
 
+    fn unsupervise(&self, pid: Pid) -> Pid {
+        self.supervisor.upgrade().and_then(|supervisor| supervisor.forget(pid)).unwrap_or(pid)
+    }
+
     fn stalled(&self, pid: Pid, running_for: Duration) {
         (self.events)(&Event::Stalled { pid, running_for });
     }

@@ -63,6 +63,20 @@ impl Runtime {
         sizes.into_iter().filter_map(|(_, pid)| self.info(pid)).take(limit).collect()
     }
 
+    /// Waits until no actor is ready or running, at most for `within`; whether that came about. For tests:
+    /// what has happened by then is reported.
+    pub fn wait_quiet(&self, within: Duration) -> bool {
+        self.inner.scheduler.wait_quiet(self.clock().now() + within)
+    }
+
+    /// In a [simulation](crate::sim), on its thread: runs the actors until `done`, or until `within` is over by the
+    /// runtime's clock or nothing can happen any more; whether it is done. `None` elsewhere, where actors run by
+    /// themselves. For calls that wait in a way of their own.
+    pub fn drive_until(&self, within: Option<Duration>, mut done: impl FnMut() -> bool) -> Option<bool> {
+        let deadline = within.and_then(|within| self.clock().now().checked_add(within));
+        self.inner.system.drive(deadline, &mut done)
+    }
+
     /// Asks an actor for its links, monitors and versions. It answers before its next message, also
     /// while it waits for a future (S41).
     ///

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::Engine;
-use crate::actor::{ExitReason, MonitorRef, Signal, System, Watcher};
+use crate::actor::{DeadLetterReason, ExitReason, Mark, MonitorRef, Signal, System, Watcher};
 use crate::error::SendManyError;
 use crate::mailbox::Payload;
 use crate::node::LocalNode;
@@ -26,6 +26,10 @@ pub(super) struct Local {
 
 impl LocalNode for Local {
     fn deliver(&self, batch: &mut Vec<(Pid, Bytes)>) {
+        let refused = batch.extract_if(.., |(pid, _)| !self.system.admits_peers(*pid));
+        for (pid, message) in refused {
+            self.system.dead_letter(pid, DeadLetterReason::Unreadable, Some(Payload::Bytes(message)));
+        }
         let mut messages = batch.drain(..).peekable();
         while let Some((pid, first)) = messages.next() {
             let first = Payload::Bytes(first);
@@ -44,6 +48,10 @@ impl LocalNode for Local {
 
     fn mailbox_size(&self, pid: Pid) -> Option<usize> {
         self.system.mailbox_size(pid)
+    }
+
+    fn mark(&self, pid: Pid, reached: Box<dyn FnOnce() + Send>) {
+        self.system.signal(pid, Signal::Mark(Mark::new(reached)));
     }
 
     fn whereis(&self, name: &str) -> Option<Pid> {

@@ -38,11 +38,11 @@ pub use introspection::InspectError;
 pub use supervise::SupervisorRef;
 pub use supervisor::{SuperviseError, Supervisor};
 
-use crate::actor::{Observers, System};
+use crate::actor::{Observers, Reference, System};
 use crate::buffer::BufferTable;
 use crate::clock::Clock;
 use crate::config::RuntimeConfig;
-use crate::node::Node;
+use crate::node::{Node, RemoteError, Target};
 use crate::pid::Pid;
 use crate::registry::Registry;
 use crate::scheduler::Lane;
@@ -132,6 +132,54 @@ impl Runtime {
                 node.demonitor(monitor);
             })
         });
+    }
+
+    /// A PID of this runtime for an actor of another node, by its name or its PID there. It works with every
+    /// call that takes a PID: what cannot be done from afar is refused by an error of that call. Connects with the
+    /// node, and waits for that at most as long as `connect_timeout` says, and for the name at most
+    /// `request_timeout`.
+    ///
+    /// One actor has one such PID, however it was found. Where `addr` is this very node's, it is the actor's own.
+    /// It ends with its actor, with that life of the node, and when the node leaves. When the connection is lost
+    /// all its monitors and links fire once with `noconnection`; it lives on, and messages get through again when the
+    /// node has come back in the same life. With too many of them
+    /// ([`max_proxies`](crate::config::NodeConfig::max_proxies)) those of lost nodes end.
+    ///
+    /// At a node that speaks the documented framing only, messages and monitors of the node work, asks and
+    /// links do not, and a lost connection ends the PID.
+    ///
+    /// # Errors
+    /// If the node cannot be reached or does not know the name, or if there are too many such PIDs.
+    pub async fn remote(&self, addr: &NodeAddr, target: impl Into<Target>) -> Result<Pid, RemoteError> {
+        self.inner.node.remote(addr, target.into()).await
+    }
+
+    /// As [`remote`](Self::remote), for a reference, which may come from any node.
+    ///
+    /// # Errors
+    /// As `remote`, and if the node was started anew since, or has neither an address nor a connection.
+    pub async fn remote_by_reference(&self, reference: &Reference) -> Result<Pid, RemoteError> {
+        self.inner.node.remote_by_reference(reference).await
+    }
+
+    /// Words for the actor `pid` that [`remote_by_reference`](Self::remote_by_reference) of any node
+    /// understands. For a PID that stands for an actor of another node they name that actor.
+    pub fn reference(&self, pid: Pid) -> Reference {
+        match self.inner.system.remote(pid) {
+            Some(remote) => remote.reference(),
+            None => self.inner.node.reference(pid),
+        }
+    }
+
+    /// Whether `pid` stands for an actor of another node.
+    pub fn is_remote(&self, pid: Pid) -> bool {
+        self.inner.system.remote(pid).is_some()
+    }
+
+    /// Whether what `pid` answers comes from this process, or from a node whose certificate was checked: so
+    /// that a binding may read it with less care.
+    pub fn is_trusted(&self, pid: Pid) -> bool {
+        self.inner.system.trusts(pid)
     }
 
     /// The tokio runtime of the mesh.

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Event, EventSink};
 use crate::actor::{ExitCause, ExitReason, Signal, System, SystemMessage, current};
-use crate::node::{DownReason, RemoteDown};
+use crate::node::RemoteDown;
 use crate::pid::Pid;
 
 /// The remote monitors of one runtime, by owner.
@@ -51,14 +51,7 @@ pub(super) struct Lost {
 
 impl From<RemoteDown> for Lost {
     fn from(down: RemoteDown) -> Self {
-        let reason = match down.reason {
-            DownReason::Ended(reason) => reason,
-            lost => {
-                let text = lost.to_string();
-                let detail = text.strip_prefix("noconnection: ").unwrap_or(&text);
-                ExitReason::NoConnection(format!("{}: {detail}", down.addr))
-            }
-        };
+        let reason = down.reason.into_exit(&down.addr);
         Self { addr: down.addr.to_string(), pid: down.pid, reason }
     }
 }

@@ -32,6 +32,7 @@ impl Inner {
         self.drain_mailboxes(deadline);
         let left = self.waiting();
         let unwritten = self.close_node(&io, deadline.saturating_duration_since(self.system.clock().now()));
+        self.system.end_proxies();
         self.kill_all();
         self.system.living().for_each(|pid| self.system.abandon_mailbox(pid));
         self.timers.close();

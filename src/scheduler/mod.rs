@@ -12,6 +12,7 @@ mod duty;
 mod idle;
 mod injector;
 mod lane;
+mod lane_table;
 #[cfg(all(test, myrmidon_loom))]
 mod loom_tests;
 mod run_queue;
@@ -21,7 +22,7 @@ mod watchdog;
 mod worker;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,7 @@ use duty::Duty;
 use idle::Idle;
 use injector::Injector;
 pub use lane::Lane;
+use lane_table::LaneTable;
 use run_queue::Stealer;
 pub use task::{SpawnBlockingError, Task, TaskError};
 use watchdog::Alarm;
@@ -70,7 +72,7 @@ pub(crate) struct Scheduler {
     idle: Idle,
     alarm: Arc<Alarm>,
     blocking: Arc<Blocking>,
-    lanes: RwLock<Vec<Arc<Lane>>>,
+    lanes: LaneTable,
     threads: Mutex<Vec<thread::JoinHandle<()>>>,
     io: tokio::runtime::Handle,
 }
@@ -103,7 +105,7 @@ impl Scheduler {
             idle: Idle::new(workers, spares),
             alarm: Arc::default(),
             blocking: Arc::new(Blocking::new(system, config, around_blocking, io.clone())),
-            lanes: RwLock::default(),
+            lanes: LaneTable::new(),
             threads: Mutex::default(),
             io: io.clone(),
         });
@@ -143,17 +145,13 @@ impl Scheduler {
 
     /// A lane whose actors run only on the thread that calls [`Lane::run`].
     pub(crate) fn open_lane(&self, name: &str, system: &Arc<System>) -> Arc<Lane> {
-        let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
-        let id = u32::try_from(lanes.len() + 1).expect("a handful of lanes");
-        let lane = Arc::new(Lane::new(id, name, Arc::downgrade(system), self.io.clone(), self.alarm.clone()));
-        lanes.push(lane.clone());
-        lane
+        let system = Arc::downgrade(system);
+        self.lanes.add(|id| Arc::new(Lane::new(id, name, system, self.io.clone(), self.alarm.clone())))
     }
 
     /// For how long the slowest lane has owed a sign of life; each call asks for one.
     pub(crate) fn pulse_of_lanes(&self) -> Duration {
-        let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
-        lanes.iter().map(|lane| lane.pulse()).max().unwrap_or_default()
+        self.lanes.iter().map(Lane::pulse).max().unwrap_or_default()
     }
 
     /// Waits until nothing is ready or running, at most until `deadline`; whether that was reached.
@@ -172,9 +170,7 @@ impl Scheduler {
         self.idle.stop();
         self.alarm.stop();
         self.blocking.stop();
-        for lane in self.lanes.read().unwrap_or_else(PoisonError::into_inner).iter() {
-            lane.close();
-        }
+        self.lanes.iter().for_each(|lane| lane.close());
     }
 
     /// The next thread to wait for after [`stop`](Self::stop).
@@ -196,14 +192,13 @@ impl Scheduler {
     }
 
     fn is_quiet(&self) -> bool {
-        let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
         // Twice, because an actor of one may just have woken an actor of the other.
         (0..2).all(|_| {
             self.injector.is_empty()
                 && self.jobs.is_empty()
                 && self.idle.all_asleep()
                 && self.blocking.is_quiet()
-                && lanes.iter().all(|lane| lane.is_quiet())
+                && self.lanes.iter().all(|lane| lane.is_quiet())
         })
     }
 
@@ -237,11 +232,6 @@ impl Scheduler {
         // Most often there is none, and a look is cheaper than a pop in vain.
         if self.has_jobs() { self.jobs.pop() } else { None }
     }
-
-    fn lane(&self, id: u32) -> Option<Arc<Lane>> {
-        let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
-        lanes.get((id as usize).checked_sub(1)?).cloned()
-    }
 }
 
 /// Looks of a searching worker: about ten microseconds of them, where the others do not need this core.
@@ -255,7 +245,7 @@ impl Schedule for Arc<Scheduler> {
             0 if ready.priority() == Priority::Normal => worker::push_local(self, ready),
             0 => Some(ready),
             SpawnOptions::BLOCKING => self.blocking.run(ready),
-            id => match self.lane(id) {
+            id => match self.lanes.get(id) {
                 Some(lane) => return lane.push(ready),
                 None => Some(ready),
             },

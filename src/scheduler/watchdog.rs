@@ -7,7 +7,7 @@
 //! goes to the injector, its queue can be stolen from as ever, and if nobody sleeps a spare is
 //! called. When the handler returns a spare is dismissed, so that as many run as before.
 
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -177,10 +177,10 @@ impl Watchdog {
     }
 
     fn look_at_lanes(&mut self, now: Instant) -> Vec<Notice> {
-        let lanes = self.scheduler.lanes.read().unwrap_or_else(PoisonError::into_inner);
+        let lanes: Vec<_> = self.scheduler.lanes.iter().collect();
         let limit = self.lane_limit;
         self.lanes.resize_with(lanes.len(), || Watch::new(now, limit));
-        let watched = self.lanes.iter_mut().zip(&*lanes);
+        let watched = self.lanes.iter_mut().zip(lanes);
         watched.filter_map(|(watch, lane)| watch.look(lane.activity.glimpse(), now, limit)).collect()
     }
 
@@ -248,8 +248,7 @@ impl Watchdog {
     }
 
     fn is_quiet(&self) -> bool {
-        let lanes = self.scheduler.lanes.read().unwrap_or_else(PoisonError::into_inner);
-        self.scheduler.idle.all_asleep() && lanes.iter().all(|lane| lane.is_at_rest())
+        self.scheduler.idle.all_asleep() && self.scheduler.lanes.iter().all(|lane| lane.is_at_rest())
     }
 }
 

@@ -48,6 +48,11 @@ impl NodeAddr {
         Self { port, ..self.clone() }
     }
 
+    /// Whether the host stands for all addresses of a machine, and so is none that others can dial.
+    pub fn is_wildcard(&self) -> bool {
+        self.host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_unspecified())
+    }
+
     /// Whether the host is this machine's loopback: `localhost` or a loopback IP.
     pub fn is_loopback(&self) -> bool {
         self.host == "localhost" || self.host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())

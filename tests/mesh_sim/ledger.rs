@@ -5,6 +5,7 @@
 //! fault, which ends the simulation.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
@@ -44,6 +45,7 @@ pub(crate) struct Message {
     pub(crate) from: Life,
     pub(crate) to: Life,
     pub(crate) pid: Pid,
+    len: usize,
     /// The monitor of the target's node that stood when it was sent.
     monitor: usize,
     pub(crate) fate: Fate,
@@ -87,9 +89,10 @@ impl Ledger {
     pub(crate) fn send(&self, from: Life, to: Life, pid: Pid, monitor: usize, len: usize) -> (usize, Bytes) {
         let mut book = self.book();
         let number = book.messages.len();
-        book.messages.push(Message { from, to, pid, monitor, fate: Fate::Asked, arrived: false });
-        let mut data = (number as u64).to_be_bytes().to_vec();
-        data.resize(len.max(8), number as u8);
+        let len = len.max(8);
+        book.messages.push(Message { from, to, pid, len, monitor, fate: Fate::Asked, arrived: false });
+        let mut data = vec![number as u8; len];
+        data[..8].copy_from_slice(&(number as u64).to_be_bytes());
         (number, data.into())
     }
 
@@ -112,7 +115,10 @@ impl Ledger {
             return book.fault(format!("a message that nobody has sent came to {at:?}"));
         };
         book.note(format!("message {number} arrives at {at:?}"));
-        if data[8..].iter().any(|byte| *byte != number as u8) {
+        // The ends of what it is made of; cuts and joins of bytes show there.
+        let rest = &data[8..];
+        let ends = [rest.first(), rest.last(), rest.get(rest.len() / 2)];
+        if data.len() != message.len || ends.into_iter().flatten().any(|byte| *byte != number as u8) {
             book.fault(format!("message {number} was changed on its way"));
         }
         if std::mem::replace(&mut book.messages[number].arrived, true) {
@@ -173,6 +179,12 @@ impl Ledger {
 
     pub(crate) fn monitors(&self) -> Vec<Monitor> {
         self.book().monitors.clone()
+    }
+
+    /// Whether a monitor of `pid` by that number has neither fired nor been taken back.
+    pub(crate) fn stands(&self, number: usize, pid: Pid) -> bool {
+        let monitor = &self.book().monitors[number];
+        monitor.pid == pid && monitor.fired.is_none() && !monitor.taken_back
     }
 
     pub(crate) fn messages(&self) -> Vec<Message> {
@@ -246,9 +258,9 @@ impl Ledger {
 impl Book {
     fn note(&mut self, event: String) {
         let line = format!("{:>10.3} s  {event}", self.began.elapsed().as_secs_f64());
-        for byte in line.bytes() {
-            self.digest = (self.digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
-        }
+        let mut hasher = DefaultHasher::new();
+        (self.digest, &line).hash(&mut hasher);
+        self.digest = hasher.finish();
         // What led to a fault is what is wanted.
         if self.faults.is_empty() {
             self.events.push_back(line);

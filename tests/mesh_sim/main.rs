@@ -23,8 +23,8 @@ use std::sync::Once;
 use network::Mischief;
 use world::World;
 
-/// Seeds of an ordinary run, in parts that run at the same time.
-const SEEDS: u64 = 2000;
+/// Seeds of an ordinary run, in parts that run at the same time. `scripts/simulate.sh` runs many more.
+const SEEDS: u64 = 600;
 
 /// One world; its digest tells it from every other. The error says what went wrong.
 fn simulate(seed: u64, mischief: Mischief) -> Result<u64, String> {
@@ -103,17 +103,21 @@ fn the_same_seed_gives_the_same_run() {
     assert_ne!(simulate(1, Mischief::None), simulate(2, Mischief::None));
 }
 
-/// How many of a few seeds notice a network that does what none may do.
-fn caught(mischief: Mischief, fault: &str) -> usize {
-    (0..20).filter(|seed| simulate(*seed, mischief).is_err_and(|what| what.contains(fault))).count()
+/// How many of a few seeds notice a network that does what none may do, by one of these faults.
+fn caught(mischief: Mischief, faults: &[&str]) -> usize {
+    let notices = |seed: &u64| {
+        simulate(*seed, mischief).is_err_and(|what| faults.iter().any(|fault| what.starts_with(fault)))
+    };
+    (0..20).filter(notices).count()
 }
 
 #[test]
 fn a_network_that_repeats_is_caught() {
-    assert!(caught(Mischief::Repeat, "G1") >= 5);
+    assert!(caught(Mischief::Repeat, &["G1"]) >= 5);
 }
 
 #[test]
 fn a_network_that_loses_and_goes_on_is_caught() {
-    assert!(caught(Mischief::Lose, "G4") >= 5);
+    let caught = caught(Mischief::Lose, &["G4", "G8", "message "]);
+    assert!(caught >= 5, "{caught}");
 }

@@ -22,13 +22,13 @@ const S: Duration = Duration::from_secs(1);
 const CONVERGED: Duration = Duration::from_secs(15);
 /// The queue of a node for one peer.
 const QUEUE: usize = 200;
-const QUEUE_BYTES: usize = 64 << 10;
+const QUEUE_BYTES: usize = 256 << 10;
 /// What an actor's mailbox may hold before its senders are asked to wait.
 const MAILBOX: usize = 30;
 /// What may be under way on one link.
 const CREDIT: u32 = 50;
-/// The longest message.
-const LONGEST: u64 = 20_000;
+/// The longest message, which takes several chunks.
+const LONGEST: usize = 150_000;
 
 pub(crate) struct World {
     random: Random,
@@ -69,7 +69,7 @@ impl World {
         let network = Network::new(Random::stream(seed, 1), mischief);
         let nodes = 2 + random.below(4) as usize;
         let hosts = (0..nodes).map(|number| Host::new(number, seed, &mut random)).collect();
-        let disturbed = S * (5 + random.below(25) as u32);
+        let disturbed = S * (5 + random.below(15) as u32);
         Self { random, network, ledger: Ledger::new(), hosts, disturbed }
     }
 
@@ -90,7 +90,7 @@ impl World {
 
     async fn something_happens(&mut self) {
         let (one, other) = self.two_hosts();
-        match self.random.below(32) {
+        match self.random.below(33) {
             0..16 => self.send(one, other),
             // Both begin at once.
             16 | 17 => {
@@ -108,6 +108,7 @@ impl World {
             28 => self.end_actor(one),
             29 => self.crash(one).await,
             30 => self.leave(one).await,
+            31 => self.swizzle(),
             _ => sleep(S * self.random.below(4) as u32).await,
         }
     }
@@ -121,8 +122,12 @@ impl World {
 
     /// A few messages to one actor, either as many as are taken at once or one after the other.
     fn send(&mut self, from: usize, to: usize) {
-        let (actor, count) = (self.random.below(ACTORS.into()) as u32, 1 + self.random.below(60));
-        let longest = [8, 200, LONGEST][self.random.below(3) as usize];
+        let actor = self.random.below(ACTORS.into()) as u32;
+        let (count, longest) = match self.random.below(16) {
+            0 => (2, LONGEST as u64),
+            1..5 => (1 + self.random.below(10), 5000),
+            _ => (1 + self.random.below(60), 100),
+        };
         let lens: Vec<_> = (0..count).map(|_| self.random.below(longest) as usize).collect();
         let life = self.hosts[to].now();
         let waits = self.random.one_in(2);
@@ -164,6 +169,32 @@ impl World {
                 network.cut(&other, &one, false);
             }
         }));
+    }
+
+    /// Some hosts lose everybody one after the other, and come back in another order (F15).
+    fn swizzle(&mut self) {
+        for host in 0..self.hosts.len() {
+            if self.random.one_in(2) {
+                continue;
+            }
+            let (lost, back) = (MS * self.random.below(3000) as u32, MS * self.random.below(4000) as u32);
+            self.ledger
+                .note(format!("{host} loses everybody in {lost:?}, and is back in {:?}", 4 * S + back));
+            let others: Vec<_> = (0..self.hosts.len()).filter(|other| *other != host).map(name).collect();
+            let (network, host) = (self.network.clone(), name(host));
+            let all = move |cut| {
+                for other in &others {
+                    network.cut(&host, other, cut);
+                    network.cut(other, &host, cut);
+                }
+            };
+            drop(tokio::spawn(async move {
+                sleep(lost).await;
+                all(true);
+                sleep(4 * S + back - lost).await;
+                all(false);
+            }));
+        }
     }
 
     fn sever(&mut self, one: usize, other: usize) {
@@ -237,9 +268,7 @@ impl World {
             let Some(running) = &host.running else { continue };
             for peer in running.node.peers() {
                 // One queue for the address, one for the link.
-                if peer.queued_messages > 2 * QUEUE
-                    || peer.queued_bytes > 2 * (QUEUE_BYTES + LONGEST as usize)
-                {
+                if peer.queued_messages > 2 * QUEUE || peer.queued_bytes > 2 * (QUEUE_BYTES + LONGEST) {
                     self.ledger.fault(format!("L10: {} holds {peer:?}", host.number));
                 }
             }
@@ -280,7 +309,7 @@ impl World {
             }
         }
         // Whoever sends now does so over what lasts.
-        sleep(30 * S).await;
+        sleep(12 * S).await;
     }
 
     /// What is sent now arrives.
@@ -290,7 +319,7 @@ impl World {
             let life = self.hosts[to].now();
             self.hosts[from].send(life, 0, &[8; 3], true, &self.ledger);
         }
-        sleep(10 * S).await;
+        sleep(3 * S).await;
         for (number, message) in self.ledger.messages().iter().enumerate().skip(before) {
             if !message.arrived {
                 self.ledger
@@ -334,7 +363,7 @@ impl World {
             let Some(running) = &host.running else { continue };
             (0..ACTORS).for_each(|actor| running.actors.end(actor, &ExitReason::Shutdown));
         }
-        sleep(10 * S).await;
+        sleep(3 * S).await;
         for number in numbers.filter(|number| stands(&self.ledger, &self.hosts, *number)) {
             self.ledger.fault(format!("G6: monitor {number} does not fire at the end of its actor"));
         }
@@ -369,8 +398,8 @@ impl Host {
             message_lanes: random.below(5) as u8,
             bulk_slots: random.below(3) as u8,
             bulk_above: 1 << 10,
-            max_bulk_payload: LONGEST as usize,
-            max_accepted_payload: LONGEST as usize,
+            max_bulk_payload: LONGEST,
+            max_accepted_payload: LONGEST,
             outbound_messages: QUEUE,
             outbound_bytes: QUEUE_BYTES,
             credit_messages: CREDIT,
@@ -471,8 +500,7 @@ impl Running {
     /// The monitor of a peer that stands, a new one if there is none.
     fn monitor(&mut self, me: Life, peer: Life, ledger: &Ledger) -> usize {
         if let Some((number, _)) = self.monitors.get(&peer.0)
-            && ledger.monitors()[*number].fired.is_none()
-            && ledger.monitors()[*number].pid == pid(peer, 0)
+            && ledger.stands(*number, pid(peer, 0))
         {
             return *number;
         }

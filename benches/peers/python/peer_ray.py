@@ -64,6 +64,7 @@ def ping_pong(trips: int) -> Figures:
 
 
 async def ask(trips: int, in_flight: int) -> Figures:
+    trips = max(trips, in_flight)
     actor = started()
     answered = 0
 

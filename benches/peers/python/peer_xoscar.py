@@ -97,6 +97,7 @@ async def ping_pong(trips: int, address: str) -> Figures:
 
 
 async def ask(trips: int, in_flight: int, address: str) -> Figures:
+    trips = max(trips, in_flight)
     (ref,) = await start(Echo, 1, address)
     answered = 0
 

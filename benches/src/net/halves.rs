@@ -18,6 +18,8 @@ pub(crate) enum Who {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Tcp,
+    /// TCP with certificates on both sides, as QUIC has.
+    Tls,
     Quic,
 }
 
@@ -45,7 +47,7 @@ impl Half {
             Self::Serve { who, work } => {
                 let (kind, work) = split(&work)?;
                 match who {
-                    Who::Myrmidon => ours::serve(kind),
+                    Who::Myrmidon => ours::serve(kind, work),
                     Who::Raw => raw::serve(kind, work),
                 }
             }
@@ -93,6 +95,7 @@ fn split(work: &str) -> Result<(Kind, &str), String> {
     let (kind, rest) = work.split_once('-').ok_or_else(unknown)?;
     let kind = match kind {
         "tcp" => Kind::Tcp,
+        "tls" => Kind::Tls,
         "quic" => Kind::Quic,
         _ => return Err(unknown()),
     };

@@ -29,15 +29,19 @@ const HELD: &[Metric] = &[Metric::new("sender", MIB), Metric::new("receiver", MI
 
 /// Lines of one row may be long: a row is one thing.
 #[rustfmt::skip]
-pub(crate) static WORKLOADS: [Workload; 19] = [
+pub(crate) static WORKLOADS: [Workload; 24] = [
     row(Group::NetMessages, "tcp-small", "64 bytes to one actor, TCP", 2_000_000, &rate(&[Value(5.0)])),
+    row(Group::NetMessages, "tls-small", "64 bytes to one actor, TLS over TCP", 2_000_000, &rate(&[])),
     row(Group::NetMessages, "quic-small", "64 bytes to one actor, QUIC", 2_000_000,
         &rate(&[Value(3.0), Beside(0.5, "tcp-small")])),
     row(Group::NetLarge, "tcp-large", "1 MiB to one actor, TCP", 2_000,
         &[Metric::new("speed", SPEED).goals(&[Times(0.7, "raw")])]),
-    row(Group::NetLarge, "quic-large", "1 MiB to one actor, QUIC", 1_000,
-        &[Metric::new("speed", SPEED).goals(&[Times(0.85, "raw")])]),
+    row(Group::NetLarge, "tls-large", "1 MiB to one actor, TLS over TCP", 2_000, &[Metric::new("speed", SPEED)]),
+    row(Group::NetLarge, "quic-large", "1 MiB to one actor, QUIC", 2_000,
+        &[Metric::new("speed", SPEED).goals(&[Times(0.85, "raw"), Beside(1.5, "quic-large-1452")])]),
+    row(Group::NetLarge, "quic-large-1452", "the same in packets of 1 452 bytes", 1_000, &[Metric::new("speed", SPEED)]),
     row(Group::NetTrips, "tcp-trip", "64 bytes there and back, TCP", 10_000, &trip(&[])),
+    row(Group::NetTrips, "tls-trip", "64 bytes there and back, TLS over TCP", 10_000, &trip(&[])),
     row(Group::NetTrips, "quic-trip", "64 bytes there and back, QUIC", 10_000, &trip(&[])),
     row(Group::NetTrips, "tcp-inside", "the same within one process, TCP", 10_000, &trip(&[Times(A_THIRD_MORE, "raw")])),
     row(Group::NetTrips, "quic-inside", "the same within one process, QUIC", 10_000, &trip(&[Times(A_THIRD_MORE, "raw")])),
@@ -45,6 +49,7 @@ pub(crate) static WORKLOADS: [Workload; 19] = [
     row(Group::NetTrips, "quic-resolve", "ask for a name, QUIC", 1_500, &trip(&[Beside(A_FIFTH_MORE, "quic-trip")])),
     row(Group::NetPings, "tcp-ping", "ping while 1 MiB messages fill the link, TCP", 500,
         &[Metric::new("p50", US), Metric::new("p99", US).goals(&[Value(5_000.0)])]),
+    row(Group::NetPings, "tls-ping", "ping while 1 MiB messages fill the link, TLS over TCP", 500, &trip(&[])),
     row(Group::NetPings, "quic-ping", "ping while 1 MiB messages fill the link, QUIC", 500,
         &[Metric::new("p50", US), Metric::new("p99", US).goals(&[Value(2_000.0)])]),
     row(Group::NetMemory, "tcp-held", "16 KiB messages to a process that stands still, then to an actor that does, TCP", 4_096, HELD),

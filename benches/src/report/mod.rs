@@ -1,5 +1,6 @@
 //! The tables and pictures of the documentation.
 
+pub(crate) mod loss;
 mod plot;
 mod rows;
 mod table;
@@ -10,8 +11,7 @@ use crate::measure::{Group, Page};
 use crate::record::Results;
 
 /// Between these marks a page holds what is written here.
-const BEGIN: &str = "<!-- figures -->";
-const END: &str = "<!-- /figures -->";
+const MARK: &str = "figures";
 
 /// Replaces the marked part of a page in this folder, and the pictures in its `figures`.
 ///
@@ -21,11 +21,11 @@ pub(crate) fn write(results: &Results, docs: &Path, page: Page) -> Result<(), St
     rows::check(results)?;
     let groups: Vec<_> = Group::ALL.into_iter().filter(|group| group.page() == page).collect();
     let page = docs.join(page.file());
-    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", page.display());
-    let text = std::fs::read_to_string(&page).map_err(|error| named(&error))?;
-    let text = replace(&text, &render(results, &groups)).map_err(|error| named(&error))?;
+    let text = std::fs::read_to_string(&page).map_err(|error| named(&page, &error))?;
+    let text =
+        replace_between(&text, MARK, &render(results, &groups)).map_err(|error| named(&page, &error))?;
     draw(results, &groups, &docs.join("figures"))?;
-    std::fs::write(&page, text).map_err(|error| named(&error))
+    std::fs::write(&page, text).map_err(|error| named(&page, &error))
 }
 
 /// The tables, each with its picture.
@@ -49,19 +49,24 @@ fn render(results: &Results, groups: &[Group]) -> String {
     out + "\n"
 }
 
-fn replace(page: &str, figures: &str) -> Result<String, &'static str> {
-    let missing = "the marks <!-- figures --> and <!-- /figures --> are missing";
-    let (before, rest) = page.split_once(BEGIN).ok_or(missing)?;
-    let (_, after) = rest.split_once(END).ok_or(missing)?;
-    Ok(format!("{before}{BEGIN}\n{figures}{END}{after}"))
+fn replace_between(page: &str, mark: &str, text: &str) -> Result<String, String> {
+    let (begin, end) = (format!("<!-- {mark} -->"), format!("<!-- /{mark} -->"));
+    let missing = || format!("the marks {begin} and {end} are missing");
+    let (before, rest) = page.split_once(&begin).ok_or_else(missing)?;
+    let (_, after) = rest.split_once(&end).ok_or_else(missing)?;
+    Ok(format!("{before}{begin}\n{text}{end}{after}"))
+}
+
+fn named(file: &Path, error: &dyn std::fmt::Display) -> String {
+    format!("{}: {error}", file.display())
 }
 
 fn draw(results: &Results, groups: &[Group], folder: &Path) -> Result<(), String> {
-    std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    std::fs::create_dir_all(folder).map_err(|error| named(folder, &error))?;
     for &group in groups.iter().filter(|group| plot::has_picture(results, **group)) {
         let file = folder.join(group.heading().1).with_extension("svg");
         let picture = plot::draw(results, group)?;
-        std::fs::write(&file, picture).map_err(|error| format!("{}: {error}", file.display()))?;
+        std::fs::write(&file, picture).map_err(|error| named(&file, &error))?;
     }
     Ok(())
 }

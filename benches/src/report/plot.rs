@@ -4,7 +4,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::rows::{OURS, Row, number, of_group, peers, title};
+use super::rows::{Row, number, of_group, peers, title};
 use crate::measure::{Group, more_is_better};
 use crate::record::Results;
 
@@ -14,48 +14,57 @@ const BAR: u32 = 17;
 const GAP: u32 = 14;
 const FRAME: u32 = 90;
 
-const COLOURS: [(&str, RGBColor); 12] = [
-    (OURS, RGBColor(0, 90, 156)),
-    ("erlang", RGBColor(169, 5, 51)),
+/// By the label of a bar; what is not here is black.
+const COLOURS: [(&str, RGBColor); 13] = [
+    ("Myrmidon", RGBColor(0, 90, 156)),
+    ("Erlang", RGBColor(169, 5, 51)),
     ("actix", RGBColor(120, 120, 120)),
     ("ractor", RGBColor(160, 160, 160)),
     ("kameo", RGBColor(190, 190, 190)),
-    ("raw", RGBColor(150, 150, 150)),
+    ("bare sockets", RGBColor(150, 150, 150)),
     ("pyzmq", RGBColor(190, 120, 0)),
-    ("asyncio", RGBColor(190, 120, 0)),
-    ("pykka", RGBColor(120, 120, 120)),
-    ("xoscar", RGBColor(145, 145, 145)),
-    ("thespian", RGBColor(170, 170, 170)),
-    ("ray", RGBColor(195, 195, 195)),
+    ("TCP × 1", RGBColor(120, 120, 120)),
+    ("TCP × 4", RGBColor(160, 160, 160)),
+    ("TCP × 8", RGBColor(190, 190, 190)),
+    ("QUIC × 1", RGBColor(120, 170, 215)),
+    ("QUIC × 4", RGBColor(0, 90, 156)),
+    ("QUIC × 8", RGBColor(0, 60, 110)),
 ];
 
 /// A bar: whose it is, and how long.
-struct Bar<'a> {
-    peer: &'a str,
-    value: f64,
+pub(super) struct Bar {
+    pub(super) label: String,
+    pub(super) value: f64,
 }
 
 /// Whether the group has figures of one unit, greater than zero, to draw.
 pub(super) fn has_picture(results: &Results, group: Group) -> bool {
-    group != Group::Control && of_group(results, group).iter().any(|row| !bars(row, results).is_empty())
+    group != Group::Control && of_group(results, group).iter().any(|row| !bars_of(row, results).is_empty())
 }
 
-/// The picture as SVG.
+/// The picture of a group as SVG.
 ///
 /// # Errors
 /// What the plotting library says.
 pub(super) fn draw(results: &Results, group: Group) -> Result<String, String> {
-    let rows = of_group(results, group);
-    let rows: Vec<_> = rows.iter().map(|row| (row.label(), bars(row, results))).collect();
-    let rows: Vec<_> = rows.into_iter().filter(|(_, bars)| !bars.is_empty()).collect();
-    let unit = of_group(results, group)[0].metric.unit;
+    let all = of_group(results, group);
+    let unit = all[0].metric.unit;
+    let rows: Vec<_> = all.iter().map(|row| (row.label(), bars_of(row, results))).collect();
+    let better = if more_is_better(unit) { "more is better" } else { "less is better" };
+    bars(&format!("{}, {unit} ({better})", group.heading().0), &rows)
+}
+
+/// Rows of bars as SVG; those without bars are left out.
+///
+/// # Errors
+/// What the plotting library says.
+pub(super) fn bars(caption: &str, rows: &[(String, Vec<Bar>)]) -> Result<String, String> {
+    let rows: Vec<_> = rows.iter().filter(|(_, bars)| !bars.is_empty()).collect();
     let heights: u32 = rows.iter().map(|(_, bars)| height(bars)).sum();
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, (WIDTH, heights + FRAME)).into_drawing_area();
-        let better = if more_is_better(unit) { "more is better" } else { "less is better" };
-        let caption = format!("{}, {unit} ({better})", group.heading().0);
-        chart(&area, &caption, &rows, heights).map_err(|error| error.to_string())?;
+        chart(&area, caption, &rows, heights).map_err(|error| error.to_string())?;
         area.present().map_err(|error| error.to_string())?;
     }
     Ok(svg)
@@ -64,7 +73,7 @@ pub(super) fn draw(results: &Results, group: Group) -> Result<String, String> {
 fn chart<B: DrawingBackend>(
     area: &DrawingArea<B, Shift>,
     caption: &str,
-    rows: &[(String, Vec<Bar<'_>>)],
+    rows: &[&(String, Vec<Bar>)],
     height_of_rows: u32,
 ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
     area.fill(&WHITE)?;
@@ -93,8 +102,8 @@ fn chart<B: DrawingBackend>(
             let upper = top + f64::from(BAR) * index as f64;
             let lower = upper + f64::from(BAR) - 3.0;
             let corners = [(low, upper), (bar.value, lower)];
-            chart.draw_series(std::iter::once(Rectangle::new(corners, colour(bar.peer).filled())))?;
-            let label = format!("{} {}", title(bar.peer), number(bar.value));
+            chart.draw_series(std::iter::once(Rectangle::new(corners, colour(&bar.label).filled())))?;
+            let label = format!("{} {}", bar.label, number(bar.value));
             let end = chart.backend_coord(&(bar.value, f64::midpoint(upper, lower)));
             write(area, &label, end, HPos::Left)?;
         }
@@ -124,21 +133,21 @@ fn write<B: DrawingBackend>(
     area.draw(&Text::new(text, (x, y), style))
 }
 
-fn bars<'a>(row: &Row<'_>, results: &'a Results) -> Vec<Bar<'a>> {
-    let drawn = |peer| Some(Bar { peer, value: row.figure(peer)?.value }).filter(|bar| bar.value > 0.0);
-    peers(results, row.workload.group).into_iter().filter_map(drawn).collect()
+fn bars_of(row: &Row<'_>, results: &Results) -> Vec<Bar> {
+    let bar = |peer| Some(Bar { label: title(peer).to_owned(), value: row.figure(peer)?.value });
+    peers(results, row.workload.group).into_iter().filter_map(bar).filter(|bar| bar.value > 0.0).collect()
 }
 
-fn count(bars: &[Bar<'_>]) -> u32 {
+fn count(bars: &[Bar]) -> u32 {
     u32::try_from(bars.len()).unwrap_or(u32::MAX)
 }
 
-fn height(bars: &[Bar<'_>]) -> u32 {
+fn height(bars: &[Bar]) -> u32 {
     BAR * count(bars) + GAP
 }
 
 /// From the power of ten below the least value to where the longest bar leaves room for its label.
-fn range(rows: &[(String, Vec<Bar<'_>>)]) -> (f64, f64) {
+fn range(rows: &[&(String, Vec<Bar>)]) -> (f64, f64) {
     let values = || rows.iter().flat_map(|(_, bars)| bars).map(|bar| bar.value);
     let (least, most) =
         values().fold((f64::MAX, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
@@ -146,8 +155,8 @@ fn range(rows: &[(String, Vec<Bar<'_>>)]) -> (f64, f64) {
     (low, most * (most / low).powf(0.25).max(1.5))
 }
 
-fn colour(peer: &str) -> RGBColor {
-    COLOURS.iter().find(|(name, _)| *name == peer).map_or(BLACK, |(_, colour)| *colour)
+fn colour(label: &str) -> RGBColor {
+    COLOURS.iter().find(|(name, _)| *name == label).map_or(BLACK, |(_, colour)| *colour)
 }
 
 #[cfg(test)]

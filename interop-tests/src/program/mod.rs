@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use myrmidon::actor::{Behaviour, bytes_fn};
+use myrmidon::config::RuntimeConfig;
 use myrmidon::supervision::{Factory, Strategy};
 use myrmidon::transport::{NodeAddr, Transport};
 use myrmidon::{Pid, Runtime};
@@ -26,14 +27,19 @@ use traffic::Traffic;
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// Runs a node until its input ends or says `quit`. `arguments` are pairs: `--transport` and `--listen`
-/// must be there, `--certs` names a directory, `--beyond-loopback yes` lets plain TCP leave this machine.
+/// must be there, `--certs` names a directory, `--beyond-loopback yes` lets plain TCP leave this machine,
+/// `--lanes` is the number of message lanes.
 ///
 /// # Errors
 /// If an argument is wrong, the node cannot start, or it ends with messages unsent.
 pub fn run(arguments: impl Iterator<Item = String>) -> Outcome<()> {
     let options = pairs(arguments);
     let listen = options.get("--listen").ok_or("--listen is missing")?;
-    let mut node = Node::start(transport(&options)?, listen)?;
+    let mut config = RuntimeConfig::default();
+    if let Some(lanes) = options.get("--lanes") {
+        config.node.message_lanes = lanes.parse()?;
+    }
+    let mut node = Node::start(transport(&options)?, listen, config)?;
     println!("ready {}", node.addr);
     for line in io::stdin().lock().lines() {
         let line = line?;
@@ -67,8 +73,8 @@ struct Node {
 }
 
 impl Node {
-    fn start(transport: Arc<dyn Transport>, listen: &str) -> Outcome<Self> {
-        let rt = Runtime::builder().transport(transport).start()?;
+    fn start(transport: Arc<dyn Transport>, listen: &str, config: RuntimeConfig) -> Outcome<Self> {
+        let rt = Runtime::builder().config(config).transport(transport).start()?;
         let counts = Arc::new(Mutex::new(Counts::default()));
         let counter = rt.spawn_behaviour(counting(&counts, 0), Default::default());
         rt.names().register("counter", counter)?;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use myrmidon::actor::bytes_fn;
+use myrmidon::actor::{AsyncActor, Flow, bytes_fn};
 use myrmidon::node::Node;
 use myrmidon::transport::NodeAddr;
 use myrmidon::{Pid, Runtime};
@@ -35,7 +35,8 @@ impl Traffic {
     pub(super) fn obey(&mut self, words: &[&str]) -> Option<Outcome<String>> {
         Some(match *words {
             ["sinks", count] => self.make_sinks(count),
-            ["received", first, count] => self.received(first, count),
+            ["unread"] => Ok(self.rt.spawn_async(Unread, Default::default()).pid().as_u64().to_string()),
+            ["received", first, count, micros] => self.received(first, count, micros),
             ["stream", addr, first, count, size, gap, ref pids @ ..] => {
                 self.stream(addr, [first, count], size, gap, pids)
             }
@@ -65,14 +66,19 @@ impl Traffic {
         Ok(made.collect::<Vec<_>>().join(" "))
     }
 
-    /// The books of some sinks, by their place among all, added up.
-    fn received(&self, first: &str, count: &str) -> Outcome<String> {
+    /// The books of some sinks, by their place among all, added up; and how many messages were under way
+    /// for longer than so many microseconds.
+    fn received(&self, first: &str, count: &str, micros: &str) -> Outcome<String> {
         let mut all = Ledger::default();
         self.sinks.iter().skip(first.parse()?).take(count.parse()?).for_each(|sink| all.add(&lock(sink)));
         let missing = all.missing();
         let Ledger { received, repeated, late, corrupt, sum, mut delays, .. } = all;
+        let micros: u32 = micros.parse()?;
+        let later = delays.iter().filter(|delay| **delay > micros).count();
         let [p50, p99, p999, most] = [0.5, 0.99, 0.999, 1.0].map(|share| quantile(&mut delays, share));
-        Ok(format!("{received} {missing} {repeated} {late} {corrupt} {sum} {p50} {p99} {p999} {most}"))
+        Ok(format!(
+            "{received} {missing} {repeated} {late} {corrupt} {sum} {later} {p50} {p99} {p999} {most}"
+        ))
     }
 
     fn stream(
@@ -144,6 +150,17 @@ impl Traffic {
         let info = self.rt.node().peers().into_iter().find(|peer| peer.addr == addr);
         let info = info.ok_or("nothing was ever sent there")?;
         Ok(format!("{} {} {}", info.sent, info.dead_letters, info.queued_bytes))
+    }
+}
+
+/// An actor that never gets beyond its first message.
+struct Unread;
+
+impl AsyncActor for Unread {
+    type Msg = Bytes;
+
+    async fn handle(&mut self, _: Bytes, _: Pid) -> Flow {
+        std::future::pending().await
     }
 }
 

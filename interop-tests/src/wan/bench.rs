@@ -16,6 +16,8 @@ use crate::traffic::{Pinged, Received, Streamed};
 const WARM_UP: Duration = Duration::from_secs(1);
 /// A run that needs so much longer than planned is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What may delay a message on its way beside the path, in microseconds.
+const STRAY: u32 = 5_000;
 const MIB: usize = 1 << 20;
 /// What the QUIC transport is configured to.
 const QUIC_CONGESTION: &str = "cubic";
@@ -27,6 +29,9 @@ struct Options {
     /// Transports: tcp, quic
     #[arg(long, value_delimiter = ',', default_value = "tcp,quic", value_parser = kind)]
     transport: Vec<Kind>,
+    /// Message lanes of the link, beside its control lane; 0 puts messages there too
+    #[arg(long, value_delimiter = ',', default_value = "1,4")]
+    lanes: Vec<u8>,
     /// Round trips, in milliseconds
     #[arg(long, value_delimiter = ',', default_value = "20,50,100")]
     round_trip: Vec<u64>,
@@ -54,6 +59,9 @@ struct Options {
     /// Messages of 1 MiB to one more actor at the same time
     #[arg(long, default_value_t = 0)]
     bulk: u64,
+    /// Flood one more actor, which reads nothing, before the clock runs
+    #[arg(long)]
+    unread: bool,
     /// Ping all the while, and report the round trips
     #[arg(long)]
     pings: bool,
@@ -69,55 +77,71 @@ pub fn main() -> ExitCode {
     for &round_trip in &options.round_trip {
         for &loss in &options.loss {
             for &kind in &options.transport {
-                let Some(row) = measure(&options, kind, round_trip, loss) else { return ExitCode::FAILURE };
-                clean &= row["clean"] == json!(true);
-                println!("{row}");
+                for &lanes in &options.lanes {
+                    let case = Case { kind, lanes, round_trip, loss };
+                    let Some(row) = case.measure(&options) else { return ExitCode::FAILURE };
+                    clean &= row["clean"] == json!(true);
+                    println!("{row}");
+                }
             }
         }
     }
     if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// One row; `None` where there can be no WAN.
-fn measure(options: &Options, kind: Kind, round_trip: u64, loss: f64) -> Option<Value> {
-    let wan = Wan::start(2, options.seed)?;
-    wan.everywhere(options.path(round_trip, loss));
-    let setup = setup(kind);
-    let (a, b) = (setup.node_on(&wan, 0), setup.node_on(&wan, 1));
-    let mut run = Run { options, a, b };
-    run.warm_up();
-    let before = wan.tally(0, 1);
-    let Measured { sent, got, bulk, pings } = run.measured();
-    let after = wan.tally(0, 1);
-    Some(json!({
-        "transport": kind.name(),
-        "congestion": if kind == Kind::Quic { QUIC_CONGESTION.to_owned() } else { wan.tcp_congestion() },
-        "lanes": 1,
-        "round_trip_ms": round_trip,
-        "loss_percent": loss,
-        "megabits": options.megabits,
-        "actors": options.actors,
-        "size": options.size,
-        "rate": options.rate,
-        "seed": options.seed,
-        "accepted": sent.accepted,
-        "refused": sent.refused,
-        "received": got.received,
-        "repeated": got.repeated,
-        "late": got.late,
-        "corrupt": got.corrupt,
-        "checksum": got.sum,
-        "clean": is_clean(&sent, &got),
-        "p50_us": got.p50,
-        "p99_us": got.p99,
-        "p999_us": got.p999,
-        "max_us": got.max,
-        "packets": after.offered - before.offered,
-        "packets_lost": after.lost - before.lost,
-        "packets_overflowed": after.overflowed - before.overflowed,
-        "bulk": bulk,
-        "pings": pings,
-    }))
+/// One row.
+struct Case {
+    kind: Kind,
+    lanes: u8,
+    round_trip: u64,
+    loss: f64,
+}
+
+impl Case {
+    /// `None` where there can be no WAN.
+    fn measure(&self, options: &Options) -> Option<Value> {
+        let &Self { kind, lanes, round_trip, loss } = self;
+        let wan = Wan::start(2, options.seed)?;
+        wan.everywhere(options.path(round_trip, loss));
+        let setup = setup(kind, lanes);
+        let (a, b) = (setup.node_on(&wan, 0), setup.node_on(&wan, 1));
+        let mut run = Run { options, a, b, later: later(round_trip) };
+        run.warm_up();
+        let before = wan.tally(0, 1);
+        let Measured { sent, got, bulk, pings } = run.measured();
+        let after = wan.tally(0, 1);
+        Some(json!({
+            "transport": kind.name(),
+            "congestion": if kind == Kind::Tcp { wan.tcp_congestion() } else { QUIC_CONGESTION.to_owned() },
+            "lanes": lanes,
+            "round_trip_ms": round_trip,
+            "loss_percent": loss,
+            "megabits": options.megabits,
+            "actors": options.actors,
+            "size": options.size,
+            "rate": options.rate,
+            "seed": options.seed,
+            "accepted": sent.accepted,
+            "refused": sent.refused,
+            "received": got.received,
+            "repeated": got.repeated,
+            "late": got.late,
+            "corrupt": got.corrupt,
+            "checksum": got.sum,
+            "clean": is_clean(&sent, &got),
+            "waited": got.later,
+            "p50_us": got.p50,
+            "p99_us": got.p99,
+            "p999_us": got.p999,
+            "max_us": got.max,
+            "packets": after.offered - before.offered,
+            "packets_lost": after.lost - before.lost,
+            "packets_overflowed": after.overflowed - before.overflowed,
+            "unread": options.unread,
+            "bulk": bulk,
+            "pings": pings,
+        }))
+    }
 }
 
 impl Options {
@@ -128,11 +152,15 @@ impl Options {
 }
 
 /// The nodes are this very program.
-fn setup(kind: Kind) -> Setup {
+fn setup(kind: Kind, lanes: u8) -> Setup {
     let program = std::env::current_exe().expect("the system knows the running program");
     let state = std::env::temp_dir();
     let text = |path: PathBuf| path.into_os_string().into_string().expect("paths are text");
-    Setup::new(kind, &text(program), &text(state)).with_rust_arguments(&["node"])
+    Setup::new(kind, &text(program), &text(state)).with_rust_arguments(&[
+        "node",
+        "--lanes",
+        &lanes.to_string(),
+    ])
 }
 
 struct Run<'a> {
@@ -141,6 +169,8 @@ struct Run<'a> {
     a: Node,
     /// Receives.
     b: Node,
+    /// A message that is under way for longer, in microseconds, has waited for something that was lost.
+    later: u32,
 }
 
 struct Measured {
@@ -167,6 +197,10 @@ impl Run<'_> {
         if pings {
             self.a.ping(&self.b.addr, u32::try_from(seconds * 50).unwrap_or(u32::MAX), 20);
         }
+        if self.options.unread {
+            let unread = self.b.unread();
+            self.a.flood(&self.b.addr, unread, 10_000_000, 1000);
+        }
         let start = Instant::now();
         let bulk_stream = self.a.stream(&self.b.addr, &bulk_sink, bulk, MIB, 0);
         let stream = self.a.stream(&self.b.addr, &sinks, rate * seconds, size, 1_000_000 / rate);
@@ -181,7 +215,7 @@ impl Run<'_> {
         let pings = pings.then(|| ping_report(&self.a.pinged()));
         Measured {
             sent: self.a.streamed(stream),
-            got: self.b.received_by(small),
+            got: self.b.received_later(small, self.later),
             bulk: json!(bulk),
             pings: json!(pings),
         }
@@ -195,6 +229,11 @@ impl Run<'_> {
             sleep(Duration::from_millis(50));
         }
     }
+}
+
+/// Half a round trip, and what a busy machine may add.
+fn later(round_trip: u64) -> u32 {
+    u32::try_from(round_trip * 500).unwrap_or(u32::MAX).saturating_add(STRAY)
 }
 
 fn bulk_report(sent: &Streamed, got: &Received, took: Duration) -> Value {

@@ -89,3 +89,8 @@ def looking(rt: Runtime, pid: int) -> None:
         pass
     rt.spawn(print, priority="urgent")  # type: ignore[arg-type]
     Bounded(1, policy="drop")  # type: ignore[arg-type]
+
+
+def blocks() -> None:
+    with Runtime() as rt:
+        assert_type(rt, Runtime)

@@ -119,7 +119,7 @@ async fn offer(
     }
     let tentative = shared.links.tentative(hello.link);
     let me = shared.links.me();
-    let answer = me.ack(&hello, Id::NONE, Id::NONE, &shared.config).hello;
+    let answer = me.ack(&hello, Id::NONE, Id::NONE, &shared.config, shared.advertised()).hello;
     let lanes = (answer.lanes, answer.bulk_slots > 0);
     let origin = origin(accepted);
     let key = if origin.is_keyless() { Id::NONE } else { shared.chance.id() };
@@ -133,8 +133,9 @@ async fn offer(
     admit(shared, &hello, peer, proved.is_some()).await?;
     let agreed = agree(&hello, &answer, &shared.config);
     let addr = accepted.connection.peer_addr();
-    let link = Arc::new(Link::new(shared.clone(), hello.link, peer, proved, addr, agreed));
+    let link = Arc::new(Link::new(shared.clone(), hello.link, peer, proved, (addr, &hello), agreed));
     shared.links.insert(&link);
+    shared.neighbours.linked(&link);
     link.announce();
     tentative.keep();
     Ok((link, strands))
@@ -186,7 +187,7 @@ async fn admit(shared: &Shared, hello: &Hello, peer: Life, verified: bool) -> Re
                 {
                     return Err(refused(CloseCode::Duplicate, "another link is up".to_owned()));
                 }
-                replace(shared, old, peer);
+                replace(shared, old, peer).await;
             }
         }
     }

@@ -8,17 +8,18 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::asks::NO_DEADLINE;
 use super::credit::Allowance;
 use crate::node::outbound::Load;
 use crate::pid::Pid;
-use crate::wire::level2::{Bulk, Chunk, Frame};
+use crate::wire::level2::{Ask, Bulk, Chunk, Frame, Reply};
 
 /// The data of one CHUNK.
 const CHUNK: usize = 64 << 10;
-/// The kind of a payload that is a message.
+/// The kinds of payloads: the types of the frames in whose place they stand.
 pub(super) const MESSAGE: u8 = 0x00;
-/// For ever.
-const NO_DEADLINE: u32 = u32::MAX;
+pub(super) const ASK: u8 = 0x20;
+pub(super) const REPLY: u8 = 0x21;
 
 /// The payloads that wait for the bulk lane, or are on it.
 #[derive(Default)]
@@ -32,7 +33,7 @@ pub(super) struct BulkQueue {
 
 struct Item {
     bulk: u64,
-    to: Pid,
+    to: Option<Pid>,
     rest: Bytes,
     total: usize,
     /// BULK has been written.
@@ -44,14 +45,27 @@ impl BulkQueue {
         Self { slots: slots.into(), ..Self::default() }
     }
 
-    /// Takes a payload; returns the frame that announces it.
-    pub(super) fn push(&mut self, to: Pid, data: Bytes) -> Frame {
-        self.last += 1;
-        let (bulk, total) = (self.last, data.len());
-        self.items.push_back(Item { bulk, to, rest: data, total, announced: false });
-        let to = Some(to);
-        let total = total as u64;
-        Frame::Bulk(Bulk { bulk, to, kind: MESSAGE, rid: 0, from: None, left_ms: NO_DEADLINE, total })
+    /// Takes the payload of `frame`, a message, a question or an answer; returns the frame that announces
+    /// it. Any other frame comes back.
+    pub(super) fn push(&mut self, frame: Frame) -> Frame {
+        let (bulk, from, left_ms) = (self.last + 1, None, NO_DEADLINE);
+        let head = Bulk { bulk, to: frame.to(), kind: MESSAGE, rid: 0, from, left_ms, total: 0 };
+        let (head, data) = match frame {
+            Frame::Message { data, .. } => (head, data),
+            Frame::Ask(Ask { rid, from, data, .. }) => (Bulk { kind: ASK, rid, from, ..head }, data),
+            Frame::Reply(Reply { rid, data, .. }) => (Bulk { kind: REPLY, rid, ..head }, data),
+            other => return other,
+        };
+        self.last = bulk;
+        let total = data.len();
+        self.items.push_back(Item { bulk, to: head.to, rest: data, total, announced: false });
+        Frame::Bulk(Bulk { total: total as u64, ..head })
+    }
+
+    /// Takes a payload back that was not announced; its length.
+    pub(super) fn remove(&mut self, bulk: u64) -> usize {
+        let at = self.items.iter().position(|item| item.bulk == bulk);
+        at.and_then(|at| self.items.remove(at)).map_or(0, |item| item.total)
     }
 
     /// The BULK of a payload has been written.
@@ -72,7 +86,7 @@ impl BulkQueue {
         let offset = (item.total - item.rest.len()) as u64;
         let data = item.rest.split_to(data_len);
         let total = item.total as u64;
-        let frame = Frame::Chunk(Chunk { bulk: item.bulk, to: Some(item.to), total, offset, data });
+        let frame = Frame::Chunk(Chunk { bulk: item.bulk, to: item.to, total, offset, data });
         let mut done = Load::default();
         if item.rest.is_empty() {
             done = Load { messages: 1, bytes: item.total };
@@ -105,9 +119,9 @@ mod tests {
     #[test]
     fn payloads_take_turns_once_they_are_announced() {
         let (mut queue, mut allowance) = (BulkQueue::new(2), Allowance::new(10, u64::MAX));
-        let to = Pid::new(1, 1).unwrap();
+        let to = Pid::new(1, 1);
         for len in [2 * CHUNK + 1, CHUNK, CHUNK] {
-            queue.push(to, Bytes::from(vec![0; len]));
+            queue.push(Frame::Message { to, data: Bytes::from(vec![0; len]) });
         }
         assert!(queue.next(&mut allowance).is_none(), "nothing is announced");
         (1..=3).for_each(|bulk| queue.announced(bulk));
@@ -127,7 +141,7 @@ mod tests {
     #[test]
     fn without_credit_no_chunk_begins() {
         let (mut queue, mut allowance) = (BulkQueue::new(1), Allowance::new(1, 10));
-        queue.push(Pid::new(1, 1).unwrap(), Bytes::from(vec![0; 2 * CHUNK]));
+        queue.push(Frame::Message { to: Pid::new(1, 1), data: Bytes::from(vec![0; 2 * CHUNK]) });
         queue.announced(1);
         assert!(queue.next(&mut allowance).is_some() && queue.next(&mut allowance).is_none());
         allowance.raise(1, CHUNK as u64 + 1);

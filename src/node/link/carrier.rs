@@ -12,6 +12,7 @@ use super::outgoing::CONTROL;
 use super::strand::Strand;
 use super::{End, Link, lock};
 use crate::node::error::Breakage;
+use crate::node::progress;
 use crate::node::shared::{Stage, now};
 use crate::transport::{CloseCode, LaneReceiver, LaneSender};
 use crate::wire::level2::{Decoder, Frame, Goaway, Text16};
@@ -19,8 +20,9 @@ use crate::wire::{Batch, STEP};
 
 /// A peer that takes nothing of a batch for so long is given up (L09).
 const WRITE_STALL: Duration = Duration::from_secs(30);
-/// A frame that has begun must be complete after this (L08).
-const FRAME_TIME: Duration = Duration::from_secs(30);
+/// A lane that moves so many bytes without a pause lets the others go first: a ping must not wait for
+/// what one task may do at a stretch.
+const STRETCH: usize = 256 << 10;
 /// A peer that closes a link says why on control. When another lane ends first, control has so long.
 const LAST_WORD: Duration = Duration::from_millis(100);
 /// How long the last words of a link may take.
@@ -44,6 +46,7 @@ pub(super) async fn carry(link: Arc<Link>, strands: Vec<Strand>, close: impl FnO
         _ = link.ended() => {}
         () = beat(&link) => {}
         () = link.brakes.release(&link) => {}
+        () = link.forget_abandoned_asks() => {}
     }
     let end = link.ended().await;
     // All of them stop at once, and what they have done counts before the link is buried.
@@ -88,27 +91,31 @@ async fn read(
 }
 
 async fn frames(link: &Link, lane: usize, inlet: &mut Inlet, receiver: &mut dyn LaneReceiver) -> End {
+    let mut stretch = Stretch::default();
     loop {
         if let Err(end) = inlet.handle().await {
             return end;
         }
-        let arrives = lane == CONTROL && inlet.began.is_some();
-        let read = match inlet.began {
+        stretch.pause().await;
+        let deadline = inlet.progress.deadline();
+        let arrives = lane == CONTROL && deadline.is_some();
+        let read = match deadline {
             None => receiver.read(STEP).await,
-            Some(began) => match timeout_at(began + FRAME_TIME, receiver.read(STEP)).await {
+            Some(deadline) => match timeout_at(deadline.into(), receiver.read(STEP)).await {
                 Ok(read) => read,
-                Err(_) => {
-                    let reason = format!("a frame was not complete within {FRAME_TIME:?}");
-                    return End::Refused(CloseCode::Timeout, reason);
-                }
+                Err(_) => return End::Refused(CloseCode::Timeout, progress::too_slow()),
             },
         };
         match read {
-            Ok(Some(bytes)) => inlet.feed(bytes),
+            Ok(Some(bytes)) => {
+                stretch.0 += bytes.len();
+                inlet.feed(bytes);
+            }
             Ok(None) => return End::Lost(format!("lane {lane} was closed by the peer")),
             Err(error) => return Breakage::from(error).into(),
         }
         lock(&link.clock).heard(now(), arrives);
+        link.shared.spin.touch();
     }
 }
 
@@ -118,12 +125,19 @@ async fn write(
     lane: usize,
     mut sender: Box<dyn LaneSender>,
 ) -> Option<(usize, Box<dyn LaneSender>)> {
-    let mut batch = Batch::new();
+    let (mut batch, mut stretch) = (Batch::new(), Stretch::default());
     loop {
         if link.has_ended() {
             return Some((lane, sender));
         }
-        let load = link.out().fill(lane, &mut batch);
+        stretch.pause().await;
+        let (load, freed) = {
+            let mut out = link.out();
+            (out.fill(lane, &mut batch, now()), out.take_freed())
+        };
+        if freed {
+            link.for_users(|peer| peer.link_has_written(&link));
+        }
         if batch.is_empty() {
             tokio::select! {
                 biased;
@@ -132,6 +146,7 @@ async fn write(
             }
             continue;
         }
+        stretch.0 += batch.len();
         let mut parts = batch.take();
         let written = tokio::select! {
             biased;
@@ -140,7 +155,10 @@ async fn write(
             _ = link.ended() => return None,
         };
         match written {
-            Ok(Ok(())) => link.written(lane, load),
+            Ok(Ok(())) => {
+                link.written(lane, load);
+                link.shared.spin.touch();
+            }
             Ok(Err(error)) => {
                 lost(&link, lane, Breakage::from(error)).await;
                 return None;
@@ -149,6 +167,19 @@ async fn write(
                 link.end(End::Refused(CloseCode::Overloaded, stalled()));
                 return None;
             }
+        }
+    }
+}
+
+/// How much a lane has moved since it last let others go first.
+#[derive(Default)]
+struct Stretch(usize);
+
+impl Stretch {
+    async fn pause(&mut self) {
+        if self.0 >= STRETCH {
+            self.0 = 0;
+            tokio::task::yield_now().await;
         }
     }
 }

@@ -107,7 +107,7 @@ impl Attempt<'_> {
         let config = &self.shared.config;
         let me = self.shared.links.me();
         let mut control = Strand::new(lane, greeting::max_frame(config));
-        let hello = me.hello(self.id, config);
+        let hello = me.hello(self.id, config, self.shared.advertised());
         control.say(Frame::Hello(Box::new(hello.clone()))).await?;
         let ack = acknowledged(control.hear().await?)?;
         let proved = self.connection().peer_identity();
@@ -123,10 +123,11 @@ impl Attempt<'_> {
             return Ok(other);
         }
         let agreed = agree(&ack.hello, &ack.hello, config);
-        let (shared, addr) = (self.shared.clone(), self.addr.clone());
-        let link = Arc::new(Link::new(shared, self.id, peer, proved, addr, agreed));
+        let (shared, at) = (self.shared.clone(), (self.addr.clone(), &ack.hello));
+        let link = Arc::new(Link::new(shared, self.id, peer, proved, at, agreed));
         link.push(None, Frame::Ready(Ready { lanes: ack.hello.lanes }));
         self.shared.links.insert(&link);
+        self.shared.neighbours.linked(&link);
         link.announce();
         tentative.keep();
         let dialled = self.dialled.clone();
@@ -168,7 +169,10 @@ impl Attempt<'_> {
             let seen = links.changes();
             match links.decide(self.id, peer, other, verified) {
                 Decision::Commit => return Ok(None),
-                Decision::Replace(old) => self.replace(old, peer),
+                Decision::Replace(old) => {
+                    replace(self.shared, old, peer).await;
+                    continue;
+                }
                 Decision::Alias(up) => match links.get(up) {
                     Some(link) => return Ok(Some(link)),
                     // The peer has sent READY on it already, or it has died.
@@ -180,10 +184,6 @@ impl Attempt<'_> {
             }
             links.changed(seen).await;
         }
-    }
-
-    fn replace(&self, old: Id, peer: Life) {
-        replace(self.shared, old, peer);
     }
 
     /// Another link with that node is up: this one is not needed.
@@ -218,8 +218,10 @@ async fn open(
     Ok(strand)
 }
 
-/// Ends a link that gives way to one with `peer`, which may be a new life of the node.
-pub(super) fn replace(shared: &Shared, old: Id, peer: Life) {
+/// Ends a link that gives way to one with `peer`, which may be a new life of the node, and waits until
+/// nothing of it arrives any more and whoever monitors has been told: what the new one brings comes
+/// after that (G2, G4).
+pub(super) async fn replace(shared: &Shared, old: Id, peer: Life) {
     let link = shared.links.get(old);
     shared.links.replaced(old, peer);
     if let Some(link) = link {
@@ -228,6 +230,7 @@ pub(super) fn replace(shared: &Shared, old: Id, peer: Life) {
         } else {
             End::Restarted
         });
+        link.gone().await;
     }
 }
 

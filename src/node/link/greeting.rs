@@ -2,16 +2,27 @@
 
 use sha2::{Digest, Sha256};
 
+use super::bulk::MESSAGE;
 use super::table::Life;
 use crate::config::NodeConfig;
 use crate::node::chance::Chance;
-use crate::transport::{CloseCode, PeerIdentity};
-use crate::wire::level2::{Hello, HelloAck, Id, MIN_VERSION, Text8, VERSION};
+use crate::transport::{CloseCode, NodeAddr, PeerIdentity};
+use crate::wire::level2::{Frame, Hello, HelloAck, Id, MIN_VERSION, Text8, VERSION};
 
 /// The largest frame that is taken, beside its payload.
 const FRAME_OVERHEAD: usize = 64 << 10;
 /// Message lanes of a link at most (L15).
 const MAX_LANES: u8 = 16;
+
+/// What a node can do beyond the frames that all have: capability bits of HELLO.
+pub(crate) mod caps {
+    /// ASK, REPLY and ERROR, large ones included.
+    pub(crate) const ASKS: u64 = 1;
+    /// LINK, UNLINK, UNLINK_ACK and EXIT.
+    pub(crate) const LINKS: u64 = 2;
+    /// What this node can do.
+    pub(crate) const ALL: u64 = ASKS | LINKS;
+}
 
 /// Who this node says it is.
 #[derive(Clone, Debug)]
@@ -32,6 +43,21 @@ pub(crate) struct Agreed {
     /// What the peer lets us send at first.
     pub(crate) credit_messages: u64,
     pub(crate) credit_bytes: u64,
+    /// What both can do, see [`caps`].
+    pub(crate) caps: u64,
+}
+
+impl Agreed {
+    /// Whether a frame may come, by what both can do.
+    pub(crate) fn allows(&self, frame: &Frame) -> bool {
+        let needed = match frame {
+            Frame::Ask(_) | Frame::Reply(_) | Frame::Error(_) => caps::ASKS,
+            Frame::Bulk(bulk) if bulk.kind != MESSAGE => caps::ASKS,
+            Frame::Link(_) | Frame::Unlink(_) | Frame::UnlinkAck(_) | Frame::Exit(_) => caps::LINKS,
+            _ => 0,
+        };
+        self.caps & needed == needed
+    }
 }
 
 /// Why a greeting is not accepted, with the code that closes.
@@ -50,7 +76,7 @@ impl Me {
     }
 
     /// Our HELLO for `link`.
-    pub(crate) fn hello(&self, link: Id, config: &NodeConfig) -> Hello {
+    pub(crate) fn hello(&self, link: Id, config: &NodeConfig, advertised: Option<NodeAddr>) -> Hello {
         let (cluster, name) =
             self.identity.as_ref().map_or(("", ""), |identity| (&identity.cluster, &identity.node));
         Hello {
@@ -61,7 +87,7 @@ impl Me {
             link,
             vmin: MIN_VERSION,
             vmax: VERSION,
-            caps: 0,
+            caps: caps::ALL,
             lanes: config.message_lanes.min(MAX_LANES),
             max_frame: u32::try_from(max_frame(config)).unwrap_or(u32::MAX),
             max_message: config.max_accepted_payload as u64,
@@ -69,13 +95,20 @@ impl Me {
             credit_bytes: config.credit_bytes,
             bulk_slots: config.bulk_slots,
             heartbeat_ms: u32::try_from(config.heartbeat.as_millis()).unwrap_or(u32::MAX),
-            advertised: Text8::default(),
+            advertised: advertised.map_or_else(Text8::default, |addr| addr.to_string().as_str().into()),
         }
     }
 
     /// Our answer to `theirs`.
-    pub(crate) fn ack(&self, theirs: &Hello, other: Id, key: Id, config: &NodeConfig) -> HelloAck {
-        let mut hello = self.hello(theirs.link, config);
+    pub(crate) fn ack(
+        &self,
+        theirs: &Hello,
+        other: Id,
+        key: Id,
+        config: &NodeConfig,
+        advertised: Option<NodeAddr>,
+    ) -> HelloAck {
+        let mut hello = self.hello(theirs.link, config, advertised);
         hello.lanes = hello.lanes.min(theirs.lanes);
         hello.bulk_slots = hello.bulk_slots.min(theirs.bulk_slots);
         let version = VERSION.min(theirs.vmax);
@@ -122,6 +155,7 @@ pub(crate) fn agree(theirs: &Hello, answer: &Hello, config: &NodeConfig) -> Agre
         max_sent: if answer.bulk_slots > 0 { most.min(config.max_bulk_payload) } else { in_one_frame },
         credit_messages: theirs.credit_msgs.into(),
         credit_bytes: theirs.credit_bytes.into(),
+        caps: theirs.caps & caps::ALL,
     }
 }
 
@@ -155,7 +189,7 @@ mod tests {
     fn a_greeting_must_agree_with_the_certificate() {
         let config = NodeConfig::default();
         let (me, link) = (Me::new(Some(identity("a")), &Chance::new(None)), Id([1; 16]));
-        let hello = me.hello(link, &config);
+        let hello = me.hello(link, &config, None);
         assert_eq!(judge(&hello, Some(&identity("a"))), Ok(me.life));
         assert_eq!(judge(&hello, Some(&identity("b"))).unwrap_err().code, CloseCode::NotAuthenticated);
         let forged = Hello { node: Id([7; 16]), ..hello };
@@ -166,12 +200,12 @@ mod tests {
     fn f26_versions_that_do_not_overlap_are_refused_and_the_lower_maximum_is_taken() {
         let config = NodeConfig::default();
         let me = Me::new(None, &Chance::new(None));
-        let hello = me.hello(Id([1; 16]), &config);
+        let hello = me.hello(Id([1; 16]), &config, None);
         let newer = Hello { vmin: VERSION + 1, vmax: VERSION + 3, ..hello.clone() };
         assert_eq!(judge(&newer, None).unwrap_err().code, CloseCode::Version);
         let both = Hello { vmax: VERSION + 3, lanes: 2, ..hello };
         assert!(judge(&both, None).is_ok());
-        let ack = me.ack(&both, Id::NONE, Id::NONE, &config);
+        let ack = me.ack(&both, Id::NONE, Id::NONE, &config, None);
         assert_eq!((ack.hello.vmin, ack.hello.vmax, ack.hello.lanes), (VERSION, VERSION, 2));
     }
 }

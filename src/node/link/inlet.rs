@@ -4,20 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::outgoing::CONTROL;
 use super::{End, Link, lock, reason};
+use crate::node::progress::Progress;
 use crate::node::shared::now;
-use crate::node::throttle::TokenBucket;
+use crate::node::throttle::{Flood, Patience};
 use crate::pid::Pid;
 use crate::transport::CloseCode;
 use crate::wire::MAX_NAME;
-use crate::wire::level2::{Chunk, Decoder, Frame, Resolve, Resolved, Xoff, Xon};
+use crate::wire::level2::{Ask, Chunk, Decoder, Frame, Resolve, Resolved, Xoff, Xon};
 
-/// Pings and resolves of one peer: so many at once, then so many per second (L17).
-const CONTROL_BURST: u32 = 2000;
-const CONTROL_PER_SECOND: u32 = 1000;
 /// With so many frames on control that the peer does not read, its questions wait.
 const MAX_WAITING: usize = 1024;
 /// How soon that is looked at again.
@@ -33,9 +31,10 @@ pub(super) struct Inlet {
     receivers: Vec<(Pid, usize)>,
     messages: u64,
     bytes: u64,
-    questions: TokenBucket,
-    /// When the frame that is incomplete began.
-    pub(super) began: Option<Instant>,
+    patience: Patience,
+    pub(super) progress: Progress,
+    /// Bytes of the last read.
+    read: usize,
 }
 
 impl Inlet {
@@ -48,12 +47,15 @@ impl Inlet {
             receivers: Vec::new(),
             messages: 0,
             bytes: 0,
-            questions: TokenBucket::new(CONTROL_PER_SECOND, CONTROL_BURST, now()),
-            began: None,
+            patience: Patience::default(),
+            progress: Progress::default(),
+            read: 0,
         }
     }
 
     pub(super) fn feed(&mut self, bytes: Bytes) {
+        self.read = bytes.len();
+        self.patience.renew();
         self.decoder.feed(bytes);
     }
 
@@ -69,11 +71,7 @@ impl Inlet {
             self.frame(frame).await?;
         }
         self.settle()?;
-        if !self.decoder.mid_frame() {
-            self.began = None;
-        } else if complete || self.began.is_none() {
-            self.began = Some(Instant::now());
-        }
+        self.progress.read(now(), self.read, complete, self.decoder.mid_frame());
         Ok(())
     }
 
@@ -97,14 +95,17 @@ impl Inlet {
     }
 
     async fn frame(&mut self, frame: Frame) -> Result<(), End> {
-        match &frame {
-            Frame::Message { data, .. } => self.count(data.len()),
-            // Its bytes count as they come.
-            Frame::Bulk(_) => self.count(0),
-            _ => {}
+        if let Frame::Message { data, .. } | Frame::Ask(Ask { data, .. }) = &frame {
+            self.count(data.len());
         }
-        let to = frame.to();
+        if !self.link.agreed.allows(&frame) {
+            return Err(unexpected(&frame));
+        }
+        let (to, is_bulk) = (frame.to(), matches!(frame, Frame::Bulk(_)));
         let Some(frame) = self.link.parking.park(frame) else {
+            if is_bulk {
+                self.count(0);
+            }
             to.into_iter().for_each(|to| self.link.brakes.parked(&self.link, to));
             return Ok(());
         };
@@ -115,17 +116,20 @@ impl Inlet {
         self.settle()?;
         match frame {
             Frame::Ping => {
-                self.pause().await;
+                self.pause().await?;
                 self.link.answer_ping();
             }
             Frame::Resolve(frame) => {
-                self.pause().await;
+                self.pause().await?;
                 self.resolve(&frame);
             }
             Frame::Goaway(frame) => self.link.goaway(self.lane, &frame)?,
             Frame::Bulk(frame) => {
                 let (link, max) = (&self.link, self.max_message());
                 link.parking.announce(&frame, max, &mut |frame| apply(link, frame))?;
+                // Its bytes count as they come, and it not before it is known to be outstanding: else a
+                // CREDIT could confirm it.
+                self.count(0);
             }
             Frame::Chunk(frame) => self.chunk(frame).await?,
             frame => apply(&self.link, frame)?,
@@ -164,14 +168,18 @@ impl Inlet {
     }
 
     /// Delays a peer that asks too often (L17), or does not read the answers.
-    async fn pause(&mut self) {
-        let pause = self.questions.take(now());
+    async fn pause(&mut self) -> Result<(), End> {
+        let flood = |flood: Flood| End::Refused(CloseCode::Overloaded, flood.to_string());
+        let pause = self.patience.take(&self.link.rate, now()).map_err(flood)?;
         if !pause.is_zero() {
             sleep(pause).await;
+            // What it has said is here, and waits.
+            lock(&self.link.clock).heard(now(), false);
         }
         while self.lane == CONTROL && self.link.out().control_len() > MAX_WAITING {
             sleep(LOOK_AGAIN).await;
         }
+        Ok(())
     }
 
     /// Delivers what came.
@@ -206,12 +214,21 @@ fn apply(link: &Arc<Link>, frame: Frame) -> Result<(), End> {
         Frame::Drained(frame) => link.drained(frame.received),
         Frame::Credit(frame) => link.credit(&frame),
         Frame::Resolved(frame) => lock(&link.questions).answer(frame.rid, frame.pid),
+        Frame::Ask(frame) => link.serve(frame),
+        Frame::Reply(frame) => link.replied(frame),
+        Frame::Error(frame) => link.refused(&frame),
         Frame::Monitor(frame) => link.guests.watch(link, frame),
         Frame::Demonitor(frame) => link.guests.unwatch(link.shared.local.as_ref(), frame.id),
         Frame::Down(frame) => {
-            let why = reason::from_wire(frame.reason, frame.text.as_str());
-            link.for_users(|peer| peer.watch.ended(frame.id, &why));
+            if !link.down(&frame) {
+                let why = reason::from_wire(frame.reason, frame.text.as_str());
+                link.for_users(|peer| peer.watch.ended(frame.id, &why));
+            }
         }
+        Frame::Link(frame) => link.linked(&frame),
+        Frame::Unlink(frame) => link.unlinked(&frame),
+        Frame::UnlinkAck(frame) => link.acknowledged(&frame),
+        Frame::Exit(frame) => link.exited(&frame),
         Frame::Xoff(Xoff { pid: Some(pid) }) => link.out().hold(pid),
         Frame::Xon(Xon { pid: Some(pid) }) => link.release(pid),
         Frame::Info(frame) => link.informed(&frame),

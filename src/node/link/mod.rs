@@ -14,15 +14,21 @@
 //! | `end` | why a link is over |
 //! | `outgoing`, `queue`, `credit` | what waits to be written, and how much may be (sans-IO) |
 //! | `bulk`, `parking` | large payloads: out in chunks, in with what waits behind them (sans-IO) |
+//! | `held` | what waits for actors that the peer asked to spare (sans-IO) |
+//! | `asks`, `answers`, `refusal` | questions that wait (sans-IO), answering those of the peer, and why not |
 //! | `clock`, `parting` | life and death, and leaving without loss (sans-IO) |
 //! | `leaving`, `pings`, `questions` | carrying out a parting; signs of life; resolves that wait |
 //! | `carrier`, `inlet` | the tasks of a link, and what incoming frames do |
 //! | `brakes` | which of our actors the peer is asked to spare |
 //! | `guests` | the peer's monitors of our actors |
+//! | `ties`, `bonds` | links and monitors between actors of both (sans-IO), and what is said of them |
 //! | `health` | how the peer is, and who is told |
 //! | `reason` | why an actor ended, as the wire says it |
 
 mod accept;
+mod answers;
+mod asks;
+mod bonds;
 mod brakes;
 mod bulk;
 mod carrier;
@@ -33,6 +39,7 @@ mod end;
 mod greeting;
 mod guests;
 mod health;
+mod held;
 mod inlet;
 mod leaving;
 mod outgoing;
@@ -42,11 +49,13 @@ mod pings;
 mod questions;
 mod queue;
 mod reason;
+mod refusal;
 mod registry;
 mod strand;
 mod table;
 #[cfg(test)]
 mod table_tests;
+mod ties;
 
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicUsize;
@@ -57,9 +66,11 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 pub(super) use accept::{greet, join};
+pub(super) use asks::Question;
 pub(super) use dial::{Dialled, negotiate};
 pub(super) use end::End;
 pub(super) use registry::Links;
+pub(super) use table::Life;
 
 use self::brakes::Brakes;
 use self::clock::Clock;
@@ -72,14 +83,16 @@ use self::parking::Parking;
 use self::parting::Parting;
 use self::pings::Ping;
 use self::questions::Questions;
-use self::table::Life;
+use self::ties::Ties;
 use super::outbound::{Load, Refusal};
 use super::peer::{Peer, Reply};
+use super::proxy::Neighbours;
 use super::shared::{Shared, now};
 use super::shown::Shown;
+use super::throttle::{self, TokenBucket};
 use crate::pid::Pid;
 use crate::transport::{CloseCode, NodeAddr, PeerIdentity};
-use crate::wire::level2::{Credit, Demonitor, Frame, Id, Monitor, Resolve, Text16};
+use crate::wire::level2::{Credit, Demonitor, Frame, Hello, Id, Monitor, Resolve, Text16};
 
 pub(super) struct Link {
     pub(super) id: Id,
@@ -87,6 +100,8 @@ pub(super) struct Link {
     pub(super) identity: Option<PeerIdentity>,
     /// Where the peer is: as dialled, or as it came.
     addr: NodeAddr,
+    /// Where it says that it can be dialled. Never decides anything.
+    pub(super) advertised: Option<NodeAddr>,
     agreed: Agreed,
     shared: Arc<Shared>,
     outgoing: Mutex<Outgoing>,
@@ -94,6 +109,10 @@ pub(super) struct Link {
     work: Vec<Notify>,
     grant: Mutex<Grant>,
     questions: Mutex<Questions>,
+    /// Something was asked.
+    asked: Notify,
+    /// How often the peer may ask.
+    rate: Mutex<TokenBucket>,
     pings: Mutex<VecDeque<Ping>>,
     round_trip: Mutex<Option<Duration>>,
     /// Pings of the peer that a worker has still to answer.
@@ -105,9 +124,12 @@ pub(super) struct Link {
     parting: Mutex<Parting>,
     parking: Parking,
     guests: Guests,
+    ties: Mutex<Ties>,
     brakes: Brakes,
     /// The addresses under which this node is in use here.
     users: Mutex<Vec<Weak<Peer>>>,
+    /// Lost messages that the node knows of.
+    accounted: Mutex<usize>,
     ended: Shown<Option<End>>,
     gone: Shown<bool>,
 }
@@ -129,7 +151,13 @@ impl Link {
         Ok(())
     }
 
-    /// Queues a message that was accepted before the link was up.
+    /// The longest message that the peer takes.
+    pub(super) const fn max_sent(&self) -> usize {
+        self.agreed.max_sent
+    }
+
+    /// Queues a message that was accepted before the link was up; it is no longer than
+    /// [`max_sent`](Self::max_sent).
     pub(super) fn admit(&self, pid: Pid, data: Bytes) {
         let lane = self.out().admit(pid, data);
         self.work[lane].notify_one();
@@ -154,6 +182,21 @@ impl Link {
         self.push(Some(pid), Frame::Demonitor(Demonitor { id, to: Some(pid), from: None }));
     }
 
+    /// Whether it may still be used.
+    pub(super) fn is_up(&self) -> bool {
+        !self.has_ended() && self.shared.links.get(self.id).is_some()
+    }
+
+    /// The nodes of which actors are known here.
+    pub(super) fn neighbours(&self) -> &Neighbours {
+        &self.shared.neighbours
+    }
+
+    /// Runs a task of the node.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.shared.spawn(task);
+    }
+
     /// Ends the link; only the first reason counts.
     pub(super) fn end(&self, end: End) {
         self.ended.modify(|ended| {
@@ -167,6 +210,10 @@ impl Link {
     pub(super) async fn gone(&self) -> End {
         self.gone.wait_for(|gone| gone.then_some(())).await;
         self.ended.read().clone().unwrap_or(End::Left)
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        *self.gone.read()
     }
 
     pub(super) fn has_room(&self, len: usize) -> bool {
@@ -208,7 +255,7 @@ impl Link {
         id: Id,
         peer: Life,
         identity: Option<PeerIdentity>,
-        addr: NodeAddr,
+        (addr, hello): (NodeAddr, &Hello),
         agreed: Agreed,
     ) -> Self {
         let config = &shared.config;
@@ -218,10 +265,10 @@ impl Link {
         Self {
             outgoing: Mutex::new(Outgoing::new(
                 most,
-                agreed.lanes,
-                agreed.bulk_slots,
+                (agreed.lanes, agreed.bulk_slots),
                 config.bulk_above,
                 allowance,
+                shared.budget.clone(),
             )),
             work: (0..lanes).map(|_| Notify::new()).collect(),
             grant: Mutex::new(Grant::new(
@@ -230,6 +277,8 @@ impl Link {
                 greeting::max_frame(config) as u64,
             )),
             questions: Mutex::default(),
+            asked: Notify::new(),
+            rate: throttle::questions(now()),
             pings: Mutex::default(),
             round_trip: Mutex::default(),
             pongs_owed: AtomicUsize::new(0),
@@ -237,10 +286,12 @@ impl Link {
             health: Mutex::default(),
             beat: Notify::new(),
             parting: Mutex::new(Parting::new(shared.links.me().life, peer, lanes)),
-            parking: Parking::default(),
+            parking: Parking::new(shared.budget.clone()),
             guests: Guests::default(),
+            ties: Mutex::default(),
             brakes: Brakes::default(),
             users: Mutex::default(),
+            accounted: Mutex::default(),
             ended: Shown::new(None),
             gone: Shown::new(false),
             shared,
@@ -248,6 +299,7 @@ impl Link {
             peer,
             identity,
             addr,
+            advertised: hello.advertised.as_str().parse().ok(),
             agreed,
         }
     }
@@ -307,6 +359,14 @@ impl Link {
         Ok(())
     }
 
+    /// Says what is lost, once each.
+    fn account(&self) {
+        let mut known = lock(&self.accounted);
+        let lost = self.unconfirmed();
+        self.shared.lose(lost.saturating_sub(*known));
+        *known = lost;
+    }
+
     fn refuse_questions(&self, reason: &str) {
         let open = lock(&self.questions).take();
         open.for_each(|question| question.refuse(reason));
@@ -315,6 +375,7 @@ impl Link {
     /// Accounts for what was put into a link that was over already.
     pub(super) fn sweep(&self) {
         self.out().abandon();
+        self.account();
         self.refuse_questions("the link has ended");
     }
 
@@ -330,10 +391,13 @@ impl Link {
             tracing::warn!(%peer, messages, %reason, left_out, "messages became dead letters");
         }
         self.refuse_questions(&reason);
+        self.refuse_asks(&reason);
         lock(&self.pings).clear();
         self.guests.clear(self.shared.local.as_ref());
-        self.shared.lose(self.unconfirmed());
+        self.cut_ties(&end.reason().loss());
+        self.account();
         self.shared.links.dead(self.id);
+        self.shared.neighbours.unlinked(self, matches!(end, End::Left), &end.reason().loss());
         self.for_users(|peer| peer.link_is_over(self, &end));
         self.obituary(&end);
         self.gone.set(true);

@@ -2,11 +2,16 @@
 //!
 //! Sans-IO: the caller holds the lock and does what the result says.
 
-use std::collections::{HashMap, VecDeque};
+mod asking;
 
+use std::time::Instant;
+
+use super::asks::Asks;
 use super::bulk::BulkQueue;
 use super::credit::Allowance;
+use super::held::{Held, waits_for};
 use super::queue::Queue;
+use crate::node::load::{Account, Budget};
 use crate::node::outbound::{Load, Refusal};
 use crate::pid::Pid;
 use crate::wire::Batch;
@@ -20,12 +25,6 @@ const HELD_PART: usize = 8;
 
 /// The control lane.
 pub(crate) const CONTROL: usize = 0;
-
-#[derive(Default)]
-struct Held {
-    frames: VecDeque<Frame>,
-    load: Load,
-}
 
 /// All lanes of one link: number 0 is control, then come the message lanes, then the bulk lane, if there
 /// is one.
@@ -44,9 +43,15 @@ pub(crate) struct Outgoing {
     /// Payloads whose BULK is in a batch that is being written, by the lane of that.
     announcing: Vec<(usize, u64)>,
     /// What waits for actors that the peer asked to spare.
-    held: HashMap<Pid, Held>,
-    /// Messages queued or being written.
-    load: Load,
+    held: Held,
+    /// Our questions that are unanswered; some of them wait to be written.
+    pub(super) asks: Asks,
+    /// Messages and questions queued or being written, and large answers.
+    load: Account,
+    /// Answers queued, those on the bulk lane apart.
+    answers: Load,
+    /// Room was made by questions that nobody asks any more.
+    freed: bool,
     allowance: Allowance,
     /// Nothing more is taken of the users of the link.
     closed: bool,
@@ -58,7 +63,13 @@ pub(crate) struct Outgoing {
 
 impl Outgoing {
     /// `lanes` message lanes beside control, and a bulk lane for `slots` payloads at once, if any.
-    pub(crate) fn new(most: Load, lanes: u8, slots: u8, bulk_above: usize, allowance: Allowance) -> Self {
+    pub(crate) fn new(
+        most: Load,
+        (lanes, slots): (u8, u8),
+        bulk_above: usize,
+        allowance: Allowance,
+        budget: Budget,
+    ) -> Self {
         let message_lanes = usize::from(lanes);
         let lanes = 1 + message_lanes + usize::from(slots > 0);
         Self {
@@ -70,8 +81,11 @@ impl Outgoing {
             bulk: BulkQueue::new(slots),
             bulk_above,
             announcing: Vec::new(),
-            held: HashMap::new(),
-            load: Load::default(),
+            held: Held::default(),
+            asks: Asks::default(),
+            load: Account::new(budget),
+            answers: Load::default(),
+            freed: false,
             allowance,
             closed: false,
             sent: 0,
@@ -95,56 +109,64 @@ impl Outgoing {
         to: Pid,
         data: bytes::Bytes,
     ) -> Result<Option<usize>, (Refusal, bytes::Bytes)> {
-        if self.closed {
-            return Err((Refusal::NoConnection("the link is ending; try again".to_owned()), data));
-        }
-        if !self.has_room(data.len()) {
-            return Err((Refusal::Busy, data));
-        }
-        if self.held.get(&to).is_some_and(|held| !self.may_hold(held, data.len())) {
-            return Err((Refusal::Held, data));
+        if let Some(refusal) = self.refuses(to, data.len()) {
+            return Err((refusal, data));
         }
         let lane = self.admit(to, data);
         Ok(std::mem::take(&mut self.waiting[lane]).then_some(lane))
     }
 
+    fn refuses(&self, to: Pid, len: usize) -> Option<Refusal> {
+        if self.closed {
+            return Some(Refusal::NoConnection("the link is ending; try again".to_owned()));
+        }
+        if !self.has_room(len) {
+            return Some(Refusal::Busy);
+        }
+        let Load { messages, bytes } = self.most;
+        let part = Load { messages: messages / HELD_PART, bytes: bytes / HELD_PART };
+        self.held.is_full(to, len, part).then_some(Refusal::Held)
+    }
+
     /// Queues a message that was taken earlier, whatever the bounds.
     pub(crate) fn admit(&mut self, to: Pid, data: bytes::Bytes) -> usize {
-        self.load.messages += 1;
-        self.load.bytes += data.len();
-        if self.has_bulk() && data.len() > self.bulk_above {
-            let announcement = self.bulk.push(to, data);
-            return self.push(Some(to), announcement);
-        }
-        self.push(Some(to), Frame::Message { to: Some(to), data })
+        let len = data.len();
+        self.push_payload(len, Frame::Message { to: Some(to), data })
+    }
+
+    /// Queues a frame with a payload of `len` bytes, or its announcement.
+    fn push_payload(&mut self, len: usize, frame: Frame) -> usize {
+        self.load.add(len);
+        let frame = if self.is_bulk(len) { self.bulk.push(frame) } else { frame };
+        self.push(frame.to(), frame)
+    }
+
+    fn is_bulk(&self, len: usize) -> bool {
+        self.has_bulk() && len > self.bulk_above
     }
 
     /// Queues any other frame in the lane of `to`; returns the lane. Frames of the link itself have a
     /// source that bounds them.
     pub(crate) fn push(&mut self, to: Option<Pid>, frame: Frame) -> usize {
         let lane = self.lane_of(to);
-        match to.and_then(|to| self.held.get_mut(&to)) {
-            Some(held) => held.push(frame),
-            None => self.queue(to).push_back(frame),
-        }
+        let frame = self.held.keep(to, frame);
+        self.queue(to).extend(frame);
         lane
     }
 
     /// The peer asks to spare an actor: what waits for it, and what comes, is held back.
     pub(crate) fn hold(&mut self, pid: Pid) {
-        if self.closed || self.held.contains_key(&pid) {
-            return;
+        if !self.closed && !self.held.holds(pid) {
+            let frames = self.queue(Some(pid)).extract(|frame| waits_for(pid, frame));
+            self.held.hold(pid, frames);
         }
-        let frames = self.queue(Some(pid)).extract(pid);
-        let entry = self.held.entry(pid).or_default();
-        frames.into_iter().for_each(|frame| entry.push(frame));
     }
 
     /// The actor has caught up; returns the lane in which what was held back goes on.
     pub(crate) fn release(&mut self, pid: Pid) -> usize {
         let lane = self.lane_of(Some(pid));
-        let held = self.held.remove(&pid).unwrap_or_default();
-        self.queue(Some(pid)).extend(held.frames);
+        let frames = self.held.release(pid);
+        self.queue(Some(pid)).extend(frames);
         lane
     }
 
@@ -152,9 +174,7 @@ impl Outgoing {
     pub(crate) fn close(&mut self, last: &Frame) {
         self.closed = true;
         // The end of a lane must be its end: what was held back goes first.
-        let mut held: Vec<_> = self.held.keys().copied().collect();
-        held.sort_unstable();
-        for pid in held {
+        for pid in self.held.all() {
             self.release(pid);
         }
         self.lanes[CONTROL + 1..].iter_mut().for_each(|lane| lane.push_back(last.clone()));
@@ -180,13 +200,13 @@ impl Outgoing {
 
     /// Moves the next frames of a lane into `batch`, as far as there is credit. What it returns goes to
     /// [`written`](Self::written) once it is.
-    pub(crate) fn fill(&mut self, lane: usize, batch: &mut Batch) -> Load {
+    pub(crate) fn fill(&mut self, lane: usize, batch: &mut Batch, now: Instant) -> Load {
         if lane == self.bulk_lane() {
             return self.fill_bulk(batch);
         }
-        let mut taken = self.fill_from(lane, false, batch);
+        let mut taken = self.fill_from(lane, false, batch, now);
         if lane == CONTROL {
-            let of_actors = self.fill_from(lane, true, batch);
+            let of_actors = self.fill_from(lane, true, batch, now);
             taken.messages += of_actors.messages;
             taken.bytes += of_actors.bytes;
         }
@@ -195,10 +215,14 @@ impl Outgoing {
         taken
     }
 
-    fn fill_from(&mut self, lane: usize, on_control: bool, batch: &mut Batch) -> Load {
-        let queue = if on_control { &mut self.on_control } else { &mut self.lanes[lane] };
-        let mut taking = Taking { allowance: &mut self.allowance, taken: Load::default() };
+    fn fill_from(&mut self, lane: usize, on_control: bool, batch: &mut Batch, now: Instant) -> Load {
+        let mut taken = Load::default();
         while batch.len() < BATCH {
+            if self.drop_abandoned(lane, on_control, now) {
+                continue;
+            }
+            let queue = if on_control { &mut self.on_control } else { &mut self.lanes[lane] };
+            let mut taking = Taking { allowance: &mut self.allowance, taken: &mut taken };
             if let Some(run) = queue.front_run() {
                 if run.fill(batch, BATCH, |len| taking.message(len)) {
                     break;
@@ -212,6 +236,16 @@ impl Outgoing {
                         break;
                     }
                 }
+                Some(Frame::Ask(ask)) => {
+                    if !taking.message(ask.data.len()) {
+                        break;
+                    }
+                }
+                Some(Frame::Reply(reply)) => {
+                    self.answers.messages -= 1;
+                    self.answers.bytes -= reply.data.len();
+                }
+                Some(Frame::Error(_)) => self.answers.messages -= 1,
                 Some(Frame::Bulk(bulk)) => {
                     if !taking.allowance.take(0) {
                         break;
@@ -222,7 +256,7 @@ impl Outgoing {
             }
             queue.pop_front().into_iter().for_each(|frame| batch.frame(frame));
         }
-        taking.taken
+        taken
     }
 
     /// Chunks, as far as their payloads are announced; behind the last one what ends the lane.
@@ -251,8 +285,7 @@ impl Outgoing {
     }
 
     fn count(&mut self, load: Load) {
-        self.load.messages = self.load.messages.saturating_sub(load.messages);
-        self.load.bytes = self.load.bytes.saturating_sub(load.bytes);
+        self.load.remove(load);
         self.sent += load.messages as u64;
     }
 
@@ -265,24 +298,18 @@ impl Outgoing {
     /// Drops everything that is not written; returns the number of messages, which are dead letters.
     pub(crate) fn abandon(&mut self) -> usize {
         self.closed = true;
-        let messages = std::mem::take(&mut self.load).messages;
+        let messages = self.load.clear().messages;
         self.dead_letters += messages as u64;
         self.lanes.iter_mut().for_each(Queue::clear);
         self.on_control.clear();
+        self.answers = Load::default();
         self.held.clear();
         self.bulk.clear();
         messages
     }
 
     pub(crate) fn has_room(&self, len: usize) -> bool {
-        let fits = self.load.messages < self.most.messages && self.load.bytes + len <= self.most.bytes;
-        fits || self.load.messages == 0
-    }
-
-    fn may_hold(&self, held: &Held, len: usize) -> bool {
-        let fits = held.load.messages < self.most.messages / HELD_PART
-            && held.load.bytes + len <= self.most.bytes / HELD_PART;
-        fits || held.load.messages == 0
+        self.load.has_room(len, self.most)
     }
 
     /// Frames of the link itself that wait on control.
@@ -291,7 +318,7 @@ impl Outgoing {
     }
 
     pub(crate) fn load(&self) -> Load {
-        self.load
+        self.load.load()
     }
 
     pub(crate) fn sent(&self) -> u64 {
@@ -310,7 +337,7 @@ impl Outgoing {
 /// Messages that are taken out of a queue as far as there is credit.
 struct Taking<'a> {
     allowance: &'a mut Allowance,
-    taken: Load,
+    taken: &'a mut Load,
 }
 
 impl Taking<'_> {
@@ -324,26 +351,12 @@ impl Taking<'_> {
     }
 }
 
-impl Held {
-    fn push(&mut self, frame: Frame) {
-        let bytes = match &frame {
-            Frame::Message { data, .. } => Some(data.len()),
-            Frame::Bulk(bulk) => usize::try_from(bulk.total).ok(),
-            _ => None,
-        };
-        if let Some(bytes) = bytes {
-            self.load.messages += 1;
-            self.load.bytes += bytes;
-        }
-        self.frames.push_back(frame);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::node::link::asks::Question;
 
     fn pid(index: u32) -> Pid {
         Pid::new(1, index).unwrap()
@@ -351,11 +364,11 @@ mod tests {
 
     fn outgoing(lanes: u8, credit: u64) -> Outgoing {
         let most = Load { messages: 10, bytes: 1000 };
-        Outgoing::new(most, lanes, 0, 1000, Allowance::new(credit, 1000))
+        Outgoing::new(most, (lanes, 0), 1000, Allowance::new(credit, 1000), Budget::new(usize::MAX))
     }
 
     fn written(out: &mut Outgoing, lane: usize) -> usize {
-        let load = out.fill(lane, &mut Batch::new());
+        let load = out.fill(lane, &mut Batch::new(), Instant::now());
         out.written(lane, load);
         load.messages
     }
@@ -379,10 +392,10 @@ mod tests {
         assert_eq!(out.control_len(), 0, "the ping is written");
         out.close(&Frame::Pong);
         let mut batch = Batch::new();
-        out.fill(CONTROL, &mut batch);
+        out.fill(CONTROL, &mut batch, Instant::now());
         assert!(batch.is_empty(), "the end of the lane comes behind the message");
         out.credit(&Credit { msgs: 1, bytes: 1000, received: 0 });
-        let message = out.fill(CONTROL, &mut batch);
+        let message = out.fill(CONTROL, &mut batch, Instant::now());
         let bytes = batch.take().concat();
         assert_eq!((message.messages, bytes.last()), (1, Some(&3)));
     }
@@ -407,7 +420,7 @@ mod tests {
         out.push(None, Frame::Ping);
         assert_eq!((written(&mut out, 1), written(&mut out, 1)), (3, 0));
         let mut control = Batch::new();
-        out.fill(CONTROL, &mut control);
+        out.fill(CONTROL, &mut control, Instant::now());
         assert_eq!(control.len(), 1, "the ping");
         out.credit(&Credit { msgs: 4, bytes: 1000, received: 3 });
         assert_eq!((written(&mut out, 1), written(&mut out, 1)), (1, 0));
@@ -431,7 +444,7 @@ mod tests {
         out.release(slow);
         out.push_message(slow, sent(2)).unwrap();
         let mut batch = Batch::new();
-        assert_eq!(out.fill(1, &mut batch).messages, 3);
+        assert_eq!(out.fill(1, &mut batch, Instant::now()).messages, 3);
         let bytes = batch.take().concat();
         assert_eq!([bytes[13], bytes[27], bytes[41]], [0, 1, 2]);
     }
@@ -443,26 +456,26 @@ mod tests {
         out.push_message(pid(1), Bytes::new()).unwrap();
         out.close(&Frame::Pong);
         let mut batch = Batch::new();
-        assert_eq!(out.fill(1, &mut batch).messages, 1);
+        assert_eq!(out.fill(1, &mut batch, Instant::now()).messages, 1);
         assert_eq!(batch.take().concat().last(), Some(&3));
     }
 
     #[test]
     fn chunks_follow_the_written_announcement_and_go_before_the_end_of_their_lane() {
         let most = Load { messages: 10, bytes: 1 << 20 };
-        let mut out = Outgoing::new(most, 1, 4, 1000, Allowance::new(10, 1 << 20));
+        let mut out = Outgoing::new(most, (1, 4), 1000, Allowance::new(10, 1 << 20), Budget::new(usize::MAX));
         let (lane, bulk) = (1, out.bulk_lane());
         out.push_message(pid(1), Bytes::from(vec![7; 1001])).unwrap();
         out.close(&Frame::Pong);
         let mut batch = Batch::new();
-        out.fill(bulk, &mut batch);
+        out.fill(bulk, &mut batch, Instant::now());
         assert!(batch.is_empty(), "not announced yet");
-        let load = out.fill(lane, &mut batch);
-        out.fill(bulk, &mut Batch::new());
+        let load = out.fill(lane, &mut batch, Instant::now());
+        out.fill(bulk, &mut Batch::new(), Instant::now());
         assert_eq!(load, Load::default(), "the announcement is not the message");
         assert!(out.written(lane, load));
         let mut chunks = Batch::new();
-        let load = out.fill(bulk, &mut chunks);
+        let load = out.fill(bulk, &mut chunks, Instant::now());
         assert_eq!(load, Load { messages: 1, bytes: 1001 });
         let bytes = chunks.take().concat();
         assert_eq!((bytes[0], bytes.last()), (0x41, Some(&3)));
@@ -477,7 +490,45 @@ mod tests {
         out.close(&Frame::Pong);
         assert!(matches!(out.push_message(pid(1), Bytes::new()), Err((Refusal::NoConnection(_), _))));
         let mut batch = Batch::new();
-        assert_eq!(out.fill(1, &mut batch).messages, 1);
+        assert_eq!(out.fill(1, &mut batch, Instant::now()).messages, 1);
         assert_eq!(batch.take().concat().last(), Some(&3), "the last frame");
+    }
+
+    /// A question that nobody waits for any more.
+    fn given_up() -> Question {
+        let (reply, _) = crate::actor::Reply::of(pid(9));
+        Question { from: None, reply, deadline: None }
+    }
+
+    #[test]
+    fn questions_that_were_given_up_leave_the_lane_and_make_room() {
+        let most = Load { messages: 3, bytes: 1 << 20 };
+        let mut out = Outgoing::new(most, (1, 4), 1000, Allowance::new(10, 1 << 20), Budget::new(usize::MAX));
+        out.push_ask(pid(1), Bytes::new(), given_up()).ok().unwrap();
+        out.push_ask(pid(1), Bytes::from(vec![0; 5000]), given_up()).ok().unwrap();
+        out.push_message(pid(1), Bytes::new()).unwrap();
+        assert!(!out.has_room(0));
+        let load = out.fill(1, &mut Batch::new(), Instant::now());
+        assert_eq!((load.messages, out.take_freed(), out.take_freed()), (1, true, false));
+        out.written(1, load);
+        assert_eq!((out.load(), out.sent(), out.asks.len()), (Load::default(), 1, 0));
+    }
+
+    #[test]
+    fn g11_answers_that_are_not_read_are_bounded_and_pass_a_spared_actor() {
+        let mut out = outgoing(1, 100);
+        out.hold(pid(1));
+        out.push_message(pid(1), Bytes::new()).unwrap();
+        for rid in 0..10 {
+            assert!(out.push_reply(Some(pid(1)), rid, Bytes::new()).is_some());
+        }
+        assert!(out.push_reply(Some(pid(1)), 11, Bytes::new()).is_none() && out.is_full_of_answers(0));
+        let refusal = || {
+            Frame::Error(crate::wire::level2::Error { rid: 1, to: Some(pid(1)), code: 2, text: "".into() })
+        };
+        let refused = (0..100).filter(|_| out.push_refusal(Some(pid(1)), refusal()).is_some());
+        assert_eq!(refused.count(), 10);
+        assert_eq!(written(&mut out, 1), 0, "the message is held back");
+        assert!(!out.is_full_of_answers(0), "the answers are not");
     }
 }

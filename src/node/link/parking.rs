@@ -11,15 +11,16 @@ use std::sync::{Mutex, MutexGuard};
 use bytes::{Bytes, BytesMut};
 use tokio::sync::Notify;
 
-use super::bulk::MESSAGE;
+use super::bulk::{ASK, MESSAGE, REPLY};
+use super::reason::is_kill;
 use super::{End, lock};
 use crate::config::NodeConfig;
+use crate::node::load::{Account, Budget, Load};
 use crate::pid::Pid;
 use crate::transport::CloseCode;
-use crate::wire::level2::{Bulk, Chunk, Frame};
+use crate::wire::level2::{Ask, Bulk, Chunk, Frame, Reply};
 
 /// Everything that comes in by chunks.
-#[derive(Default)]
 pub(super) struct Parking {
     lot: Mutex<Lot>,
     /// Receivers with a payload outstanding. Changed under the lock; while it is 0 nobody else need
@@ -29,7 +30,6 @@ pub(super) struct Parking {
     pub(super) announced: Notify,
 }
 
-#[derive(Default)]
 pub(super) struct Lot {
     payloads: HashMap<u64, Payload>,
     parked: HashMap<Pid, Parked>,
@@ -37,14 +37,17 @@ pub(super) struct Lot {
     known: HashSet<u64>,
     /// Bytes of all payloads.
     bytes: u64,
+    /// The same, counted as what the node holds.
+    account: Account,
 }
 
 struct Payload {
-    to: Pid,
+    to: Option<Pid>,
     total: u64,
     pieces: Vec<Bytes>,
     have: u64,
-    announced: bool,
+    /// What it is, once that is known.
+    announced: Option<Bulk>,
 }
 
 /// A receiver that waits for payloads, and its later frames.
@@ -57,6 +60,17 @@ struct Parked {
 }
 
 impl Parking {
+    pub(super) fn new(budget: Budget) -> Self {
+        let lot = Lot {
+            payloads: HashMap::new(),
+            parked: HashMap::new(),
+            known: HashSet::new(),
+            bytes: 0,
+            account: Account::new(budget),
+        };
+        Self { lot: Mutex::new(lot), busy: AtomicUsize::new(0), announced: Notify::new() }
+    }
+
     /// Whether no receiver waits for a payload.
     pub(super) fn is_empty(&self) -> bool {
         self.busy.load(Ordering::Acquire) == 0
@@ -69,14 +83,14 @@ impl Parking {
         }
         let mut lot = self.lock();
         match frame.to().and_then(|to| lot.parked.get_mut(&to)) {
-            Some(parked) => {
+            Some(parked) if !overtakes(&frame) => {
                 let bulk = if let Frame::Bulk(bulk) = &frame { Some(bulk.bulk) } else { None };
                 parked.push(frame);
                 lot.known.extend(bulk);
                 self.announced.notify_one();
                 None
             }
-            None => Some(frame),
+            _ => Some(frame),
         }
     }
 
@@ -87,17 +101,16 @@ impl Parking {
         max: u64,
         run: &mut dyn FnMut(Frame) -> Result<(), End>,
     ) -> Result<(), End> {
-        let to = bulk.to.ok_or_else(|| malformed("BULK for nobody"))?;
-        if bulk.kind != MESSAGE {
-            return Err(End::Refused(CloseCode::UnknownType, "BULK for more than a message".to_owned()));
-        }
+        check(bulk)?;
         let mut lot = self.lock();
-        let payload = lot.payload(bulk.bulk, to, bulk.total, max)?;
-        if std::mem::replace(&mut payload.announced, true) {
+        let payload = lot.payload(bulk.bulk, bulk.to, bulk.total, max)?;
+        if payload.announced.replace(bulk.clone()).is_some() {
             return Err(malformed("BULK came twice"));
         }
         let complete = payload.is_complete();
-        lot.parked.entry(to).or_default();
+        if let Some(to) = bulk.to {
+            lot.parked.entry(to).or_default();
+        }
         self.busy.store(lot.parked.len(), Ordering::Release);
         self.announced.notify_one();
         if complete { self.deliver(&mut lot, bulk.bulk, max, run) } else { Ok(()) }
@@ -111,15 +124,19 @@ impl Parking {
         max: u64,
         run: &mut dyn FnMut(Frame) -> Result<(), End>,
     ) -> Result<(), End> {
-        let to = chunk.to.ok_or_else(|| malformed("CHUNK for nobody"))?;
         let mut lot = self.lock();
-        let bulk = chunk.bulk;
+        let (bulk, to) = (chunk.bulk, chunk.to);
         if chunk.offset == 0 && lot.started() >= slots {
             let reason = format!("more than {slots} large payloads under way");
             return Err(End::Refused(CloseCode::CreditViolated, reason));
         }
         // A sender whose payloads take turns never has more under way, those included that are complete
         // and wait for an earlier one.
+        if lot.account.is_spent() {
+            let reason = "the queues of this node hold as much as they may".to_owned();
+            return Err(End::Refused(CloseCode::Overloaded, reason));
+        }
+        lot.account.add(chunk.data.len());
         lot.bytes += chunk.data.len() as u64;
         if lot.bytes > max.saturating_mul(slots as u64 + 1) {
             return Err(End::Refused(
@@ -129,7 +146,7 @@ impl Parking {
         }
         let payload = lot.payload(bulk, to, chunk.total, max)?;
         payload.add(chunk)?;
-        if payload.announced && payload.is_complete() {
+        if payload.announced.is_some() && payload.is_complete() {
             self.deliver(&mut lot, bulk, max, run)
         } else {
             Ok(())
@@ -140,7 +157,7 @@ impl Parking {
     pub(super) fn early(&self) -> usize {
         let lot = self.lock();
         let early = |bulk: &u64, payload: &Payload| {
-            !payload.announced && payload.is_complete() && !lot.known.contains(bulk)
+            payload.announced.is_none() && payload.is_complete() && !lot.known.contains(bulk)
         };
         lot.payloads.iter().filter(|(bulk, payload)| early(bulk, payload)).count()
     }
@@ -151,7 +168,7 @@ impl Parking {
             return 0;
         }
         let lot = self.lock();
-        let announced = lot.payloads.values().filter(|payload| payload.announced).count();
+        let announced = lot.payloads.values().filter(|payload| payload.announced.is_some()).count();
         let parked: usize = lot.parked.values().map(|parked| parked.messages).sum();
         (announced + parked) as u64
     }
@@ -166,7 +183,7 @@ impl Parking {
         })
     }
 
-    /// Runs a complete payload as the message that it is, and what was parked behind it up to the next
+    /// Runs a complete payload as the frame that it is, and what was parked behind it up to the next
     /// BULK. The lock is held meanwhile, so that nothing new overtakes.
     fn deliver(
         &self,
@@ -179,8 +196,12 @@ impl Parking {
         while let Some(payload) = next.take().and_then(|bulk| lot.payloads.remove(&bulk)) {
             let to = payload.to;
             lot.bytes -= payload.have;
-            run(Frame::Message { to: Some(to), data: payload.join() })?;
-            next = lot.run_parked(to, max, run)?;
+            let (messages, bytes) = (payload.pieces.len(), payload.have as usize);
+            lot.account.remove(Load { messages, bytes });
+            run(payload.into_frame())?;
+            if let Some(to) = to {
+                next = lot.run_parked(to, max, run)?;
+            }
         }
         self.busy.store(lot.parked.len(), Ordering::Release);
         Ok(())
@@ -193,12 +214,12 @@ impl Parking {
 
 impl Lot {
     /// The payload of that number, a new one if there is none.
-    fn payload(&mut self, bulk: u64, to: Pid, total: u64, max: u64) -> Result<&mut Payload, End> {
+    fn payload(&mut self, bulk: u64, to: Option<Pid>, total: u64, max: u64) -> Result<&mut Payload, End> {
         if total > max {
             let reason = format!("a payload of {total} bytes is announced and {max} are accepted");
             return Err(End::Refused(CloseCode::TooLarge, reason));
         }
-        let new = || Payload { to, total, pieces: Vec::new(), have: 0, announced: false };
+        let new = || Payload { to, total, pieces: Vec::new(), have: 0, announced: None };
         let payload = self.payloads.entry(bulk).or_insert_with(new);
         if (payload.to, payload.total) == (to, total) {
             Ok(payload)
@@ -222,17 +243,19 @@ impl Lot {
         let Some(mut parked) = self.parked.remove(&to) else { return Ok(None) };
         while let Some(frame) = parked.frames.pop_front() {
             let Frame::Bulk(bulk) = &frame else {
-                parked.messages -= usize::from(matches!(frame, Frame::Message { .. }));
+                parked.messages -= usize::from(matches!(frame, Frame::Message { .. } | Frame::Ask(_)));
                 run(frame)?;
                 continue;
             };
+            check(bulk)?;
             parked.messages -= 1;
             self.known.remove(&bulk.bulk);
-            let payload = self.payload(bulk.bulk, to, bulk.total, max)?;
-            payload.announced = true;
+            let payload = self.payload(bulk.bulk, Some(to), bulk.total, max)?;
+            payload.announced = Some(bulk.clone());
             let complete = payload.is_complete();
+            let number = bulk.bulk;
             self.parked.insert(to, parked);
-            return Ok(complete.then_some(bulk.bulk));
+            return Ok(complete.then_some(number));
         }
         Ok(None)
     }
@@ -253,17 +276,25 @@ impl Payload {
         self.have == self.total
     }
 
-    fn join(self) -> Bytes {
+    /// The frame that it stands for.
+    fn into_frame(self) -> Frame {
         let mut whole = BytesMut::with_capacity(usize::try_from(self.total).unwrap_or(0));
         self.pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
-        whole.freeze()
+        let (to, data) = (self.to, whole.freeze());
+        match self.announced {
+            Some(Bulk { kind: ASK, rid, from, left_ms, .. }) => {
+                Frame::Ask(Ask { rid, to, from, left_ms, data })
+            }
+            Some(Bulk { kind: REPLY, rid, .. }) => Frame::Reply(Reply { rid, to, data }),
+            _ => Frame::Message { to, data },
+        }
     }
 }
 
 impl Parked {
     fn push(&mut self, frame: Frame) {
         match &frame {
-            Frame::Message { data, .. } => {
+            Frame::Message { data, .. } | Frame::Ask(Ask { data, .. }) => {
                 self.messages += 1;
                 self.bytes += data.len();
             }
@@ -274,12 +305,28 @@ impl Parked {
     }
 }
 
+/// Whether a BULK may be: an answer may be for nobody in particular, nothing else.
+fn check(bulk: &Bulk) -> Result<(), End> {
+    match bulk.kind {
+        MESSAGE | ASK if bulk.to.is_none() => Err(malformed("BULK for nobody")),
+        MESSAGE | ASK | REPLY => Ok(()),
+        _ => Err(End::Refused(CloseCode::UnknownType, "BULK of an unknown kind".to_owned())),
+    }
+}
+
+/// An explicit kill waits for nothing.
+fn overtakes(frame: &Frame) -> bool {
+    matches!(frame, Frame::Exit(exit) if is_kill(exit))
+}
+
 fn malformed(reason: &str) -> End {
     End::Refused(CloseCode::Malformed, reason.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const MAX: u64 = 1000;
@@ -301,10 +348,15 @@ mod tests {
     }
 
     /// A parking with a record of what ran: the first byte and the length of each message.
-    #[derive(Default)]
     struct World {
         parking: Parking,
         ran: Vec<(u8, usize)>,
+    }
+
+    impl Default for World {
+        fn default() -> Self {
+            Self { parking: Parking::new(Budget::new(100_000)), ran: Vec::new() }
+        }
     }
 
     impl World {
@@ -396,7 +448,6 @@ mod tests {
             chunk(7, a, 10, 1, 1),
             chunk(7, a, 10, 0, 11),
             chunk(7, a, 10, 0, 0),
-            Chunk { to: None, ..chunk(7, a, 10, 0, 1) },
         ];
         for chunk in bad {
             assert!(World::default().chunk(chunk).is_err());
@@ -404,5 +455,83 @@ mod tests {
         let mut world = World::default();
         world.lane(Frame::Bulk(announcement(7, a, 10)));
         assert!(world.chunk(chunk(7, a, 11, 0, 1)).is_err());
+    }
+
+    /// What a sender puts into the lane of its receivers.
+    #[derive(Clone, Copy, Debug)]
+    enum Item {
+        Small(u32),
+        Large(u32, usize),
+    }
+
+    fn item() -> impl Strategy<Value = Item> {
+        prop_oneof![
+            (0u32..3).prop_map(Item::Small),
+            (0u32..3, 1usize..40).prop_map(|(to, len)| Item::Large(to, len)),
+        ]
+    }
+
+    proptest! {
+        /// Lane and chunks may come in any order that a sender with two slots can cause.
+        #[test]
+        fn g2_payloads_and_messages_of_one_receiver_come_in_their_order(
+            items in proptest::collection::vec(item(), 0..20),
+            order in proptest::collection::vec(0usize..3, 400),
+        ) {
+            let mut world = World::default();
+            let mut lane: VecDeque<(usize, Item)> = items.iter().copied().enumerate().collect();
+            // Announced payloads: number, receiver, length, what is sent. Two of them take turns.
+            let mut sending: VecDeque<(usize, u32, usize, usize)> = VecDeque::new();
+            let mut expected: [Vec<(u8, usize)>; 3] = Default::default();
+            let mut order = order.into_iter().chain(std::iter::repeat(0));
+            // The lane is written before the chunks that it announces, and read at any time later.
+            let mut written: VecDeque<Frame> = VecDeque::new();
+            while !(lane.is_empty() && sending.is_empty() && written.is_empty()) {
+                match order.next().unwrap() {
+                    0 if !lane.is_empty() => {
+                        let (n, item) = lane.pop_front().unwrap();
+                        match item {
+                            Item::Small(to) => {
+                                expected[to as usize].push((n as u8, 1));
+                                written.push_back(message(pid(to), n as u8));
+                            }
+                            Item::Large(to, len) => {
+                                expected[to as usize].push((n as u8, len));
+                                written.push_back(Frame::Bulk(announcement(n as u64, pid(to), len as u64)));
+                                sending.push_back((n, to, len, 0));
+                            }
+                        }
+                    }
+                    // As `Inlet` does, which waits while too much is early.
+                    1 if !sending.is_empty() && world.parking.early() <= 2 => {
+                        let (n, to, len, sent) = sending.pop_front().unwrap();
+                        let more = (len - sent).min(17);
+                        let piece = chunk(n as u64, pid(to), len as u64, sent as u64, more);
+                        prop_assert!(world.chunk(piece).is_ok());
+                        if sent + more < len {
+                            sending.insert(sending.len().min(1), (n, to, len, sent + more));
+                        }
+                    }
+                    _ => {
+                        if let Some(frame) = written.pop_front() {
+                            world.lane(frame);
+                        } else if let Some(first) = sending.pop_front() {
+                            let (n, to, len, sent) = first;
+                            let piece = chunk(n as u64, pid(to), len as u64, sent as u64, len - sent);
+                            prop_assert!(world.chunk(piece).is_ok());
+                        }
+                    }
+                }
+            }
+            let receiver = |n: u8| match items[usize::from(n)] {
+                Item::Small(to) | Item::Large(to, _) => to as usize,
+            };
+            for (to, expected) in expected.iter().enumerate() {
+                let came: Vec<_> = world.ran.iter().copied().filter(|(n, _)| receiver(*n) == to).collect();
+                prop_assert_eq!(&came, expected);
+            }
+            prop_assert_eq!(world.parking.outstanding(), 0);
+            prop_assert_eq!(world.parking.lock().bytes, 0);
+        }
     }
 }

@@ -74,6 +74,14 @@ impl Queue {
         }
     }
 
+    /// As [`front`](Self::front), to be changed.
+    pub(super) fn front_mut(&mut self) -> Option<&mut Frame> {
+        match self.entries.front_mut() {
+            Some(Entry::Frame(frame)) => Some(frame),
+            _ => None,
+        }
+    }
+
     /// Takes what comes first, if that is not a run.
     pub(super) fn pop_front(&mut self) -> Option<Frame> {
         self.front()?;
@@ -83,9 +91,9 @@ impl Queue {
         }
     }
 
-    /// Takes out what is for `pid`; the others stay in their order.
-    pub(super) fn extract(&mut self, pid: Pid) -> Vec<Frame> {
-        let (theirs, others): (Vec<_>, Vec<_>) = self.drain().partition(|frame| frame.to() == Some(pid));
+    /// Takes out what is chosen; the others stay in their order.
+    pub(super) fn extract(&mut self, chosen: impl FnMut(&Frame) -> bool) -> Vec<Frame> {
+        let (theirs, others): (Vec<_>, Vec<_>) = self.drain().partition(chosen);
         self.extend(others);
         theirs
     }
@@ -210,7 +218,7 @@ mod tests {
         let pid = Pid::new(1, 0).unwrap();
         let (theirs, others): (Vec<_>, Vec<_>) =
             frames().into_iter().partition(|frame| frame.to() == Some(pid));
-        assert_eq!(queue.extract(pid), theirs);
+        assert_eq!(queue.extract(|frame| frame.to() == Some(pid)), theirs);
         assert_eq!(queue.drain().collect::<Vec<_>>(), others);
     }
 

@@ -1,6 +1,7 @@
 //! Why an actor ended, as the wire says it: a number and a text.
 
 use crate::actor::ExitReason;
+use crate::wire::level2::Exit;
 
 const NORMAL: u8 = 1;
 const SHUTDOWN: u8 = 2;
@@ -12,11 +13,21 @@ const PANIC: u8 = 7;
 const EXCEPTION: u8 = 8;
 const OTHER: u8 = 9;
 
+/// The kinds of EXIT: through a link; sent explicitly; a stop, which keeps its place among the messages.
+pub(super) const LINKED: u8 = 0;
+pub(super) const EXPLICIT: u8 = 1;
+pub(super) const STOP: u8 = 2;
+
 /// Stands between the parts of an exception.
 const BETWEEN: char = '\0';
 
 /// The longest text that travels; a traceback beyond it is cut.
 const LONGEST: usize = 16 << 10;
+
+/// Whether it ends its receiver whatever that does.
+pub(super) fn is_kill(exit: &Exit) -> bool {
+    exit.kind == EXPLICIT && exit.reason == KILL
+}
 
 pub(super) fn to_wire(reason: &ExitReason) -> (u8, String) {
     let (number, text) = match reason {

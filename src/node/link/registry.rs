@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::greeting::Me;
 use super::strand::Strand;
 use super::table::{Arrival, Decision, Life, Refusal, Table};
-use super::{Link, lock};
+use super::{End, Link, lock};
 use crate::node::chance::Chance;
 use crate::node::shown::Shown;
 use crate::transport::{CloseCode, PeerIdentity};
@@ -78,6 +78,18 @@ impl Links {
 
     pub(super) fn me(&self) -> &Me {
         &self.me
+    }
+
+    /// Which life of which node this is.
+    pub(in crate::node) fn life(&self) -> Life {
+        self.me.life
+    }
+
+    /// The link that is up with that life of a node.
+    pub(in crate::node) fn with(&self, life: Life) -> Option<Arc<Link>> {
+        let inner = self.inner();
+        let up = inner.table.up_with(life.node)?;
+        inner.up.get(&up).filter(|link| link.peer == life).cloned()
     }
 
     /// Every link that is up.
@@ -160,9 +172,16 @@ impl Links {
         inner.table.ready(link)
     }
 
-    /// The link is up.
+    /// The link is up, unless another has taken its place meanwhile: then it ends as soon as it begins.
     pub(super) fn insert(&self, link: &Arc<Link>) {
-        self.inner().up.insert(link.id, link.clone());
+        {
+            let mut inner = self.inner();
+            if inner.table.holds(link.id) {
+                inner.up.insert(link.id, link.clone());
+            } else {
+                link.end(End::Refused(CloseCode::Duplicate, "the node has connected anew".to_owned()));
+            }
+        }
         self.change();
     }
 

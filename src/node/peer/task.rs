@@ -79,17 +79,23 @@ impl Peer {
                 }
             }
             Ok((dialled, Dialled::One(lane))) => {
+                self.shared.neighbours.moved_in(self, None);
                 self.attend();
                 self.direct(&dialled, lane).await;
             }
             Ok((dialled, Dialled::Here)) => {
                 self.dialler.forget(&dialled);
+                drop(dialled);
+                self.shared.neighbours.moved_in(self, None);
                 self.here();
                 self.shared.at(Stage::Draining).await;
                 self.outbound().close();
             }
             Ok((dialled, Dialled::Two(link))) => {
                 self.dialler.forget(&dialled);
+                // The link has it, or it gave way: then its place among the connections is free again.
+                drop(dialled);
+                self.shared.neighbours.moved_in(self, Some(link.peer));
                 self.linked(link).await;
             }
         }
@@ -155,25 +161,33 @@ impl Peer {
         tokio::select! {
             biased;
             () = self.shared.at(Stage::Draining) => self.outbound().close(),
-            end = link.gone() => {
-                // It may have been over before it knew of us.
-                self.link_is_over(&link, &end);
-                link.sweep();
-            }
+            // It may have been over before it knew of us.
+            end = link.gone() => self.link_is_over(&link, &end),
         }
     }
 
     /// Moves everything that waits into the link, in its order, and whatever comes from now on.
     fn attach(self: &Arc<Self>, link: &Arc<Link>) {
         let mut out = self.outbound();
+        loop {
+            let lost = out.drop_larger(link.max_sent());
+            if lost == 0 {
+                break;
+            }
+            drop(out);
+            self.were_too_large(lost, link.max_sent());
+            out = self.outbound();
+        }
         out.opened(now());
         link.adopt(self);
         for (id, pid, from) in self.watch.monitors() {
             link.monitor(id, pid, from);
         }
+        let mut gone = 0;
         for item in out.take_all() {
             match item {
-                Item::Message { to, data } => link.admit(to, data),
+                Item::Message { life: Some(life), .. } if life != link.peer => gone += 1,
+                Item::Message { to, data, .. } => link.admit(to, data),
                 Item::Resolve { name, reply } => {
                     if let Err(reply) = link.resolve(&self.addr, &name, reply) {
                         // The asker may have given up.
@@ -182,7 +196,23 @@ impl Peer {
                 }
             }
         }
+        out.lost(gone);
         self.standing.linked(link.clone());
+        if link.is_gone() {
+            // It was over before it knew of us.
+            link.sweep();
+        }
+    }
+
+    /// Messages were taken before it was known how little the peer takes. Whoever monitors is owed the
+    /// news (G4).
+    fn were_too_large(&self, messages: usize, max: usize) {
+        self.shared.lose(messages);
+        let reason = format!("{messages} messages were larger than the {max} bytes that it takes");
+        if let Some(left_out) = self.shared.log.admit() {
+            tracing::warn!(peer = %self.addr, %reason, left_out, "messages became dead letters");
+        }
+        self.watch.lost(&DownReason::Unreachable(reason));
     }
 
     /// Delivers everything that waits, and whatever comes from now on: the address is this node's.
@@ -193,12 +223,15 @@ impl Peer {
         for (id, pid, _) in self.watch.monitors() {
             here.monitor(Arc::downgrade(self), id, pid);
         }
+        let mut gone = 0;
         for item in out.take_all() {
             match item {
-                Item::Message { to, data } => here.send(to, data),
+                Item::Message { life: Some(_), .. } => gone += 1,
+                Item::Message { to, data, .. } => here.send(to, data),
                 Item::Resolve { name, reply } => here.resolve(&name, reply),
             }
         }
+        out.lost(gone);
         self.standing.here();
     }
 

@@ -82,7 +82,7 @@ impl Decoder {
     /// most frames, which [`next_frame`](Self::next_frame) takes too.
     pub fn next_message(&mut self) -> Option<(Option<Pid>, Bytes)> {
         let State::Head { len: 0, .. } = self.state else { return None };
-        let Some(head) = self.input.first_chunk::<LONGEST>() else { return None };
+        let head = self.input.first_chunk::<LONGEST>()?;
         if head[0] != Opcode::Message as u8 {
             return None;
         }

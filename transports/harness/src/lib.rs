@@ -15,11 +15,13 @@
 #![forbid(unsafe_code)]
 
 mod faulty;
+mod mutual;
 mod noise;
 mod pair;
 pub mod suite;
 
 pub use faulty::{Faults, Faulty};
+pub use mutual::Mutual;
 pub use pair::{Pair, Subject, within};
 
 /// Turns every property of the suite into a `#[tokio::test]`. The expression makes the [`Subject`];

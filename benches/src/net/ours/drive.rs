@@ -24,10 +24,10 @@ pub(in super::super) fn drive(kind: Kind, work: &str, amount: u64, server: &Serv
     if work == "inside" {
         return trips::inside(kind, amount);
     }
-    let far = Far::reach(kind, server.addr)?;
+    let far = Far::reach(kind, work, server.addr)?;
     match work {
         "small" => small(&far, amount),
-        "large" => far.large(amount),
+        "large" | "large-1452" => far.large(amount),
         "trip" => trips::between(&far, amount),
         "resolve" => resolves(&far, amount),
         "ping" => pings(&far, amount),
@@ -47,8 +47,8 @@ pub(super) struct Far {
 }
 
 impl Far {
-    pub(super) fn reach(kind: Kind, addr: &str) -> Result<Self, String> {
-        let (rt, here) = node(kind)?;
+    pub(super) fn reach(kind: Kind, work: &str, addr: &str) -> Result<Self, String> {
+        let (rt, here) = node(kind, work)?;
         let (tell, answers) = sync_channel(1);
         let answers_to = rt.spawn_fn(move |answer, _| tell.send(answer).unwrap_or(()));
         let answers = Mutex::new(answers);

@@ -11,7 +11,7 @@ use myrmidon::Runtime;
 use myrmidon::transport::{NodeAddr, Transport};
 use myrmidon_certs::Credentials;
 use myrmidon_quic::{QuicConfig, QuicTransport};
-use myrmidon_tcp::TcpTransport;
+use myrmidon_tcp::{TcpTransport, TlsConfig};
 
 pub(super) use self::drive::drive;
 pub(super) use self::serve::serve;
@@ -60,13 +60,25 @@ impl Peer for Ours {
     }
 }
 
-/// A runtime that listens on loopback, with everything as it is by default.
-fn node(kind: Kind) -> Result<(Runtime, NodeAddr), String> {
+/// What Ethernet takes, instead of what loopback does.
+const ETHERNET: u16 = 1452;
+
+/// A runtime that listens on loopback, with everything as it is by default; where the work says so, QUIC
+/// sends it in small packets.
+fn node(kind: Kind, work: &str) -> Result<(Runtime, NodeAddr), String> {
+    let credentials = || Credentials::loopback().map_err(text);
     let transport: Arc<dyn Transport> = match kind {
         Kind::Tcp => Arc::new(TcpTransport::new(Default::default())),
+        Kind::Tls => {
+            let tls = TlsConfig::new(credentials()?);
+            Arc::new(TcpTransport::with_tls(Default::default(), tls).map_err(text)?)
+        }
         Kind::Quic => {
-            let credentials = Credentials::loopback().map_err(text)?;
-            Arc::new(QuicTransport::new(QuicConfig::new(credentials)).map_err(text)?)
+            let mut config = QuicConfig::new(credentials()?);
+            if work.ends_with("-1452") {
+                config.loopback.packet = Some(ETHERNET);
+            }
+            Arc::new(QuicTransport::new(config).map_err(text)?)
         }
     };
     let rt = Runtime::builder().transport(transport).start().map_err(text)?;

@@ -10,8 +10,8 @@ use super::super::message::{SMALL, Tally};
 use super::{node, text};
 
 /// Serves until the process is ended.
-pub(in super::super) fn serve(kind: Kind) -> Result<(), String> {
-    let (rt, addr) = node(kind)?;
+pub(in super::super) fn serve(kind: Kind, work: &str) -> Result<(), String> {
+    let (rt, addr) = node(kind, work)?;
     start(&rt)?;
     println!("{addr}");
     park()

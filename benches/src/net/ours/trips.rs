@@ -19,9 +19,9 @@ const WARM_UP: u64 = 200;
 
 /// With both nodes in this process.
 pub(super) fn inside(kind: Kind, amount: u64) -> Figures {
-    let (other, addr) = node(kind)?;
+    let (other, addr) = node(kind, "inside")?;
     serve::start(&other)?;
-    between(&Far::reach(kind, &addr.to_string())?, amount)
+    between(&Far::reach(kind, "inside", &addr.to_string())?, amount)
 }
 
 /// The actor that gets a message back sends the next one.

@@ -13,6 +13,8 @@ use super::pair;
 use crate::measure::{Figures, Workload};
 use crate::rounds::Peer;
 
+const NO_TLS: &str = "bare sockets speak no TLS here";
+
 /// What can be done without a runtime.
 const WORK: &[&str] = &["small", "large", "trip", "inside"];
 
@@ -28,8 +30,8 @@ impl Peer for Raw {
     }
 
     fn divisor(&self, work: &str) -> Option<u64> {
-        let (_, work) = work.split_once('-')?;
-        WORK.contains(&work).then_some(1)
+        let (kind, work) = work.split_once('-')?;
+        (kind != "tls" && WORK.contains(&work)).then_some(1)
     }
 
     fn run(&self, workload: &Workload, amount: u64) -> Figures {
@@ -48,34 +50,42 @@ pub(super) fn serve(kind: Kind, work: &str) -> Result<(), String> {
         match kind {
             Kind::Tcp => tcp::Listener::bind().await?.serve_all(work, true).await,
             Kind::Quic => quic::Listener::bind()?.serve_all(work, true).await,
+            Kind::Tls => Err(NO_TLS.to_owned()),
         }
     })
 }
 
 pub(super) fn drive(kind: Kind, work: &str, amount: u64, server: &Server<'_>) -> Figures {
-    let inside = work == "inside";
-    runtime(inside)?.block_on(async {
+    if work == "inside" {
+        return runtime(true)?.block_on(inside(kind, amount));
+    }
+    let addr = server.addr.parse().map_err(text)?;
+    runtime(false)?.block_on(async {
         match kind {
-            Kind::Tcp if inside => {
-                let listener = tcp::Listener::bind().await?;
-                let addr = listener.addr()?;
-                tokio::spawn(async move { listener.serve_all("trip", false).await });
-                work::drive(tcp::connect(addr).await?, "trip", amount).await
-            }
-            Kind::Quic if inside => {
-                let listener = quic::Listener::bind()?;
-                let addr = listener.addr()?;
-                tokio::spawn(async move { listener.serve_all("trip", false).await });
-                work::drive(quic::connect(addr).await?, "trip", amount).await
-            }
-            Kind::Tcp => {
-                work::drive(tcp::connect(server.addr.parse().map_err(text)?).await?, work, amount).await
-            }
-            Kind::Quic => {
-                work::drive(quic::connect(server.addr.parse().map_err(text)?).await?, work, amount).await
-            }
+            Kind::Tcp => work::drive(tcp::connect(addr).await?, work, amount).await,
+            Kind::Quic => work::drive(quic::connect(addr).await?, work, amount).await,
+            Kind::Tls => Err(NO_TLS.to_owned()),
         }
     })
+}
+
+/// Trips with both sides in this process.
+async fn inside(kind: Kind, amount: u64) -> Figures {
+    match kind {
+        Kind::Tcp => {
+            let listener = tcp::Listener::bind().await?;
+            let addr = listener.addr()?;
+            tokio::spawn(async move { listener.serve_all("trip", false).await });
+            work::drive(tcp::connect(addr).await?, "trip", amount).await
+        }
+        Kind::Quic => {
+            let listener = quic::Listener::bind()?;
+            let addr = listener.addr()?;
+            tokio::spawn(async move { listener.serve_all("trip", false).await });
+            work::drive(quic::connect(addr).await?, "trip", amount).await
+        }
+        Kind::Tls => Err(NO_TLS.to_owned()),
+    }
 }
 
 /// One thread for each side, in processes of their own or in one.

@@ -11,7 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use myrmidon::transport::{
-    CloseCode, Connection, Lane, LaneClass, Listener, NodeAddr, PeerIdentity, Transport, TransportError,
+    CloseCode, Connection, Lane, LaneClass, Level, Listener, NodeAddr, PeerIdentity, Transport,
+    TransportError,
 };
 use tokio::sync::watch;
 
@@ -54,6 +55,11 @@ impl Faulty {
         Self { inner, shared: Arc::new(Shared { faults, ..Shared::default() }) }
     }
 
+    /// Connections of this transport that somebody still holds, dialled and accepted.
+    pub fn held(&self) -> usize {
+        self.shared.connections().iter().filter(|fault| fault.strong_count() > 0).count()
+    }
+
     /// Breaks every connection of this transport now. Returns how many there were.
     pub fn cut_now(&self) -> usize {
         let faults: Vec<_> = self.shared.connections().drain(..).collect();
@@ -74,6 +80,10 @@ impl Transport for Faulty {
 
     async fn connect(&self, addr: &NodeAddr) -> Result<Box<dyn Connection>, TransportError> {
         Ok(self.shared.wrap(self.inner.connect(addr).await?))
+    }
+
+    fn identity(&self) -> Option<PeerIdentity> {
+        self.inner.identity()
     }
 }
 
@@ -182,6 +192,10 @@ impl Connection for FaultyConnection {
 
     fn peer_identity(&self) -> Option<PeerIdentity> {
         self.fault.inner.peer_identity()
+    }
+
+    fn level(&self) -> Option<Level> {
+        self.fault.inner.level()
     }
 
     fn peer_addr(&self) -> NodeAddr {

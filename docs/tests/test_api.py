@@ -1,0 +1,42 @@
+"""The table of the Python interface names nothing that does not work."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import myrmidon
+import myrmidon.testing
+
+PAGE = Path(__file__).resolve().parents[1] / "python" / "api.md"
+ROW = re.compile(r"^\| `([\w.]+)(\([^`]*\))?` \| (.+) \|$", re.MULTILINE)
+ROWS = ROW.findall(PAGE.read_text(encoding="utf-8"))
+# What the first word of a name in the table is.
+OWNERS = {
+    "rt": myrmidon.Runtime,
+    "ref": myrmidon.ActorRef,
+    "supervisor": myrmidon.Supervisor,
+    "actor": myrmidon.Actor,
+    "child": myrmidon.Child,
+    "probe": myrmidon.testing.Probe,
+    "testing": myrmidon.testing,
+    "errors": myrmidon.errors,
+    "codec": myrmidon.codec,
+    "mailbox": myrmidon.Mailbox,
+    "reply": myrmidon.Reply,
+}
+
+
+def test_the_table_is_there():
+    assert len(ROWS) > 80
+
+
+@pytest.mark.parametrize(("name", "arguments", "text"), ROWS, ids=[row[0] for row in ROWS])
+def test_a_name_in_the_table_works(name, arguments, text):
+    owner, _, rest = name.partition(".")
+    thing = OWNERS.get(owner, myrmidon) if rest else myrmidon
+    for part in (rest or owner).split("."):
+        thing = getattr(thing, part)
+    if not isinstance(thing, type):
+        assert callable(thing) == bool(arguments), f"whether {name} is called"
+    assert text

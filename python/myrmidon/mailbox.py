@@ -1,0 +1,115 @@
+"""The mailbox of a pull actor whose function is ``async def``."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Literal
+
+from myrmidon import _core
+from myrmidon.errors import MailboxClosed
+
+__all__ = ["AsyncMailbox"]
+
+Message = bytes | _core.PySystemMessage
+
+
+class AsyncMailbox:
+    """The messages of a pull actor whose function runs in an event loop.
+
+    Iterate over it with ``async for``, or take messages one by one with ``recv``. It ends, and
+    ``recv`` raises ``MailboxClosed``, when the actor is stopped and what was sent before is taken.
+    A kill cancels the function.
+    """
+
+    def __init__(self, mailbox: _core.Mailbox) -> None:
+        self._mailbox = mailbox
+
+    @property
+    def pid(self) -> int:
+        """The PID of the actor."""
+        return self._mailbox.pid
+
+    @property
+    def reply(self) -> "_core.Reply | None":
+        """The way back for the answer to the message received last.
+
+        ``None`` if nobody waits for one, and the second time. If it is not taken before the next
+        message is received, who asked gets ``NoReply``.
+        """
+        return self._mailbox.reply
+
+    async def recv(self, timeout: float | None = None) -> Message:
+        """Waits for the next message, at most ``timeout`` seconds.
+
+        Raises ``Timeout``, and ``MailboxClosed`` when there will be no more.
+        """
+        return await self._receive(None, timeout)
+
+    async def recv_many(self, limit: int = 100, timeout: float | None = None) -> list[Message]:
+        """Waits for a message and returns it with those that are there already.
+
+        At most ``limit`` in all. One that is asked ends the list, so that ``reply`` belongs to
+        the last. Raises as ``recv``.
+        """
+        if limit < 1:
+            raise ValueError("limit is at least 1 message")
+        messages = [await self._receive(None, timeout)]
+        self._mailbox._take_more(messages, limit)
+        return messages
+
+    async def select(
+        self,
+        predicate: Callable[[Any], object] | None = None,
+        *,
+        prefix: bytes | None = None,
+        kind: Literal["message", "ask", "system"] | None = None,
+        timeout: float | None = None,
+    ) -> Message:
+        """Waits for the oldest message that meets all conditions; the others stay, in order.
+
+        ``predicate`` is called with a message; ``prefix`` is what its bytes begin with; ``kind``
+        is "message" for what was sent, "ask" for what was asked, "system" for a
+        ``PySystemMessage``. The last two are looked at first and cost no call.
+
+        Raises as ``recv``, and what ``predicate`` raises.
+        """
+        return await self._receive(_core.Matcher(predicate, prefix, kind), timeout)
+
+    def __aiter__(self) -> AsyncIterator[Message]:
+        return self
+
+    async def __anext__(self) -> Message:
+        try:
+            return await self._receive(None, None)
+        except MailboxClosed:
+            raise StopAsyncIteration from None
+
+    def __len__(self) -> int:
+        """How many messages the actor has given to its function that were not received."""
+        return len(self._mailbox)
+
+    def __bool__(self) -> bool:
+        """A mailbox is true, also when it is empty."""
+        return True
+
+    def __repr__(self) -> str:
+        return f"<myrmidon.AsyncMailbox of actor {self.pid}, {len(self)} messages>"
+
+    async def _receive(self, matcher: "_core.Matcher | None", timeout: float | None) -> Message:
+        if timeout is not None and not timeout >= 0:
+            raise ValueError(f"timeout is in seconds and not negative, not {timeout}")
+        take = self._mailbox._take
+        message = take(matcher)
+        if message is not None:
+            return message
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout
+        while message is None:
+            left = None if deadline is None else max(0.0, deadline - loop.time())
+            arrival = self._mailbox._wait(matcher, left)
+            try:
+                await arrival
+            except BaseException:
+                self._mailbox._withdraw(arrival)
+                raise
+            message = take(matcher)
+        return message

@@ -1,0 +1,60 @@
+//! The code of an actor that runs somewhere else than in the actor's turns, as its actor knows it.
+
+use std::sync::Arc;
+
+use myrmidon::Pid;
+use myrmidon::actor::ExitReason;
+use pyo3::prelude::*;
+
+use crate::errors::MailboxClosed;
+use crate::exit_reason::from_exception;
+use crate::runtime::Shared;
+use crate::shelf::{Shelf, Standing};
+
+/// The ties between an actor and its code.
+pub(crate) struct Code {
+    pub(crate) shelf: Arc<Shelf>,
+    runtime: Arc<Shared>,
+}
+
+impl Code {
+    pub(crate) fn new(shelf: Arc<Shelf>, runtime: Arc<Shared>) -> Self {
+        Self { shelf, runtime }
+    }
+
+    pub(crate) fn pid(&self) -> Option<Pid> {
+        self.shelf.pid()
+    }
+
+    /// The code raised `error`, in the middle of the message whose way back has this number. Ends the actor.
+    pub(crate) fn failed(&self, py: Python<'_>, error: PyErr, asked: Option<u64>) {
+        let reason = from_exception(py, &error);
+        let answer = asked.and_then(|number| self.shelf.answer(number));
+        if let Some(answer) = answer {
+            answer.fail(py, error, &reason);
+        }
+        self.end(reason);
+    }
+
+    /// Its task was cancelled by somebody else than its actor: as a rule the loop is going down.
+    pub(crate) fn cancelled(&self) {
+        self.end(ExitReason::Shutdown);
+    }
+
+    /// A function has returned, or raised. Its actor ends with it, unless it waited for that or has other
+    /// code by now.
+    pub(crate) fn returned(&self, py: Python<'_>, error: Option<PyErr>) {
+        let error = error.filter(|error| !error.is_instance_of::<MailboxClosed>(py));
+        let reason = error.map(|error| from_exception(py, &error));
+        match (self.shelf.leave(), reason) {
+            (Standing::Ended, _) | (Standing::Closing, None) => {}
+            (_, reason) => self.end(reason.unwrap_or(ExitReason::Normal)),
+        }
+    }
+
+    pub(crate) fn end(&self, reason: ExitReason) {
+        if let Some(pid) = self.pid() {
+            self.runtime.core().end(pid, reason);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The behaviour of actors whose code runs somewhere else. It runs no Python, and so on the workers.
+
+use std::sync::Arc;
+
+use myrmidon::actor::{Behaviour, Context, ExitReason, Flow, SystemMessage};
+use myrmidon::mailbox::Payload;
+
+use crate::code::Code;
+use crate::handler::is_for_code;
+use crate::handler_task::AsyncHandler;
+use crate::pull::Function;
+use crate::shelf::Item;
+
+/// Gives the messages of an actor to its code.
+pub(crate) struct Giver {
+    code: Arc<Code>,
+    kind: Kind,
+}
+
+/// What the code is.
+pub(crate) enum Kind {
+    /// Called for each message.
+    Handler(Arc<AsyncHandler>),
+    /// Called once, and takes the messages itself.
+    Function(Function),
+}
+
+impl Giver {
+    pub(crate) fn new(code: Arc<Code>, kind: Kind) -> Self {
+        Self { code, kind }
+    }
+
+    /// Puts something on the shelf, and sees to it that somebody comes for it.
+    fn give(&mut self, item: Item, cx: &Context<'_>) -> Flow {
+        self.code.shelf.belong(cx.pid());
+        let room = self.code.shelf.put(item, || cx.waker());
+        match self.call() {
+            Ok(()) if room => Flow::Continue,
+            Ok(()) => Flow::Waiting,
+            Err(reason) => Flow::Stop(reason),
+        }
+    }
+
+    fn call(&mut self) -> Result<(), ExitReason> {
+        match &mut self.kind {
+            // A loop that has ended serves nobody any more.
+            Kind::Handler(handler) if handler.bell.is_over() => Err(ExitReason::Shutdown),
+            Kind::Handler(handler) => {
+                handler.serve(&self.code);
+                Ok(())
+            }
+            Kind::Function(_) if self.code.shelf.is_busy() => Ok(()),
+            Kind::Function(function) => function.start(&self.code),
+        }
+    }
+}
+
+impl Behaviour for Giver {
+    fn starts(&self) -> bool {
+        matches!(self.kind, Kind::Function(_))
+    }
+
+    /// A function runs from the first moment, a handler from its first message.
+    fn started(&mut self, cx: &mut Context<'_>) -> Flow {
+        self.code.shelf.belong(cx.pid());
+        self.call().map_or_else(Flow::Stop, |()| Flow::Continue)
+    }
+
+    fn handle(&mut self, message: Payload, cx: &mut Context<'_>) -> Flow {
+        self.give(Item::sent(message), cx)
+    }
+
+    fn system(&mut self, message: SystemMessage, cx: &mut Context<'_>) -> Flow {
+        if is_for_code(&message, cx) {
+            return self.give(Item::system(cx.pid(), message), cx);
+        }
+        let is_new = matches!(message, SystemMessage::HotSwap { error: None, .. });
+        if is_new && matches!(self.kind, Kind::Function(_)) { self.started(cx) } else { Flow::Continue }
+    }
+
+    fn resume(&mut self, cx: &mut Context<'_>) -> Flow {
+        if self.code.shelf.has_room(|| cx.waker()) { Flow::Continue } else { Flow::Waiting }
+    }
+
+    fn conclude(&mut self, cx: &mut Context<'_>) -> Flow {
+        if self.code.shelf.close(|| cx.waker()) { Flow::Continue } else { Flow::Waiting }
+    }
+
+    fn cancel(&mut self) {
+        self.code.shelf.end();
+    }
+
+    fn stopped(&mut self, _: &ExitReason) {
+        self.code.shelf.end();
+    }
+
+    fn lane(&self, _: u32) -> u32 {
+        0
+    }
+}
+
+impl Drop for Giver {
+    fn drop(&mut self) {
+        self.code.shelf.end();
+    }
+}

@@ -1,0 +1,236 @@
+//! The mailbox of a pull actor, as its function sees it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use myrmidon::Pid;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyList;
+
+use crate::code::Code;
+use crate::errors::{MailboxClosed, Timeout};
+use crate::loop_bell::Bell;
+use crate::outcome::Outcome;
+use crate::reply::Reply;
+use crate::shelf::{Found, Matcher};
+use crate::wait::{seconds, wait_for};
+
+/// The messages of a pull actor whose function runs on a thread of its own.
+///
+/// Iterate over it, or take messages one by one with `recv`. It ends, and `recv` raises `MailboxClosed`,
+/// when the actor is stopped and what was sent before is taken, or when it is killed.
+#[pyclass(frozen, module = "myrmidon")]
+pub(crate) struct Mailbox {
+    code: Arc<Code>,
+    /// The number of the way back of the message taken last, until somebody asks for it.
+    last: Mutex<Option<u64>>,
+}
+
+#[pymethods]
+impl Mailbox {
+    /// The PID of the actor.
+    #[getter]
+    fn pid(&self) -> u64 {
+        self.code.pid().map_or(0, Pid::as_u64)
+    }
+
+    /// The way back for the answer to the message received last; `None` if nobody waits for one, and the
+    /// second time. If it is not taken before the next message is received, who asked gets `NoReply`.
+    #[getter]
+    fn reply(&self) -> Option<Reply> {
+        let number = self.last().take()?;
+        Some(Reply::new(self.code.shelf.clone(), number))
+    }
+
+    /// Waits for the next message, at most `timeout` seconds, and returns it: `bytes`, or a
+    /// `PySystemMessage`.
+    ///
+    /// Raises `Timeout`, and `MailboxClosed` when there will be no more.
+    #[pyo3(signature = (timeout=None))]
+    fn recv(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
+        self.receive(py, None, until(timeout)?)
+    }
+
+    /// Waits for a message, at most `timeout` seconds, and returns it with those that are there already, at
+    /// most `limit` in all. One that is asked ends the list, so that `reply` belongs to the last.
+    ///
+    /// Raises as `recv`.
+    #[pyo3(signature = (limit=100, timeout=None))]
+    fn recv_many<'py>(
+        &self,
+        py: Python<'py>,
+        limit: usize,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        if limit == 0 {
+            return Err(PyValueError::new_err("limit is at least 1 message"));
+        }
+        let messages = PyList::new(py, [self.receive(py, None, until(timeout)?)?])?;
+        self.take_more(py, &messages, limit)?;
+        Ok(messages)
+    }
+
+    /// Waits for the oldest message that meets all conditions, at most `timeout` seconds, and returns it. The
+    /// others stay where they are, in order.
+    ///
+    /// `predicate` is called with a message; `prefix` is what its bytes begin with; `kind` is "message" for
+    /// what was sent, "ask" for what was asked, "system" for a `PySystemMessage`. The last two are looked at
+    /// first and cost no call.
+    ///
+    /// Raises as `recv`, and what `predicate` raises.
+    #[pyo3(signature = (predicate=None, *, prefix=None, kind=None, timeout=None))]
+    fn select(
+        &self,
+        py: Python<'_>,
+        predicate: Option<Py<PyAny>>,
+        prefix: Option<PyBackedBytes>,
+        kind: Option<&str>,
+        timeout: Option<f64>,
+    ) -> PyResult<Py<PyAny>> {
+        let matcher = Matcher::new(predicate, prefix, kind)?;
+        self.receive(py, Some(&matcher), until(timeout)?)
+    }
+
+    fn __iter__(this: Py<Self>) -> Py<Self> {
+        this
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        match self.receive(py, None, None) {
+            Err(error) if error.is_instance_of::<MailboxClosed>(py) => Ok(None),
+            received => received.map(Some),
+        }
+    }
+
+    /// How many messages the actor has given to its function that were not received, at most 64 and those
+    /// set aside by `select`. What waits behind them is counted by `mailbox_size`.
+    fn __len__(&self) -> usize {
+        self.code.shelf.len()
+    }
+
+    /// A mailbox is true, also when it is empty.
+    fn __bool__(&self) -> bool {
+        true
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<myrmidon.Mailbox of actor {}, {} messages>", self.pid(), self.__len__())
+    }
+
+    /// The next message if there is one, else `None`. Raises `MailboxClosed`.
+    #[pyo3(signature = (matcher=None))]
+    fn _take(&self, py: Python<'_>, matcher: Option<&Bound<'_, Matcher>>) -> PyResult<Option<Py<PyAny>>> {
+        self.forget_last();
+        self.take(py, matcher.map(|matcher| matcher.get()))
+    }
+
+    /// Adds messages that are there to a list, until that has so many.
+    fn _take_more(&self, py: Python<'_>, messages: &Bound<'_, PyList>, limit: usize) -> PyResult<()> {
+        self.take_more(py, messages, limit)
+    }
+
+    /// A future of the running loop that is done when it is worth to look again. It raises `Timeout`.
+    fn _wait<'py>(
+        &self,
+        py: Python<'py>,
+        matcher: Option<&Bound<'py, Matcher>>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let bell = Bell::of_running(py)?;
+        let (future, ticket) =
+            bell.future(py, until(timeout)?.map(|at| (at, Outcome::Raised(too_late()))))?;
+        let shelf = &self.code.shelf;
+        shelf.notify(bell, future.clone().unbind(), ticket, matcher.map(Bound::get));
+        Ok(future)
+    }
+
+    /// Takes a `_wait` back that ended in another way.
+    fn _withdraw(&self, future: Py<PyAny>) {
+        self.code.shelf.withdraw(&future);
+    }
+
+    /// The function has come to its end; `error` is what it raised.
+    #[pyo3(signature = (error=None))]
+    fn _returned(&self, py: Python<'_>, error: Option<Bound<'_, PyAny>>) {
+        self.code.returned(py, error.map(PyErr::from_value));
+    }
+
+    /// The loop goes down, and the function with it.
+    fn _cancelled(&self) {
+        self.code.cancelled();
+    }
+}
+
+impl Mailbox {
+    pub(crate) fn new(code: Arc<Code>) -> Self {
+        Self { code, last: Mutex::new(None) }
+    }
+
+    fn receive(
+        &self,
+        py: Python<'_>,
+        matcher: Option<&Matcher>,
+        deadline: Option<Instant>,
+    ) -> PyResult<Py<PyAny>> {
+        self.forget_last();
+        loop {
+            if let Some(message) = self.take(py, matcher)? {
+                return Ok(message);
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let shelf = &self.code.shelf;
+            if wait_for(py, left, |limit| shelf.wait(matcher, limit))?.is_none() {
+                return Err(too_late());
+            }
+        }
+    }
+
+    fn take(&self, py: Python<'_>, matcher: Option<&Matcher>) -> PyResult<Option<Py<PyAny>>> {
+        match self.code.shelf.take(py, matcher)? {
+            Found::Item((message, asked)) => {
+                *self.last() = asked;
+                Ok(Some(message))
+            }
+            Found::Nothing => Ok(None),
+            Found::Over => Err(MailboxClosed::new_err(format!(
+                "the mailbox of actor {} is closed: the actor was stopped, killed or swapped; let the \
+                 function return",
+                self.pid()
+            ))),
+        }
+    }
+
+    fn take_more(&self, py: Python<'_>, messages: &Bound<'_, PyList>, limit: usize) -> PyResult<()> {
+        while messages.len() < limit && self.last().is_none() {
+            match self.code.shelf.take(py, None)? {
+                Found::Item((message, asked)) => {
+                    *self.last() = asked;
+                    messages.append(message)?;
+                }
+                Found::Nothing | Found::Over => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Who asked the last message, if its way back was not taken, is told that there is no answer.
+    fn forget_last(&self) {
+        let last = self.last().take();
+        drop(last.and_then(|number| self.code.shelf.answer(number)));
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<u64>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn too_late() -> PyErr {
+    Timeout::new_err("no message has come in time: wait longer, or look who should have sent one")
+}
+
+fn until(timeout: Option<f64>) -> PyResult<Option<Instant>> {
+    let limit: Option<Duration> = timeout.map(|timeout| seconds("timeout", timeout)).transpose()?.flatten();
+    Ok(limit.and_then(|limit| Instant::now().checked_add(limit)))
+}

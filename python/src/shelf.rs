@@ -1,0 +1,358 @@
+//! The shelf of an actor whose code runs somewhere else than in its turns: in a task of an event loop, or
+//! on a thread of its own.
+//!
+//! The turns of the actor, on the workers, put its messages on the shelf, up to a bound, and its code takes
+//! them from there when it comes for them. What is on the shelf counts as given to the code: a stop or a
+//! hot swap waits until it is handled (D5), a kill does not.
+
+mod item;
+mod matcher;
+mod state;
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use myrmidon::Pid;
+use pyo3::prelude::*;
+
+pub(crate) use item::Item;
+pub(crate) use matcher::Matcher;
+
+use crate::ask::Answer;
+use crate::loop_bell::{Bell, Ticket};
+use state::{DEPTH, State, Waiting};
+
+/// What an actor and its code share.
+pub(crate) struct Shelf {
+    /// Whether the actor gives no message before its code comes for it: where its mailbox has a bound.
+    strict: bool,
+    pid: OnceLock<Pid>,
+    state: Mutex<State>,
+    arrived: Condvar,
+}
+
+/// A message with the number of its way back, if it has one.
+pub(crate) type Taken = (Py<PyAny>, Option<u64>);
+
+/// What the code finds.
+pub(crate) enum Found {
+    Item(Taken),
+    Nothing,
+    /// There is nothing, and there will be no more.
+    Over,
+}
+
+/// The actor's side.
+impl Shelf {
+    pub(crate) fn new(strict: bool) -> Arc<Self> {
+        let (pid, state, arrived) = Default::default();
+        Arc::new(Self { strict, pid, state, arrived })
+    }
+
+    /// Says whose it is.
+    pub(crate) fn belong(&self, pid: Pid) {
+        self.pid.get_or_init(|| pid);
+    }
+
+    /// Whose it is.
+    pub(crate) fn pid(&self) -> Option<Pid> {
+        self.pid.get().copied()
+    }
+
+    /// Puts a message there; whether there is room for another. If not, `actor` is woken when there is.
+    pub(crate) fn put(&self, item: Item, actor: impl FnOnce() -> Waker) -> bool {
+        let mut state = self.state();
+        // If a stop or a swap was due, it did not come to be.
+        state.closing = false;
+        state.hungry = false;
+        state.ready.push_back(item);
+        state.tell();
+        let room = !self.strict && state.ready.len() < DEPTH;
+        if !room {
+            state.actor = Some(actor());
+        }
+        self.call(state);
+        room
+    }
+
+    /// Whether the actor may go on; if not, `actor` is woken when it may.
+    pub(crate) fn has_room(&self, actor: impl FnOnce() -> Waker) -> bool {
+        let mut state = self.state();
+        let room = state.has_room(self.strict);
+        if !room {
+            state.actor = Some(actor());
+        }
+        room
+    }
+
+    /// Has the code come to an end; whether it has. If not, `actor` is woken when it has.
+    pub(crate) fn close(&self, actor: impl FnOnce() -> Waker) -> bool {
+        let mut state = self.state();
+        state.closing = true;
+        let quiet = state.is_quiet();
+        if !quiet {
+            state.actor = Some(actor());
+        }
+        state.tell_all();
+        self.call(state);
+        quiet
+    }
+
+    /// A place for one more task that serves the handler, if there is something to do and the others, of
+    /// `most`, are busy.
+    pub(crate) fn hire(&self, most: usize) -> bool {
+        let mut state = self.state();
+        let hired = !state.ready.is_empty() && state.servers == state.busy && state.servers < most;
+        state.servers += usize::from(hired);
+        hired
+    }
+
+    /// Whether any code is in the middle of something.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.state().busy > 0
+    }
+
+    /// The actor has ended, or has other code: what lies here is lost, who asked is told, and code in the
+    /// middle of something is cancelled.
+    pub(crate) fn end(&self) {
+        let mut state = self.state();
+        if std::mem::replace(&mut state.ended, true) {
+            return;
+        }
+        let lost = (std::mem::take(&mut state.ready), std::mem::take(&mut state.aside));
+        let open = std::mem::take(&mut state.open);
+        let tasks = std::mem::take(&mut state.tasks);
+        let cut_off = state.busy > 0;
+        state.tell_all();
+        self.call(state);
+        drop((lost, open));
+        if cut_off {
+            for (bell, task) in tasks {
+                bell.run(Box::new(move |py| task.call_method0(py, "cancel").map(drop)));
+            }
+        }
+    }
+}
+
+/// The side of the code.
+impl Shelf {
+    /// Says which task the code runs in.
+    pub(crate) fn run_in(&self, bell: Bell, task: Py<PyAny>) {
+        let mut state = self.state();
+        if !state.ended {
+            return state.tasks.push((bell, task));
+        }
+        drop(state);
+        bell.run(Box::new(move |py| task.call_method0(py, "cancel").map(drop)));
+    }
+
+    /// Counts one more piece of code that is in the middle of something.
+    pub(crate) fn begin(&self) {
+        self.state().busy += 1;
+    }
+
+    /// As `begin`, for a function that is called, perhaps once more.
+    pub(crate) fn open(&self) {
+        let mut state = self.state();
+        state.busy += 1;
+        state.closing = false;
+    }
+
+    /// Counts one less.
+    pub(crate) fn finish(&self) {
+        let mut state = self.state();
+        state.busy -= 1;
+        self.release(state);
+    }
+
+    /// As `finish`, for code that comes for no message any more: what lies here is lost. How the actor
+    /// stands to that.
+    pub(crate) fn leave(&self) -> Standing {
+        let mut state = self.state();
+        state.busy -= 1;
+        let lost = (std::mem::take(&mut state.ready), std::mem::take(&mut state.aside));
+        let open = std::mem::take(&mut state.open);
+        state.tasks.clear();
+        let standing = match (state.ended, state.closing) {
+            (true, _) => Standing::Ended,
+            (false, true) => Standing::Closing,
+            (false, false) => Standing::Open,
+        };
+        self.release(state);
+        drop((lost, open));
+        standing
+    }
+
+    /// Takes back the place of a task that serves the handler; not if there is more to do.
+    pub(crate) fn dismiss(&self) -> bool {
+        let mut state = self.state();
+        let over = state.is_over();
+        state.servers -= usize::from(over);
+        over
+    }
+
+    /// The oldest message that `matcher` picks, or the oldest of all.
+    pub(crate) fn take(&self, py: Python<'_>, matcher: Option<&Matcher>) -> PyResult<Found> {
+        loop {
+            let (found, over) = match matcher {
+                None => self.next(),
+                Some(matcher) => self.pick(py, matcher)?,
+            };
+            let Some(mut item) = found else {
+                return Ok(if over { Found::Over } else { Found::Nothing });
+            };
+            if item.is_wanted(py)? {
+                let object = item.object(py)?.unbind();
+                return Ok(Found::Item((object, item.answer.take().and_then(|answer| self.keep(answer)))));
+            }
+        }
+    }
+
+    /// Waits until something arrives or it is over, at most for `limit`; whether that is so.
+    pub(crate) fn wait(&self, matcher: Option<&Matcher>, limit: Option<Duration>) -> Option<()> {
+        let mut state = self.state();
+        if !state.has_news(matcher) {
+            state.asleep = true;
+            state = match limit {
+                Some(limit) => {
+                    self.arrived.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        state.has_news(matcher).then_some(())
+    }
+
+    /// Has `future`, one of `bell`'s, completed when something arrives or it is over.
+    pub(crate) fn notify(
+        &self,
+        bell: Bell,
+        future: Py<PyAny>,
+        deadline: Option<Ticket>,
+        matcher: Option<&Matcher>,
+    ) {
+        let waiting = Waiting { bell, future, deadline, picky: matcher.is_some() };
+        let mut state = self.state();
+        if state.has_news(matcher) {
+            drop(state);
+            return waiting.tell();
+        }
+        state.waiting.push_back(waiting);
+    }
+
+    /// Takes back a `notify`. If it was told already, another is told in its place.
+    pub(crate) fn withdraw(&self, future: &Py<PyAny>) {
+        let mut state = self.state();
+        let place = state.waiting.iter().position(|waiting| waiting.future.is(future));
+        let gone = place.and_then(|place| state.waiting.remove(place));
+        if gone.is_none() && state.has_news(None) {
+            state.tell();
+        }
+        drop(state);
+        if let Some(Waiting { bell, deadline, .. }) = gone {
+            bell.forget(deadline);
+        }
+    }
+
+    /// The way back with this number, if it was not used.
+    pub(crate) fn answer(&self, number: u64) -> Option<Answer> {
+        self.state().open.remove(&number)
+    }
+
+    /// How many messages lie here.
+    pub(crate) fn len(&self) -> usize {
+        let state = self.state();
+        state.aside.len() + state.ready.len()
+    }
+
+    /// Keeps a way back until it is used, or the actor ends.
+    fn keep(&self, answer: Answer) -> Option<u64> {
+        let mut state = self.state();
+        if state.ended {
+            drop(state);
+            drop(answer);
+            return None;
+        }
+        state.last += 1;
+        let number = state.last;
+        state.open.insert(number, answer);
+        Some(number)
+    }
+
+    fn next(&self) -> (Option<Item>, bool) {
+        let mut state = self.state();
+        if let Some(item) = state.aside.pop_front() {
+            return (Some(item), false);
+        }
+        let item = state.ready.pop_front();
+        state.hungry |= item.is_none();
+        let over = state.is_over();
+        self.release(state);
+        (item, over)
+    }
+
+    /// As `next`; what is passed over is set aside. Predicates are called under no lock.
+    fn pick(&self, py: Python<'_>, matcher: &Matcher) -> PyResult<(Option<Item>, bool)> {
+        let mut state = self.state();
+        let mut items = std::mem::take(&mut state.aside);
+        state.hungry |= state.ready.is_empty();
+        items.append(&mut state.ready);
+        let over = state.is_over();
+        self.release(state);
+        let mut checked = *matcher.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut picked = Ok(None);
+        while let Some(item) = items.get_mut(checked) {
+            match matcher.picks(py, item) {
+                Ok(false) => checked += 1,
+                Ok(true) => {
+                    picked = Ok(items.remove(checked));
+                    break;
+                }
+                Err(error) => {
+                    picked = Err(error);
+                    break;
+                }
+            }
+        }
+        *matcher.checked.lock().unwrap_or_else(PoisonError::into_inner) = checked;
+        let mut state = self.state();
+        items.append(&mut state.aside);
+        state.aside = items;
+        drop(state);
+        Ok((picked?, over))
+    }
+
+    /// Wakes the threads that wait. They are asked for first, as each call costs one of the system.
+    fn call(&self, mut state: MutexGuard<'_, State>) {
+        let asleep = std::mem::take(&mut state.asleep);
+        drop(state);
+        if asleep {
+            self.arrived.notify_all();
+        }
+    }
+
+    /// Wakes the actor if it may go on.
+    fn release(&self, mut state: MutexGuard<'_, State>) {
+        let actor = if state.has_room(self.strict) { state.actor.take() } else { None };
+        drop(state);
+        if let Some(actor) = actor {
+            actor.wake();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How an actor stands to code that has come to its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It expected more of it.
+    Open,
+    /// It waited for that.
+    Closing,
+    /// It has ended, or has other code.
+    Ended,
+}

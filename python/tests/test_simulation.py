@@ -1,0 +1,131 @@
+"""The simulated runtime: its order, its clock, its calls that wait."""
+
+import random
+
+import pytest
+from support import Inbox
+
+import myrmidon
+from myrmidon import Actor, one_for_one, worker
+from myrmidon.errors import Timeout
+from myrmidon.testing import Simulation
+
+
+class Counter(Actor):
+    def __init__(self) -> None:
+        self.total = 0
+
+    def add(self, number: int) -> int:
+        self.total += number
+        return self.total
+
+
+def race(seed: int) -> list[bytes]:
+    """What arrives of ten actors that send to one."""
+    with Simulation(seed) as sim:
+        seen = Inbox()
+        judge = sim.rt.spawn(seen)
+        for number in range(10):
+            runner = sim.rt.spawn(lambda message: sim.rt.send(judge, message))
+            sim.rt.send(runner, b"%d" % number)
+        sim.run()
+        return [message for message in seen if isinstance(message, bytes)]
+
+
+def test_the_seed_decides_the_order() -> None:
+    runs = {seed: race(seed) for seed in range(5)}
+    assert all(sorted(run) == [b"%d" % number for number in range(10)] for run in runs.values())
+    assert runs == {seed: race(seed) for seed in range(5)}
+    assert len({tuple(run) for run in runs.values()}) > 1
+
+
+def test_nothing_happens_by_itself_and_the_clock_stands_still() -> None:
+    with Simulation() as sim:
+        seen = Inbox()
+        pid = sim.rt.spawn(seen)
+        sim.rt.send(pid, b"x")
+        assert seen == [] and sim.elapsed == 0.0
+        assert sim.step()
+        assert seen == [b"x"]
+        sim.rt.send_interval(pid, 3600.0, b"tick")
+        sim.advance(24 * 3600.0)
+        assert seen[1:] == [b"tick"] * 24
+        assert sim.elapsed == pytest.approx(24 * 3600.0)
+        assert "seed=0" in repr(sim) and sim.trace()
+
+
+def test_calls_that_wait_run_the_others() -> None:
+    with Simulation(3) as sim:
+        counter = sim.rt.start(Counter)
+        counter.cast(Counter.add, 1)
+        assert counter.call_sync(Counter.add, 1) == 2
+
+        def asks(message: bytes) -> None:
+            counter.call_sync(Counter.add, 10)
+
+        asker = sim.rt.spawn(asks)
+        sim.rt.send(asker, b"go")
+        sim.rt.stop(asker)
+        assert sim.rt.join(asker).kind == "normal"
+        assert counter.call_sync(Counter.add, 0) == 12
+        with pytest.raises(Timeout):
+            sim.rt.join(counter.pid, timeout=3600.0)
+        assert sim.elapsed >= 3600.0
+
+
+def test_supervisors_work() -> None:
+    with Simulation(random.randrange(1000)) as sim:
+        supervisor = sim.rt.supervise(one_for_one([worker(int, id="a"), worker(print, id="b")]))
+        (before, other) = supervisor.children()
+        assert before.pid is not None
+        sim.rt.send(before.pid, b"no number")
+        sim.run()
+        now = supervisor.children()
+        assert now[0].pid not in (None, before.pid) and now[1] == other, f"seed {sim.seed}"
+
+
+def test_run_until_says_when_it_never_becomes_true() -> None:
+    with Simulation() as sim:
+        seen = Inbox()
+        pid = sim.rt.spawn(seen)
+        sim.rt.send_after(pid, 30.0, b"x")
+        with pytest.raises(AssertionError, match="not so within 10"):
+            sim.run_until(lambda: seen, within=10.0)
+        sim.run_until(lambda: seen)
+        assert sim.elapsed == pytest.approx(30.0)
+        with pytest.raises(ZeroDivisionError):
+            sim.run_until(lambda: 1 / 0)
+
+
+def test_an_actor_cannot_run_its_simulation() -> None:
+    with Simulation() as sim:
+        errors = Inbox()
+
+        def handler(message: bytes) -> None:
+            try:
+                sim.run()
+            except RuntimeError as error:
+                errors(error)
+
+        sim.rt.send(sim.rt.spawn(handler), b"x")
+        sim.run()
+        assert len(errors) == 1
+
+
+def test_the_end_ends_the_actors() -> None:
+    ends = Inbox()
+
+    class Witness(Actor):
+        def stopped(self, reason: myrmidon.ExitReason) -> None:
+            ends(reason.kind)
+
+    with Simulation() as sim:
+        witness = sim.rt.start(Witness)
+        sim.run()
+        witness.stop()
+        sim.run()
+        sim.rt.spawn(print)
+    assert ends == ["normal"]
+    assert sim.rt.closed
+    with pytest.raises(myrmidon.errors.RuntimeClosed):
+        sim.rt.spawn(print)

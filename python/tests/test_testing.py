@@ -1,0 +1,135 @@
+"""The kit for users' tests: what it accepts, and that it fails where it should."""
+
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import myrmidon
+from myrmidon import Actor, PySystemMessage, Runtime
+from myrmidon.testing import LeakedActors, Probe, UnhandledErrors, checked, eventually
+
+
+def broken(message: bytes) -> None:
+    raise ValueError("what is this?")
+
+
+def test_a_probe_expects_messages_in_their_order(rt: Runtime) -> None:
+    probe = Probe(rt, name="probe")
+    assert rt.whereis("probe") == probe.pid
+    for message in (b"one", b"two", b"three"):
+        rt.send(probe.pid, message)
+    assert probe.expect(b"one") == b"one"
+    probe.expect(lambda message: isinstance(message, bytes) and message.startswith(b"t"))
+    with pytest.raises(AssertionError, match="expected b'four', and b'three' came"):
+        probe.expect(b"four")
+    with pytest.raises(AssertionError, match="no message came"):
+        probe.next(timeout=0.01)
+    with pytest.raises(AssertionError, match="b'five' has not come"):
+        probe.expect(b"five", timeout=0.01)
+    probe.expect_nothing(within=0.01)
+    rt.send(probe.pid, b"something")
+    with pytest.raises(AssertionError, match="something"):
+        probe.expect_nothing(within=5)
+    probe.stop()
+    assert not rt.is_alive(probe.pid)
+
+
+def test_a_probe_expects_the_end_of_others(rt: Runtime) -> None:
+    probe = Probe(rt)
+    for end, reason in ((rt.stop, "normal"), (rt.kill, "killed")):
+        pid = rt.spawn(print)
+        probe.watch(pid)
+        end(pid)
+        assert isinstance(probe.expect_exit(pid, reason), PySystemMessage)
+    other = rt.spawn(print)
+    probe.watch(other)
+    rt.kill(other)
+    with pytest.raises(AssertionError, match="for normal"):
+        probe.expect_exit(other, "normal")
+    rt.send(probe.pid, b"alive")
+    with pytest.raises(AssertionError, match="alive"):
+        probe.expect_exit(other)
+
+
+def test_a_block_that_ends_its_actors_passes(rt: Runtime) -> None:
+    kept = rt.spawn(print)
+    with checked(rt):
+        pid = rt.spawn(print)
+        rt.stop(pid)
+    assert rt.is_alive(kept)
+
+
+def test_actors_left_behind_are_found(rt: Runtime) -> None:
+    with pytest.raises(LeakedActors, match="1 actors live on: <ActorInfo"), checked(rt):
+        pid = rt.spawn(print, name="left")
+    with checked(rt, leaks=False):
+        rt.spawn(print)
+    rt.stop(pid)
+
+
+def test_errors_of_which_nobody_is_told_are_found(rt: Runtime) -> None:
+    with pytest.raises(UnhandledErrors, match=r"(?s)ValueError.*in broken"), checked(rt):
+        rt.send(rt.spawn(broken), b"x")
+    with checked(rt):
+        probe, pid = Probe(rt), rt.spawn(broken)
+        probe.watch(pid)
+        rt.send(pid, b"x")
+        probe.expect_exit(pid, "exception")
+        probe.stop()
+
+
+def test_an_exception_of_the_block_goes_first(rt: Runtime) -> None:
+    with pytest.raises(KeyError), checked(rt):
+        rt.spawn(print)
+        raise KeyError("first")
+
+
+def test_the_fixture(actor_runtime: Runtime) -> None:
+    class Echo(Actor):
+        def echo(self, text: str) -> str:
+            return text
+
+    echo = actor_runtime.start(Echo)
+    assert echo.call_sync(Echo.echo, "hello") == "hello"
+    echo.stop()
+
+
+def test_the_fixture_fails_tests_that_leave_something_behind(tmp_path: Path) -> None:
+    (tmp_path / "test_leaks.py").write_text(
+        textwrap.dedent(
+            """
+            import pytest
+
+            def test_leaks(actor_runtime):
+                actor_runtime.spawn(print)
+
+            def test_crashes(actor_runtime):
+                pid = actor_runtime.spawn(lambda message: 1 / 0)
+                actor_runtime.send(pid, b"x")
+                actor_runtime.join(pid)
+
+            @pytest.mark.actors(leaks=False)
+            def test_may_leak(actor_runtime):
+                actor_runtime.spawn(print)
+
+            def test_passes(actor_runtime):
+                actor_runtime.stop(actor_runtime.spawn(print))
+            """
+        )
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "--strict-markers", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert re.search(r"4 passed, 2 errors", done.stdout), done.stdout
+    assert "ERROR test_leaks.py::test_leaks - myrmidon.testing.LeakedActors" in done.stdout
+    assert "ERROR test_leaks.py::test_crashes - myrmidon.testing.UnhandledErrors" in done.stdout
+
+
+def test_importing_the_package_does_not_import_pytest() -> None:
+    program = "import sys, myrmidon, myrmidon.testing; sys.exit('pytest' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0
+    assert myrmidon.testing.__name__ == "myrmidon.testing"

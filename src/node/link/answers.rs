@@ -1,0 +1,154 @@
+//! Questions and answers over a link, in both directions.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::sleep;
+
+use super::asks::{NO_DEADLINE, Question};
+use super::greeting::caps;
+use super::{End, Link, refusal};
+use crate::actor::AskError;
+use crate::mailbox::Payload;
+use crate::node::outbound::Refusal;
+use crate::node::shared::now;
+use crate::pid::Pid;
+use crate::transport::CloseCode;
+use crate::wire::level2::{Ask, Error, Frame, Reply, Text16};
+
+/// How long a question that was given up may be remembered.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Stands for who was asked in refusals to the peer, which knows whom it asked.
+const NOBODY: Pid = Pid::new(1, 0).expect("a generation that PIDs may have");
+
+/// Asking.
+impl Link {
+    /// Asks the actor `pid` of the peer. The question has its outcome in any case.
+    pub(in crate::node) fn ask(&self, pid: Pid, data: Bytes, question: Question) {
+        let (asked, len, max) = (question.reply.asked(), data.len(), self.agreed.max_sent);
+        if self.agreed.caps & caps::ASKS == 0 {
+            question.reply.refuse(AskError::Unsupported(asked));
+            return;
+        }
+        if len > max {
+            let reason = format!("it has {len} bytes, and at most {max} are sent");
+            question.reply.refuse(AskError::Unsendable { pid: asked, reason });
+            return;
+        }
+        let pushed = self.out().push_ask(pid, data, question);
+        match pushed {
+            Ok(lane) => {
+                self.work[lane].notify_one();
+                self.asked.notify_one();
+            }
+            Err((Refusal::NoConnection(reason), question)) => {
+                question.reply.refuse(AskError::NoConnection { pid: asked, reason });
+            }
+            Err((_, question)) => {
+                question.reply.refuse(AskError::Full(asked));
+            }
+        }
+    }
+
+    /// REPLY came. One to no question is dropped and counted (G5).
+    pub(super) fn replied(&self, frame: Reply) {
+        let asker = self.out().asks.take(frame.rid);
+        match asker {
+            Some(reply) => drop(reply.send(Payload::Bytes(frame.data))),
+            None => self.shared.system().into_iter().for_each(|system| system.count_late_reply()),
+        }
+    }
+
+    /// ERROR came.
+    pub(super) fn refused(&self, frame: &Error) {
+        let asker = self.out().asks.take(frame.rid);
+        if let Some(reply) = asker {
+            let error = refusal::from_wire(frame.code, frame.text.as_str(), reply.asked());
+            reply.refuse(error);
+        }
+    }
+
+    /// The link is over: nothing will be answered.
+    pub(super) fn refuse_asks(&self, reason: &str) {
+        let open = self.out().asks.take_all();
+        for reply in open {
+            let (pid, reason) = (reply.asked(), reason.to_owned());
+            reply.refuse(AskError::NoConnection { pid, reason });
+        }
+    }
+
+    /// Forgets questions that were given up, as long as the link lives.
+    pub(super) async fn forget_abandoned_asks(&self) {
+        loop {
+            self.asked.notified().await;
+            while self.out().asks.len() > 0 {
+                sleep(LOOK_AGAIN).await;
+                self.out().asks.forget_abandoned();
+            }
+        }
+    }
+}
+
+/// Answering.
+impl Link {
+    /// ASK came: asks the actor, and sends back what comes of it.
+    pub(super) fn serve(self: &Arc<Self>, frame: Ask) {
+        let Ask { rid, to: asked, from: asker, left_ms, data } = frame;
+        let Some(asked) = asked else {
+            return self.answer(asker, rid, Err(AskError::NoProcess(NOBODY)));
+        };
+        if self.out().is_full_of_answers(0) {
+            return self.answer(asker, rid, Err(AskError::Full(asked)));
+        }
+        let Some(system) = self.shared.system() else {
+            return self.answer(asker, rid, Err(AskError::NoProcess(asked)));
+        };
+        let wanted = (left_ms != NO_DEADLINE).then(|| now() + Duration::from_millis(left_ms.into()));
+        let (there, len) = (Arc::downgrade(self), data.len());
+        let then = move |outcome: Result<Payload, AskError>| {
+            if let Some(link) = Weak::upgrade(&there) {
+                link.answer(asker, rid, outcome.and_then(|answer| sendable(asked, answer)));
+            }
+        };
+        system.ask_then(asked, Payload::Bytes(data), wanted, then);
+        self.brakes.delivered(self, asked, len);
+    }
+
+    fn answer(&self, asker: Option<Pid>, rid: u64, outcome: Result<Bytes, AskError>) {
+        let error = match outcome {
+            Ok(data) => match self.queue_answer(asker, rid, data) {
+                Ok(()) => return,
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        let (code, text) = refusal::to_wire(&error);
+        let frame = Frame::Error(Error { rid, to: asker, code, text: Text16::from(text.as_str()) });
+        match self.out().push_refusal(asker, frame) {
+            Some(lane) => self.work[lane].notify_one(),
+            None => {
+                let reason = "it asks, and does not read the answers".to_owned();
+                self.end(End::Refused(CloseCode::Overloaded, reason));
+            }
+        }
+    }
+
+    fn queue_answer(&self, asker: Option<Pid>, rid: u64, data: Bytes) -> Result<(), AskError> {
+        let (len, max) = (data.len(), self.agreed.max_sent);
+        if len > max {
+            let reason = format!("the answer has {len} bytes, and at most {max} are sent");
+            return Err(AskError::Unsendable { pid: NOBODY, reason });
+        }
+        let lane = self.out().push_reply(asker, rid, data).ok_or(AskError::Full(NOBODY))?;
+        self.work[lane].notify_one();
+        Ok(())
+    }
+}
+
+fn sendable(asked: Pid, answer: Payload) -> Result<Bytes, AskError> {
+    answer.into_bytes().map_err(|_| {
+        let reason = "the answer has no byte form".to_owned();
+        AskError::Unsendable { pid: asked, reason }
+    })
+}

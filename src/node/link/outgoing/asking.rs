@@ -1,0 +1,88 @@
+//! Questions and answers that wait to be written.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::Outgoing;
+use crate::node::link::asks::{NO_DEADLINE, Question};
+use crate::node::link::bulk::ASK;
+use crate::node::outbound::{Load, Refusal};
+use crate::pid::Pid;
+use crate::wire::level2::{Ask, Frame, Reply};
+
+impl Outgoing {
+    /// Queues a question; returns its lane, or hands it back.
+    pub(crate) fn push_ask(
+        &mut self,
+        to: Pid,
+        data: Bytes,
+        question: Question,
+    ) -> Result<usize, (Refusal, Question)> {
+        if let Some(refusal) = self.refuses(to, data.len()) {
+            return Err((refusal, question));
+        }
+        let from = question.from;
+        let rid = self.asks.add(question).map_err(|question| (Refusal::Busy, question))?;
+        let len = data.len();
+        let ask = Ask { rid, to: Some(to), from, left_ms: NO_DEADLINE, data };
+        Ok(self.push_payload(len, Frame::Ask(ask)))
+    }
+
+    /// Queues an answer; returns its lane, or `None` if the peer does not read those that wait.
+    pub(crate) fn push_reply(&mut self, to: Option<Pid>, rid: u64, data: Bytes) -> Option<usize> {
+        let len = data.len();
+        let frame = Frame::Reply(Reply { rid, to, data });
+        if self.is_bulk(len) {
+            return (!self.closed && self.has_room(len)).then(|| self.push_payload(len, frame));
+        }
+        if self.is_full_of_answers(len) {
+            return None;
+        }
+        self.answers.messages += 1;
+        self.answers.bytes += len;
+        Some(self.push(to, frame))
+    }
+
+    /// Queues the refusal of a question; returns its lane, or `None` if far too many wait.
+    pub(crate) fn push_refusal(&mut self, to: Option<Pid>, frame: Frame) -> Option<usize> {
+        if self.answers.messages >= 2 * self.most.messages.max(1) {
+            return None;
+        }
+        self.answers.messages += 1;
+        Some(self.push(to, frame))
+    }
+
+    /// Whether so many answers wait that the peer should ask nothing.
+    pub(crate) fn is_full_of_answers(&self, len: usize) -> bool {
+        self.answers.messages >= self.most.messages || self.answers.bytes + len > self.most.bytes
+    }
+
+    /// Says in the question at the front of a queue how long an answer is wanted; drops it if it is not
+    /// any more, which is true then.
+    pub(super) fn drop_abandoned(&mut self, lane: usize, on_control: bool, now: Instant) -> bool {
+        let queue = if on_control { &mut self.on_control } else { &mut self.lanes[lane] };
+        let (rid, left) = match queue.front_mut() {
+            Some(Frame::Ask(ask)) => (ask.rid, &mut ask.left_ms),
+            Some(Frame::Bulk(bulk)) if bulk.kind == ASK => (bulk.rid, &mut bulk.left_ms),
+            _ => return false,
+        };
+        if let Some(ms) = self.asks.left_ms(rid, now) {
+            *left = ms;
+            return false;
+        }
+        let bytes = match queue.pop_front() {
+            Some(Frame::Ask(ask)) => ask.data.len(),
+            Some(Frame::Bulk(bulk)) => self.bulk.remove(bulk.bulk),
+            _ => 0,
+        };
+        self.load.remove(Load { messages: 1, bytes });
+        self.freed = true;
+        true
+    }
+
+    /// Whether questions that nobody asks any more have made room since the last call.
+    pub(crate) fn take_freed(&mut self) -> bool {
+        std::mem::take(&mut self.freed)
+    }
+}

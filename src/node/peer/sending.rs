@@ -1,0 +1,108 @@
+//! Sending to a peer, connected or not.
+
+use bytes::Bytes;
+
+use super::Peer;
+use crate::node::error::RemoteSendError;
+use crate::node::here::Here;
+use crate::node::link::Life;
+use crate::node::outbound::Refusal;
+use crate::node::shared::now;
+use crate::node::standing::Up;
+use crate::pid::Pid;
+
+impl Peer {
+    /// Queues a message, or hands it back at once.
+    pub(in crate::node) fn try_send(&self, pid: Pid, message: Bytes) -> Result<(), RemoteSendError> {
+        let len = message.len();
+        self.offer(None, pid, message).map_err(|refused| self.refusal(len, refused))
+    }
+
+    /// Queues a message, waiting for room.
+    pub(in crate::node) async fn send(&self, pid: Pid, message: Bytes) -> Result<(), RemoteSendError> {
+        let len = message.len();
+        self.wait_to_send(None, pid, message).await.map_err(|refused| self.refusal(len, refused))
+    }
+
+    /// As [`send`](Self::send), to an actor of one life of the peer.
+    pub(in crate::node) async fn wait_to_send(
+        &self,
+        life: Option<Life>,
+        pid: Pid,
+        mut message: Bytes,
+    ) -> Result<(), (Refusal, Bytes)> {
+        let len = message.len();
+        if len > self.shared.config.max_sent_payload && self.standing.up().is_none() {
+            // Only a peer of level 2 takes it. If there is no connection, that is said below.
+            let _ = self.shared.within(self.shared.config.send_timeout, self.connect()).await;
+        }
+        let deadline = self.shared.within(self.shared.config.send_timeout, std::future::pending::<()>());
+        tokio::pin!(deadline);
+        loop {
+            let (room, released) = (self.room.notified(), self.released.notified());
+            tokio::pin!(released);
+            // Woken all at once, so it must wait before it looks.
+            released.as_mut().enable();
+            let refusal = match self.offer(life, pid, message) {
+                Err((refusal @ (Refusal::Busy | Refusal::Held), back)) => {
+                    message = back;
+                    refusal
+                }
+                done => {
+                    self.wake_next(len);
+                    return done;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = room, if refusal == Refusal::Busy => {}
+                () = released, if refusal == Refusal::Held => {}
+                _ = &mut deadline => return self.offer(life, pid, message),
+            }
+        }
+    }
+
+    /// Queues a message, for an actor of one life of the peer or of whichever answers.
+    pub(in crate::node) fn offer(
+        &self,
+        life: Option<Life>,
+        pid: Pid,
+        message: Bytes,
+    ) -> Result<(), (Refusal, Bytes)> {
+        let mut out = self.outbound();
+        let up = self.standing.up();
+        if up.as_ref().is_some_and(|up| !is_of(life, up)) {
+            return Err((Refusal::Gone, message));
+        }
+        match up {
+            Some(Up::Two(link)) if !out.is_closed() => link.try_send(pid, message),
+            Some(Up::Here) if !out.is_closed() => {
+                Here(&self.shared).send(pid, message);
+                Ok(())
+            }
+            _ if message.len() > self.shared.config.max_sent_payload => {
+                Err((Refusal::TooLarge(self.shared.config.max_sent_payload), message))
+            }
+            _ => out.push_message(now(), pid, message, life).map(|()| self.work.notify_one()),
+        }
+    }
+
+    fn refusal(&self, len: usize, (refusal, message): (Refusal, Bytes)) -> RemoteSendError {
+        let addr = self.addr.clone();
+        match refusal {
+            Refusal::Busy | Refusal::Held => RemoteSendError::Busy { addr, message },
+            Refusal::NoConnection(reason) => RemoteSendError::NoConnection { addr, reason, message },
+            Refusal::TooLarge(max) => RemoteSendError::TooLarge { len, max, message },
+            Refusal::Gone | Refusal::Closed => RemoteSendError::Closed { message },
+        }
+    }
+}
+
+/// Whether what is up is the life that is meant.
+fn is_of(life: Option<Life>, up: &Up) -> bool {
+    match (life, up) {
+        (None, _) => true,
+        (Some(life), Up::Two(link)) => link.peer == life,
+        (Some(_), Up::One | Up::Here) => false,
+    }
+}

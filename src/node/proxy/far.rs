@@ -1,0 +1,161 @@
+//! An actor of a node that speaks level 2, as its proxy sees it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::neighbours::Neighbour;
+use crate::actor::{
+    AskError, ExitReason, ExitSignal, LaterSend, Reference, Remote, Reply, Signal, SystemMessage, current,
+};
+use crate::error::SendError;
+use crate::mailbox::Payload;
+use crate::node::error::RemoteSendError;
+use crate::node::link::{Life, Link, Question};
+use crate::node::outbound::Refusal;
+use crate::pid::Pid;
+
+pub(super) struct Far {
+    node: Arc<Neighbour>,
+    pid: Pid,
+}
+
+impl Far {
+    pub(super) fn new(node: Arc<Neighbour>, pid: Pid) -> Self {
+        Self { node, pid }
+    }
+
+    /// The link, or why there is none. One is made, if that is possible, for whoever comes next.
+    fn link(&self) -> Result<Arc<Link>, String> {
+        if let Some(link) = self.node.link() {
+            return Ok(link);
+        }
+        match self.node.peer() {
+            Some(peer) => Err(peer.revive()),
+            None => Err("its node is lost, and its address is not known here".to_owned()),
+        }
+    }
+
+    /// Tells the signal's sender that the node cannot be reached.
+    fn lost(&self, proxy: Pid, signal: Signal, reason: String) -> Result<(), Signal> {
+        let Some(system) = self.node.system() else { return Err(signal) };
+        let reason = ExitReason::NoConnection(reason);
+        match signal {
+            Signal::Watch(monitor, watcher) => system.tell_watcher(monitor, watcher, proxy, &reason),
+            Signal::Linked(near) => drop(system.exit_from(near, Some(proxy), reason, true)),
+            other => return Err(other),
+        }
+        Ok(())
+    }
+
+    /// Lets the scheduler over there answer in the actor's place.
+    fn ping(&self, link: Arc<Link>, proxy: Pid, from: Pid) {
+        let Some(system) = self.node.system() else { return };
+        link.clone().spawn(async move {
+            if link.ping().await.is_some() {
+                system.signal(from, Signal::System(SystemMessage::Pong { from: proxy }));
+            }
+        });
+    }
+}
+
+impl Remote for Far {
+    fn send(&self, proxy: Pid, message: Bytes) -> Result<(), SendError<Bytes>> {
+        let len = message.len();
+        let sent = match (self.node.peer(), self.node.link()) {
+            // By one way only, or messages could overtake each other.
+            (Some(peer), _) => peer.offer(Some(self.node.life), self.pid, message),
+            (None, Some(link)) => link.try_send(self.pid, message),
+            (None, None) => {
+                let reason = "its node is lost, and its address is not known here".to_owned();
+                Err((Refusal::NoConnection(reason), message))
+            }
+        };
+        sent.map_err(|refused| unsent(proxy, len, refused))
+    }
+
+    fn send_later<'a>(&'a self, proxy: Pid, message: Bytes) -> LaterSend<'a> {
+        let Some(peer) = self.node.peer() else {
+            return Box::pin(std::future::ready(self.send(proxy, message)));
+        };
+        let len = message.len();
+        Box::pin(async move {
+            let sent = peer.wait_to_send(Some(self.node.life), self.pid, message).await;
+            sent.map_err(|refused| unsent(proxy, len, refused))
+        })
+    }
+
+    fn ask(&self, message: Bytes, reply: Reply<Payload>, deadline: Option<Instant>) {
+        match self.link() {
+            Ok(link) => link.ask(self.pid, message, Question { from: current(), reply, deadline }),
+            Err(reason) => {
+                let pid = reply.asked();
+                reply.refuse(AskError::NoConnection { pid, reason });
+            }
+        }
+    }
+
+    fn signal(&self, proxy: Pid, signal: Signal) -> Result<(), Signal> {
+        let (link, far) = match self.link() {
+            Ok(link) => (link, self.pid),
+            Err(reason) => return self.lost(proxy, signal, reason),
+        };
+        match signal {
+            Signal::Watch(monitor, watcher) => link.watch(proxy, far, monitor, Some(watcher)),
+            Signal::Unwatch(monitor) => link.unwatch(monitor),
+            Signal::Ping(from) => self.ping(link, proxy, from),
+            signal if !link.takes_links() => {
+                let reason = "its node knows no links with actors of other nodes: update it".to_owned();
+                return self.lost(proxy, signal, reason);
+            }
+            Signal::Linked(near) => link.bond(proxy, far, near),
+            Signal::Unlinked(near) => link.unbond(far, near),
+            Signal::Exit(ExitSignal { from: Some(near), reason, linked: true }) => {
+                link.bond_broke(far, near, &reason);
+            }
+            Signal::Exit(ExitSignal { from, reason, .. }) => link.exit(far, from, &reason),
+            Signal::Kill => link.exit(far, current(), &ExitReason::Kill),
+            Signal::Stop(reason) => link.stop(far, &reason),
+            other => return Err(other),
+        }
+        Ok(())
+    }
+
+    fn takes_links(&self) -> bool {
+        self.node.link().is_none_or(|link| link.takes_links())
+    }
+
+    fn reference(&self) -> Reference {
+        let Life { node, incarnation } = self.node.life;
+        Reference::new(self.node.addr(), Some((node, incarnation)), self.pid)
+    }
+}
+
+/// The error around a message that was not taken.
+pub(super) fn unsent(pid: Pid, len: usize, (refusal, message): (Refusal, Bytes)) -> SendError<Bytes> {
+    match refusal {
+        Refusal::Busy | Refusal::Held => SendError::Full { pid, message },
+        Refusal::Gone => SendError::NoProcess { pid, message },
+        Refusal::TooLarge(max) => SendError::TooLarge { pid, len, max, message },
+        Refusal::NoConnection(reason) => SendError::NoConnection { pid, reason: reason.into(), message },
+        Refusal::Closed => is_lost(pid, message),
+    }
+}
+
+/// The same around one that the node's own calls refused.
+pub(super) fn refused(pid: Pid, error: RemoteSendError) -> SendError<Bytes> {
+    match error {
+        RemoteSendError::Busy { message, .. } => SendError::Full { pid, message },
+        RemoteSendError::TooLarge { len, max, message } => SendError::TooLarge { pid, len, max, message },
+        RemoteSendError::NoConnection { reason, message, .. } => {
+            SendError::NoConnection { pid, reason: reason.into(), message }
+        }
+        RemoteSendError::Closed { message } => is_lost(pid, message),
+    }
+}
+
+/// This node is no more.
+pub(super) fn is_lost(pid: Pid, message: Bytes) -> SendError<Bytes> {
+    SendError::NoConnection { pid, reason: "the node is shut down: make a new runtime".into(), message }
+}

@@ -1,0 +1,33 @@
+//! Actors of other nodes behind PIDs of this one.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `neighbours` | the nodes of which actors are known here, each in one of its lives |
+//! | `far` | an actor of a node that speaks level 2, as its proxy sees it |
+//! | `plain` | the same at level 1, where only messages travel |
+//! | `finding` | from an address and a name, or a reference, to a proxy |
+//! | `error` | why there is none |
+//!
+//! A proxy outlives the connection: when that is lost its monitors and links fire, and it waits for the
+//! node to come back in the same life. It ends with its actor, with that life, when the node leaves, or, when
+//! there are too many, while the node is lost.
+
+mod error;
+mod far;
+mod finding;
+mod neighbours;
+mod plain;
+
+pub use error::RemoteError;
+pub use finding::Target;
+pub(super) use neighbours::Neighbours;
+
+use std::sync::Arc;
+
+use self::neighbours::Neighbour;
+use super::link::Link;
+
+/// The node at the other end of `link`.
+pub(super) fn neighbour(link: &Arc<Link>) -> Arc<Neighbour> {
+    link.neighbours().of(link, None)
+}
