@@ -178,7 +178,8 @@ pub struct NodeConfig {
     /// Where other nodes can dial this one, `host:port`, as said to peers and in references. Default: the
     /// address on which it listens, if that is one and no wildcard.
     pub advertised: Option<String>,
-    /// Actors of other nodes that are known here by PIDs of this one at once. Default: 100 000.
+    /// Actors of other nodes that are known here by PIDs of this one at once; those that link themselves with
+    /// actors here are half of them at most. Default: 100 000 (L20).
     pub max_proxies: usize,
     /// Whether other nodes may stop and kill actors here, and send them exit signals. Links work in any
     /// case. Default: yes.

@@ -217,6 +217,33 @@ fn large_questions_and_answers_travel_in_chunks() {
 }
 
 #[test]
+fn large_payloads_that_nobody_wants_hold_up_nobody() {
+    let network = MemoryNetwork::new();
+    // Few bytes at a time, so that a large payload is under way for long.
+    let narrow = NodeConfig { credit_bytes: 128 << 10, ..NodeConfig::default() };
+    let (client, server) = (node(&network), node_with(&network, narrow));
+    let addr = listen(&server, "server:0");
+    let (dying, living) = (clerk(&server), clerk(&server));
+    let at = |pid| client.io().block_on(client.remote(&addr, pid)).unwrap();
+    let (dying_at, living_at) = (at(dying), at(living));
+    let large = Bytes::from(vec![7; 2 << 20]);
+    let letters = server.dead_letters();
+    for _ in 0..4 {
+        client.send(dying_at, large.clone()).unwrap();
+    }
+    server.kill(dying);
+    // Given up long before it can be there.
+    let late = client.ask_blocking(living_at, large.clone(), Duration::from_millis(1));
+    assert!(matches!(late, Err(AskError::Timeout(_))));
+    assert_eq!(ask(&client, living_at, large.clone()).unwrap().len(), large.len());
+    assert_eq!(ask(&client, living_at, "behind"), Ok("behind".into()));
+    eventually("nothing is left", || {
+        let peers = client.node().peers();
+        peers.iter().all(|peer| peer.queued_messages == 0) && server.dead_letters() <= letters + 4
+    });
+}
+
+#[test]
 fn s24_s25_monitors_of_a_proxy_tell_why_its_actor_ended() {
     let network = MemoryNetwork::new();
     let (client, server, addr, pid) = pair(&network);

@@ -100,7 +100,7 @@ class Runtime(_core.Runtime):
     async def ask(
         self, pid: int, data: bytes | bytearray | memoryview, timeout: float | None = 5.0
     ) -> bytes:
-        """Asks a local actor and waits for its answer, without blocking the event loop.
+        """Asks an actor and waits for its answer, without blocking the event loop.
 
         As ``ask_sync``, which says what an answer is and what is raised. Works in any event loop of
         any thread. Cancelling the task gives the question up: if no handler has it yet, none

@@ -68,14 +68,15 @@ impl Runtime {
     }
 
     /// Sends `data` to an actor: `bytes` as they are, a `Buffer` by moving it, and of anything else that
-    /// offers its memory as a buffer a copy. Returns whether the actor was alive to take it; to a dead one a
-    /// `Buffer` is not moved.
+    /// offers its memory as a buffer a copy. Returns whether the actor was alive to take it; to a dead one
+    /// a `Buffer` is not moved.
     ///
     /// It never waits, unless `pid` stands for an actor of another node (`remote`) and the queue to that is
-    /// full: then at most `send_timeout` seconds. Only for such an actor it raises `Busy` if there is still no
-    /// room, `NodeDown` if the node cannot be reached, and `PayloadTooLarge`.
+    /// full: then at most `send_timeout` seconds.
     ///
-    /// Raises `TypeError` for what is no message, `BufferError` for a `Buffer` that was sent before.
+    /// Raises `TypeError` for what is no message, `BufferError` for a `Buffer` that was sent before. Only for an
+    /// actor of another node also `Busy` if there is still no room, `NodeDown` if the node cannot be reached,
+    /// and `PayloadTooLarge`.
     fn send(&self, py: Python<'_>, pid: u64, data: &Bound<'_, PyAny>) -> PyResult<bool> {
         let core = self.core()?;
         let pid = Pid::from_u64(pid);

@@ -23,6 +23,7 @@ import_exception!(myrmidon.errors, NodeDown);
 import_exception!(myrmidon.errors, OwnActor);
 import_exception!(myrmidon.errors, PayloadTooLarge);
 import_exception!(myrmidon.errors, RegisterError);
+import_exception!(myrmidon.errors, RemoteActorError);
 import_exception!(myrmidon.errors, RuntimeClosed);
 import_exception!(myrmidon.errors, SpecError);
 import_exception!(myrmidon.errors, StartError);
@@ -48,6 +49,7 @@ pub(crate) fn load(py: Python<'_>) {
     OwnActor::type_object(py);
     PayloadTooLarge::type_object(py);
     RegisterError::type_object(py);
+    RemoteActorError::type_object(py);
     RuntimeClosed::type_object(py);
     SpecError::type_object(py);
     StartError::type_object(py);

@@ -173,7 +173,7 @@ impl Runtime {
 
     /// Whether `pid` stands for an actor of another node.
     pub fn is_remote(&self, pid: Pid) -> bool {
-        self.inner.system.remote(pid).is_some()
+        self.inner.system.is_remote(pid)
     }
 
     /// Whether what `pid` answers comes from this process, or from a node whose certificate was checked: so

@@ -262,6 +262,7 @@ impl Outgoing {
     /// Chunks, as far as their payloads are announced; behind the last one what ends the lane.
     fn fill_bulk(&mut self, batch: &mut Batch) -> Load {
         let mut taken = Load::default();
+        self.bulk.take_cancelled().for_each(|frame| batch.frame(frame));
         while batch.len() < BATCH
             && let Some((chunk, done)) = self.bulk.next(&mut self.allowance)
         {
@@ -530,5 +531,22 @@ mod tests {
         assert_eq!(refused.count(), 10);
         assert_eq!(written(&mut out, 1), 0, "the message is held back");
         assert!(!out.is_full_of_answers(0), "the answers are not");
+    }
+
+    #[test]
+    fn a_large_payload_that_is_given_up_ends_with_a_word_and_counts_as_its_announcement() {
+        let most = Load { messages: 10, bytes: 1 << 20 };
+        let mut out = Outgoing::new(most, (1, 4), 1000, Allowance::new(10, 1000), Budget::new(usize::MAX));
+        out.push_message(pid(1), Bytes::from(vec![7; 200 << 10])).unwrap();
+        assert!(!out.cancel(1), "it is not announced");
+        let load = out.fill(1, &mut Batch::new(), Instant::now());
+        assert!(out.written(1, load));
+        let bulk = out.bulk_lane();
+        assert_eq!(out.fill(bulk, &mut Batch::new(), Instant::now()), Load::default(), "a chunk of four");
+        assert!(out.cancel(1) && !out.cancel(1));
+        let mut batch = Batch::new();
+        out.fill(bulk, &mut batch, Instant::now());
+        assert_eq!(batch.take().concat()[0], 0x42);
+        assert_eq!((out.load(), out.sent()), (Load::default(), 1));
     }
 }
