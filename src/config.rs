@@ -1,6 +1,7 @@
 //! Plain configuration with documented defaults.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Which of the two protocols is spoken (`src/wire/PROTOCOL.md`).
@@ -177,11 +178,17 @@ pub struct NodeConfig {
     /// Where other nodes can dial this one, `host:port`, as said to peers and in references. Default: the
     /// address on which it listens, if that is one and no wildcard.
     pub advertised: Option<String>,
-    /// Actors of other nodes that are known here by PIDs of this one at once. Default: 100 000.
+    /// Actors of other nodes that are known here by PIDs of this one at once; those that link themselves with
+    /// actors here are half of them at most. Default: 100 000 (L20).
     pub max_proxies: usize,
     /// Whether other nodes may stop and kill actors here, and send them exit signals. Links work in any
     /// case. Default: yes.
     pub remote_exits: bool,
+    /// The memory of all queues of the mesh together, in bytes: what waits to be written, and large payloads
+    /// that are coming in. Beyond it sends get `Busy`, and a peer that sends a large payload is cut off as
+    /// overload. Default: 512 MiB, or a quarter of the memory of the machine or the control group, if that
+    /// is less (L13).
+    pub queue_bytes: usize,
     /// What decides everything that is otherwise random: ids, pauses, when pings are sent. For
     /// simulations only, as ids that can be guessed let strangers join a link. Default: none.
     pub seed: Option<u64>,
@@ -234,6 +241,7 @@ impl Default for NodeConfig {
             advertised: None,
             max_proxies: 100_000,
             remote_exits: true,
+            queue_bytes: (512 << 20).min(memory() / 4),
             seed: None,
         }
     }
@@ -265,4 +273,15 @@ mod tests {
             assert!(3 * heartbeat < down_after && connect_timeout <= down_after, "{profile:?}");
         }
     }
+}
+
+/// The memory that this process may have, as far as the system says.
+fn memory() -> usize {
+    static MEMORY: OnceLock<usize> = OnceLock::new();
+    let number = |text: String| text.split_whitespace().find_map(|word| word.parse::<usize>().ok());
+    let read = |path| std::fs::read_to_string(path).ok().and_then(number);
+    // The first line of the second is `MemTotal: … kB`.
+    let of_group = read("/sys/fs/cgroup/memory.max");
+    let of_machine = read("/proc/meminfo").map(|kilobytes| kilobytes << 10);
+    *MEMORY.get_or_init(|| of_group.into_iter().chain(of_machine).min().unwrap_or(usize::MAX))
 }

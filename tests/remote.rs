@@ -217,6 +217,33 @@ fn large_questions_and_answers_travel_in_chunks() {
 }
 
 #[test]
+fn large_payloads_that_nobody_wants_hold_up_nobody() {
+    let network = MemoryNetwork::new();
+    // Few bytes at a time, so that a large payload is under way for long.
+    let narrow = NodeConfig { credit_bytes: 128 << 10, ..NodeConfig::default() };
+    let (client, server) = (node(&network), node_with(&network, narrow));
+    let addr = listen(&server, "server:0");
+    let (dying, living) = (clerk(&server), clerk(&server));
+    let at = |pid| client.io().block_on(client.remote(&addr, pid)).unwrap();
+    let (dying_at, living_at) = (at(dying), at(living));
+    let large = Bytes::from(vec![7; 2 << 20]);
+    let letters = server.dead_letters();
+    for _ in 0..4 {
+        client.send(dying_at, large.clone()).unwrap();
+    }
+    server.kill(dying);
+    // Given up long before it can be there.
+    let late = client.ask_blocking(living_at, large.clone(), Duration::from_millis(1));
+    assert!(matches!(late, Err(AskError::Timeout(_))));
+    assert_eq!(ask(&client, living_at, large.clone()).unwrap().len(), large.len());
+    assert_eq!(ask(&client, living_at, "behind"), Ok("behind".into()));
+    eventually("nothing is left", || {
+        let peers = client.node().peers();
+        peers.iter().all(|peer| peer.queued_messages == 0) && server.dead_letters() <= letters + 4
+    });
+}
+
+#[test]
 fn s24_s25_monitors_of_a_proxy_tell_why_its_actor_ended() {
     let network = MemoryNetwork::new();
     let (client, server, addr, pid) = pair(&network);
@@ -649,4 +676,29 @@ fn a_reply_can_be_passed_on_and_answered_by_another() {
     });
     let proxy = client.io().block_on(client.remote(&addr, far)).unwrap();
     assert_eq!(ask(&client, proxy, "x"), Ok("done by another".into()));
+}
+
+#[test]
+fn g13_who_takes_messages_of_known_nodes_only_hears_nothing_of_others() {
+    let network = MemoryNetwork::new();
+    let (client, server, addr, open) = pair(&network);
+    let (tell, told) = sync_channel(10);
+    let guarded = server.spawn_behaviour(
+        Box::new(bytes_fn(move |message: Bytes, _: &mut Context<'_>| drop(tell.send(message)))),
+        SpawnOptions { authenticated_only: true, ..SpawnOptions::default() },
+    );
+    server.names().register("guarded", guarded).unwrap();
+    let there = remote(&client, &addr, "guarded");
+    assert!(!client.is_trusted(there), "the transport in memory proves nothing");
+    assert!(client.is_trusted(clerk(&client)));
+
+    assert!(ask(&client, there, "a question").is_err());
+    client.send(there, "a message").unwrap();
+    eventually("the message is a dead letter", || server.dead_letters() == 1);
+    let open_there = remote(&client, &addr, "svc");
+    assert_eq!(ask(&client, open_there, "others hear").unwrap(), "others hear");
+    server.send(guarded, "from here").unwrap();
+    assert_eq!(next(&told), "from here");
+    assert!(told.try_recv().is_err());
+    assert!(server.is_alive(open));
 }

@@ -66,6 +66,59 @@ fn nothing_unwraps_outside_tests() {
     none(unwraps, "unwraps outside tests");
 }
 
+/// What an administrator or a time server sets must not decide who is alive.
+#[test]
+fn f16_the_mesh_knows_no_clock_that_can_be_set() {
+    let parts = ["src", "transports/tcp/src", "transports/quic/src"];
+    let wall = ["SystemTime", "UNIX_EPOCH"];
+    let found = sources()
+        .into_iter()
+        .filter(|file| parts.iter().any(|part| file.starts_with(part)))
+        .flat_map(|file| {
+            let text = read(&file);
+            code_lines(without_tests(&text))
+                .filter(|(_, line)| wall.iter().any(|clock| line.contains(clock)))
+                .map(|(number, line)| format!("{}:{number}: {}", file.display(), line.trim()))
+                .collect::<Vec<_>>()
+        });
+    none(found, "times that can be set, in the mesh");
+}
+
+/// A simulation of nodes is the same run for the same seed: tokio's `watch`, and `select!` without an order, wake
+/// by chance.
+#[test]
+fn no_task_of_a_node_is_woken_by_chance() {
+    let of_nodes = |file: &PathBuf| file.starts_with("src/node") && is_rust(file);
+    let found = sources().into_iter().filter(of_nodes).flat_map(|file| {
+        let text = read(&file);
+        let lines: Vec<_> = code_lines(without_tests(&text)).collect();
+        let by_chance = |pair: &&[(usize, &str)]| {
+            let unordered = pair[0].1.contains("select! {") && pair[1].1.trim() != "biased;";
+            unordered || pair[0].1.contains("sync::watch") || pair[0].1.contains("watch::channel")
+        };
+        let found: Vec<_> = lines.windows(2).filter(by_chance).map(|pair| pair[0]).collect();
+        found
+            .into_iter()
+            .map(|(number, line)| format!("{}:{number}: {}", file.display(), line.trim()))
+            .collect::<Vec<_>>()
+    });
+    none(found, "wake-ups by chance in a node");
+}
+
+/// With a hasher that is known, a peer chooses keys that all fall into one place (L30).
+#[test]
+fn l30_no_map_has_a_hasher_that_peers_can_foresee() {
+    let foreseen = ["FxHash", "BuildHasherDefault", "ahash", "fnv::"];
+    let found = sources().into_iter().filter(|file| is_rust(file) && !is_test(file)).flat_map(|file| {
+        let text = read(&file);
+        code_lines(without_tests(&text))
+            .filter(|(_, line)| foreseen.iter().any(|hasher| line.contains(hasher)))
+            .map(|(number, line)| format!("{}:{number}: {}", file.display(), line.trim()))
+            .collect::<Vec<_>>()
+    });
+    none(found, "hashers without a secret");
+}
+
 #[test]
 fn unsafe_stays_in_its_files() {
     let outside =

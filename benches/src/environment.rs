@@ -20,18 +20,50 @@ impl Package {
     /// # Errors
     /// If it cannot be installed, or must not be.
     pub(crate) fn interpreter(self, base: &Path, install: bool) -> Result<PathBuf, String> {
-        let program = std::env::current_exe().map_err(|error| error.to_string())?;
-        let environment = program.with_file_name(format!("{}-environment", self.name));
-        let interpreter = environment.join("bin").join("python");
-        let import = || evaluate(&interpreter, self.module, "None");
+        let environment = Environment::of(self.name)?;
+        let import = || evaluate(&environment.interpreter, self.module, "None");
         if install && import().is_err() {
-            eprintln!("installing {} {} into {}", self.name, self.version, environment.display());
-            output(Command::new(base).args(["-m", "venv", "--clear"]).arg(&environment))?;
-            let wanted = format!("{}=={}", self.name, self.version);
-            let quiet = ["--quiet", "--disable-pip-version-check"];
-            output(Command::new(&interpreter).args(["-m", "pip", "install"]).args(quiet).arg(wanted))?;
+            environment.make(base)?;
+            environment.install(&format!("{}=={}", self.name, self.version))?;
         }
-        import().map(|_| interpreter)
+        import().map(|_| environment.interpreter.clone())
+    }
+}
+
+/// The interpreter of an environment that holds the package of this project as its users get it: built as
+/// `pip install` builds it. Anew where a source has changed.
+///
+/// # Errors
+/// If it cannot be built or installed.
+pub(crate) fn of_this_project(base: &Path) -> Result<PathBuf, String> {
+    let environment = Environment::of("myrmidon")?;
+    if evaluate(&environment.interpreter, "pip", "None").is_err() {
+        environment.make(base)?;
+    }
+    environment.install(concat!(env!("CARGO_MANIFEST_DIR"), "/../python"))?;
+    Ok(environment.interpreter)
+}
+
+struct Environment {
+    folder: PathBuf,
+    interpreter: PathBuf,
+}
+
+impl Environment {
+    fn of(name: &str) -> Result<Self, String> {
+        let program = std::env::current_exe().map_err(|error| error.to_string())?;
+        let folder = program.with_file_name(format!("{name}-environment"));
+        Ok(Self { interpreter: folder.join("bin").join("python"), folder })
+    }
+
+    fn make(&self, base: &Path) -> Result<(), String> {
+        output(Command::new(base).args(["-m", "venv", "--clear"]).arg(&self.folder)).map(drop)
+    }
+
+    fn install(&self, what: &str) -> Result<(), String> {
+        eprintln!("installing {what} into {}", self.folder.display());
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", what];
+        output(Command::new(&self.interpreter).args(pip)).map(drop)
     }
 }
 

@@ -115,6 +115,7 @@ pub(crate) enum Group {
     LaneTrips,
     LaneAsks,
     LaneWaits,
+    LanePings,
 }
 
 /// A page of the documentation that holds figures.
@@ -139,7 +140,7 @@ impl Page {
 }
 
 impl Group {
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Messages,
         Self::Trips,
         Self::Actors,
@@ -162,6 +163,7 @@ impl Group {
         Self::LaneTrips,
         Self::LaneAsks,
         Self::LaneWaits,
+        Self::LanePings,
     ];
 
     /// The page that it stands on.
@@ -179,7 +181,8 @@ impl Group {
             | Self::LaneMemory
             | Self::LaneTrips
             | Self::LaneAsks
-            | Self::LaneWaits => Page::Python,
+            | Self::LaneWaits
+            | Self::LanePings => Page::Python,
             _ => Page::Performance,
         }
     }
@@ -209,6 +212,7 @@ impl Group {
             Self::LaneTrips => ("Between two Python actors and back", "python-trips"),
             Self::LaneAsks => ("Asks from asyncio", "python-asks"),
             Self::LaneWaits => ("From send to a Python handler", "python-waits"),
+            Self::LanePings => ("Workers beside Python handlers", "python-pings"),
         }
     }
 }

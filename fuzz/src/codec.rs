@@ -90,7 +90,7 @@ fn frames2(bytes: &[u8], piece: usize) -> (Vec<level2::Frame>, Option<DecodeErro
 pub(crate) fn answers(data: &[u8]) {
     let mut input = Input::new(data);
     let asked: Vec<_> = (0..input.byte() % 16)
-        .map(|_| if input.byte() % 2 == 0 { Asked::Resolve } else { Asked::Ping })
+        .map(|_| if input.byte().is_multiple_of(2) { Asked::Resolve } else { Asked::Ping })
         .collect();
     let bytes = input.rest();
     let whole = answered(&asked, bytes, usize::MAX);

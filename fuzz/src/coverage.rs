@@ -12,7 +12,7 @@ static REGIONS: Mutex<Vec<(usize, usize)>> = Mutex::new(Vec::new());
 /// # Safety
 /// `start` and `stop` are the bounds of counters that live as long as the program.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn __sanitizer_cov_8bit_counters_init(start: *mut u8, stop: *mut u8) {
+pub(crate) unsafe extern "C" fn __sanitizer_cov_8bit_counters_init(start: *mut u8, stop: *mut u8) {
     let region = (start as usize, stop as usize);
     let mut regions = REGIONS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if region.0 < region.1 && !regions.contains(&region) {

@@ -75,12 +75,18 @@ impl LocalNode for Local {
         (pid.index() < 100).then_some(if pid.index() % 2 == 1 { 1000 } else { 0 })
     }
 
+    fn mark(&self, pid: Pid, reached: Box<dyn FnOnce() + Send>) {
+        if pid.index().is_multiple_of(2) {
+            reached();
+        }
+    }
+
     fn whereis(&self, name: &str) -> Option<Pid> {
         (name == "database").then_some(database())
     }
 
     fn watch(&self, pid: Pid, on_exit: Box<dyn FnOnce(&ExitReason) + Send>) -> MonitorRef {
-        if pid.index() % 3 == 0 {
+        if pid.index().is_multiple_of(3) {
             on_exit(&ExitReason::NoProcess);
         }
         MonitorRef::from_u64(self.monitors.fetch_add(1, Ordering::Relaxed) as u64)

@@ -86,6 +86,11 @@ impl Node {
         numbers(&self.obey(&format!("sinks {count}")))
     }
 
+    /// Makes an actor that reads nothing; its PID.
+    pub fn unread(&mut self) -> u64 {
+        number(&self.obey("unread"))
+    }
+
     /// What the sinks have got.
     pub fn received(&mut self) -> Received {
         self.received_by(0..usize::MAX)

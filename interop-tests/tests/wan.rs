@@ -14,7 +14,8 @@ macro_rules! over {
                     a_cut_of_one_direction_is_seen_from_both_sides_and_heals,
                     a_sender_that_goes_on_trying_is_back_soon_after_the_heal,
                     a_frozen_node_is_down_and_takes_part_again_when_it_wakes,
-                    a_killed_node_is_missed_and_the_next_on_its_port_is_found;
+                    a_killed_node_is_missed_and_the_next_on_its_port_is_found,
+                    a_node_that_is_back_at_once_is_missed_at_once;
                 outage: a_short_outage_is_only_a_delay, a_long_outage_leaves_a_gap_and_the_sender_is_told,
                     a_sender_whose_ports_change_is_back_soon,
                     a_flapping_link_is_dialled_with_patience, a_partition_leaves_each_side_whole_and_heals;
@@ -24,6 +25,8 @@ macro_rules! over {
                     half_of_the_packets_lost_for_a_second_is_only_a_delay,
                     five_lost_packets_in_a_hundred_end_no_idle_connection;
                 load: a_peer_that_stands_still_costs_a_bounded_queue,
+                    an_actor_that_reads_nothing_holds_up_its_own_senders_only,
+                    a_hog_a_dead_reader_and_loss_harm_nobody_else,
                     large_messages_leave_room_for_signs_of_life,
                     nodes_that_dial_each_other_at_once_lose_nothing;
             );

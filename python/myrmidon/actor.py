@@ -232,6 +232,11 @@ class ActorRef(Generic[A]):
                 f"{method!r} is no public method of {self._actor.__name__}: name one, as in "
                 f"call({self._actor.__name__}.method)"
             )
+        if kind == _CALL and self._actor._codec.trusts and not self.rt._is_trusted(self.pid):
+            raise MyrmidonError(
+                f"an answer of {self._actor.__name__} would be unpickled, and its node has not proved who it is: "
+                "use a transport with certificates"
+            )
         return self._actor._codec.encode([kind, name, list(args), kwargs])
 
     def __repr__(self) -> str:

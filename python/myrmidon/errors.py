@@ -30,10 +30,12 @@ __all__ = [
     "OwnActor",
     "PayloadTooLarge",
     "RegisterError",
+    "RemoteActorError",
     "RuntimeClosed",
     "SpecError",
     "StartError",
     "Timeout",
+    "Unsupported",
 ]
 
 
@@ -88,6 +90,24 @@ class MailboxClosed(MyrmidonError, EOFError):
     """The actor was stopped, killed or swapped: its mailbox gives nothing more."""
 
 
+class RemoteActorError(MyrmidonError):
+    """The handler of an actor on another node raised; no object of there comes here.
+
+    ``kind`` is the name of the exception's class, ``traceback`` its traceback there, as text,
+    which is shown with this error's own as a note.
+    """
+
+    def __init__(self, text: str, kind: str, traceback: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.traceback = traceback
+        if hasattr(self, "add_note"):  # from Python 3.11
+            self.add_note("On its node:\n" + traceback.rstrip())
+
+    def __reduce__(self) -> tuple[type[RemoteActorError], tuple[str, str, str]]:
+        return type(self), (str(self), self.kind, self.traceback)
+
+
 class NoReply(MyrmidonError):
     """The question was dropped, by the actor or by its full mailbox; nobody will answer it."""
 
@@ -130,3 +150,7 @@ class SpecError(MyrmidonError, ValueError):
 
 class ChildError(MyrmidonError, RuntimeError):
     """A supervisor cannot do it: the child did not start, is unknown, runs, or is one too many."""
+
+
+class Unsupported(MyrmidonError):
+    """It cannot be done from afar: the actor lives on another node, which knows no such call."""

@@ -100,7 +100,7 @@ class Runtime(_core.Runtime):
     async def ask(
         self, pid: int, data: bytes | bytearray | memoryview, timeout: float | None = 5.0
     ) -> bytes:
-        """Asks a local actor and waits for its answer, without blocking the event loop.
+        """Asks an actor and waits for its answer, without blocking the event loop.
 
         As ``ask_sync``, which says what an answer is and what is raised. Works in any event loop of
         any thread. Cancelling the task gives the question up: if no handler has it yet, none
@@ -108,6 +108,19 @@ class Runtime(_core.Runtime):
         """
         answer: bytes = await self._ask(pid, data, timeout)
         return answer
+
+    async def remote_py(self, addr: str, target: str | int | None = None) -> int:
+        """As ``remote``, without blocking the event loop: a PID of this runtime for an actor of another
+        node.
+
+        Works in any event loop of any thread. Cancelling the task gives the request up.
+        """
+        request = self._remote(addr, target)
+        try:
+            pid: int = await request.answer
+            return pid
+        finally:
+            request.cancel()
 
     async def resolve_remote_py(self, addr: str, name: str) -> int | None:
         """Asks the node at ``addr`` who has ``name``, without blocking the event loop.

@@ -42,6 +42,9 @@ class Child:
     ``ActorRef``; it runs on a thread of its own, again at each restart, and may block. What it starts is
     linked to the supervisor. Or it is a ``SupervisorSpec``: a supervisor below this one.
 
+    ``id`` names it to its supervisor. Left empty, it is the name of the actor, class or function in a list of children,
+    and a number for one that is added later.
+
     ``restart``: ``"permanent"`` children are always started again, ``"transient"`` ones unless they ended
     in good order (reason ``normal`` or ``shutdown``), ``"temporary"`` ones never.
 
@@ -59,8 +62,8 @@ class Child:
 
     @staticmethod
     def of(actor: "Callable[P, Actor]", /, *args: P.args, **kwargs: P.kwargs) -> "Child":
-        """The class actor ``actor(*args, **kwargs)`` as a child. Its id is the name of the class."""
-        return Child(_ClassStart(actor, args, kwargs), id=getattr(actor, "__name__", ""))
+        """The class actor ``actor(*args, **kwargs)`` as a child."""
+        return Child(_ClassStart(actor, args, kwargs))
 
     def but(
         self,
@@ -180,8 +183,7 @@ def worker(
 ) -> Child:
     """An actor with this handler as a child.
 
-    The first arguments are those of ``Child``, the others those of ``Runtime.spawn``. Without an id it is
-    called by its name, or by that of the handler.
+    The first arguments are those of ``Child``, the others those of ``Runtime.spawn``.
     """
 
     def start(rt: "Runtime") -> int:
@@ -195,8 +197,8 @@ def worker(
             blocking=blocking,
         )
 
-    title = id or name or str(getattr(handler, "__name__", ""))
-    return Child(start, id=title, restart=restart, shutdown=shutdown, significant=significant)
+    start.__name__ = name or str(getattr(handler, "__name__", "worker"))
+    return Child(start, id=id, restart=restart, shutdown=shutdown, significant=significant)
 
 
 @dataclass(frozen=True)
@@ -207,6 +209,10 @@ class _ClassStart:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     options: Options | None = None
+
+    @property
+    def __name__(self) -> str:
+        return str(getattr(self.actor, "__name__", "actor"))
 
     def __call__(self, rt: "Runtime") -> "ActorRef[Any]":
         if self.options is None:

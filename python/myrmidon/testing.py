@@ -119,7 +119,8 @@ class Simulation:
     b'good morning'
 
     Calls of ``sim.rt`` that wait (``join``, ``ask_sync``, ``call_sync``) run the actors meanwhile. ``async def`` handlers,
-    pull actors, threads of the test's own and other nodes are not simulated: they take their own time.
+    pull actors, threads of the test's own and other nodes are not simulated: they take their own time. While a
+    simulation is open, use no ``Runtime`` of another kind on its thread.
     """
 
     def __init__(self, seed: int = 0) -> None:

@@ -67,19 +67,28 @@ impl Runtime {
         )
     }
 
-    /// Sends `data` to a local actor, without waiting: `bytes` as they are, a `Buffer` by moving it, and
-    /// of anything else that offers its memory as a buffer a copy. Returns whether the actor was alive
-    /// to take it; to a dead one a `Buffer` is not moved.
+    /// Sends `data` to an actor: `bytes` as they are, a `Buffer` by moving it, and of anything else that
+    /// offers its memory as a buffer a copy. Returns whether the actor was alive to take it; to a dead one
+    /// a `Buffer` is not moved.
     ///
-    /// Raises `TypeError` for what is no message, `BufferError` for a `Buffer` that was sent before.
-    fn send(&self, pid: u64, data: &Bound<'_, PyAny>) -> PyResult<bool> {
+    /// It never waits, unless `pid` stands for an actor of another node (`remote`) and the queue to that is
+    /// full: then at most `send_timeout` seconds.
+    ///
+    /// Raises `TypeError` for what is no message, `BufferError` for a `Buffer` that was sent before. Only for an
+    /// actor of another node also `Busy` if there is still no room, `NodeDown` if the node cannot be reached,
+    /// and `PayloadTooLarge`.
+    fn send(&self, py: Python<'_>, pid: u64, data: &Bound<'_, PyAny>) -> PyResult<bool> {
         let core = self.core()?;
         let pid = Pid::from_u64(pid);
         if payload::is_moved(data) && !pid.is_some_and(|pid| core.is_alive(pid)) {
             return Ok(false);
         }
         let payload = payload::local(data)?;
-        Ok(pid.is_some_and(|pid| core.send(pid, payload).is_ok()))
+        let Some(pid) = pid else { return Ok(false) };
+        match core.send(pid, payload) {
+            Ok(()) => Ok(true),
+            Err(error) => self.unsent(py, error),
+        }
     }
 
     /// Sends each of `items` to a local actor: in order, with none of another sender between them,
@@ -95,9 +104,9 @@ impl Runtime {
     }
 
     /// Sends `data` to the local actor that has `name`. Returns whether there was one alive.
-    fn send_named(&self, name: &str, data: &Bound<'_, PyAny>) -> PyResult<bool> {
+    fn send_named(&self, py: Python<'_>, name: &str, data: &Bound<'_, PyAny>) -> PyResult<bool> {
         let pid = self.core()?.names().whereis(name);
-        self.send(pid.map_or(0, Pid::as_u64), data)
+        self.send(py, pid.map_or(0, Pid::as_u64), data)
     }
 
     /// Asks an actor to end once it has handled what was sent before. Returns whether it was alive.

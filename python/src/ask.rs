@@ -29,15 +29,17 @@ use crate::wait::{seconds, wait_for};
 
 #[pymethods]
 impl Runtime {
-    /// Asks a local actor and waits for its answer, at most `timeout` seconds; without a limit if that is
+    /// Asks an actor, also one of another node (`remote`), and waits for its answer, at most `timeout` seconds; without a limit if that is
     /// `None`. In a handler, other actors run meanwhile.
     ///
     /// The answer is what the handler returns: `bytes` or another buffer of bytes, empty for `None`. What
-    /// the handler raises is raised here, the same exception, and ends the actor.
+    /// the handler raises is raised here, the same exception, and ends the actor; from another node it comes
+    /// as `RemoteActorError`.
     ///
     /// Raises `NoProcess` if the actor is dead, `ActorEnded` if it ends before it answers, `NoReply` if the
     /// question is dropped, `AskTimeout`, `Busy` if the actor's mailbox is full, and `OwnActor` for an actor
-    /// that asks itself. A question whose time is up is not handled any more.
+    /// that asks itself; for an actor of another node also `NodeDown`, if the connection is lost, and
+    /// `PayloadTooLarge`. A question whose time is up is not handled any more.
     #[pyo3(signature = (pid, data, timeout=5.0))]
     fn ask_sync(
         &self,
@@ -82,6 +84,12 @@ impl Runtime {
             return Err(OwnActor::new_err(format!(
                 "actor {asked} cannot wait for an answer of its own: call the function instead"
             )));
+        }
+        if core.is_remote(asked) {
+            core.ask_then(asked, payload::remote(data)?, deadline, move |found| {
+                way.send(Outcome::from_afar(asked, found));
+            });
+            return Ok(());
         }
         let message = payload::local(data)?;
         let answer = Answer { way: Some(way), asked, deadline };
@@ -174,10 +182,13 @@ impl Answer {
             return self.fail(py, error, &reason);
         }
         let bytes = if value.is_none() { Ok(PyBytes::new(py, b"")) } else { payload::frozen(value) };
-        self.send(match bytes {
-            Ok(bytes) => Outcome::Value(bytes.into_any().unbind()),
-            Err(error) => Outcome::Raised(error),
-        });
+        match bytes {
+            Ok(bytes) => self.send(Outcome::Value(bytes.into_any().unbind())),
+            Err(error) => {
+                let reason = from_exception(py, &error);
+                self.fail(py, error, &reason);
+            }
+        }
     }
 
     /// Says that the handler raised `error`, for which the actor ends with `reason`.

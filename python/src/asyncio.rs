@@ -2,6 +2,7 @@
 //! brings the answer, so no loop ever waits and no I/O thread ever touches the interpreter.
 
 use pyo3::prelude::*;
+use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::errors::RuntimeClosed;
@@ -34,26 +35,36 @@ impl Runtime {
         let core = self.core()?;
         let addr = mesh::address(addr)?;
         let node = core.node().clone();
-        let bell = Bell::of_running(py)?;
-        let (future, _) = bell.future(py, None)?;
-        let answer = future.clone().unbind();
-        let open = Open(Some((bell, future.unbind())));
-        let task = core.io().spawn(async move {
+        Request::start(py, Bell::of_running(py)?, core.io(), move |open| async move {
             let found = node.resolve(&addr, &name).await;
             open.settle(move |py| match found {
                 Ok(pid) => Ok(pid.map(myrmidon::Pid::as_u64).into_pyobject(py)?.unbind()),
                 Err(error) => Err(mesh::unresolved(&error)),
             });
-        });
-        Ok(Request { task: task.abort_handle(), answer })
+        })
+    }
+}
+
+impl Request {
+    /// Starts the task that `work` makes, which settles what it is given.
+    pub(crate) fn start<W: Future<Output = ()> + Send + 'static>(
+        py: Python<'_>,
+        bell: Bell,
+        io: &Handle,
+        work: impl FnOnce(Open) -> W,
+    ) -> PyResult<Self> {
+        let (future, _) = bell.future(py, None)?;
+        let answer = future.clone().unbind();
+        let task = io.spawn(work(Open(Some((bell, future.unbind())))));
+        Ok(Self { task: task.abort_handle(), answer })
     }
 }
 
 /// A future that is settled in any case: a task that is dropped has been given up, or its runtime has.
-struct Open(Option<(Bell, Py<PyAny>)>);
+pub(crate) struct Open(Option<(Bell, Py<PyAny>)>);
 
 impl Open {
-    fn settle(mut self, answer: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static) {
+    pub(crate) fn settle(mut self, answer: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static) {
         if let Some((bell, future)) = self.0.take() {
             bell.settle(future, None, Outcome::Later(Box::new(answer)));
         }

@@ -44,6 +44,11 @@ impl Runtime {
         self.start(actor, Options { budget, mailbox, priority, trap_exit, blocking, guarded }, name)
     }
 
+    /// Whether what the actor answers comes from this process or from a node that has proved who it is.
+    fn _is_trusted(&self, pid: u64) -> PyResult<bool> {
+        Ok(self.core()?.is_trusted(living(pid)?))
+    }
+
     /// Replaces the code and state of an actor by an object with hooks, whose `upgrade` may take over what
     /// it needs of the one before; what that raises keeps the old.
     #[pyo3(signature = (pid, hooks, handler, *, concurrency, now))]

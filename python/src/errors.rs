@@ -23,10 +23,12 @@ import_exception!(myrmidon.errors, NodeDown);
 import_exception!(myrmidon.errors, OwnActor);
 import_exception!(myrmidon.errors, PayloadTooLarge);
 import_exception!(myrmidon.errors, RegisterError);
+import_exception!(myrmidon.errors, RemoteActorError);
 import_exception!(myrmidon.errors, RuntimeClosed);
 import_exception!(myrmidon.errors, SpecError);
 import_exception!(myrmidon.errors, StartError);
 import_exception!(myrmidon.errors, Timeout);
+import_exception!(myrmidon.errors, Unsupported);
 
 /// Looks all classes up now: an import while the interpreter ends could fail.
 pub(crate) fn load(py: Python<'_>) {
@@ -47,10 +49,12 @@ pub(crate) fn load(py: Python<'_>) {
     OwnActor::type_object(py);
     PayloadTooLarge::type_object(py);
     RegisterError::type_object(py);
+    RemoteActorError::type_object(py);
     RuntimeClosed::type_object(py);
     SpecError::type_object(py);
     StartError::type_object(py);
     Timeout::type_object(py);
+    Unsupported::type_object(py);
 }
 
 pub(crate) fn register(error: &CoreRegisterError) -> PyErr {
@@ -64,6 +68,7 @@ pub(crate) fn register(error: &CoreRegisterError) -> PyErr {
 pub(crate) fn swap(error: &SwapError) -> PyErr {
     match error {
         SwapError::NoHistory(_) => NoHistory::new_err(error.to_string()),
+        SwapError::Remote(_) => Unsupported::new_err(error.to_string()),
         _ => NoProcess::new_err(error.to_string()),
     }
 }

@@ -56,9 +56,7 @@ impl Runtime {
         let limit = period("timeout", timeout)?;
         let (done, told) = sync_channel(1);
         py.detach(|| core.wait_quiet(limit));
-        chores.lane().submit(Box::new(move || {
-            let _ = done.try_send(());
-        }));
+        chores.lane().submit(Box::new(move || _ = done.try_send(())));
         wait_for(py, Some(limit), receive(told)).map(drop)
     }
 

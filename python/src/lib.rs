@@ -10,6 +10,7 @@
 //! | `codec` | plain data as bytes |
 //! | `lane` | the threads that run handlers, and how a waiting handler makes way (D6) |
 //! | `lanes` | all lanes of a runtime, and the pool for handlers that block |
+//! | `remote` | PIDs that stand for actors of other nodes |
 //! | `mesh` | listen, resolve, send and monitor across nodes |
 //! | `nodes` | other nodes: a list, and who is told when it changes |
 //! | `ask`, `outcome` | questions, and what comes of them |
@@ -65,6 +66,7 @@ mod outcome;
 mod own_loop;
 mod payload;
 mod pull;
+mod remote;
 mod reply;
 mod runtime;
 mod seat;

@@ -11,7 +11,7 @@ use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use pyo3::exceptions::PyRuntimeError;
@@ -77,23 +77,37 @@ impl Bell {
             return Ok(None);
         }
         let last = LAST.with_borrow(|last| last.clone().filter(|bell| bell.0.event_loop.is(&event_loop)));
-        if last.is_some() {
+        if last.as_ref().is_some_and(|bell| !bell.is_over()) {
             return Ok(last);
         }
-        let bell = Self::of(&event_loop)?;
-        bell.watch(py)?;
+        let bell = Self::find_or(&event_loop, |bell| bell.listen(py))?;
+        // It has come to its end, and runs once more; the next end is not noticed.
+        bell.0.over.store(false, Ordering::Release);
         drop(LAST.replace(Some(bell.clone())));
         Ok(Some(bell))
     }
 
-    /// The bell of `event_loop`, made if need be. To be called on its thread, or before it runs.
+    /// The bell of `event_loop`, which may run on another thread, or not yet.
+    ///
+    /// # Errors
+    /// `RuntimeError` if the loop is closed.
     pub(crate) fn of(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Self::find_or(event_loop, |bell| {
+            let py = event_loop.py();
+            let listen = Bound::new(py, Ringer(bell.clone()))?.getattr(intern!(py, "listen"))?;
+            event_loop.call_method1(intern!(py, "call_soon_threadsafe"), (listen,)).map(drop)
+        })
+    }
+
+    /// The bell of `event_loop`. A new one is given to `hang`, to have the loop listen to it.
+    fn find_or(event_loop: &Bound<'_, PyAny>, hang: impl FnOnce(&Self) -> PyResult<()>) -> PyResult<Self> {
         let known: Vec<_> = bells().clone();
         if let Some(bell) = known.into_iter().find(|bell| bell.0.event_loop.is(event_loop)) {
             return Ok(bell);
         }
         forget_closed(event_loop.py());
-        let bell = Self::hang(event_loop)?;
+        let bell = Self::new(event_loop)?;
+        hang(&bell)?;
         bells().push(bell.clone());
         Ok(bell)
     }
@@ -113,14 +127,15 @@ impl Bell {
         closed.and_then(|closed| closed.is_truthy()).unwrap_or(true)
     }
 
-    /// Has the end of the loop noticed. Called inside the loop, once or more often.
-    fn watch(&self, py: Python<'_>) -> PyResult<()> {
+    /// Has the loop listen, and its end noticed. Called inside the loop.
+    fn listen(&self, py: Python<'_>) -> PyResult<()> {
         static WATCH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        if self.0.watch.get().is_none() {
-            let end = Bound::new(py, Ringer(self.clone()))?.getattr(intern!(py, "end"))?;
-            let watch = WATCH.import(py, "myrmidon._tasks", "watch_loop")?.call1((end,))?;
-            let _ = self.0.watch.set(watch.unbind());
-        }
+        let ringer = Ringer(self.clone());
+        let add = intern!(py, "add_reader");
+        self.event_loop(py).call_method1(add, (self.0.heard.as_raw_fd(), ringer))?;
+        let end = End(Arc::downgrade(&self.0));
+        let watch = WATCH.import(py, "myrmidon._tasks", "watch_loop")?.call1((end,))?.unbind();
+        let _ = self.0.watch.set(watch);
         Ok(())
     }
 
@@ -153,12 +168,11 @@ impl Bell {
         self.leave(Task::Run(errand));
     }
 
-    fn hang(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+    fn new(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
         let (ring, heard) = UnixStream::pair()?;
         ring.set_nonblocking(true)?;
         heard.set_nonblocking(true)?;
-        let socket = heard.as_raw_fd();
-        let bell = Self(Arc::new(Inner {
+        Ok(Self(Arc::new(Inner {
             event_loop: event_loop.clone().unbind(),
             waiting: Mutex::default(),
             deadlines: Mutex::default(),
@@ -167,10 +181,7 @@ impl Bell {
             over: AtomicBool::new(false),
             halted: AtomicBool::new(false),
             watch: OnceLock::new(),
-        }));
-        let py = event_loop.py();
-        event_loop.call_method1(intern!(py, "add_reader"), (socket, Ringer(bell.clone())))?;
-        Ok(bell)
+        })))
     }
 
     /// Has the loop stop as soon as it can. What was left for it is dropped.
@@ -232,9 +243,21 @@ impl Ringer {
         self.0.answer(py);
     }
 
-    /// The loop ends.
-    fn end(&self) {
-        self.0.end();
+    fn listen(&self, py: Python<'_>) -> PyResult<()> {
+        self.0.listen(py)
+    }
+}
+
+/// What is called when the loop ends. It does not keep the bell, which keeps it.
+#[pyclass(frozen, module = "myrmidon._core")]
+struct End(Weak<Inner>);
+
+#[pymethods]
+impl End {
+    fn __call__(&self) {
+        if let Some(inner) = self.0.upgrade() {
+            Bell(inner).end();
+        }
     }
 }
 

@@ -1,12 +1,17 @@
 //! What comes of waiting: a value, an exception, or the reason why there is neither.
 
 use myrmidon::Pid;
-use myrmidon::actor::ExitReason as Reason;
+use myrmidon::actor::{AskError, ExitReason as Reason};
+use myrmidon::mailbox::Payload;
 use pyo3::exceptions::{PyException, PyStopIteration};
 use pyo3::prelude::*;
 
-use crate::errors::{ActorEnded, AskTimeout, NoReply};
+use crate::errors::{
+    ActorEnded, AskTimeout, Busy, MyrmidonError, NoProcess, NoReply, NodeDown, OwnActor, PayloadTooLarge,
+    RemoteActorError, Unsupported,
+};
 use crate::exit_reason::ExitReason;
+use crate::payload::into_python;
 
 /// What who waits is given.
 pub(crate) enum Outcome {
@@ -38,6 +43,37 @@ impl Outcome {
         let ordinary =
             error.is_instance_of::<PyException>(py) && !error.is_instance_of::<PyStopIteration>(py);
         if ordinary { Self::Raised(error) } else { Self::Lost(asked, Lost::Ended(reason.clone())) }
+    }
+
+    /// The outcome of a question to an actor of another node.
+    pub(crate) fn from_afar(asked: Pid, found: Result<Payload, AskError>) -> Self {
+        let error = match found {
+            Ok(answer) => {
+                return Self::Later(Box::new(move |py| Ok(into_python(py, answer)?.into_any().unbind())));
+            }
+            Err(AskError::Ended { reason: Reason::Exception { kind, message, traceback }, .. }) => {
+                return Self::Later(Box::new(move |_| {
+                    let text = format!("actor {asked} of another node raised {kind}: {message}");
+                    Err(RemoteActorError::new_err((text, kind, traceback)))
+                }));
+            }
+            Err(AskError::Ended { reason, .. }) => return Self::Lost(asked, Lost::Ended(reason)),
+            Err(AskError::NoReply(_)) => return Self::Lost(asked, Lost::Dropped),
+            Err(AskError::Timeout(_)) => return Self::Lost(asked, Lost::Late),
+            Err(error) => error,
+        };
+        Self::Later(Box::new(move |_| {
+            let text = error.to_string();
+            Err(match error {
+                AskError::NoProcess(_) => NoProcess::new_err(text),
+                AskError::Full(_) => Busy::new_err(text),
+                AskError::NoConnection { .. } => NodeDown::new_err(text),
+                AskError::Unsendable { .. } => PayloadTooLarge::new_err(text),
+                AskError::OwnActor(_) => OwnActor::new_err(text),
+                AskError::Unsupported(_) => Unsupported::new_err(text),
+                _ => MyrmidonError::new_err(text),
+            })
+        }))
     }
 
     /// The value, or what is to be raised.

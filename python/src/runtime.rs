@@ -17,6 +17,7 @@ use crate::errors::{RuntimeClosed, StartError};
 use crate::fork::Birth;
 use crate::lane::{Crew, STACK};
 use crate::lanes::{Lanes, around_blocking_threads, usual_count};
+use crate::mesh::address;
 use crate::own_loop::OwnLoop;
 use crate::pull::Threads;
 use crate::simulation::Simulation;
@@ -69,13 +70,14 @@ impl Runtime {
     /// 15 s) and larger windows; "lan", and "loopback" for one machine, have those of a local network
     /// (heartbeat 1 s, down after 5 s). Left out, the clocks are those of "lan", and the windows follow the
     /// address of each peer. `level` is the highest protocol spoken: 2, the default, or 1, the documented
-    /// framing alone. The rest are the clocks of the mesh in seconds, where they are to differ.
+    /// framing alone. `advertised` is the address, "host:port", that other nodes are told to dial, and that
+    /// stands in references: left out, the one on which this node listens. The rest are the clocks of the mesh in seconds, where they are to differ.
     ///
-    /// Raises `StartError`, and `ValueError` for a number that makes no sense.
+    /// Raises `StartError`, `AddressError`, and `ValueError` for a number that makes no sense.
     #[new]
     #[pyo3(signature = (transport=None, *, certs=None, allow_insecure_remote=false, workers=None,
-        python_threads=None, blocking_threads=None, profile=None, level=None, heartbeat=None, down_after=None,
-        connect_timeout=None, request_timeout=None, send_timeout=None, _simulation=None))]
+        python_threads=None, blocking_threads=None, profile=None, level=None, advertised=None, heartbeat=None,
+        down_after=None, connect_timeout=None, request_timeout=None, send_timeout=None, _simulation=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
@@ -87,6 +89,7 @@ impl Runtime {
         blocking_threads: Option<usize>,
         profile: Option<&str>,
         level: Option<u8>,
+        advertised: Option<String>,
         heartbeat: Option<f64>,
         down_after: Option<f64>,
         connect_timeout: Option<f64>,
@@ -115,6 +118,7 @@ impl Runtime {
         config.node = NodeConfig::of(profile.unwrap_or_default());
         let node = &mut config.node;
         node.level = level.map_or(Ok(Level::Two), protocol)?;
+        node.advertised = advertised.map(|text| address(&text).map(|addr| addr.to_string())).transpose()?;
         set_positive("heartbeat", heartbeat, &mut node.heartbeat)?;
         set_positive("down_after", down_after, &mut node.down_after)?;
         set_positive("connect_timeout", connect_timeout, &mut node.connect_timeout)?;

@@ -88,7 +88,7 @@ impl Simulation {
     /// Ends the actors that are left.
     fn close(&self, py: Python<'_>) {
         HERE.with_borrow_mut(|here| here.retain(|shared| !Arc::ptr_eq(shared, &self.shared)));
-        let shared = &self.shared;
+        let shared = self.shared.clone();
         py.detach(|| shared.finish(Duration::ZERO));
     }
 }

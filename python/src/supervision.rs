@@ -11,16 +11,26 @@ use pyo3::prelude::*;
 
 use crate::actors::living;
 use crate::call::without_argument;
-use crate::errors::{NoProcess, RuntimeClosed};
+use crate::errors::{NoProcess, RuntimeClosed, Unsupported};
 use crate::exit_reason::{from_exception, traceback};
 use crate::runtime::Runtime;
 
 #[pymethods]
 impl Runtime {
-    /// Links two local actors: if one crashes, so does the other, unless it is an observed actor,
+    /// Links two actors, here or by `remote`: if one crashes, so does the other, unless it is an observed actor,
     /// which gets an EXIT message. Linking twice is linking once. Returns whether `a` was alive.
+    ///
+    /// Raises `Unsupported` if one of them lives on a node that speaks only the documented framing.
     fn link(&self, a: u64, b: u64) -> PyResult<bool> {
-        Ok(self.core()?.link(living(a)?, living(b)?))
+        let (core, a, b) = (self.core()?, living(a)?, living(b)?);
+        let linked = core.link(a, b);
+        let far = [a, b].into_iter().find(|pid| core.is_remote(*pid));
+        match far {
+            Some(far) if !linked && a != b && core.is_alive(a) => Err(Unsupported::new_err(format!(
+                "the node of actor {far} speaks the documented framing only, which has no links: monitor it"
+            ))),
+            _ => Ok(linked),
+        }
     }
 
     /// Removes a link in both directions. Returns whether `a` was alive.

@@ -434,3 +434,22 @@ def test_a_thousand_async_actors_need_no_threads(rt):
         return threading.active_count()
 
     assert asyncio.run(main()) < 20
+
+
+def test_a_loop_that_goes_on_after_its_end_takes_actors_again(rt):
+    async def handler(message):
+        return message
+
+    async def main():
+        return await rt.ask(rt.spawn(handler), b"x")
+
+    loop = asyncio.new_event_loop()
+    try:
+        for _ in range(3):
+            assert loop.run_until_complete(main()) == b"x"
+            loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()

@@ -129,11 +129,3 @@ def test_the_end_ends_the_actors() -> None:
     assert sim.rt.closed
     with pytest.raises(myrmidon.errors.RuntimeClosed):
         sim.rt.spawn(print)
-
-
-def test_an_ordinary_runtime_works_beside_it() -> None:
-    with Simulation(), myrmidon.Runtime() as rt:
-        counter = rt.start(Counter)
-        assert counter.call_sync(Counter.add, 2) == 2
-        counter.stop()
-        assert counter.join(10).kind in ("normal", "noproc")

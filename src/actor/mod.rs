@@ -98,7 +98,7 @@ pub use request::Request;
 #[cfg(test)]
 pub(crate) use request::Waits;
 pub use signal::{ExitCause, MonitorRef, SystemMessage};
-pub(crate) use signal::{ExitSignal, Signal, Watcher};
+pub(crate) use signal::{ExitSignal, Mark, Signal, Watcher};
 pub(crate) use sinks::Sinks;
 pub use sinks::Subscription;
 pub use slice::SliceLimits;

@@ -81,6 +81,11 @@ impl System {
         }
     }
 
+    /// Whether `pid` is a proxy.
+    pub(crate) fn is_remote(&self, pid: Pid) -> bool {
+        self.slot(pid).is_some_and(|slot| slot.has(flag::REMOTE) && slot.is_alive(pid))
+    }
+
     /// Whom `pid` stands for, if it is a proxy.
     pub(crate) fn remote(&self, pid: Pid) -> Option<Arc<dyn Remote>> {
         self.proxies.get(pid)

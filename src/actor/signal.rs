@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::info::Inspection;
-use super::{Behaviour, ExitReason, NodeEvent};
+use super::{Behaviour, ExitReason, NodeEvent, shielded};
 use crate::mailbox::Payload;
 use crate::pid::Pid;
 
@@ -194,6 +194,26 @@ pub(crate) enum Signal {
     TrapExit(bool),
     /// Somebody wants to know its bonds.
     Inspect(Inspection),
+    /// Somebody wants to know when what was sent before has been handled.
+    Mark(Mark),
+}
+
+/// Calls somebody once it has been reached in its place among the messages, or the actor has ended, so that
+/// it never will be.
+pub(crate) struct Mark(Option<Box<dyn FnOnce() + Send>>);
+
+impl Mark {
+    pub(crate) fn new(reached: Box<dyn FnOnce() + Send>) -> Self {
+        Self(Some(reached))
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        if let Some(reached) = self.0.take() {
+            shielded("a mark", reached);
+        }
+    }
 }
 
 impl Signal {
@@ -201,9 +221,12 @@ impl Signal {
     pub(crate) fn seal(self) -> Envelope {
         match self {
             Self::Exit(exit) => Envelope::Exit(Placed::new(exit)),
-            Self::Stop(_) | Self::Swap(_) | Self::Rollback(_) | Self::Down { .. } | Self::System(_) => {
-                Envelope::Ordered(Placed::new(self))
-            }
+            Self::Stop(_)
+            | Self::Swap(_)
+            | Self::Rollback(_)
+            | Self::Down { .. }
+            | Self::System(_)
+            | Self::Mark(_) => Envelope::Ordered(Placed::new(self)),
             _ => Envelope::Urgent(Box::new(self)),
         }
     }

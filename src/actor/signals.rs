@@ -32,6 +32,7 @@ impl Turn<'_> {
                 self.bonds().links.remove(&other);
             }
             Signal::TrapExit(trap) => self.cell.trap_exit = trap,
+            Signal::Mark(mark) => drop(mark),
             Signal::Inspect(inspection) => {
                 let bonds = self.cell.bonds_of();
                 shielded("an inspection", || inspection(bonds));

@@ -41,7 +41,7 @@ pub(super) mod flag {
     /// Timers may send to the actor.
     pub(crate) const TIMED: u32 = 1024;
     /// Messages of peers that have not proved who they are do not reach the actor.
-    pub(crate) const GUARDED: u32 = 2048;
+    pub(crate) const GUARDED: u32 = 4096;
     /// Messages go to the queue of a bounded mailbox.
     pub(crate) const BOUNDED: u32 = 32;
     /// The slot is a proxy's: everything goes to the node of the actor that it stands for.

@@ -12,6 +12,11 @@ impl System {
         self.peers_are_proved.store(true, Ordering::Relaxed);
     }
 
+    /// Whether what the actor says comes from this process, or from a node that has proved who it is.
+    pub(crate) fn trusts(&self, pid: Pid) -> bool {
+        self.peers_are_proved.load(Ordering::Relaxed) || self.remote(pid).is_none()
+    }
+
     /// Whether what a peer sends may reach the actor.
     pub(crate) fn admits_peers(&self, pid: Pid) -> bool {
         self.peers_are_proved.load(Ordering::Relaxed)

@@ -18,6 +18,10 @@ pub trait LocalNode: Send + Sync + 'static {
     /// Messages that wait in an actor's mailbox; `None` for the dead.
     fn mailbox_size(&self, pid: Pid) -> Option<usize>;
 
+    /// Calls `reached` once, when `pid` has handled what was delivered to it before, or has ended: on any
+    /// thread, at once if it is dead. The call is short, and does not wait.
+    fn mark(&self, pid: Pid, reached: Box<dyn FnOnce() + Send>);
+
     /// The living actor behind `name`.
     fn whereis(&self, name: &str) -> Option<Pid>;
 

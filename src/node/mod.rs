@@ -31,11 +31,13 @@ mod here;
 mod lane;
 mod lateness;
 mod link;
+mod load;
 mod local;
 mod monitors;
 mod news;
 mod outbound;
 mod peer;
+mod progress;
 mod proxy;
 mod serve;
 mod serve_lane;
@@ -270,6 +272,12 @@ impl Node {
     /// The addresses on which this node listens now.
     pub fn listening_on(&self) -> Vec<NodeAddr> {
         lock(&self.shared().listening).clone()
+    }
+
+    /// Whether the queues of this node hold as much as they may (L13): it takes nothing more until some of it
+    /// has been written.
+    pub fn is_overloaded(&self) -> bool {
+        self.shared().budget.is_spent()
     }
 
     /// Every peer that was talked to, in the order of addresses.

@@ -9,6 +9,8 @@ use bytes::Bytes;
 
 use super::backoff::Gate;
 use super::link::Life;
+pub(super) use super::load::Load;
+use super::load::{Account, Budget};
 use crate::pid::Pid;
 use crate::wire::{Answers, Asked, Batch};
 
@@ -29,13 +31,6 @@ pub(super) enum Refusal {
     /// The receiver has ended with an earlier life of its node.
     Gone,
     Closed,
-}
-
-/// Messages and bytes, queued or being written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Load {
-    pub(super) messages: usize,
-    pub(super) bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +59,7 @@ pub(super) enum Item<R> {
 pub(super) struct Outbound<R> {
     most: Load,
     queue: VecDeque<Item<R>>,
-    load: Load,
+    load: Account,
     /// Resolves that are queued or unanswered.
     resolves: usize,
     phase: Phase,
@@ -83,11 +78,11 @@ pub(super) struct Leftover<R> {
 }
 
 impl<R> Outbound<R> {
-    pub(super) fn new(most: Load, gate: Gate) -> Self {
+    pub(super) fn new(most: Load, gate: Gate, budget: Budget) -> Self {
         Self {
             most,
             queue: VecDeque::new(),
-            load: Load::default(),
+            load: Account::new(budget),
             resolves: 0,
             phase: Phase::Idle,
             gate,
@@ -111,8 +106,7 @@ impl<R> Outbound<R> {
         if !self.has_room(data.len()) {
             return Err((Refusal::Busy, data));
         }
-        self.load.messages += 1;
-        self.load.bytes += data.len();
+        self.load.add(data.len());
         self.queue.push_back(Item::Message { to, data, life });
         Ok(())
     }
@@ -134,8 +128,7 @@ impl<R> Outbound<R> {
         let load = &mut self.load;
         self.queue.retain(|item| match item {
             Item::Message { data, .. } if data.len() > max => {
-                load.messages -= 1;
-                load.bytes -= data.len();
+                load.remove(Load { messages: 1, bytes: data.len() });
                 false
             }
             _ => true,
@@ -147,7 +140,7 @@ impl<R> Outbound<R> {
 
     /// Moves everything to a link, which counts it from now on.
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = Item<R>> + '_ {
-        self.load = Load::default();
+        self.load.clear();
         self.resolves = 0;
         self.queue.drain(..)
     }
@@ -161,8 +154,7 @@ impl<R> Outbound<R> {
                 None => break,
                 // Its node speaks level 2.
                 Some(Item::Message { life: Some(_), data, .. }) => {
-                    self.load.messages -= 1;
-                    self.load.bytes -= data.len();
+                    self.load.remove(Load { messages: 1, bytes: data.len() });
                     self.dead_letters += 1;
                 }
                 Some(Item::Message { to, data, .. }) => {
@@ -186,8 +178,7 @@ impl<R> Outbound<R> {
 
     /// A filled batch has been written.
     pub(super) fn written(&mut self, load: Load) {
-        self.load.messages -= load.messages;
-        self.load.bytes -= load.bytes;
+        self.load.remove(load);
         self.sent += load.messages as u64;
     }
 
@@ -240,7 +231,7 @@ impl<R> Outbound<R> {
 
     /// Drops everything that is not written.
     pub(super) fn abandon(&mut self) -> Leftover<R> {
-        let messages = std::mem::take(&mut self.load).messages;
+        let messages = self.load.clear().messages;
         self.dead_letters += messages as u64;
         self.resolves = 0;
         let resolves = self.queue.drain(..).filter_map(|item| match item {
@@ -267,16 +258,15 @@ impl<R> Outbound<R> {
 
     /// Whether everything has been written.
     pub(super) fn is_drained(&self) -> bool {
-        self.queue.is_empty() && self.load.messages == 0
+        self.queue.is_empty() && self.load.load().messages == 0
     }
 
     pub(super) fn has_room(&self, len: usize) -> bool {
-        let fits = self.load.messages < self.most.messages && self.load.bytes + len <= self.most.bytes;
-        fits || self.load.messages == 0
+        self.load.has_room(len, self.most)
     }
 
     pub(super) fn load(&self) -> Load {
-        self.load
+        self.load.load()
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -328,7 +318,7 @@ mod tests {
 
     fn outbound(messages: usize, bytes: usize) -> Outbound<u32> {
         let gate = Gate::new(Duration::from_millis(100), Duration::from_secs(5));
-        Outbound::new(Load { messages, bytes }, gate)
+        Outbound::new(Load { messages, bytes }, gate, Budget::new(usize::MAX))
     }
 
     fn data(len: usize) -> Bytes {

@@ -63,7 +63,11 @@ impl Peer {
             dialler: Dialler::new(addr.clone(), shared.clone()),
             watch: Watch::new(addr.clone(), shared.news.clone()),
             standing: Standing::new(config.level),
-            outbound: Mutex::new(Outbound::new(most, Gate::new(config.reconnect_first, cap))),
+            outbound: Mutex::new(Outbound::new(
+                most,
+                Gate::new(config.reconnect_first, cap),
+                shared.budget.clone(),
+            )),
             work: Notify::new(),
             wanted: AtomicBool::new(false),
             room: Notify::new(),

@@ -7,14 +7,11 @@ use tokio::task::JoinSet;
 
 use super::serve_lane::{LaneServer, Refused};
 use super::shared::{Shared, Stage, now};
-use super::throttle::TokenBucket;
+use super::throttle::{self, TokenBucket};
 use crate::transport::{CloseCode, Connection, Lane, Listener, TransportError};
 
 /// Lanes of one connection at once; further ones wait to be accepted.
 const MAX_LANES: usize = 64;
-/// Resolves and pings of one connection: so many at once, then so many per second (L17).
-const CONTROL_BURST: u32 = 2000;
-const CONTROL_PER_SECOND: u32 = 1000;
 
 /// A connection that was accepted.
 #[derive(Clone)]
@@ -30,7 +27,7 @@ pub(super) struct Accepted {
 impl Accepted {
     fn new(shared: Arc<Shared>, connection: Arc<dyn Connection>) -> Self {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
-        let questions = Arc::new(Mutex::new(TokenBucket::new(CONTROL_PER_SECOND, CONTROL_BURST, now())));
+        let questions = Arc::new(throttle::questions(now()));
         Self { shared, connection, serial: SERIAL.fetch_add(1, Ordering::Relaxed), questions }
     }
 }

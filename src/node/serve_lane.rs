@@ -1,23 +1,23 @@
 //! One accepted lane: decode, deliver, answer in order.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{sleep, timeout, timeout_at};
 
 use super::link;
+use super::progress::{self, Progress};
 use super::serve::Accepted;
 use super::shared::{Shared, Stage, now};
+use super::throttle::{Flood, Patience};
 use crate::config::Level;
 use crate::pid::Pid;
 use crate::transport::{CloseCode, Lane, LaneReceiver, LaneSender};
 use crate::wire::level2::{self, Id, Probe};
 use crate::wire::{Batch, DecodeError, Decoder, Frame, Limits, Name, STEP};
 
-/// A frame that has begun must be complete after this (L08).
-const FRAME_TIME: Duration = Duration::from_secs(30);
 /// Answers that are not read for so long end the lane (L09).
 const WRITE_STALL: Duration = Duration::from_secs(30);
 /// What is read and thrown away after a goodbye, so that closing does not destroy what the peer has
@@ -75,8 +75,10 @@ pub(super) struct LaneServer {
     inbound: Vec<(Pid, Bytes)>,
     /// Answers not written yet.
     answers: Batch,
-    /// When the frame that is incomplete began.
-    began: Option<Instant>,
+    progress: Progress,
+    patience: Patience,
+    /// Bytes of the last read.
+    read: usize,
     /// A worker has run since the last read, so that pings need not ask for another one.
     alive: bool,
 }
@@ -93,7 +95,9 @@ impl LaneServer {
             probed: None,
             inbound: Vec::new(),
             answers: Batch::new(),
-            began: None,
+            progress: Progress::default(),
+            patience: Patience::default(),
+            read: 0,
             alive: false,
         }
     }
@@ -127,7 +131,9 @@ impl LaneServer {
         receiver: &mut dyn LaneReceiver,
     ) -> Result<(), Over> {
         let bytes = self.read(receiver).await?;
+        self.read = bytes.len();
         self.decoder.feed(bytes);
+        self.patience.renew();
         self.alive = false;
         let handled = self.handle(sender).await;
         self.settle(sender).await?;
@@ -135,11 +141,11 @@ impl LaneServer {
     }
 
     async fn read(&mut self, receiver: &mut dyn LaneReceiver) -> Result<Bytes, Over> {
-        let began = self.began;
+        let deadline = self.progress.deadline();
         let read = async {
-            match began {
+            match deadline {
                 None => receiver.read(STEP).await,
-                Some(began) => match timeout_at(began + FRAME_TIME, receiver.read(STEP)).await {
+                Some(deadline) => match timeout_at(deadline.into(), receiver.read(STEP)).await {
                     Ok(read) => read,
                     Err(_) => return Err(Over::Refused(too_slow())),
                 },
@@ -180,7 +186,7 @@ impl LaneServer {
                 Frame::Pong => {}
             }
         }
-        self.note_progress(complete > 0);
+        self.progress.read(now(), self.read, complete > 0, self.decoder.mid_frame());
         Ok(())
     }
 
@@ -230,15 +236,6 @@ impl LaneServer {
         }
     }
 
-    /// Keeps the time at which the incomplete frame began.
-    fn note_progress(&mut self, completed: bool) {
-        if !self.decoder.mid_frame() {
-            self.began = None;
-        } else if completed || self.began.is_none() {
-            self.began = Some(Instant::now());
-        }
-    }
-
     /// Waits until a scheduler worker runs: a frozen scheduler answers no ping (D12).
     async fn sign_of_life(&mut self, sender: &mut dyn LaneSender) -> Result<(), Over> {
         if self.alive {
@@ -261,7 +258,8 @@ impl LaneServer {
 
     /// Delays a peer that asks too often (L17).
     async fn throttle(&mut self, sender: &mut dyn LaneSender) -> Result<(), Over> {
-        let pause = self.accepted.questions.lock().unwrap_or_else(PoisonError::into_inner).take(now());
+        let flood = |flood: Flood| Refused { code: CloseCode::Overloaded, reason: flood.to_string() };
+        let pause = self.patience.take(&self.accepted.questions, now()).map_err(flood)?;
         if !pause.is_zero() {
             self.settle(sender).await?;
             sleep(pause).await;
@@ -308,7 +306,7 @@ async fn goodbye(sender: &mut dyn LaneSender, receiver: &mut dyn LaneReceiver) {
 }
 
 fn too_slow() -> Refused {
-    Refused { code: CloseCode::Timeout, reason: format!("a frame was not complete within {FRAME_TIME:?}") }
+    Refused { code: CloseCode::Timeout, reason: progress::too_slow() }
 }
 
 fn stalled() -> Refused {

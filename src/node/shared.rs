@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use super::census::Census;
 use super::chance::Chance;
 use super::link::Links;
+use super::load::Budget;
 use super::local::LocalNode;
 use super::news::News;
 use super::proxy::Neighbours;
@@ -46,6 +47,7 @@ pub(super) struct Shared {
     /// The addresses on which this node listens.
     pub(super) listening: Mutex<Vec<NodeAddr>>,
     pub(super) chance: Chance,
+    pub(super) budget: Budget,
     pub(super) news: Arc<News>,
     stage: Shown<Stage>,
     /// Messages that were lost while the node drains (G8).
@@ -71,6 +73,7 @@ impl Shared {
             accepted: Arc::new(Semaphore::new(connections)),
             dialled: Arc::new(Semaphore::new(connections)),
             spin: Spin::new(config.spin),
+            budget: Budget::new(config.queue_bytes),
             config,
             log: LogLimit::new(),
             links,

@@ -44,6 +44,52 @@ impl TokenBucket {
     }
 }
 
+/// Pings and resolves of one peer: so many at once, then so many per second (L17).
+const QUESTIONS: u32 = 2000;
+const QUESTIONS_PER_SECOND: u32 = 1000;
+/// Who has asked so much in advance that it takes longer to answer is cut off.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The rate of the questions of one peer.
+pub(super) fn questions(now: Instant) -> Mutex<TokenBucket> {
+    Mutex::new(TokenBucket::new(QUESTIONS_PER_SECOND, QUESTIONS, now))
+}
+
+/// The questions of one lane, within the rate of its peer.
+#[derive(Debug, Default)]
+pub(super) struct Patience {
+    /// Since when questions wait that came at once.
+    waiting: Option<Instant>,
+}
+
+/// More was asked at once than can be answered in time.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Flood;
+
+impl Patience {
+    /// New bytes came: nothing waited here.
+    pub(super) fn renew(&mut self) {
+        self.waiting = None;
+    }
+
+    /// How long the next question has to wait.
+    pub(super) fn take(&mut self, rate: &Mutex<TokenBucket>, now: Instant) -> Result<Duration, Flood> {
+        let pause = rate.lock().unwrap_or_else(PoisonError::into_inner).take(now);
+        if pause.is_zero() {
+            self.waiting = None;
+            return Ok(pause);
+        }
+        let since = *self.waiting.get_or_insert(now);
+        if now.saturating_duration_since(since) > PATIENCE { Err(Flood) } else { Ok(pause) }
+    }
+}
+
+impl std::fmt::Display for Flood {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "it asked more at once than {PATIENCE:?} of {QUESTIONS_PER_SECOND} questions a second")
+    }
+}
+
 /// At most ten log lines a second about one kind of event (L27); says how many were left out.
 #[derive(Debug)]
 pub(super) struct LogLimit {
@@ -80,6 +126,25 @@ mod tests {
             assert!(wait.abs_diff(Duration::from_millis(late)) < Duration::from_micros(1), "{wait:?}");
         }
         assert!(bucket.take(now + Duration::from_secs(10)).is_zero());
+    }
+
+    #[test]
+    fn l17_who_asks_for_minutes_in_advance_is_cut_off_and_who_waits_for_answers_is_not() {
+        let start = Instant::now();
+        let (rate, mut patience) = (questions(start), Patience::default());
+        let mut now = start;
+        let asked = (0..100_000).take_while(|_| {
+            patience.take(&rate, now).is_ok_and(|pause| {
+                now += pause;
+                true
+            })
+        });
+        let asked = asked.count();
+        assert!((30_000..40_000).contains(&asked), "{asked}");
+        for _ in 0..100_000 {
+            patience.renew();
+            now += patience.take(&rate, now).unwrap();
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The calls about single actors.
 
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -170,6 +170,18 @@ impl Runtime {
         within: Duration,
     ) -> Result<Payload, AskError> {
         self.inner.system.ask_blocking(pid, message.into(), within)
+    }
+
+    /// As [`ask`](Self::ask), for who does not wait: `then` is called once with the outcome, on the thread where
+    /// that comes to be, and must not wait. `deadline` is told to who is asked, and ends nothing here.
+    pub fn ask_then(
+        &self,
+        pid: Pid,
+        message: impl Into<Payload>,
+        deadline: Option<Instant>,
+        then: impl FnOnce(Result<Payload, AskError>) + Send + 'static,
+    ) {
+        self.inner.system.ask_then(pid, message.into(), deadline, then);
     }
 
     /// Makes a zeroed buffer of `size` bytes and returns its id.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::Engine;
-use crate::actor::{DeadLetterReason, ExitReason, MonitorRef, Signal, System, Watcher};
+use crate::actor::{DeadLetterReason, ExitReason, Mark, MonitorRef, Signal, System, Watcher};
 use crate::error::SendManyError;
 use crate::mailbox::Payload;
 use crate::node::LocalNode;
@@ -48,6 +48,10 @@ impl LocalNode for Local {
 
     fn mailbox_size(&self, pid: Pid) -> Option<usize> {
         self.system.mailbox_size(pid)
+    }
+
+    fn mark(&self, pid: Pid, reached: Box<dyn FnOnce() + Send>) {
+        self.system.signal(pid, Signal::Mark(Mark::new(reached)));
     }
 
     fn whereis(&self, name: &str) -> Option<Pid> {

@@ -173,7 +173,13 @@ impl Runtime {
 
     /// Whether `pid` stands for an actor of another node.
     pub fn is_remote(&self, pid: Pid) -> bool {
-        self.inner.system.remote(pid).is_some()
+        self.inner.system.is_remote(pid)
+    }
+
+    /// Whether what `pid` answers comes from this process, or from a node whose certificate was checked: so
+    /// that a binding may read it with less care.
+    pub fn is_trusted(&self, pid: Pid) -> bool {
+        self.inner.system.trusts(pid)
     }
 
     /// The tokio runtime of the mesh.

@@ -1,7 +1,7 @@
 //! What stands behind a node: actors that read fast, slowly or never, and a scheduler that may freeze.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use bytes::Bytes;
 use myrmidon::Pid;
@@ -14,6 +14,8 @@ use crate::ledger::{Ledger, Life};
 type Job = Box<dyn FnOnce() + Send>;
 type OnExit = Box<dyn FnOnce(&ExitReason) + Send>;
 
+/// How exactly the moment is met at which an actor has handled something.
+const LOOK: Duration = Duration::from_millis(20);
 /// Actors of each node.
 pub(crate) const ACTORS: u32 = 4;
 
@@ -24,6 +26,7 @@ pub(crate) fn pid(life: Life, actor: u32) -> Pid {
 }
 
 pub(crate) struct Actors {
+    this: Weak<Self>,
     life: Life,
     ledger: Ledger,
     state: Mutex<State>,
@@ -43,29 +46,38 @@ struct Mailbox {
     pace: Option<Duration>,
     /// Since when that time runs.
     since: Instant,
+    /// Who wants to know when so many are left, behind which others have come.
+    marks: Vec<(usize, Job)>,
 }
 
 impl Mailbox {
     /// What was read meanwhile is gone.
     fn settle(&mut self, now: Instant) {
         let Some(pace) = self.pace else { return };
-        if pace.is_zero() {
-            self.waiting = 0;
-            return;
-        }
-        let read = (now - self.since).as_micros() / pace.as_micros();
-        self.waiting = self.waiting.saturating_sub(usize::try_from(read).unwrap_or(usize::MAX));
+        let read = match pace.as_micros() {
+            0 => usize::MAX,
+            pace => usize::try_from((now - self.since).as_micros() / pace).unwrap_or(usize::MAX),
+        };
+        self.waiting = self.waiting.saturating_sub(read);
         self.since += pace * u32::try_from(read).unwrap_or(u32::MAX);
+        for (before, _) in &mut self.marks {
+            *before = before.saturating_sub(read);
+        }
+    }
+
+    fn reached(&mut self) -> Vec<Job> {
+        self.marks.extract_if(.., |(before, _)| *before == 0).map(|(_, reached)| reached).collect()
     }
 }
 
 impl Actors {
     pub(crate) fn new(life: Life, ledger: Ledger) -> Arc<Self> {
-        let mailbox = || Mailbox { waiting: 0, pace: Some(Duration::ZERO), since: Instant::now() };
+        let mailbox =
+            || Mailbox { waiting: 0, pace: Some(Duration::ZERO), since: Instant::now(), marks: Vec::new() };
         let mailboxes = (0..ACTORS).map(|actor| (pid(life, actor), mailbox())).collect();
         let (watchers, last_watcher) = (BTreeMap::new(), 0);
         let state = State { mailboxes, watchers, last_watcher, frozen: None, longest: 0 };
-        Arc::new(Self { life, ledger, state: Mutex::new(state) })
+        Arc::new_cyclic(|this| Self { this: this.clone(), life, ledger, state: Mutex::new(state) })
     }
 
     /// Changes how fast an actor reads.
@@ -81,7 +93,8 @@ impl Actors {
         let pid = pid(self.life, actor);
         let told: Vec<_> = {
             let mut state = self.state();
-            state.mailboxes.remove(&pid);
+            let marks = state.mailboxes.remove(&pid).map_or(Vec::new(), |mailbox| mailbox.marks);
+            marks.into_iter().for_each(|(_, reached)| reached());
             state.watchers.extract_if(.., |_, (watched, _)| *watched == pid).collect()
         };
         told.into_iter().for_each(|(_, (_, on_exit))| on_exit(reason));
@@ -104,6 +117,17 @@ impl Actors {
     /// The longest that any mailbox has been.
     pub(crate) fn longest(&self) -> usize {
         self.state().longest
+    }
+
+    /// Tells who waits for what an actor has handled; false if nobody is left.
+    fn look(&self, pid: Pid) -> bool {
+        let mut state = self.state();
+        let Some(mailbox) = state.mailboxes.get_mut(&pid) else { return false };
+        mailbox.settle(Instant::now());
+        let (reached, left) = (mailbox.reached(), !mailbox.marks.is_empty());
+        drop(state);
+        reached.into_iter().for_each(|reached| reached());
+        left
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -132,6 +156,26 @@ impl LocalNode for Actors {
         let mailbox = state.mailboxes.get_mut(&pid)?;
         mailbox.settle(Instant::now());
         Some(mailbox.waiting)
+    }
+
+    fn mark(&self, pid: Pid, reached: Job) {
+        let mut state = self.state();
+        let Some(mailbox) = state.mailboxes.get_mut(&pid) else {
+            drop(state);
+            return reached();
+        };
+        mailbox.settle(Instant::now());
+        mailbox.marks.push((mailbox.waiting, reached));
+        let this = self.this.clone();
+        drop(tokio::spawn(async move {
+            // As long as any is there; actors that read nothing keep theirs to the end.
+            while let Some(this) = this.upgrade()
+                && this.look(pid)
+            {
+                drop(this);
+                tokio::time::sleep(LOOK).await;
+            }
+        }));
     }
 
     fn whereis(&self, name: &str) -> Option<Pid> {

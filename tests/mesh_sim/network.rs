@@ -13,6 +13,9 @@ use tokio::time::{Instant, sleep};
 use crate::pipe::{Nature, Pipe};
 use crate::wire::{ACCEPTOR, DIALLER, Wire};
 
+/// Connections that wait to be accepted.
+const BACKLOG: usize = 1024;
+
 /// What no network may do, so that a test can show that it would be noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mischief {
@@ -33,9 +36,11 @@ struct Net {
     authenticated: bool,
     /// The slowest that a byte goes.
     slowest: Duration,
-    listeners: BTreeMap<String, mpsc::UnboundedSender<Box<dyn Connection>>>,
+    listeners: BTreeMap<String, mpsc::Sender<Box<dyn Connection>>>,
     paths: BTreeMap<(String, String), Arc<Path>>,
     refusing: BTreeSet<String>,
+    /// Nothing is cut any more.
+    calm: bool,
     wires: Vec<Weak<Wire>>,
     /// Connections that each host has had.
     opened: BTreeMap<String, usize>,
@@ -107,6 +112,7 @@ impl Network {
             listeners: BTreeMap::new(),
             paths: BTreeMap::new(),
             refusing: BTreeSet::new(),
+            calm: false,
             wires: Vec::new(),
             opened: BTreeMap::new(),
         })))
@@ -114,6 +120,7 @@ impl Network {
 
     /// Cuts one direction, or makes it whole. Nothing that was under way is lost by that alone.
     pub(crate) fn cut(&self, from: &str, to: &str, cut: bool) {
+        let cut = cut && !self.net().calm;
         self.path(from, to).set(cut);
     }
 
@@ -138,8 +145,9 @@ impl Network {
         }
     }
 
-    /// Everything is as it should be, connections that are broken apart.
+    /// Everything is as it should be from now on, connections that are broken apart.
     pub(crate) fn heal(&self) {
+        self.net().calm = true;
         let paths: Vec<_> = self.net().paths.values().cloned().collect();
         paths.iter().for_each(|path| path.set(false));
         self.net().refusing.clear();
@@ -230,7 +238,7 @@ impl Transport for Host {
     }
 
     async fn bind(&self, addr: &NodeAddr) -> Result<Box<dyn Listener>, TransportError> {
-        let (queue, arrivals) = mpsc::unbounded_channel();
+        let (queue, arrivals) = mpsc::channel(BACKLOG);
         self.network.net().listeners.insert(self.name.clone(), queue.clone());
         let network = self.network.clone();
         Ok(Box::new(Listening { network, addr: addr.clone(), queue, arrivals }))
@@ -251,7 +259,7 @@ impl Transport for Host {
         let wire = Wire::new(net.clone(), [self.name.clone(), there.to_owned()], paths);
         net.opening(&wire);
         let dialled = wire.end(DIALLER);
-        queue.send(wire.end(ACCEPTOR)).map_err(|_| refused())?;
+        queue.try_send(wire.end(ACCEPTOR)).map_err(|_| refused())?;
         sleep(net.delay()).await;
         Ok(dialled)
     }
@@ -264,8 +272,8 @@ impl Transport for Host {
 struct Listening {
     network: Network,
     addr: NodeAddr,
-    queue: mpsc::UnboundedSender<Box<dyn Connection>>,
-    arrivals: mpsc::UnboundedReceiver<Box<dyn Connection>>,
+    queue: mpsc::Sender<Box<dyn Connection>>,
+    arrivals: mpsc::Receiver<Box<dyn Connection>>,
 }
 
 #[async_trait]

@@ -90,7 +90,7 @@ impl World {
 
     async fn something_happens(&mut self) {
         let (one, other) = self.two_hosts();
-        match self.random.below(32) {
+        match self.random.below(33) {
             0..16 => self.send(one, other),
             // Both begin at once.
             16 | 17 => {
@@ -108,6 +108,7 @@ impl World {
             28 => self.end_actor(one),
             29 => self.crash(one).await,
             30 => self.leave(one).await,
+            31 => self.swizzle(),
             _ => sleep(S * self.random.below(4) as u32).await,
         }
     }
@@ -168,6 +169,32 @@ impl World {
                 network.cut(&other, &one, false);
             }
         }));
+    }
+
+    /// Some hosts lose everybody one after the other, and come back in another order (F15).
+    fn swizzle(&mut self) {
+        for host in 0..self.hosts.len() {
+            if self.random.one_in(2) {
+                continue;
+            }
+            let (lost, back) = (MS * self.random.below(3000) as u32, MS * self.random.below(4000) as u32);
+            self.ledger
+                .note(format!("{host} loses everybody in {lost:?}, and is back in {:?}", 4 * S + back));
+            let others: Vec<_> = (0..self.hosts.len()).filter(|other| *other != host).map(name).collect();
+            let (network, host) = (self.network.clone(), name(host));
+            let all = move |cut| {
+                for other in &others {
+                    network.cut(&host, other, cut);
+                    network.cut(other, &host, cut);
+                }
+            };
+            drop(tokio::spawn(async move {
+                sleep(lost).await;
+                all(true);
+                sleep(4 * S + back - lost).await;
+                all(false);
+            }));
+        }
     }
 
     fn sever(&mut self, one: usize, other: usize) {

@@ -29,6 +29,8 @@ pub(crate) struct FakeRuntime {
     dead: Mutex<Vec<Pid>>,
     /// Actors whose mailboxes are full.
     full: Mutex<Vec<Pid>>,
+    /// Who wants to know when they are not any more.
+    marks: Mutex<Vec<(Pid, Job)>>,
     /// For how long the handlers have not run.
     stuck: Mutex<Option<Duration>>,
     /// Jobs of a scheduler that does not run.
@@ -62,6 +64,12 @@ impl FakeRuntime {
         let mut all = self.full.lock().unwrap();
         all.retain(|other| *other != pid);
         all.extend(full.then_some(pid));
+        drop(all);
+        if !full {
+            let marks: Vec<_> =
+                self.marks.lock().unwrap().extract_if(.., |(marked, _)| *marked == pid).collect();
+            marks.into_iter().for_each(|(_, reached)| reached());
+        }
     }
 
     pub(crate) fn freeze(&self) {
@@ -96,6 +104,14 @@ impl LocalNode for FakeRuntime {
 
     fn mailbox_size(&self, pid: Pid) -> Option<usize> {
         self.full.lock().unwrap().contains(&pid).then_some(usize::MAX).or(Some(0))
+    }
+
+    fn mark(&self, pid: Pid, reached: Job) {
+        if self.full.lock().unwrap().contains(&pid) {
+            self.marks.lock().unwrap().push((pid, reached));
+        } else {
+            reached();
+        }
     }
 
     fn whereis(&self, name: &str) -> Option<Pid> {

@@ -271,6 +271,64 @@ async fn whatever_a_peer_says_harms_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn l25_a_peer_that_says_nothing_any_more_is_told_that_it_is_unresponsive() {
+    let network = MemoryNetwork::new();
+    let a = node(&network).await;
+    let mut peer = Peer::up(&network, &a).await;
+    let began = tokio::time::Instant::now();
+    assert_eq!(peer.code().await, CloseCode::Unresponsive.as_u16());
+    let after = began.elapsed().as_secs_f64();
+    assert!((5.0..6.0).contains(&after), "{after}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn l17_a_peer_that_asks_for_minutes_in_advance_is_cut_off_as_overload() {
+    let network = MemoryNetwork::new();
+    let a = node(&network).await;
+    let mut peer = Peer::up(&network, &a).await;
+    let lane = &mut peer.raw.lane;
+    let mut pings = [Bytes::from(vec![2; 200_000])];
+    let read = async {
+        loop {
+            if let Some(Frame::Goaway(Goaway { code, .. })) = peer.decoder.next_frame().unwrap() {
+                return code;
+            }
+            if !peer.decoder.mid_frame() {
+                peer.decoder.feed(lane.1.read(1 << 16).await.unwrap().expect("a code first"));
+            }
+        }
+    };
+    let code = tokio::select! {
+        code = soon(read) => code,
+        _ = async {
+            // The rest is not taken any more.
+            let _ = lane.0.write(&mut pings).await;
+            std::future::pending::<()>().await
+        } => unreachable!(),
+    };
+    assert_eq!(code, CloseCode::Overloaded.as_u16());
+}
+
+#[tokio::test(start_paused = true)]
+async fn l13_what_all_queues_hold_is_bounded_and_what_is_written_makes_room_again() {
+    let network = MemoryNetwork::new();
+    let config = NodeConfig { queue_bytes: 100_000, ..NodeConfig::default() };
+    let a = node_with(&network, config).await;
+    // Two peers that take nothing: dials to them wait.
+    let (first, second) = (crate::fake::listen(&network).await, crate::fake::listen(&network).await);
+    a.node.try_send(&first.1, pid(1), Bytes::from(vec![0; 60_000])).unwrap();
+    assert!(!a.node.is_overloaded());
+    a.node.try_send(&second.1, pid(1), Bytes::from(vec![0; 60_000])).unwrap();
+    assert!(a.node.is_overloaded());
+    for addr in [&first.1, &second.1] {
+        let refused = a.node.try_send(addr, pid(1), Bytes::from_static(b"x")).unwrap_err();
+        assert!(matches!(refused, myrmidon::node::RemoteSendError::Busy { .. }), "{refused}");
+    }
+    // Nobody greets: both are given up, and what waited for them is gone.
+    crate::fake::eventually("there is room again", async || !a.node.is_overloaded()).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn l11_credit_comes_back_as_messages_reach_their_mailboxes() {
     let network = MemoryNetwork::new();
     let config = NodeConfig { credit_messages: 10, credit_bytes: 1000, ..NodeConfig::default() };

@@ -159,7 +159,7 @@ async fn l08_a_frame_that_never_ends_is_cut_off_and_an_idle_lane_is_not() {
     slow.say(&[0, 0, 0][..]).await;
     let end = soon(slow.connection.closed()).await;
     assert!(matches!(end, TransportError::ClosedByPeer { code: 0x11, .. }), "{end}");
-    assert!((30..35).contains(&began.elapsed().as_secs()));
+    assert!((10..15).contains(&began.elapsed().as_secs()), "it came with less than a kilobyte a second");
     tokio::time::sleep(Duration::from_secs(3600)).await;
     idle.say(&[2][..]).await;
     assert_eq!(idle.hear(1).await, [3]);

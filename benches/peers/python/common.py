@@ -6,6 +6,8 @@ from collections.abc import Callable
 from time import perf_counter, perf_counter_ns
 
 LIMIT = 120.0
+# Sends of one burst where only the calls count: memory that is touched for the first time would decide otherwise.
+BURST = 10_000
 MESSAGE = b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 Figures = list[float]
@@ -34,6 +36,16 @@ def rate(work: int, since: float) -> Figures:
     return [work / (perf_counter() - since) / 1e6]
 
 
+def rate_of(work: int, nanoseconds: int) -> Figures:
+    """Millions a second."""
+    return [work * 1e3 / nanoseconds]
+
+
+def bursts(messages: int) -> list[int]:
+    """The sizes of the bursts."""
+    return [min(BURST, messages - sent) for sent in range(0, messages, BURST)]
+
+
 def thousands(work: int, since: float) -> Figures:
     """Thousands a second."""
     return [work / (perf_counter() - since) / 1e3]
@@ -58,16 +70,19 @@ def resident() -> int:
 
 
 __all__ = [
+    "BURST",
     "LIMIT",
     "MESSAGE",
     "Figures",
     "WrongCount",
+    "bursts",
     "each",
     "expect",
     "percentiles",
     "perf_counter",
     "perf_counter_ns",
     "rate",
+    "rate_of",
     "resident",
     "thousands",
     "until",

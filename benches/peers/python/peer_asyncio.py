@@ -11,12 +11,14 @@ from common import (
     MESSAGE,
     Figures,
     WrongCount,
+    bursts,
     each,
     expect,
     percentiles,
     perf_counter,
     perf_counter_ns,
     rate,
+    rate_of,
     resident,
     thousands,
 )
@@ -66,13 +68,16 @@ async def send(messages: int) -> Figures:
     counter, queue = Counter(messages), Queue()
     actor = asyncio.create_task(counter.serve(queue))
     await asyncio.sleep(0)
-    begun = perf_counter()
-    for _ in range(messages):
-        queue.put_nowait(MESSAGE)
-    figures = rate(messages, begun)
+    spent = 0
+    for burst in bursts(messages):
+        begun = perf_counter_ns()
+        for _ in range(burst):
+            queue.put_nowait(MESSAGE)
+        spent += perf_counter_ns() - begun
+        await asyncio.sleep(0)
     await counter.wait()
     actor.cancel()
-    return figures
+    return rate_of(messages, spent)
 
 
 async def started(counter: Counter, actors: int) -> tuple[list[Queue], list[asyncio.Task[None]]]:

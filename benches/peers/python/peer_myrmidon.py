@@ -1,6 +1,8 @@
 """Ours."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,12 +13,14 @@ from common import (
     MESSAGE,
     Figures,
     WrongCount,
+    bursts,
     each,
     expect,
     percentiles,
     perf_counter,
     perf_counter_ns,
     rate,
+    rate_of,
     resident,
     thousands,
     until,
@@ -99,24 +103,29 @@ def send_many(messages: int) -> Figures:
 
 def send(messages: int) -> Figures:
     """The calls alone: another actor keeps the lane waiting meanwhile."""
-    handler, wait = counting(messages)
+    counter = Counter(messages)
     gate, inside = threading.Event(), threading.Event()
+    spent = 0
 
     def hold(message: bytes) -> None:
         inside.set()
         gate.wait(LIMIT)
+        gate.clear()
 
     with myrmidon.Runtime() as rt:
-        rt.send(rt.spawn(hold), MESSAGE)
-        inside.wait(LIMIT)
-        pid, send = rt.spawn(handler), rt.send
-        begun = perf_counter()
-        for _ in range(messages):
-            send(pid, MESSAGE)
-        figures = rate(messages, begun)
-        gate.set()
-        wait()
-        return figures
+        holder, pid, send = rt.spawn(hold), rt.spawn(counter), rt.send
+        for burst in bursts(messages):
+            send(holder, MESSAGE)
+            inside.wait(LIMIT)
+            inside.clear()
+            begun = perf_counter_ns()
+            for _ in range(burst):
+                send(pid, MESSAGE)
+            spent += perf_counter_ns() - begun
+            gate.set()
+            until(lambda: rt.mailbox_size(pid) == 0, lambda: time.sleep(0.001))
+        counter.wait()
+        return rate_of(messages, spent)
 
 
 def fan(actors: int) -> Figures:
@@ -281,6 +290,46 @@ def fairness(rounds: int) -> Figures:
     return percentiles(waits)
 
 
+# A node that prints its address, and whose handlers are never idle if it is told so.
+NODE = """
+import sys
+import myrmidon
+
+with myrmidon.Runtime() as rt:
+
+    def greedy(message):
+        rt.send(busy, message)
+
+    busy = rt.spawn(greedy)
+    if sys.argv[1] == "busy":
+        rt.send_many(busy, [bytes(64)] * 1000)
+    print(rt.listen("127.0.0.1:0"), flush=True)
+    sys.stdin.read()
+    rt.kill(busy)
+"""
+
+
+def ping(samples: int, state: str) -> Figures:
+    """Another process pings the node, whose workers answer."""
+    waits: list[int] = []
+    command = [sys.executable, "-c", NODE, state]
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as node,
+        myrmidon.Runtime() as rt,
+    ):
+        assert node.stdin and node.stdout
+        addr = node.stdout.readline().strip()
+        rt.is_node_up(addr)
+        for _ in range(samples):
+            time.sleep(0.001)
+            sent = perf_counter_ns()
+            if rt.is_node_up(addr):
+                waits.append(perf_counter_ns() - sent)
+        node.stdin.close()
+    expect(len(waits), samples)
+    return percentiles(waits)
+
+
 WORKLOADS: dict[str, Callable[[int], Figures]] = {
     "py-count": count,
     "py-count-object": count_object,
@@ -293,6 +342,8 @@ WORKLOADS: dict[str, Callable[[int], Figures]] = {
     "py-wake": wake,
     "py-hot-swap": hot_swap,
     "py-fairness": fairness,
+    "py-ping-idle": lambda samples: ping(samples, "idle"),
+    "py-ping-busy": lambda samples: ping(samples, "busy"),
 }
 
 if hasattr(myrmidon.Runtime, "ask"):

@@ -12,14 +12,17 @@ from common import (
     MESSAGE,
     Figures,
     WrongCount,
+    bursts,
     each,
     expect,
     percentiles,
     perf_counter,
     perf_counter_ns,
     rate,
+    rate_of,
     resident,
     thousands,
+    until,
 )
 
 Ref = pykka.ActorRef[Any]
@@ -98,20 +101,31 @@ def count(messages: int) -> Figures:
 
 def send(messages: int) -> Figures:
     shared = Shared(messages)
-    gate = threading.Event()
+    gate, inside = threading.Event(), threading.Event()
+    spent = 0
 
     class Held(Counter):
-        def on_start(self) -> None:
+        def on_receive(self, message: bytes | None) -> None:
+            if message is not None:
+                super().on_receive(message)
+                return
+            inside.set()
             gate.wait(LIMIT)
+            gate.clear()
 
     tell = Held.start(shared).tell
-    begun = perf_counter()
-    for _ in range(messages):
-        tell(MESSAGE)
-    figures = rate(messages, begun)
-    gate.set()
+    for burst in bursts(messages):
+        tell(None)
+        inside.wait(LIMIT)
+        inside.clear()
+        begun, goal = perf_counter_ns(), shared.seen + burst
+        for _ in range(burst):
+            tell(MESSAGE)
+        spent += perf_counter_ns() - begun
+        gate.set()
+        until(lambda goal=goal: shared.seen == goal, lambda: time.sleep(0.001))
     shared.wait()
-    return figures
+    return rate_of(messages, spent)
 
 
 def fan(actors: int) -> Figures:

@@ -1,6 +1,7 @@
 //! Workloads of Python handlers in one process, ours beside asyncio and the actor libraries of Python.
 //!
-//! The programs are in `peers/python`, one for each runtime; each run is a process of its own.
+//! The programs are in `peers/python`, one for each runtime; each run is a process of its own. Ours uses the
+//! package as `pip install` builds it.
 
 mod program;
 mod table;
@@ -8,6 +9,7 @@ mod table;
 use self::program::Program;
 pub(crate) use self::table::WORKLOADS;
 use crate::RunOptions;
+use crate::environment::of_this_project;
 use crate::net::PythonOptions;
 use crate::record::Results;
 use crate::rounds::{self, Peer};
@@ -15,9 +17,9 @@ use crate::rounds::{self, Peer};
 /// Runs the chosen workloads, ours and those of every peer that can be had here.
 ///
 /// # Errors
-/// If our package is not installed for that interpreter.
+/// If our package cannot be built for that interpreter.
 pub(crate) fn run(options: &RunOptions, python: &PythonOptions) -> Result<Results, String> {
-    let mut runtimes: Vec<Box<dyn Peer>> = vec![Box::new(Program::ours(&python.python)?)];
+    let mut runtimes: Vec<Box<dyn Peer>> = vec![Box::new(Program::ours(&of_this_project(&python.python)?)?)];
     for peer in program::PEERS {
         match Program::peer(peer, &python.python, true) {
             Ok(program) => runtimes.push(Box::new(program)),

@@ -27,7 +27,7 @@ const fn waits(p50: &'static [Goal], p99: &'static [Goal]) -> [Metric; 2] {
 
 /// Lines of one row may be long: a row is one thing.
 #[rustfmt::skip]
-pub(crate) static WORKLOADS: [Workload; 13] = [
+pub(crate) static WORKLOADS: [Workload; 15] = [
     row(Group::LaneMessages, "py-count", "one thread sends, one actor counts", 3_000_000,
         &rate(&[Value(3.0), Times(3.0, "asyncio")], "3.5–4.1")),
     row(Group::LaneMessages, "py-count-object", "the same with an object that has `__call__`", 3_000_000, &rate(&[], "2.8–3.7")),
@@ -46,4 +46,6 @@ pub(crate) static WORKLOADS: [Workload; 13] = [
     row(Group::LaneWaits, "py-wake", "from another thread to an idle actor, a message each millisecond", 2_000,
         &waits(&[Value(18.0)], &[Value(100.0)])),
     row(Group::LaneWaits, "py-fairness", "a thousand actors beside one that is always fed", 200, &waits(&[], &[])),
+    row(Group::LanePings, "py-ping-idle", "another process pings a node whose handlers do nothing", 1_000, &waits(&[], &[])),
+    row(Group::LanePings, "py-ping-busy", "the same where they are never idle", 1_000, &waits(&[], &[Value(1_000.0)])),
 ];

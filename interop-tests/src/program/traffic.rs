@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use myrmidon::actor::bytes_fn;
+use myrmidon::actor::{AsyncActor, Flow, bytes_fn};
 use myrmidon::node::Node;
 use myrmidon::transport::NodeAddr;
 use myrmidon::{Pid, Runtime};
@@ -35,6 +35,7 @@ impl Traffic {
     pub(super) fn obey(&mut self, words: &[&str]) -> Option<Outcome<String>> {
         Some(match *words {
             ["sinks", count] => self.make_sinks(count),
+            ["unread"] => Ok(self.rt.spawn_async(Unread, Default::default()).pid().as_u64().to_string()),
             ["received", first, count, micros] => self.received(first, count, micros),
             ["stream", addr, first, count, size, gap, ref pids @ ..] => {
                 self.stream(addr, [first, count], size, gap, pids)
@@ -149,6 +150,17 @@ impl Traffic {
         let info = self.rt.node().peers().into_iter().find(|peer| peer.addr == addr);
         let info = info.ok_or("nothing was ever sent there")?;
         Ok(format!("{} {} {}", info.sent, info.dead_letters, info.queued_bytes))
+    }
+}
+
+/// An actor that never gets beyond its first message.
+struct Unread;
+
+impl AsyncActor for Unread {
+    type Msg = Bytes;
+
+    async fn handle(&mut self, _: Bytes, _: Pid) -> Flow {
+        std::future::pending().await
     }
 }
 

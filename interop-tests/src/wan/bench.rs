@@ -59,6 +59,9 @@ struct Options {
     /// Messages of 1 MiB to one more actor at the same time
     #[arg(long, default_value_t = 0)]
     bulk: u64,
+    /// Flood one more actor, which reads nothing, before the clock runs
+    #[arg(long)]
+    unread: bool,
     /// Ping all the while, and report the round trips
     #[arg(long)]
     pings: bool,
@@ -134,6 +137,7 @@ impl Case {
             "packets": after.offered - before.offered,
             "packets_lost": after.lost - before.lost,
             "packets_overflowed": after.overflowed - before.overflowed,
+            "unread": options.unread,
             "bulk": bulk,
             "pings": pings,
         }))
@@ -192,6 +196,10 @@ impl Run<'_> {
         let (small, large) = (1..1 + actors, 1 + actors..2 + actors);
         if pings {
             self.a.ping(&self.b.addr, u32::try_from(seconds * 50).unwrap_or(u32::MAX), 20);
+        }
+        if self.options.unread {
+            let unread = self.b.unread();
+            self.a.flood(&self.b.addr, unread, 10_000_000, 1000);
         }
         let start = Instant::now();
         let bulk_stream = self.a.stream(&self.b.addr, &bulk_sink, bulk, MIB, 0);

@@ -84,7 +84,7 @@ impl Link {
             self.asked.notified().await;
             while self.out().asks.len() > 0 {
                 sleep(LOOK_AGAIN).await;
-                self.out().asks.forget_abandoned();
+                self.forget_abandoned();
             }
         }
     }

@@ -80,6 +80,10 @@ impl Asks {
         self.look_at = 2 * self.open.len();
     }
 
+    pub(super) fn holds(&self, rid: u64) -> bool {
+        self.open.contains_key(&rid)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.open.len()
     }

@@ -103,7 +103,7 @@ impl Link {
     pub(super) fn linked(self: &Arc<Self>, frame: &level2::Link) {
         let (Some(near), Some(far)) = (frame.to, frame.from) else { return };
         let Some(system) = self.shared.system() else { return };
-        let Some(proxy) = neighbour(self).proxy(far) else {
+        let Some(proxy) = neighbour(self).guest_proxy(far) else {
             let reason = ExitReason::Other("too many actors of other nodes are known here".to_owned());
             return self.say_exit(far, Some(near), LINKED, &reason);
         };
@@ -158,7 +158,7 @@ impl Link {
             }
             EXPLICIT if is_kill(frame) => drop(system.signal(near, Signal::Kill)),
             EXPLICIT => {
-                let from = frame.from.and_then(|far| neighbour(self).proxy(far));
+                let from = frame.from.and_then(|far| neighbour(self).guest_proxy(far));
                 system.exit_from(near, from, reason, false);
             }
             STOP => drop(system.stop_from_afar(near, reason)),

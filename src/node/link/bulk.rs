@@ -12,7 +12,7 @@ use super::asks::NO_DEADLINE;
 use super::credit::Allowance;
 use crate::node::outbound::Load;
 use crate::pid::Pid;
-use crate::wire::level2::{Ask, Bulk, Chunk, Frame, Reply};
+use crate::wire::level2::{Ask, Bulk, BulkCancel, Chunk, Frame, Reply};
 
 /// The data of one CHUNK.
 const CHUNK: usize = 64 << 10;
@@ -29,6 +29,8 @@ pub(super) struct BulkQueue {
     last: u64,
     /// In the order in which they were announced; the first ones take turns.
     items: VecDeque<Item>,
+    /// What is to be said of payloads whose rest will not come.
+    cancelled: VecDeque<Frame>,
 }
 
 struct Item {
@@ -38,6 +40,8 @@ struct Item {
     total: usize,
     /// BULK has been written.
     announced: bool,
+    /// The number of the question that it is.
+    ask: Option<u64>,
 }
 
 impl BulkQueue {
@@ -58,7 +62,8 @@ impl BulkQueue {
         };
         self.last = bulk;
         let total = data.len();
-        self.items.push_back(Item { bulk, to: head.to, rest: data, total, announced: false });
+        let ask = (head.kind == ASK).then_some(head.rid);
+        self.items.push_back(Item { bulk, to: head.to, rest: data, total, announced: false, ask });
         Frame::Bulk(Bulk { total: total as u64, ..head })
     }
 
@@ -66,6 +71,25 @@ impl BulkQueue {
     pub(super) fn remove(&mut self, bulk: u64) -> usize {
         let at = self.items.iter().position(|item| item.bulk == bulk);
         at.and_then(|at| self.items.remove(at)).map_or(0, |item| item.total)
+    }
+
+    /// Gives up a payload that was announced; its length, if it was still to be sent.
+    pub(super) fn cancel(&mut self, bulk: u64) -> Option<usize> {
+        let at = self.items.iter().position(|item| item.bulk == bulk && item.announced)?;
+        let Item { to, total, .. } = self.items.remove(at)?;
+        self.cancelled.push_back(Frame::BulkCancel(BulkCancel { bulk, to }));
+        Some(total)
+    }
+
+    /// Announced payloads that are questions, with the numbers of these.
+    pub(super) fn questions(&self) -> Vec<(u64, u64)> {
+        let announced = self.items.iter().filter(|item| item.announced);
+        announced.filter_map(|item| item.ask.map(|rid| (item.bulk, rid))).collect()
+    }
+
+    /// What is to be said of payloads that were given up.
+    pub(super) fn take_cancelled(&mut self) -> impl Iterator<Item = Frame> + '_ {
+        self.cancelled.drain(..)
     }
 
     /// The BULK of a payload has been written.
@@ -104,6 +128,7 @@ impl BulkQueue {
 
     pub(super) fn clear(&mut self) {
         self.items.clear();
+        self.cancelled.clear();
     }
 }
 

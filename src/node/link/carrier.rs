@@ -12,6 +12,7 @@ use super::outgoing::CONTROL;
 use super::strand::Strand;
 use super::{End, Link, lock};
 use crate::node::error::Breakage;
+use crate::node::progress;
 use crate::node::shared::{Stage, now};
 use crate::transport::{CloseCode, LaneReceiver, LaneSender};
 use crate::wire::level2::{Decoder, Frame, Goaway, Text16};
@@ -19,8 +20,6 @@ use crate::wire::{Batch, STEP};
 
 /// A peer that takes nothing of a batch for so long is given up (L09).
 const WRITE_STALL: Duration = Duration::from_secs(30);
-/// A frame that has begun must be complete after this (L08).
-const FRAME_TIME: Duration = Duration::from_secs(30);
 /// A lane that moves so many bytes without a pause lets the others go first: a ping must not wait for
 /// what one task may do at a stretch.
 const STRETCH: usize = 256 << 10;
@@ -98,15 +97,13 @@ async fn frames(link: &Link, lane: usize, inlet: &mut Inlet, receiver: &mut dyn 
             return end;
         }
         stretch.pause().await;
-        let arrives = lane == CONTROL && inlet.began.is_some();
-        let read = match inlet.began {
+        let deadline = inlet.progress.deadline();
+        let arrives = lane == CONTROL && deadline.is_some();
+        let read = match deadline {
             None => receiver.read(STEP).await,
-            Some(began) => match timeout_at(began + FRAME_TIME, receiver.read(STEP)).await {
+            Some(deadline) => match timeout_at(deadline.into(), receiver.read(STEP)).await {
                 Ok(read) => read,
-                Err(_) => {
-                    let reason = format!("a frame was not complete within {FRAME_TIME:?}");
-                    return End::Refused(CloseCode::Timeout, reason);
-                }
+                Err(_) => return End::Refused(CloseCode::Timeout, progress::too_slow()),
             },
         };
         match read {

@@ -20,8 +20,10 @@ pub(crate) mod caps {
     pub(crate) const ASKS: u64 = 1;
     /// LINK, UNLINK, UNLINK_ACK and EXIT.
     pub(crate) const LINKS: u64 = 2;
+    /// BULK_CANCEL.
+    pub(crate) const CANCELS: u64 = 4;
     /// What this node can do.
-    pub(crate) const ALL: u64 = ASKS | LINKS;
+    pub(crate) const ALL: u64 = ASKS | LINKS | CANCELS;
 }
 
 /// Who this node says it is.
@@ -53,6 +55,7 @@ impl Agreed {
         let needed = match frame {
             Frame::Ask(_) | Frame::Reply(_) | Frame::Error(_) => caps::ASKS,
             Frame::Bulk(bulk) if bulk.kind != MESSAGE => caps::ASKS,
+            Frame::BulkCancel(_) => caps::CANCELS,
             Frame::Link(_) | Frame::Unlink(_) | Frame::UnlinkAck(_) | Frame::Exit(_) => caps::LINKS,
             _ => 0,
         };

@@ -4,20 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::outgoing::CONTROL;
 use super::{End, Link, lock, reason};
+use crate::node::progress::Progress;
 use crate::node::shared::now;
-use crate::node::throttle::TokenBucket;
+use crate::node::throttle::{Flood, Patience};
 use crate::pid::Pid;
 use crate::transport::CloseCode;
 use crate::wire::MAX_NAME;
-use crate::wire::level2::{Ask, Chunk, Decoder, Frame, Resolve, Resolved, Xoff, Xon};
+use crate::wire::level2::{Ask, BulkCancel, Chunk, Decoder, Frame, Resolve, Resolved, Xoff, Xon};
 
-/// Pings and resolves of one peer: so many at once, then so many per second (L17).
-const CONTROL_BURST: u32 = 2000;
-const CONTROL_PER_SECOND: u32 = 1000;
 /// With so many frames on control that the peer does not read, its questions wait.
 const MAX_WAITING: usize = 1024;
 /// How soon that is looked at again.
@@ -33,9 +31,10 @@ pub(super) struct Inlet {
     receivers: Vec<(Pid, usize)>,
     messages: u64,
     bytes: u64,
-    questions: TokenBucket,
-    /// When the frame that is incomplete began.
-    pub(super) began: Option<Instant>,
+    patience: Patience,
+    pub(super) progress: Progress,
+    /// Bytes of the last read.
+    read: usize,
 }
 
 impl Inlet {
@@ -48,12 +47,15 @@ impl Inlet {
             receivers: Vec::new(),
             messages: 0,
             bytes: 0,
-            questions: TokenBucket::new(CONTROL_PER_SECOND, CONTROL_BURST, now()),
-            began: None,
+            patience: Patience::default(),
+            progress: Progress::default(),
+            read: 0,
         }
     }
 
     pub(super) fn feed(&mut self, bytes: Bytes) {
+        self.read = bytes.len();
+        self.patience.renew();
         self.decoder.feed(bytes);
     }
 
@@ -69,11 +71,7 @@ impl Inlet {
             self.frame(frame).await?;
         }
         self.settle()?;
-        if !self.decoder.mid_frame() {
-            self.began = None;
-        } else if complete || self.began.is_none() {
-            self.began = Some(Instant::now());
-        }
+        self.progress.read(now(), self.read, complete, self.decoder.mid_frame());
         Ok(())
     }
 
@@ -118,11 +116,11 @@ impl Inlet {
         self.settle()?;
         match frame {
             Frame::Ping => {
-                self.pause().await;
+                self.pause().await?;
                 self.link.answer_ping();
             }
             Frame::Resolve(frame) => {
-                self.pause().await;
+                self.pause().await?;
                 self.resolve(&frame);
             }
             Frame::Goaway(frame) => self.link.goaway(self.lane, &frame)?,
@@ -134,6 +132,7 @@ impl Inlet {
                 self.count(0);
             }
             Frame::Chunk(frame) => self.chunk(frame).await?,
+            Frame::BulkCancel(frame) => self.cancel(&frame)?,
             frame => apply(&self.link, frame)?,
         }
         Ok(())
@@ -147,13 +146,32 @@ impl Inlet {
     async fn chunk(&mut self, frame: Chunk) -> Result<(), End> {
         let (link, slots) = (self.link.clone(), usize::from(self.link.agreed.bulk_slots));
         let len = frame.data.len() as u64;
+        let (bulk, to) = (frame.bulk, frame.to);
         link.parking.chunk(frame, slots, self.max_message(), &mut |frame| apply(&link, frame))?;
         link.received(0, len)?;
+        if to.is_some_and(|to| link.shared.local.mailbox_size(to).is_none()) {
+            link.spare(bulk);
+        }
         // Whatever is complete was announced before; that will be read in a moment.
         while link.parking.early() > slots {
             link.parking.announced.notified().await;
         }
         Ok(())
+    }
+
+    /// BULK_CANCEL for somebody says that the rest will not come; for nobody, that it need not.
+    fn cancel(&self, frame: &BulkCancel) -> Result<(), End> {
+        let link = &self.link;
+        match frame.to {
+            Some(_) => {
+                let (bulk, max) = (frame.bulk, self.max_message());
+                link.parking.cancel(bulk, max, &mut |frame| apply(link, frame))
+            }
+            None => {
+                link.cancel(frame.bulk);
+                Ok(())
+            }
+        }
     }
 
     fn max_message(&self) -> u64 {
@@ -170,14 +188,18 @@ impl Inlet {
     }
 
     /// Delays a peer that asks too often (L17), or does not read the answers.
-    async fn pause(&mut self) {
-        let pause = self.questions.take(now());
+    async fn pause(&mut self) -> Result<(), End> {
+        let flood = |flood: Flood| End::Refused(CloseCode::Overloaded, flood.to_string());
+        let pause = self.patience.take(&self.link.rate, now()).map_err(flood)?;
         if !pause.is_zero() {
             sleep(pause).await;
+            // What it has said is here, and waits.
+            lock(&self.link.clock).heard(now(), false);
         }
         while self.lane == CONTROL && self.link.out().control_len() > MAX_WAITING {
             sleep(LOOK_AGAIN).await;
         }
+        Ok(())
     }
 
     /// Delivers what came.

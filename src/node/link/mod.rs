@@ -16,6 +16,7 @@
 //! | `bulk`, `parking` | large payloads: out in chunks, in with what waits behind them (sans-IO) |
 //! | `held` | what waits for actors that the peer asked to spare (sans-IO) |
 //! | `asks`, `answers`, `refusal` | questions that wait (sans-IO), answering those of the peer, and why not |
+//! | `sparing` | large payloads that nobody wants any more |
 //! | `clock`, `parting` | life and death, and leaving without loss (sans-IO) |
 //! | `leaving`, `pings`, `questions` | carrying out a parting; signs of life; resolves that wait |
 //! | `carrier`, `inlet` | the tasks of a link, and what incoming frames do |
@@ -51,6 +52,7 @@ mod queue;
 mod reason;
 mod refusal;
 mod registry;
+mod sparing;
 mod strand;
 mod table;
 #[cfg(test)]
@@ -89,6 +91,7 @@ use super::peer::{Peer, Reply};
 use super::proxy::Neighbours;
 use super::shared::{Shared, now};
 use super::shown::Shown;
+use super::throttle::{self, TokenBucket};
 use crate::pid::Pid;
 use crate::transport::{CloseCode, NodeAddr, PeerIdentity};
 use crate::wire::level2::{Credit, Demonitor, Frame, Hello, Id, Monitor, Resolve, Text16};
@@ -110,6 +113,8 @@ pub(super) struct Link {
     questions: Mutex<Questions>,
     /// Something was asked.
     asked: Notify,
+    /// How often the peer may ask.
+    rate: Mutex<TokenBucket>,
     pings: Mutex<VecDeque<Ping>>,
     round_trip: Mutex<Option<Duration>>,
     /// Pings of the peer that a worker has still to answer.
@@ -262,10 +267,10 @@ impl Link {
         Self {
             outgoing: Mutex::new(Outgoing::new(
                 most,
-                agreed.lanes,
-                agreed.bulk_slots,
+                (agreed.lanes, agreed.bulk_slots),
                 config.bulk_above,
                 allowance,
+                shared.budget.clone(),
             )),
             work: (0..lanes).map(|_| Notify::new()).collect(),
             grant: Mutex::new(Grant::new(
@@ -275,6 +280,7 @@ impl Link {
             )),
             questions: Mutex::default(),
             asked: Notify::new(),
+            rate: throttle::questions(now()),
             pings: Mutex::default(),
             round_trip: Mutex::default(),
             pongs_owed: AtomicUsize::new(0),
@@ -282,7 +288,7 @@ impl Link {
             health: Mutex::default(),
             beat: Notify::new(),
             parting: Mutex::new(Parting::new(shared.links.me().life, peer, lanes)),
-            parking: Parking::default(),
+            parking: Parking::new(shared.budget.clone()),
             guests: Guests::default(),
             ties: Mutex::default(),
             brakes: Brakes::default(),

@@ -11,6 +11,7 @@ use super::bulk::BulkQueue;
 use super::credit::Allowance;
 use super::held::{Held, waits_for};
 use super::queue::Queue;
+use crate::node::load::{Account, Budget};
 use crate::node::outbound::{Load, Refusal};
 use crate::pid::Pid;
 use crate::wire::Batch;
@@ -46,7 +47,7 @@ pub(crate) struct Outgoing {
     /// Our questions that are unanswered; some of them wait to be written.
     pub(super) asks: Asks,
     /// Messages and questions queued or being written, and large answers.
-    load: Load,
+    load: Account,
     /// Answers queued, those on the bulk lane apart.
     answers: Load,
     /// Room was made by questions that nobody asks any more.
@@ -62,7 +63,13 @@ pub(crate) struct Outgoing {
 
 impl Outgoing {
     /// `lanes` message lanes beside control, and a bulk lane for `slots` payloads at once, if any.
-    pub(crate) fn new(most: Load, lanes: u8, slots: u8, bulk_above: usize, allowance: Allowance) -> Self {
+    pub(crate) fn new(
+        most: Load,
+        (lanes, slots): (u8, u8),
+        bulk_above: usize,
+        allowance: Allowance,
+        budget: Budget,
+    ) -> Self {
         let message_lanes = usize::from(lanes);
         let lanes = 1 + message_lanes + usize::from(slots > 0);
         Self {
@@ -76,7 +83,7 @@ impl Outgoing {
             announcing: Vec::new(),
             held: Held::default(),
             asks: Asks::default(),
-            load: Load::default(),
+            load: Account::new(budget),
             answers: Load::default(),
             freed: false,
             allowance,
@@ -129,8 +136,7 @@ impl Outgoing {
 
     /// Queues a frame with a payload of `len` bytes, or its announcement.
     fn push_payload(&mut self, len: usize, frame: Frame) -> usize {
-        self.load.messages += 1;
-        self.load.bytes += len;
+        self.load.add(len);
         let frame = if self.is_bulk(len) { self.bulk.push(frame) } else { frame };
         self.push(frame.to(), frame)
     }
@@ -256,6 +262,7 @@ impl Outgoing {
     /// Chunks, as far as their payloads are announced; behind the last one what ends the lane.
     fn fill_bulk(&mut self, batch: &mut Batch) -> Load {
         let mut taken = Load::default();
+        self.bulk.take_cancelled().for_each(|frame| batch.frame(frame));
         while batch.len() < BATCH
             && let Some((chunk, done)) = self.bulk.next(&mut self.allowance)
         {
@@ -279,13 +286,8 @@ impl Outgoing {
     }
 
     fn count(&mut self, load: Load) {
-        self.uncount(load);
+        self.load.remove(load);
         self.sent += load.messages as u64;
-    }
-
-    fn uncount(&mut self, load: Load) {
-        self.load.messages = self.load.messages.saturating_sub(load.messages);
-        self.load.bytes = self.load.bytes.saturating_sub(load.bytes);
     }
 
     /// CREDIT came.
@@ -297,7 +299,7 @@ impl Outgoing {
     /// Drops everything that is not written; returns the number of messages, which are dead letters.
     pub(crate) fn abandon(&mut self) -> usize {
         self.closed = true;
-        let messages = std::mem::take(&mut self.load).messages;
+        let messages = self.load.clear().messages;
         self.dead_letters += messages as u64;
         self.lanes.iter_mut().for_each(Queue::clear);
         self.on_control.clear();
@@ -308,8 +310,7 @@ impl Outgoing {
     }
 
     pub(crate) fn has_room(&self, len: usize) -> bool {
-        let fits = self.load.messages < self.most.messages && self.load.bytes + len <= self.most.bytes;
-        fits || self.load.messages == 0
+        self.load.has_room(len, self.most)
     }
 
     /// Frames of the link itself that wait on control.
@@ -318,7 +319,7 @@ impl Outgoing {
     }
 
     pub(crate) fn load(&self) -> Load {
-        self.load
+        self.load.load()
     }
 
     pub(crate) fn sent(&self) -> u64 {
@@ -364,7 +365,7 @@ mod tests {
 
     fn outgoing(lanes: u8, credit: u64) -> Outgoing {
         let most = Load { messages: 10, bytes: 1000 };
-        Outgoing::new(most, lanes, 0, 1000, Allowance::new(credit, 1000))
+        Outgoing::new(most, (lanes, 0), 1000, Allowance::new(credit, 1000), Budget::new(usize::MAX))
     }
 
     fn written(out: &mut Outgoing, lane: usize) -> usize {
@@ -463,7 +464,7 @@ mod tests {
     #[test]
     fn chunks_follow_the_written_announcement_and_go_before_the_end_of_their_lane() {
         let most = Load { messages: 10, bytes: 1 << 20 };
-        let mut out = Outgoing::new(most, 1, 4, 1000, Allowance::new(10, 1 << 20));
+        let mut out = Outgoing::new(most, (1, 4), 1000, Allowance::new(10, 1 << 20), Budget::new(usize::MAX));
         let (lane, bulk) = (1, out.bulk_lane());
         out.push_message(pid(1), Bytes::from(vec![7; 1001])).unwrap();
         out.close(&Frame::Pong);
@@ -503,7 +504,7 @@ mod tests {
     #[test]
     fn questions_that_were_given_up_leave_the_lane_and_make_room() {
         let most = Load { messages: 3, bytes: 1 << 20 };
-        let mut out = Outgoing::new(most, 1, 4, 1000, Allowance::new(10, 1 << 20));
+        let mut out = Outgoing::new(most, (1, 4), 1000, Allowance::new(10, 1 << 20), Budget::new(usize::MAX));
         out.push_ask(pid(1), Bytes::new(), given_up()).ok().unwrap();
         out.push_ask(pid(1), Bytes::from(vec![0; 5000]), given_up()).ok().unwrap();
         out.push_message(pid(1), Bytes::new()).unwrap();
@@ -530,5 +531,22 @@ mod tests {
         assert_eq!(refused.count(), 10);
         assert_eq!(written(&mut out, 1), 0, "the message is held back");
         assert!(!out.is_full_of_answers(0), "the answers are not");
+    }
+
+    #[test]
+    fn a_large_payload_that_is_given_up_ends_with_a_word_and_counts_as_its_announcement() {
+        let most = Load { messages: 10, bytes: 1 << 20 };
+        let mut out = Outgoing::new(most, (1, 4), 1000, Allowance::new(10, 1000), Budget::new(usize::MAX));
+        out.push_message(pid(1), Bytes::from(vec![7; 200 << 10])).unwrap();
+        assert!(!out.cancel(1), "it is not announced");
+        let load = out.fill(1, &mut Batch::new(), Instant::now());
+        assert!(out.written(1, load));
+        let bulk = out.bulk_lane();
+        assert_eq!(out.fill(bulk, &mut Batch::new(), Instant::now()), Load::default(), "a chunk of four");
+        assert!(out.cancel(1) && !out.cancel(1));
+        let mut batch = Batch::new();
+        out.fill(bulk, &mut batch, Instant::now());
+        assert_eq!(batch.take().concat()[0], 0x42);
+        assert_eq!((out.load(), out.sent()), (Load::default(), 1));
     }
 }

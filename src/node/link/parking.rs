@@ -15,12 +15,15 @@ use super::bulk::{ASK, MESSAGE, REPLY};
 use super::reason::is_kill;
 use super::{End, lock};
 use crate::config::NodeConfig;
+use crate::node::load::{Account, Budget, Load};
 use crate::pid::Pid;
 use crate::transport::CloseCode;
 use crate::wire::level2::{Ask, Bulk, Chunk, Frame, Reply};
 
+/// Payloads at once that were given up before their BULK was read.
+const MAX_CANCELLED: usize = 65_536;
+
 /// Everything that comes in by chunks.
-#[derive(Default)]
 pub(super) struct Parking {
     lot: Mutex<Lot>,
     /// Receivers with a payload outstanding. Changed under the lock; while it is 0 nobody else need
@@ -30,14 +33,15 @@ pub(super) struct Parking {
     pub(super) announced: Notify,
 }
 
-#[derive(Default)]
 pub(super) struct Lot {
     payloads: HashMap<u64, Payload>,
     parked: HashMap<Pid, Parked>,
     /// Payloads whose BULK is parked itself.
     known: HashSet<u64>,
-    /// Bytes of all payloads.
-    bytes: u64,
+    /// Payloads that were given up before their BULK was read.
+    cancelled: HashSet<u64>,
+    /// The chunks of all payloads that are in memory.
+    kept: Account,
 }
 
 struct Payload {
@@ -47,6 +51,8 @@ struct Payload {
     have: u64,
     /// What it is, once that is known.
     announced: Option<Bulk>,
+    /// Its receiver is dead, and its sender was told so. Its bytes are not kept.
+    unwanted: bool,
 }
 
 /// A receiver that waits for payloads, and its later frames.
@@ -59,6 +65,17 @@ struct Parked {
 }
 
 impl Parking {
+    pub(super) fn new(budget: Budget) -> Self {
+        let lot = Lot {
+            payloads: HashMap::new(),
+            parked: HashMap::new(),
+            known: HashSet::new(),
+            cancelled: HashSet::new(),
+            kept: Account::new(budget),
+        };
+        Self { lot: Mutex::new(lot), busy: AtomicUsize::new(0), announced: Notify::new() }
+    }
+
     /// Whether no receiver waits for a payload.
     pub(super) fn is_empty(&self) -> bool {
         self.busy.load(Ordering::Acquire) == 0
@@ -91,6 +108,9 @@ impl Parking {
     ) -> Result<(), End> {
         check(bulk)?;
         let mut lot = self.lock();
+        if lot.cancelled.remove(&bulk.bulk) {
+            return Ok(());
+        }
         let payload = lot.payload(bulk.bulk, bulk.to, bulk.total, max)?;
         if payload.announced.replace(bulk.clone()).is_some() {
             return Err(malformed("BULK came twice"));
@@ -120,8 +140,15 @@ impl Parking {
         }
         // A sender whose payloads take turns never has more under way, those included that are complete
         // and wait for an earlier one.
-        lot.bytes += chunk.data.len() as u64;
-        if lot.bytes > max.saturating_mul(slots as u64 + 1) {
+        let kept = !lot.payloads.get(&bulk).is_some_and(|payload| payload.unwanted);
+        if kept && lot.kept.is_spent() {
+            let reason = "the queues of this node hold as much as they may".to_owned();
+            return Err(End::Refused(CloseCode::Overloaded, reason));
+        }
+        if kept {
+            lot.kept.add(chunk.data.len());
+        }
+        if lot.kept.load().bytes as u64 > max.saturating_mul(slots as u64 + 1) {
             return Err(End::Refused(
                 CloseCode::CreditViolated,
                 "too many large payloads at once".to_owned(),
@@ -134,6 +161,44 @@ impl Parking {
         } else {
             Ok(())
         }
+    }
+
+    /// The receiver of that payload is dead: its bytes are not kept any more. Whether that is news, and its
+    /// sender may be asked to spare them.
+    pub(super) fn spurn(&self, bulk: u64) -> bool {
+        let mut lot = self.lock();
+        let Some(payload) = lot.payloads.get_mut(&bulk) else { return false };
+        if payload.is_complete() || payload.unwanted {
+            return false;
+        }
+        let gone = payload.kept();
+        payload.unwanted = true;
+        payload.pieces.clear();
+        lot.kept.remove(gone);
+        true
+    }
+
+    /// BULK_CANCEL came: the rest of that payload will not. `run` gets the frames that may go on.
+    pub(super) fn cancel(
+        &self,
+        bulk: u64,
+        max: u64,
+        run: &mut dyn FnMut(Frame) -> Result<(), End>,
+    ) -> Result<(), End> {
+        let mut lot = self.lock();
+        if let Some(payload) = lot.payloads.remove(&bulk) {
+            lot.kept.remove(payload.kept());
+            if let Some(Bulk { to, .. }) = payload.announced {
+                let next = to.map_or(Ok(None), |to| lot.run_parked(to, max, run))?;
+                self.busy.store(lot.parked.len(), Ordering::Release);
+                return next.map_or(Ok(()), |bulk| self.deliver(&mut lot, bulk, max, run));
+            }
+        }
+        if lot.cancelled.len() >= MAX_CANCELLED {
+            return Err(malformed("BULK_CANCEL for payloads that are never announced"));
+        }
+        lot.cancelled.insert(bulk);
+        Ok(())
     }
 
     /// Payloads that are complete though their BULK has not been read.
@@ -178,7 +243,7 @@ impl Parking {
         let mut next = Some(bulk);
         while let Some(payload) = next.take().and_then(|bulk| lot.payloads.remove(&bulk)) {
             let to = payload.to;
-            lot.bytes -= payload.have;
+            lot.kept.remove(payload.kept());
             run(payload.into_frame())?;
             if let Some(to) = to {
                 next = lot.run_parked(to, max, run)?;
@@ -200,7 +265,7 @@ impl Lot {
             let reason = format!("a payload of {total} bytes is announced and {max} are accepted");
             return Err(End::Refused(CloseCode::TooLarge, reason));
         }
-        let new = || Payload { to, total, pieces: Vec::new(), have: 0, announced: None };
+        let new = || Payload { to, total, pieces: Vec::new(), have: 0, announced: None, unwanted: false };
         let payload = self.payloads.entry(bulk).or_insert_with(new);
         if (payload.to, payload.total) == (to, total) {
             Ok(payload)
@@ -231,6 +296,9 @@ impl Lot {
             check(bulk)?;
             parked.messages -= 1;
             self.known.remove(&bulk.bulk);
+            if self.cancelled.remove(&bulk.bulk) {
+                continue;
+            }
             let payload = self.payload(bulk.bulk, Some(to), bulk.total, max)?;
             payload.announced = Some(bulk.clone());
             let complete = payload.is_complete();
@@ -249,8 +317,16 @@ impl Payload {
             return Err(malformed("a chunk is not where it belongs"));
         }
         self.have += len;
-        self.pieces.push(chunk.data);
+        if !self.unwanted {
+            self.pieces.push(chunk.data);
+        }
         Ok(())
+    }
+
+    /// Its chunks that are in memory.
+    fn kept(&self) -> Load {
+        let bytes = if self.unwanted { 0 } else { self.have as usize };
+        Load { messages: self.pieces.len(), bytes }
     }
 
     fn is_complete(&self) -> bool {
@@ -329,10 +405,15 @@ mod tests {
     }
 
     /// A parking with a record of what ran: the first byte and the length of each message.
-    #[derive(Default)]
     struct World {
         parking: Parking,
         ran: Vec<(u8, usize)>,
+    }
+
+    impl Default for World {
+        fn default() -> Self {
+            Self { parking: Parking::new(Budget::new(100_000)), ran: Vec::new() }
+        }
     }
 
     impl World {
@@ -345,6 +426,10 @@ mod tests {
             }
         }
 
+        fn cancel(&mut self, bulk: u64) {
+            self.parking.cancel(bulk, MAX, &mut note(&mut self.ran)).unwrap();
+        }
+
         fn chunk(&mut self, chunk: Chunk) -> Result<(), End> {
             self.parking.chunk(chunk, 2, MAX, &mut note(&mut self.ran))
         }
@@ -353,7 +438,7 @@ mod tests {
     fn note(ran: &mut Vec<(u8, usize)>) -> impl FnMut(Frame) -> Result<(), End> {
         |frame| {
             let Frame::Message { data, .. } = frame else { panic!("{frame:?}") };
-            ran.push((data[0], data.len()));
+            ran.push((data.first().copied().unwrap_or(255), data.len()));
             Ok(())
         }
     }
@@ -400,7 +485,7 @@ mod tests {
             world.chunk(chunk(bulk, a, 10, 0, 10)).unwrap();
             assert_eq!(world.parking.early(), 0, "their announcements were read");
         }
-        assert_eq!(world.parking.lock().bytes, 0);
+        assert_eq!(world.parking.lock().kept.load(), Load::default());
         assert_eq!(world.ran, [(7, 10), (1, 1), (8, 10), (2, 1), (9, 10), (3, 1)]);
         assert!(world.parking.park(message(a, 1)).is_some(), "nothing is outstanding");
     }
@@ -431,6 +516,50 @@ mod tests {
         let mut world = World::default();
         world.lane(Frame::Bulk(announcement(7, a, 10)));
         assert!(world.chunk(chunk(7, a, 11, 0, 1)).is_err());
+    }
+
+    #[test]
+    fn a_payload_that_is_given_up_holds_up_nobody() {
+        let mut world = World::default();
+        let a = pid(1);
+        // Announced, with another behind it, and a message behind both.
+        world.lane(Frame::Bulk(announcement(7, a, 20)));
+        world.lane(Frame::Bulk(announcement(8, a, 10)));
+        world.lane(message(a, 1));
+        world.chunk(chunk(7, a, 20, 0, 15)).unwrap();
+        world.chunk(chunk(8, a, 10, 0, 10)).unwrap();
+        world.cancel(7);
+        assert_eq!(world.ran, [(8, 10), (1, 1)]);
+        // Given up before its announcement is read, which may be parked itself.
+        world.cancel(9);
+        world.lane(Frame::Bulk(announcement(9, a, 20)));
+        world.lane(message(a, 2));
+        world.lane(Frame::Bulk(announcement(10, a, 10)));
+        world.cancel(11);
+        world.lane(Frame::Bulk(announcement(11, a, 20)));
+        world.lane(message(a, 3));
+        world.chunk(chunk(10, a, 10, 0, 10)).unwrap();
+        assert_eq!(world.ran[2..], [(2, 1), (10, 10), (3, 1)]);
+        let lot = world.parking.lock();
+        assert!(
+            lot.payloads.is_empty()
+                && lot.cancelled.is_empty()
+                && lot.parked.is_empty()
+                && lot.kept.load() == Load::default()
+        );
+    }
+
+    #[test]
+    fn the_bytes_of_a_payload_for_the_dead_are_not_kept() {
+        let mut world = World::default();
+        let a = pid(1);
+        world.lane(Frame::Bulk(announcement(7, a, 20)));
+        world.chunk(chunk(7, a, 20, 0, 15)).unwrap();
+        assert!(world.parking.spurn(7) && !world.parking.spurn(7) && !world.parking.spurn(8));
+        assert_eq!(world.parking.lock().kept.load(), Load::default());
+        world.chunk(chunk(7, a, 20, 15, 5)).unwrap();
+        assert_eq!(world.ran, [(255, 0)], "it is a dead letter without its bytes");
+        assert!(world.parking.lock().payloads.is_empty());
     }
 
     /// What a sender puts into the lane of its receivers.
@@ -507,7 +636,7 @@ mod tests {
                 prop_assert_eq!(&came, expected);
             }
             prop_assert_eq!(world.parking.outstanding(), 0);
-            prop_assert_eq!(world.parking.lock().bytes, 0);
+            prop_assert_eq!(world.parking.lock().kept.load(), Load::default());
         }
     }
 }

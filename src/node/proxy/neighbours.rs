@@ -218,14 +218,23 @@ impl Neighbour {
     }
 
     /// The proxy of its actor `far`, a new one if there is none; `None` if there are too many.
-    pub(in crate::node) fn proxy(self: &Arc<Self>, far: Pid) -> Option<Pid> {
+    pub(super) fn proxy(self: &Arc<Self>, far: Pid) -> Option<Pid> {
+        self.proxy_within(far, self.most)
+    }
+
+    /// As [`proxy`](Self::proxy), where the node itself is the reason, which may take half of the room.
+    pub(in crate::node) fn guest_proxy(self: &Arc<Self>, far: Pid) -> Option<Pid> {
+        self.proxy_within(far, self.most / 2)
+    }
+
+    fn proxy_within(self: &Arc<Self>, far: Pid, most: usize) -> Option<Pid> {
         let system = self.system.upgrade()?;
         let (proxy, link) = {
             let mut known = self.known();
             if let Some(proxy) = known.proxies.get(&far) {
                 return Some(*proxy);
             }
-            if !take_one(&self.count, self.most) {
+            if !take_one(&self.count, most) {
                 return None;
             }
             let proxy = system.proxy(Arc::new(Far::new(self.clone(), far)));

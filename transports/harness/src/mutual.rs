@@ -129,6 +129,10 @@ impl LocalNode for Inbox {
         Some(0)
     }
 
+    fn mark(&self, _: Pid, reached: Box<dyn FnOnce() + Send>) {
+        reached();
+    }
+
     fn whereis(&self, _: &str) -> Option<Pid> {
         None
     }

@@ -23,6 +23,7 @@
 //! not from a timeout.
 #![forbid(unsafe_code)]
 
+mod admission;
 mod config;
 mod connection;
 mod dial;

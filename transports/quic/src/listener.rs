@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use myrmidon::transport::{Connection, Listener, NodeAddr, TransportError};
 use quinn::{Connecting, Endpoint, Incoming};
 use tokio::sync::watch;
 
+use crate::admission::Admission;
 use crate::connection::{QuicConnection, State};
 use crate::error;
 use crate::handshake::{self, Failure};
@@ -24,15 +26,16 @@ pub(crate) struct QuicListener {
     endpoint: Arc<Endpoint>,
     shared: Arc<Shared>,
     half_open: Arc<AtomicUsize>,
+    admission: Admission,
 }
 
 impl QuicListener {
     pub(crate) fn new(local: SocketAddr, endpoint: Arc<Endpoint>, shared: Arc<Shared>) -> Self {
-        Self { local, endpoint, shared, half_open: Arc::default() }
+        Self { local, endpoint, shared, half_open: Arc::default(), admission: Admission::default() }
     }
 
     /// Begins the handshake, or turns the stranger away.
-    fn admit(&self, incoming: Incoming) -> Option<QuicConnection> {
+    fn admit(&mut self, incoming: Incoming) -> Option<QuicConnection> {
         let peer = incoming.remote_address();
         let half_open = self.half_open.load(Ordering::Relaxed);
         if half_open >= IGNORE_ABOVE {
@@ -41,11 +44,22 @@ impl QuicListener {
         }
         // A loopback address needs no proof. (After a Retry, what the peer had sent twice looks like
         // a further connection that never completes, so it is not for everyday use.)
-        let proven = incoming.remote_address_validated() || peer.ip().to_canonical().is_loopback();
-        if half_open >= RETRY_ABOVE && !proven {
-            // Never fails for an address that is not validated.
-            let _ = incoming.retry();
-            return None;
+        let is_here = peer.ip().to_canonical().is_loopback();
+        let now = Instant::now();
+        match incoming.remote_address_validated() {
+            _ if is_here => {}
+            true if self.admission.admit(peer.ip(), now) => {}
+            true => {
+                tracing::debug!(%peer, "too many handshakes from there, or altogether");
+                incoming.ignore();
+                return None;
+            }
+            false if half_open < RETRY_ABOVE && self.admission.admit_unproven(now) => {}
+            false => {
+                // Never fails for an address that is not validated.
+                let _ = incoming.retry();
+                return None;
+            }
         }
         match incoming.accept_with(self.shared.settings(peer.ip()).server.clone()) {
             Ok(connecting) => Some(self.shake(connecting, peer)),

@@ -35,6 +35,61 @@ pub fn a_peer_that_stands_still_costs_a_bounded_queue(setup: &Setup) {
     assert!(growth < MOST_GROWTH, "{accepted} messages cost the receiver {growth} bytes");
 }
 
+/// One actor reads nothing while everybody else does: it holds up its own senders, who are told, it costs
+/// both sides a bounded memory, and the others get everything in order meanwhile (F17, L11, L12).
+pub fn an_actor_that_reads_nothing_holds_up_its_own_senders_only(setup: &Setup) {
+    let Some(mut pair) = Pair::start(setup, 4, Conditions::round_trip(NEAR)) else { return };
+    watch(&mut pair.a, &mut pair.b);
+    let (unread, sinks) = (pair.b.unread(), pair.b.sinks(8));
+    let memory = [pair.a.memory(), pair.b.memory()];
+    let (accepted, why) = pair.a.flood(&pair.b.addr, unread, 10_000_000, 1000);
+    assert!(why.contains("queue"), "{accepted} were accepted, then: {why}");
+    let stream = pair.a.stream(&pair.b.addr, &sinks, 2000, 64, 1000);
+    // As many as are still taken, again and again.
+    while !pair.a.streamed(stream).done {
+        pair.a.flood(&pair.b.addr, unread, 10_000_000, 1000);
+    }
+    let got =
+        until("what the others are sent", || Some(pair.b.received()).filter(|got| got.received >= 2000));
+    assert_eq!((got.received, got.missing), (2000, 0), "{got:?}");
+    is_in_order(&got);
+    for (before, now) in memory.into_iter().zip([pair.a.memory(), pair.b.memory()]) {
+        let growth = now.saturating_sub(before);
+        assert!(growth < MOST_GROWTH, "an actor that reads nothing cost {growth} bytes");
+    }
+    assert!(pair.a.downs().is_empty(), "{:?}", pair.a.downs());
+    println!("{}: p99 of the others {} us", setup.kind.name(), got.p99);
+}
+
+/// A hog, an actor that reads nothing and a lossy path at the same time: all signs of life are answered,
+/// nobody is taken for dead, and what the others are sent arrives in order.
+pub fn a_hog_a_dead_reader_and_loss_harm_nobody_else(setup: &Setup) {
+    let path = Conditions::round_trip(NEAR).with_rate(200, MIB / 2).with_loss(0.01);
+    let Some(mut pair) = Pair::start(setup, 5, path) else { return };
+    watch(&mut pair.a, &mut pair.b);
+    let (unread, small, large) = (pair.b.unread(), pair.b.sinks(8), pair.b.sinks(1));
+    let (accepted, why) = pair.a.flood(&pair.b.addr, unread, 10_000_000, 1000);
+    assert!(why.contains("queue"), "{accepted} were accepted, then: {why}");
+    let hog = pair.a.stream(&pair.b.addr, &large, u64::MAX, MIB, 0);
+    pair.a.ping(&pair.b.addr, lasting(50, 1000), 20);
+    let count = lasting(1000, 20_000);
+    let stream = pair.a.stream(&pair.b.addr, &small, count, 64, 2000);
+    let sent = pair.a.stream_end_within(lasting(DEADLINE, 10 * DEADLINE), stream);
+    let all = |got: &Received| got.received >= count;
+    let got = until("what the others are sent", || Some(pair.b.received_by(0..8)).filter(all));
+    let pinged = until("all pings", || Some(pair.a.pinged()).filter(|pinged| pinged.done));
+    assert_eq!((got.received, got.missing, got.sum), (count, 0, sent.sum), "{got:?}");
+    is_in_order(&got);
+    assert_eq!(pinged.failed, 0, "{pinged:?}");
+    let hogged = pair.a.halt(hog);
+    let got_large = until("what the hog was allowed", || {
+        Some(pair.b.received_by(8..9)).filter(|got| got.received >= hogged.accepted)
+    });
+    assert_eq!((got_large.received, got_large.sum), (hogged.accepted, hogged.sum), "{got_large:?}");
+    assert!(pair.a.downs().is_empty(), "{:?}", pair.a.downs());
+    println!("{}: {pinged:?}, p99 of the others {} us, {} MiB", setup.kind.name(), got.p99, hogged.accepted);
+}
+
 /// Large messages fill the path while pings go on: all arrive, every ping is answered, nobody is taken
 /// for dead (F18).
 pub fn large_messages_leave_room_for_signs_of_life(setup: &Setup) {
@@ -54,7 +109,8 @@ pub fn large_messages_leave_room_for_signs_of_life(setup: &Setup) {
     println!("{} while {count} MiB passed: {pinged:?}", setup.kind.name());
 }
 
-/// Both dial at once, again and again: no message is lost (F12, as far as two connections are fine).
+/// Both dial at once, again and again: no message is lost (F12; that one link is left is tested with each
+/// transport).
 pub fn nodes_that_dial_each_other_at_once_lose_nothing(setup: &Setup) {
     for round in 0..lasting(3, 100) {
         let Some(mut pair) = Pair::start(setup, round, Conditions::round_trip(50)) else { return };

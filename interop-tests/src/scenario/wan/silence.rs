@@ -78,6 +78,21 @@ pub fn a_killed_node_is_missed_and_the_next_on_its_port_is_found(setup: &Setup) 
     assert_eq!(b.counts().received, 1, "the old PID reaches nobody");
 }
 
+/// A node that dies and is back on its port at once is missed at the next heartbeat, over QUIC too: its
+/// successor has the same key and can tell that it knows nothing of the connection (F02).
+pub fn a_node_that_is_back_at_once_is_missed_at_once(setup: &Setup) {
+    let Some(mut pair) = Pair::start(setup, 6, Conditions::round_trip(NEAR)) else { return };
+    watch(&mut pair.a, &mut pair.b);
+    pair.b.process.kill();
+    let mut b = setup.node_on_port(&pair.wan, 1, pair.b.port());
+    let back = Instant::now();
+    // One interval of the heartbeat, and time for a busy machine.
+    goes_down(&mut pair.a, back, secs(3));
+    println!("{}: missed {:?} after it was back", setup.kind.name(), back.elapsed());
+    meets_again(&mut pair.a, &mut b, Instant::now());
+    assert_eq!(pair.a.downs().len(), 1, "fired once and for all");
+}
+
 fn both_go_down_and_meet_again(mut pair: Pair) {
     let cut = Instant::now();
     goes_down(&mut pair.a, cut, SEEN);

@@ -76,9 +76,23 @@ impl Outgoing {
             Some(Frame::Bulk(bulk)) => self.bulk.remove(bulk.bulk),
             _ => 0,
         };
-        self.uncount(Load { messages: 1, bytes });
+        self.load.remove(Load { messages: 1, bytes });
         self.freed = true;
         true
+    }
+
+    /// Forgets questions that were given up. True if there is something to say on the bulk lane.
+    pub(crate) fn forget_abandoned(&mut self, cancels: bool) -> bool {
+        self.asks.forget_abandoned();
+        let given_up = |(_, rid): &(u64, u64)| !self.asks.holds(*rid);
+        let given_up: Vec<_> = self.bulk.questions().into_iter().filter(given_up).collect();
+        cancels && given_up.into_iter().filter(|(bulk, _)| self.cancel(*bulk)).count() > 0
+    }
+
+    /// Gives up a large payload, which counts as sent as its announcement was. False if it was sent.
+    pub(crate) fn cancel(&mut self, bulk: u64) -> bool {
+        let given_up = self.bulk.cancel(bulk);
+        given_up.inspect(|bytes| self.count(Load { messages: 1, bytes: *bytes })).is_some()
     }
 
     /// Whether questions that nobody asks any more have made room since the last call.

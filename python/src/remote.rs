@@ -1,0 +1,150 @@
+//! Methods of `Runtime` about PIDs that stand for actors of other nodes.
+
+use std::str::FromStr;
+
+use myrmidon::Pid;
+use myrmidon::actor::Reference;
+use myrmidon::error::SendError;
+use myrmidon::mailbox::Payload;
+use myrmidon::node::{RemoteError, Target};
+use myrmidon::transport::NodeAddr;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+
+use crate::actors::living;
+use crate::asyncio::{Open, Request};
+use crate::errors::{AddressError, Busy, NoProcess, NodeDown, PayloadTooLarge};
+use crate::loop_bell::Bell;
+use crate::mesh::{address, unresolved};
+use crate::runtime::Runtime;
+use crate::wait::block_on;
+
+#[pymethods]
+impl Runtime {
+    /// A PID of this runtime for an actor of another node, by the address of that and the actor's name, or
+    /// its PID there; or by a reference alone, as `reference` gives it on any node. Waits for the node.
+    ///
+    /// The PID works with every call that takes one: `send`, `ask`, `monitor`, `link`, `stop`, timers,
+    /// `register`. `hot_swap` is refused: code is swapped where the actor lives. One actor has
+    /// one such PID; at the actor's own node it is the actor's own. It ends with its actor, or when the node
+    /// leaves or is started anew. When the connection is lost its monitors and links fire once with
+    /// "noconnection", and it works again when the node is back.
+    ///
+    /// At a peer that speaks only the documented framing, messages and monitors of the node work.
+    ///
+    /// Raises `NoProcess` if nobody has the name or the node was started anew since the reference was made,
+    /// `NodeDown` if the node cannot be reached, `Timeout` if it does not answer, `Busy` if too many such
+    /// PIDs are known, and `AddressError`.
+    #[pyo3(signature = (addr, target=None))]
+    fn remote(&self, py: Python<'_>, addr: &str, target: Option<Bound<'_, PyAny>>) -> PyResult<u64> {
+        let (core, whom) = (self.core()?, Whom::read(addr, target)?);
+        let rt = core.clone();
+        let found = block_on(py, core.io(), async move { whom.find(&rt).await })?;
+        found.map(Pid::as_u64).map_err(|error| not_found(&error))
+    }
+
+    /// As `remote`, on behalf of the running loop.
+    #[pyo3(signature = (addr, target=None))]
+    fn _remote(&self, py: Python<'_>, addr: &str, target: Option<Bound<'_, PyAny>>) -> PyResult<Request> {
+        let (core, whom) = (self.core()?, Whom::read(addr, target)?);
+        let rt = core.clone();
+        Request::start(py, Bell::of_running(py)?, core.io(), move |open: Open| async move {
+            let found = whom.find(&rt).await;
+            open.settle(move |py| match found {
+                Ok(pid) => Ok(pid.as_u64().into_pyobject(py)?.into_any().unbind()),
+                Err(error) => Err(not_found(&error)),
+            });
+        })
+    }
+
+    /// Words for an actor that `remote` of any node understands: the address at which its node can be
+    /// dialled, the node and its life, and the PID there. An actor can put them into a message. For a PID that
+    /// stands for an actor of another node they name that actor.
+    ///
+    /// The address is `advertised`, or the one on which this node listens, if that is one; without one the
+    /// words are understood only by nodes that have a connection to this one.
+    ///
+    /// Raises `NoProcess` for 0.
+    fn reference(&self, pid: u64) -> PyResult<String> {
+        Ok(self.core()?.reference(living(pid)?).to_string())
+    }
+
+    /// Whether a PID stands for an actor of another node.
+    fn is_remote(&self, pid: u64) -> PyResult<bool> {
+        let core = self.core()?;
+        Ok(Pid::from_u64(pid).is_some_and(|pid| core.is_remote(pid)))
+    }
+}
+
+impl Runtime {
+    /// What becomes of a message that was not sent: `false` if there is nobody, an exception if an actor of
+    /// another node was not reached. Where the queue to that node is full it waits for room.
+    pub(crate) fn unsent(&self, py: Python<'_>, error: SendError<Payload>) -> PyResult<bool> {
+        let core = self.core()?;
+        match error {
+            SendError::Full { pid, message } if core.is_remote(pid) => {
+                let rt = core.clone();
+                match block_on(py, core.io(), async move { rt.send_async(pid, message).await })? {
+                    Ok(()) => Ok(true),
+                    Err(SendError::Full { .. }) => Err(Busy::new_err(format!(
+                        "the queue to the node of actor {pid} is full: it reads too slowly; slow down, or try \
+                         again later"
+                    ))),
+                    Err(error) => lost(&error),
+                }
+            }
+            error => lost(&error),
+        }
+    }
+}
+
+fn lost(error: &SendError<Payload>) -> PyResult<bool> {
+    match error {
+        SendError::NoConnection { .. } => Err(NodeDown::new_err(error.to_string())),
+        SendError::TooLarge { .. } => Err(PayloadTooLarge::new_err(error.to_string())),
+        _ => Ok(false),
+    }
+}
+
+/// Who is looked for.
+enum Whom {
+    At(NodeAddr, Target),
+    By(Reference),
+}
+
+impl Whom {
+    fn read(addr: &str, target: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
+        let Some(target) = target else {
+            let reference = Reference::from_str(addr);
+            return reference.map(Self::By).map_err(|error| AddressError::new_err(error.to_string()));
+        };
+        let target = if let Ok(name) = target.extract::<String>() {
+            Target::Name(name)
+        } else if let Ok(pid) = target.extract::<u64>() {
+            Target::Pid(living(pid)?)
+        } else {
+            let kind = target.get_type().name()?;
+            return Err(PyTypeError::new_err(format!(
+                "an actor of another node has a name (str) or a PID (int), not {kind}"
+            )));
+        };
+        Ok(Self::At(address(addr)?, target))
+    }
+
+    async fn find(&self, rt: &myrmidon::Runtime) -> Result<Pid, RemoteError> {
+        match self {
+            Self::At(addr, target) => rt.remote(addr, target.clone()).await,
+            Self::By(reference) => rt.remote_by_reference(reference).await,
+        }
+    }
+}
+
+fn not_found(error: &RemoteError) -> PyErr {
+    let text = error.to_string();
+    match error {
+        RemoteError::Resolve(error) => unresolved(error),
+        RemoteError::NoName { .. } | RemoteError::Restarted { .. } => NoProcess::new_err(text),
+        RemoteError::TooMany(_) => Busy::new_err(text),
+        _ => NodeDown::new_err(text),
+    }
+}

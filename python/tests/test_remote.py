@@ -1,0 +1,179 @@
+"""Actors of other nodes behind PIDs of this one, over each transport."""
+
+import asyncio
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from support import Inbox, eventually
+
+import myrmidon
+from myrmidon import errors
+
+
+def test_a_proxy_takes_messages_in_order_and_timers_and_names(pair):
+    here, there, addr = pair
+    inbox = Inbox()
+    pid = there.spawn(inbox, name="svc")
+    proxy = here.remote(addr, "svc")
+    assert proxy != pid
+    assert here.is_remote(proxy)
+    assert here.is_alive(proxy)
+    assert here.remote(addr, pid) == proxy
+    sent = [b"%d" % number for number in range(2000)]
+    for message in sent:
+        assert here.send(proxy, message)
+    eventually(lambda: len(inbox) == len(sent))
+    assert inbox == sent
+    here.register("alias", proxy)
+    assert here.send_named("alias", b"named")
+    here.send_after(proxy, 0.01, b"later")
+    eventually(lambda: inbox[-2:] == [b"named", b"later"])
+    with pytest.raises(errors.Unsupported, match="another node"):
+        here.hot_swap(proxy, print)
+
+
+def test_monitors_links_and_stops_reach_the_other_node(pair):
+    here, there, addr = pair
+
+    def fragile(message):
+        raise ValueError(message.decode())
+
+    observer = here.spawn_observed_handler()
+    target = there.spawn(fragile)
+    proxy = here.remote(addr, target)
+    here.monitor(observer, proxy)
+    assert here.link(observer, proxy)
+    here.send(proxy, b"as ordered")
+    told = []
+    eventually(lambda: told.extend(here.get_messages(observer)) or len(told) == 2)
+    assert {message.reason for message in told} == {"exception"}
+    assert {message.target_pid for message in told} == {proxy}
+    assert all("as ordered" in message.traceback for message in told)
+    eventually(lambda: not here.is_alive(proxy))
+    assert here.send(proxy, b"x") is False
+
+    inbox = Inbox()
+    proxy = here.remote(addr, there.spawn(inbox))
+    for number in range(100):
+        here.send(proxy, b"%d" % number)
+    assert here.stop(proxy)
+    assert here.join(proxy, timeout=10).kind == "normal"
+    assert len(inbox) == 100
+    proxy = here.remote(addr, there.spawn(inbox))
+    assert here.kill(proxy)
+    assert here.join(proxy, timeout=10).kind == "killed"
+
+
+def test_an_actor_puts_its_own_reference_into_a_message(pair):
+    here, there, addr = pair
+    here.listen("127.0.0.1:0")
+    inbox = Inbox()
+    me = here.spawn(inbox)
+
+    def service(message):
+        there.send(there.remote(message.decode()), b"thank you")
+
+    proxy = here.remote(addr, there.spawn(service))
+    here.send(proxy, here.reference(me).encode())
+    eventually(lambda: inbox == [b"thank you"])
+    assert here.remote(here.reference(me)) == me
+    assert there.remote(here.reference(proxy)) != proxy
+    assert not there.is_remote(there.remote(here.reference(proxy)))
+
+
+def test_remote_py_does_not_block_the_loop(pair):
+    here, there, addr = pair
+    there.spawn(print, name="svc")
+
+    async def main():
+        first, second = await asyncio.gather(
+            here.remote_py(addr, "svc"), here.remote_py(addr, "nobody"), return_exceptions=True
+        )
+        assert first == here.remote(addr, "svc")
+        assert isinstance(second, errors.NoProcess)
+
+    asyncio.run(main())
+
+
+def test_what_cannot_be_found_says_why(pair, make_runtime, transport):
+    here, _, addr = pair
+    with pytest.raises(errors.NoProcess, match="nobody has the name"):
+        here.remote(addr, "nobody")
+    with pytest.raises(errors.AddressError, match="Runtime.reference"):
+        here.remote("myrmidon://rubbish")
+    with pytest.raises(errors.AddressError, match="host:port"):
+        here.remote("no address", "x")
+    with pytest.raises(TypeError, match="name"):
+        here.remote(addr, 1.5)
+    with pytest.raises(errors.NoProcess):
+        here.reference(0)
+    with pytest.raises(errors.AddressError):
+        make_runtime(transport, advertised="nowhere")
+    advertised = make_runtime(transport, advertised="db.example.org:9000")
+    assert advertised.reference(advertised.spawn(print)).startswith("myrmidon://db.example.org:9000/")
+
+
+def test_a_level_1_peer_takes_messages_and_refuses_links(make_runtime):
+    here, there = make_runtime(), make_runtime(level=1)
+    addr = there.listen("127.0.0.1:0")
+    inbox = Inbox()
+    proxy = here.remote(addr, there.spawn(inbox))
+    assert here.send(proxy, b"plain")
+    eventually(lambda: inbox == [b"plain"])
+    with pytest.raises(errors.Unsupported, match="documented framing"):
+        here.link(here.spawn(print), proxy)
+
+
+PROCESS = """
+    import sys, myrmidon
+    rt = myrmidon.Runtime(transport=sys.argv[1])
+    def echo(message):
+        reference, text = message.split(b" ", 1)
+        rt.send(rt.remote(reference.decode()), text)
+    rt.spawn(echo, name="echo")
+    print(rt.listen("127.0.0.1:0"), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_proxy_of_another_process_answers_and_tells_of_its_end(make_runtime, transport):
+    here = make_runtime(transport, down_after=2.0, heartbeat=0.2)
+    here.listen("127.0.0.1:0")
+    command = [sys.executable, "-c", textwrap.dedent(PROCESS), transport]
+    other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        proxy = here.remote(other.stdout.readline().strip(), "echo")
+        inbox = Inbox()
+        me = here.reference(here.spawn(inbox)).encode()
+        for number in range(500):
+            here.send(proxy, me + b" %d" % number)
+        eventually(lambda: len(inbox) == 500, 30.0)
+        assert inbox == [b"%d" % number for number in range(500)]
+        observer = here.spawn_observed_handler()
+        here.monitor(observer, proxy)
+        here.link(observer, proxy)
+        other.kill()
+        told = []
+        eventually(lambda: told.extend(here.get_messages(observer)) or len(told) == 2, 30.0)
+        assert [message.reason for message in told] == ["noconnection"] * 2
+    finally:
+        other.kill()
+        other.communicate()
+
+
+def test_a_lost_node_is_an_error_of_send(make_runtime, transport):
+    here, there = make_runtime(transport, connect_timeout=1.0), make_runtime(transport)
+    proxy = here.remote(there.listen("127.0.0.1:0"), there.spawn(print))
+    there.shutdown()
+    eventually(lambda: not here.is_alive(proxy))
+    assert here.send(proxy, b"x") is False
+
+
+def test_the_largest_message_is_told(pair):
+    here, there, addr = pair
+    proxy = here.remote(addr, there.spawn(print))
+    with pytest.raises(errors.PayloadTooLarge, match="split"):
+        here.send(proxy, bytes((64 << 20) + 1))
+    assert isinstance(here, myrmidon.Runtime)
