@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable
 
@@ -15,6 +16,14 @@ def eventually(condition: Callable[[], object], deadline: float = 10.0) -> objec
         assert time.monotonic() < end, f"not so within {deadline} s: {condition}"
         time.sleep(0.002)
     return value
+
+
+def threads() -> int:
+    """How many threads the process has; without a /proc, those that Python knows."""
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except OSError:
+        return threading.active_count()
 
 
 class Inbox(list[object]):

@@ -3,10 +3,11 @@
 import asyncio
 import contextvars
 import functools
+import sys
 import threading
 
 import pytest
-from support import Inbox, eventually
+from support import Inbox, eventually, threads
 
 import myrmidon
 from myrmidon import errors
@@ -238,7 +239,9 @@ def test_s39_no_exception_ends_the_loop(rt, error):
     pid = rt.spawn(handler)
     with pytest.raises(errors.ActorEnded) as caught:
         rt.ask_sync(pid, b"x")
-    assert type(error).__name__ in str(caught.value)
+    # Before Python 3.11 a task cannot tell whether it was cancelled itself.
+    untold = isinstance(error, asyncio.CancelledError) and sys.version_info < (3, 11)
+    assert untold or type(error).__name__ in str(caught.value)
     assert rt.ask_sync(rt.spawn(echo), b"alive") == b"alive"
 
 
@@ -431,8 +434,9 @@ def test_a_thousand_async_actors_need_no_threads(rt):
         pids = [rt.spawn(handler) for _ in range(1000)]
         answers = await asyncio.gather(*(rt.ask(pid, b"%d" % pid) for pid in pids))
         assert answers == [b"%d" % pid for pid in pids]
-        return threading.active_count()
+        return threads() - before
 
+    before = threads()
     assert asyncio.run(main()) < 20
 
 

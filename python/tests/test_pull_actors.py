@@ -6,7 +6,7 @@ import gc
 import threading
 
 import pytest
-from support import Inbox, eventually
+from support import Inbox, eventually, threads
 
 import myrmidon
 from myrmidon import errors
@@ -540,8 +540,9 @@ def test_thousands_of_async_pull_actors_need_no_threads(rt):
         pids = [rt.spawn_with_mailbox(function) for _ in range(3000)]
         answers = await asyncio.gather(*(rt.ask(pid, b"%d" % pid, timeout=60) for pid in pids))
         assert answers == [b"%d" % pid for pid in pids]
-        return threading.active_count()
+        return threads() - before
 
+    before = threads()
     assert asyncio.run(main()) < 20
 
 
@@ -571,12 +572,12 @@ def test_shutdown_ends_pull_actors_and_their_threads(make_runtime, way):
         finally:
             ended.append("end")
 
-    before = threading.active_count()
+    before = threads()
     for _ in range(10):
         way.spawn(rt, script)
     rt.shutdown()
     eventually(lambda: len(ended) == 10)
-    eventually(lambda: threading.active_count() <= before)
+    eventually(lambda: threads() <= before)
 
 
 def test_what_cannot_be_called_is_refused(rt):

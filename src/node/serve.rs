@@ -89,7 +89,7 @@ async fn serve(accepted: Accepted) {
                 }
             }
             lane = connection.accept_lane(), if more && lanes.len() < MAX_LANES => {
-                match next_lane(lane) {
+                match next_lane(shared, connection.as_ref(), lane) {
                     Some(lane) => drop(lanes.spawn(serve_lane(lane))),
                     None => more = false,
                 }
@@ -100,9 +100,17 @@ async fn serve(accepted: Accepted) {
     connection.close(CloseCode::Normal, "");
 }
 
-fn next_lane(accepted: Result<Option<Lane>, TransportError>) -> Option<Lane> {
+/// A stranger who was refused learns as little as the transport allows, so the reason is told here.
+fn next_lane(
+    shared: &Shared,
+    connection: &dyn Connection,
+    accepted: Result<Option<Lane>, TransportError>,
+) -> Option<Lane> {
     accepted.unwrap_or_else(|error| {
-        tracing::debug!(%error, "a connection ended");
+        match &error {
+            TransportError::Handshake { reason, .. } => complain(shared, connection, reason),
+            _ => tracing::debug!(%error, "a connection ended"),
+        }
         None
     })
 }

@@ -114,13 +114,12 @@ impl Drop for QuicListener {
     }
 }
 
-/// The exact reason is for our log alone; the peer was told as little as TLS allows.
+/// The exact reason is for our side alone; the peer was told as little as TLS allows.
 fn refused(peer: SocketAddr, failure: Failure) -> TransportError {
     let reason = match failure {
         Failure::Silent => "the peer fell silent in the middle of it".to_owned(),
         Failure::Refused(reason) => reason,
     };
-    tracing::warn!(%peer, reason, "refused a connection");
     TransportError::Handshake { addr: NodeAddr::from(peer), reason }
 }
 

@@ -45,10 +45,7 @@ pub(crate) fn shake(
                 State::Done(Some(proof))
             }
             Err(reason) => {
-                let peer = link.peer.clone();
-                // The peer was told as little as TLS allows.
-                tracing::warn!(%peer, reason, "refused a connection");
-                let failure = TransportError::Handshake { addr: peer, reason };
+                let failure = TransportError::Handshake { addr: link.peer.clone(), reason };
                 link.socket_over(failure.clone());
                 State::Failed(failure)
             }
