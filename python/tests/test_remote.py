@@ -58,12 +58,18 @@ def test_monitors_links_and_stops_reach_the_other_node(pair):
     proxy = here.remote(addr, there.spawn(inbox))
     for number in range(100):
         here.send(proxy, b"%d" % number)
+    here.monitor(observer, proxy)
     assert here.stop(proxy)
-    assert here.join(proxy, timeout=10).kind == "normal"
+    told = []
+    eventually(lambda: told.extend(here.get_messages(observer)) or told)
+    assert [message.reason for message in told] == ["normal"]
     assert len(inbox) == 100
     proxy = here.remote(addr, there.spawn(inbox))
+    here.monitor(observer, proxy)
     assert here.kill(proxy)
-    assert here.join(proxy, timeout=10).kind == "killed"
+    told = []
+    eventually(lambda: told.extend(here.get_messages(observer)) or told)
+    assert [message.reason for message in told] == ["killed"]
 
 
 def test_an_actor_puts_its_own_reference_into_a_message(pair):

@@ -35,10 +35,15 @@ impl Held {
         None
     }
 
-    /// Holds back what comes for `pid`, behind what waited for it already.
-    pub(super) fn hold(&mut self, pid: Pid, frames: Vec<Frame>) {
-        let queue = self.0.entry(pid).or_default();
+    /// Holds back what comes for `pid`, behind `frames`, which waited for it already. Those come back if they are
+    /// beyond `most`.
+    pub(super) fn hold(&mut self, pid: Pid, frames: Vec<Frame>, most: Load) -> Vec<Frame> {
+        let mut queue = Queue::default();
         frames.into_iter().for_each(|frame| queue.push(frame));
+        let fits = queue.load.messages <= most.messages && queue.load.bytes <= most.bytes;
+        let (queue, others) = if fits { (queue, Queue::default()) } else { (Queue::default(), queue) };
+        self.0.insert(pid, queue);
+        others.frames.into()
     }
 
     /// What was held back for `pid`, in its order.

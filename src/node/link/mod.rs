@@ -399,7 +399,8 @@ impl Link {
         self.cut_ties(&end.reason().loss());
         self.account();
         self.shared.links.dead(self.id);
-        self.shared.neighbours.unlinked(self, matches!(end, End::Left), &end.reason().loss());
+        let left = matches!(end, End::Left) || lock(&self.parting).peer_leaves();
+        self.shared.neighbours.unlinked(self, left, &end.reason().loss());
         self.for_users(|peer| peer.link_is_over(self, &end));
         self.obituary(&end);
         self.gone.set(true);

@@ -123,9 +123,12 @@ impl Outgoing {
         if !self.has_room(len) {
             return Some(Refusal::Busy);
         }
+        self.held.is_full(to, len, self.held_part()).then_some(Refusal::Held)
+    }
+
+    fn held_part(&self) -> Load {
         let Load { messages, bytes } = self.most;
-        let part = Load { messages: messages / HELD_PART, bytes: bytes / HELD_PART };
-        self.held.is_full(to, len, part).then_some(Refusal::Held)
+        Load { messages: messages / HELD_PART, bytes: bytes / HELD_PART }
     }
 
     /// Queues a message that was taken earlier, whatever the bounds.
@@ -154,12 +157,17 @@ impl Outgoing {
         lane
     }
 
-    /// The peer asks to spare an actor: what waits for it, and what comes, is held back.
+    /// The peer asks to spare an actor: what comes for it is held back, and what waits already, unless that is
+    /// more than one actor may hold. Then it still goes, as what is under way does: the room that it takes
+    /// belongs to the other actors of the peer.
     pub(crate) fn hold(&mut self, pid: Pid) {
-        if !self.closed && !self.held.holds(pid) {
-            let frames = self.queue(Some(pid)).extract(|frame| waits_for(pid, frame));
-            self.held.hold(pid, frames);
+        if self.closed || self.held.holds(pid) {
+            return;
         }
+        let most = self.held_part();
+        let frames = self.queue(Some(pid)).extract(|frame| waits_for(pid, frame));
+        let too_many = self.held.hold(pid, frames, most);
+        self.queue(Some(pid)).extend(too_many);
     }
 
     /// The actor has caught up; returns the lane in which what was held back goes on.
@@ -433,21 +441,34 @@ mod tests {
         let mut out = outgoing(1, 100);
         let (slow, fast) = (pid(1), pid(2));
         let sent = |n: u8| Bytes::from(vec![n; 1]);
-        for n in 0..2 {
-            out.push_message(slow, sent(n)).unwrap();
-            out.push_message(fast, sent(n)).unwrap();
-        }
+        out.push_message(fast, sent(0)).unwrap();
+        out.push_message(slow, sent(0)).unwrap();
+        out.push_message(fast, sent(1)).unwrap();
         out.hold(slow);
         out.push_message(fast, sent(2)).unwrap();
-        let refused = out.push_message(slow, sent(2));
-        assert_eq!(refused, Err((Refusal::Held, sent(2))), "an eighth of ten is held already");
+        let refused = out.push_message(slow, sent(1));
+        assert_eq!(refused, Err((Refusal::Held, sent(1))), "an eighth of ten is held already");
         assert_eq!(written(&mut out, 1), 3, "those for the fast one");
         out.release(slow);
-        out.push_message(slow, sent(2)).unwrap();
+        out.push_message(slow, sent(1)).unwrap();
         let mut batch = Batch::new();
-        assert_eq!(out.fill(1, &mut batch, Instant::now()).messages, 3);
+        assert_eq!(out.fill(1, &mut batch, Instant::now()).messages, 2);
         let bytes = batch.take().concat();
-        assert_eq!([bytes[13], bytes[27], bytes[41]], [0, 1, 2]);
+        assert_eq!([bytes[13], bytes[27]], [0, 1]);
+    }
+
+    #[test]
+    fn l12_a_queue_full_of_messages_for_a_spared_actor_does_not_lock_the_others_out() {
+        let mut out = outgoing(1, 100);
+        let (slow, fast) = (pid(1), pid(2));
+        (0..10).for_each(|_| drop(out.push_message(slow, Bytes::new())));
+        out.hold(slow);
+        assert_eq!(out.push_message(fast, Bytes::new()), Err((Refusal::Busy, Bytes::new())));
+        assert_eq!(written(&mut out, 1), 10, "they were sent before it was to be spared");
+        out.push_message(slow, Bytes::new()).unwrap();
+        assert_eq!(out.push_message(slow, Bytes::new()), Err((Refusal::Held, Bytes::new())));
+        out.push_message(fast, Bytes::new()).unwrap();
+        assert_eq!(written(&mut out, 1), 1, "the one for the fast one");
     }
 
     #[test]

@@ -34,12 +34,20 @@ pub(super) struct Parting {
     said_drained: bool,
     /// What the peer has of ours.
     confirmed: Option<u64>,
+    peer_leaves: bool,
 }
 
 impl Parting {
     pub(super) fn new(me: Life, peer: Life, lanes: usize) -> Self {
         let ended = vec![false; lanes];
-        Self { smaller: me < peer, role: None, ended, said_drained: false, confirmed: None }
+        Self {
+            smaller: me < peer,
+            role: None,
+            ended,
+            said_drained: false,
+            confirmed: None,
+            peer_leaves: false,
+        }
     }
 
     /// This side leaves.
@@ -54,6 +62,7 @@ impl Parting {
     /// GOAWAY came on a lane, from a peer that begins or answers.
     pub(super) fn goaway(&mut self, lane: usize, begins: bool) -> Vec<Step> {
         self.ended[lane] = true;
+        self.peer_leaves |= begins;
         let mut steps = Vec::new();
         match self.role {
             None => {
@@ -81,6 +90,11 @@ impl Parting {
     /// Whether nothing of either side can be lost any more.
     pub(super) fn is_done(&self) -> bool {
         self.said_drained && self.confirmed.is_some()
+    }
+
+    /// Whether the peer has said that it leaves, and so does not come back in this life.
+    pub(super) fn peer_leaves(&self) -> bool {
+        self.peer_leaves
     }
 
     /// What the peer says it has of ours.
