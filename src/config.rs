@@ -247,6 +247,17 @@ impl Default for NodeConfig {
     }
 }
 
+/// The memory that this process may have, as far as the system says.
+fn memory() -> usize {
+    static MEMORY: OnceLock<usize> = OnceLock::new();
+    let number = |text: String| text.split_whitespace().find_map(|word| word.parse::<usize>().ok());
+    let read = |path| std::fs::read_to_string(path).ok().and_then(number);
+    // The first line of the second is `MemTotal: … kB`.
+    let of_group = read("/sys/fs/cgroup/memory.max");
+    let of_machine = read("/proc/meminfo").map(|kilobytes| kilobytes << 10);
+    *MEMORY.get_or_init(|| of_group.into_iter().chain(of_machine).min().unwrap_or(usize::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,15 +284,4 @@ mod tests {
             assert!(3 * heartbeat < down_after && connect_timeout <= down_after, "{profile:?}");
         }
     }
-}
-
-/// The memory that this process may have, as far as the system says.
-fn memory() -> usize {
-    static MEMORY: OnceLock<usize> = OnceLock::new();
-    let number = |text: String| text.split_whitespace().find_map(|word| word.parse::<usize>().ok());
-    let read = |path| std::fs::read_to_string(path).ok().and_then(number);
-    // The first line of the second is `MemTotal: … kB`.
-    let of_group = read("/sys/fs/cgroup/memory.max");
-    let of_machine = read("/proc/meminfo").map(|kilobytes| kilobytes << 10);
-    *MEMORY.get_or_init(|| of_group.into_iter().chain(of_machine).min().unwrap_or(usize::MAX))
 }

@@ -1,8 +1,9 @@
 //! Behaviours whose work goes on outside of their turns: they finish it before a stop or a swap, end from
 //! elsewhere, and may belong to another lane.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Duration;
@@ -103,8 +104,8 @@ fn d5_swaps_and_a_rollback_wait_in_the_order_in_which_they_came() {
     let rt = Runtime::new().unwrap();
     let work = Elsewhere::default();
     let pid = rt.spawn_behaviour(Box::new(work.clone()), SpawnOptions::default());
-    let (tell, told) = channel();
-    let tells = |name: &'static str, tell: &Sender<String>| {
+    let (tell, told) = sync_channel(16);
+    let tells = |name: &'static str, tell: &SyncSender<String>| {
         let tell = tell.clone();
         Box::new(bytes_fn(move |bytes, _| tell.send(format!("{name} {bytes:?}")).unwrap()))
     };
@@ -141,7 +142,7 @@ fn an_actor_may_end_from_outside_with_a_reason_also_if_it_traps_exits() {
     let rt = Runtime::new().unwrap();
     let options = SpawnOptions { trap_exit: true, ..SpawnOptions::default() };
     let pid = rt.spawn_behaviour(Box::new(Elsewhere::default()), options);
-    let (tell, told) = channel();
+    let (tell, told) = sync_channel(16);
     rt.on_exit(pid, move |reason| tell.send(reason.clone()).unwrap());
     assert!(rt.end(pid, ExitReason::Other("its code has ended".to_owned())));
     assert_eq!(
@@ -152,7 +153,7 @@ fn an_actor_may_end_from_outside_with_a_reason_also_if_it_traps_exits() {
 }
 
 /// Tells on which thread it runs, and asks for a lane.
-struct On(u32, Sender<(String, Option<String>)>);
+struct On(u32, SyncSender<(String, Option<String>)>);
 
 impl Behaviour for On {
     fn handle(&mut self, message: Payload, _: &mut Context<'_>) -> Flow {
@@ -170,7 +171,7 @@ impl Behaviour for On {
 fn new_code_runs_on_the_lane_that_it_asks_for() {
     let rt = Runtime::new().unwrap();
     let lane = rt.open_lane("apart");
-    let (tell, told) = channel();
+    let (tell, told) = sync_channel(16);
     let pid = rt.spawn_behaviour(Box::new(On(0, tell.clone())), SpawnOptions::default());
     rt.send(pid, "worker").unwrap();
     rt.hot_swap(pid, Box::new(On(lane.id(), tell.clone()))).unwrap();

@@ -84,7 +84,7 @@ fn s04_s05_s06_the_scope_says_who_is_restarted() {
 
 #[test]
 fn s13_s16_too_many_failures_end_a_supervisor_and_its_own_restarts_it_whole() {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, told) = std::sync::mpsc::sync_channel(16);
     let rt =
         Runtime::builder().on_event(Arc::new(move |event| drop(tell.send(event.clone())))).start().unwrap();
     let inner = three(Scope::OneForOne).max_restarts(0, SECOND);
@@ -238,7 +238,7 @@ fn children_end_with_a_supervisor_that_is_killed() {
 
 #[test]
 fn a_shutdown_restarts_nobody() {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, told) = std::sync::mpsc::sync_channel(16);
     let rt =
         Runtime::builder().on_event(Arc::new(move |event| drop(tell.send(event.clone())))).start().unwrap();
     for _ in 0..20 {

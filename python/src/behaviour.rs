@@ -50,7 +50,6 @@ impl Runtime {
     /// Raises as `spawn`, and `Busy` if no more threads may run.
     #[pyo3(signature = (function, *, name=None, mailbox=None, priority="normal", trap_exit=false,
         r#loop=None))]
-    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn spawn_with_mailbox(
         &self,
         function: Bound<'_, PyAny>,

@@ -13,6 +13,9 @@ use crate::errors::{
 use crate::exit_reason::ExitReason;
 use crate::payload::into_python;
 
+/// Makes an answer.
+pub(crate) type Making = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
+
 /// What who waits is given.
 pub(crate) enum Outcome {
     Value(Py<PyAny>),
@@ -21,7 +24,7 @@ pub(crate) enum Outcome {
     /// What the handler raised.
     Raised(PyErr),
     /// What this gives, where objects are to be made on the thread that waits.
-    Later(Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>),
+    Later(Making),
     /// There is no answer from this actor.
     Lost(Pid, Lost),
 }
