@@ -117,7 +117,8 @@ class Runtime(_core.Runtime):
         """
         request = self._remote(addr, target)
         try:
-            pid: int = await request.answer
+            pid = await request.answer
+            assert pid is not None, "a proxy, or an error"
             return pid
         finally:
             request.cancel()

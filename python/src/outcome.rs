@@ -13,8 +13,8 @@ use crate::errors::{
 use crate::exit_reason::ExitReason;
 use crate::payload::into_python;
 
-/// Makes an answer.
-pub(crate) type Making = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
+/// Makes what who waits is given.
+pub(crate) type Make = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
 
 /// What who waits is given.
 pub(crate) enum Outcome {
@@ -24,7 +24,7 @@ pub(crate) enum Outcome {
     /// What the handler raised.
     Raised(PyErr),
     /// What this gives, where objects are to be made on the thread that waits.
-    Later(Making),
+    Later(Make),
     /// There is no answer from this actor.
     Lost(Pid, Lost),
 }

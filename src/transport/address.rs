@@ -79,6 +79,9 @@ impl FromStr for NodeAddr {
             None if host.contains(':') => return Err(err("an IPv6 host needs brackets")),
             None => host,
         };
+        if host.contains(['[', ']']) {
+            return Err(err("brackets belong around an IPv6 host and nowhere else"));
+        }
         if host.is_empty() || host.contains(char::is_whitespace) {
             return Err(err("the host is empty or has spaces"));
         }

@@ -14,7 +14,7 @@ use crate::node::throttle::{Flood, Patience};
 use crate::pid::Pid;
 use crate::transport::CloseCode;
 use crate::wire::MAX_NAME;
-use crate::wire::level2::{Ask, BulkCancel, Chunk, Decoder, Frame, Resolve, Resolved, Xoff, Xon};
+use crate::wire::level2::{Ask, Chunk, Decoder, Frame, Resolve, Resolved, Xoff, Xon};
 
 /// With so many frames on control that the peer does not read, its questions wait.
 const MAX_WAITING: usize = 1024;
@@ -132,7 +132,10 @@ impl Inlet {
                 self.count(0);
             }
             Frame::Chunk(frame) => self.chunk(frame).await?,
-            Frame::BulkCancel(frame) => self.cancel(&frame)?,
+            Frame::BulkCancel(frame) => {
+                let (link, max) = (&self.link, self.max_message());
+                link.parking.cancel(frame.bulk, max, &mut |frame| apply(link, frame))?;
+            }
             frame => apply(&self.link, frame)?,
         }
         Ok(())
@@ -146,32 +149,13 @@ impl Inlet {
     async fn chunk(&mut self, frame: Chunk) -> Result<(), End> {
         let (link, slots) = (self.link.clone(), usize::from(self.link.agreed.bulk_slots));
         let len = frame.data.len() as u64;
-        let (bulk, to) = (frame.bulk, frame.to);
         link.parking.chunk(frame, slots, self.max_message(), &mut |frame| apply(&link, frame))?;
         link.received(0, len)?;
-        if to.is_some_and(|to| link.shared.local.mailbox_size(to).is_none()) {
-            link.spare(bulk);
-        }
         // Whatever is complete was announced before; that will be read in a moment.
         while link.parking.early() > slots {
             link.parking.announced.notified().await;
         }
         Ok(())
-    }
-
-    /// BULK_CANCEL for somebody says that the rest will not come; for nobody, that it need not.
-    fn cancel(&self, frame: &BulkCancel) -> Result<(), End> {
-        let link = &self.link;
-        match frame.to {
-            Some(_) => {
-                let (bulk, max) = (frame.bulk, self.max_message());
-                link.parking.cancel(bulk, max, &mut |frame| apply(link, frame))
-            }
-            None => {
-                link.cancel(frame.bulk);
-                Ok(())
-            }
-        }
     }
 
     fn max_message(&self) -> u64 {

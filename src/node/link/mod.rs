@@ -16,7 +16,7 @@
 //! | `bulk`, `parking` | large payloads: out in chunks, in with what waits behind them (sans-IO) |
 //! | `held` | what waits for actors that the peer asked to spare (sans-IO) |
 //! | `asks`, `answers`, `refusal` | questions that wait (sans-IO), answering those of the peer, and why not |
-//! | `sparing` | large payloads that nobody wants any more |
+//! | `sparing` | large questions that nobody asks any more |
 //! | `clock`, `parting` | life and death, and leaving without loss (sans-IO) |
 //! | `leaving`, `pings`, `questions` | carrying out a parting; signs of life; resolves that wait |
 //! | `carrier`, `inlet` | the tasks of a link, and what incoming frames do |

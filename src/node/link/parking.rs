@@ -51,8 +51,6 @@ struct Payload {
     have: u64,
     /// What it is, once that is known.
     announced: Option<Bulk>,
-    /// Its receiver is dead, and its sender was told so. Its bytes are not kept.
-    unwanted: bool,
 }
 
 /// A receiver that waits for payloads, and its later frames.
@@ -140,14 +138,11 @@ impl Parking {
         }
         // A sender whose payloads take turns never has more under way, those included that are complete
         // and wait for an earlier one.
-        let kept = !lot.payloads.get(&bulk).is_some_and(|payload| payload.unwanted);
-        if kept && lot.kept.is_spent() {
+        if lot.kept.is_spent() {
             let reason = "the queues of this node hold as much as they may".to_owned();
             return Err(End::Refused(CloseCode::Overloaded, reason));
         }
-        if kept {
-            lot.kept.add(chunk.data.len());
-        }
+        lot.kept.add(chunk.data.len());
         if lot.kept.load().bytes as u64 > max.saturating_mul(slots as u64 + 1) {
             return Err(End::Refused(
                 CloseCode::CreditViolated,
@@ -161,21 +156,6 @@ impl Parking {
         } else {
             Ok(())
         }
-    }
-
-    /// The receiver of that payload is dead: its bytes are not kept any more. Whether that is news, and its
-    /// sender may be asked to spare them.
-    pub(super) fn spurn(&self, bulk: u64) -> bool {
-        let mut lot = self.lock();
-        let Some(payload) = lot.payloads.get_mut(&bulk) else { return false };
-        if payload.is_complete() || payload.unwanted {
-            return false;
-        }
-        let gone = payload.kept();
-        payload.unwanted = true;
-        payload.pieces.clear();
-        lot.kept.remove(gone);
-        true
     }
 
     /// BULK_CANCEL came: the rest of that payload will not. `run` gets the frames that may go on.
@@ -265,7 +245,7 @@ impl Lot {
             let reason = format!("a payload of {total} bytes is announced and {max} are accepted");
             return Err(End::Refused(CloseCode::TooLarge, reason));
         }
-        let new = || Payload { to, total, pieces: Vec::new(), have: 0, announced: None, unwanted: false };
+        let new = || Payload { to, total, pieces: Vec::new(), have: 0, announced: None };
         let payload = self.payloads.entry(bulk).or_insert_with(new);
         if (payload.to, payload.total) == (to, total) {
             Ok(payload)
@@ -317,16 +297,13 @@ impl Payload {
             return Err(malformed("a chunk is not where it belongs"));
         }
         self.have += len;
-        if !self.unwanted {
-            self.pieces.push(chunk.data);
-        }
+        self.pieces.push(chunk.data);
         Ok(())
     }
 
-    /// Its chunks that are in memory.
+    /// Its chunks.
     fn kept(&self) -> Load {
-        let bytes = if self.unwanted { 0 } else { self.have as usize };
-        Load { messages: self.pieces.len(), bytes }
+        Load { messages: self.pieces.len(), bytes: self.have as usize }
     }
 
     fn is_complete(&self) -> bool {
@@ -438,7 +415,7 @@ mod tests {
     fn note(ran: &mut Vec<(u8, usize)>) -> impl FnMut(Frame) -> Result<(), End> {
         |frame| {
             let Frame::Message { data, .. } = frame else { panic!("{frame:?}") };
-            ran.push((data.first().copied().unwrap_or(255), data.len()));
+            ran.push((data[0], data.len()));
             Ok(())
         }
     }
@@ -547,19 +524,6 @@ mod tests {
                 && lot.parked.is_empty()
                 && lot.kept.load() == Load::default()
         );
-    }
-
-    #[test]
-    fn the_bytes_of_a_payload_for_the_dead_are_not_kept() {
-        let mut world = World::default();
-        let a = pid(1);
-        world.lane(Frame::Bulk(announcement(7, a, 20)));
-        world.chunk(chunk(7, a, 20, 0, 15)).unwrap();
-        assert!(world.parking.spurn(7) && !world.parking.spurn(7) && !world.parking.spurn(8));
-        assert_eq!(world.parking.lock().kept.load(), Load::default());
-        world.chunk(chunk(7, a, 20, 15, 5)).unwrap();
-        assert_eq!(world.ran, [(255, 0)], "it is a dead letter without its bytes");
-        assert!(world.parking.lock().payloads.is_empty());
     }
 
     /// What a sender puts into the lane of its receivers.
