@@ -201,12 +201,12 @@ class ActorRef(Generic[A]):
         Raises ``NoProcess`` if the actor has ended, and what the constructor raises.
         """
         instance = actor(*args, **kwargs)
-        if instance._codec.trusts and not self._actor._codec.trusts:
+        host = Host(instance, self.rt)
+        if instance._codec.trusts and not self.rt._is_guarded(self.pid):
             raise MyrmidonError(
                 f"{type(instance).__name__} unpickles what it is sent, and the actor was started to take messages "
                 "from anybody: start a new one"
             )
-        host = Host(instance, self.rt)
         instance._place = (self.rt, self.pid)
         concurrency = instance._options.concurrency if instance._is_async else 1
         self.rt._upgrade_actor(self.pid, host, host.handler(), concurrency=concurrency, now=False)
@@ -309,9 +309,11 @@ class Host:
         if call.__class__ is not list or len(call) != 4:
             raise CodecError("the message is no call: use call() or cast() of an ActorRef")
         kind, name, args, kwargs = call
-        method = self.instance._methods.get(name) if isinstance(name, str) else None
+        if name.__class__ is not str:
+            raise CodecError("the name of a method is a str")
+        method = self.instance._methods.get(name)
         if method is None:
-            raise NoMethod(f"{type(self.instance).__name__} has no public method {name!r}")
+            raise NoMethod(f"{type(self.instance).__name__} has no public method {name[:100]!r}")
         if args.__class__ is not list or kwargs.__class__ is not dict:
             raise CodecError("the arguments of a call are a list and a dict")
         return kind, method, args, kwargs

@@ -19,7 +19,8 @@ class Bounded:
     ``"reject"``: ``send`` returns ``False``. ``"drop_new"``: it becomes a dead letter. ``"drop_old"``: it
     takes the place of the one that has waited longest, which becomes a dead letter. ``"block"``: as
     ``"reject"``, but ``send_blocking`` waits for room. ``"redirect"``: it goes to the actor
-    ``redirect_to``. System messages always find room and do not count.
+    ``redirect_to``, and as with ``"reject"`` to none if that one unpickles what it is sent and this one takes
+    messages from anybody. System messages always find room and do not count.
     """
 
     capacity: int

@@ -80,7 +80,7 @@ impl Runtime {
     fn send(&self, py: Python<'_>, pid: u64, data: &Bound<'_, PyAny>) -> PyResult<bool> {
         let core = self.core()?;
         let pid = Pid::from_u64(pid);
-        if payload::is_moved(data) && !pid.is_some_and(|pid| core.is_alive(pid)) {
+        if payload::is_wasted(data, core, pid) {
             return Ok(false);
         }
         let payload = payload::local(data)?;

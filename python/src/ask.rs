@@ -49,8 +49,9 @@ impl Runtime {
         timeout: Option<f64>,
     ) -> PyResult<Py<PyAny>> {
         let (asked, limit) = (living(pid)?, limit(timeout)?);
+        let message = self.checked(asked, data)?;
         let seat = Arc::new(Seat::default());
-        self.put(asked, data, deadline(limit), Way::Thread(seat.clone()))?;
+        self.put(asked, message, deadline(limit), Way::Thread(seat.clone()))?;
         let waited = wait_for(py, limit, |limit| seat.wait(limit));
         let left = seat.leave();
         let outcome = waited?.or(left).unwrap_or(Outcome::Lost(asked, Lost::Late));
@@ -67,31 +68,47 @@ impl Runtime {
     ) -> PyResult<Bound<'py, PyAny>> {
         let (asked, limit) = (living(pid)?, limit(timeout)?);
         let bell = Bell::of_running(py)?;
+        let message = self.checked(asked, data)?;
         let deadline = deadline(limit);
         let late = deadline.map(|at| (at, Outcome::Lost(asked, Lost::Late)));
         let (future, ticket) = bell.future(py, late)?;
         let way = Way::Loop(bell, future.clone().unbind(), ticket);
-        self.put(asked, data, deadline, way)?;
+        self.put(asked, message, deadline, way)?;
         Ok(future)
     }
 }
 
 impl Runtime {
-    /// Sends the question.
-    fn put(&self, asked: Pid, data: &Bound<'_, PyAny>, deadline: Option<Instant>, way: Way) -> PyResult<()> {
+    /// What `asked` is to be asked, before anybody waits for an answer.
+    fn checked<'py>(&self, asked: Pid, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
         let core = self.core()?;
         if current_actor(data.py())? == Some(asked) {
             return Err(OwnActor::new_err(format!(
                 "actor {asked} cannot wait for an answer of its own: call the function instead"
             )));
         }
+        if payload::is_wasted(data, core, Some(asked)) {
+            return Err(nobody(asked));
+        }
+        payload::frozen(data)
+    }
+
+    /// Sends the question.
+    fn put(
+        &self,
+        asked: Pid,
+        message: Bound<'_, PyBytes>,
+        deadline: Option<Instant>,
+        way: Way,
+    ) -> PyResult<()> {
+        let core = self.core()?;
         if core.is_remote(asked) {
-            core.ask_then(asked, payload::remote(data)?, deadline, move |found| {
+            core.ask_then(asked, payload::remote(&message)?, deadline, move |found| {
                 way.send(Outcome::from_afar(asked, found));
             });
             return Ok(());
         }
-        let message = payload::local(data)?;
+        let message = payload::wrap(message);
         let answer = Answer { way: Some(way), asked, deadline };
         let question = Payload::Value(Value::with_bytes(Question { message, answer }));
         core.send(asked, question).map_err(|error| {
@@ -99,9 +116,7 @@ impl Runtime {
                 SendError::Full { .. } => {
                     Busy::new_err(format!("the mailbox of actor {asked} is full: ask again later"))
                 }
-                _ => NoProcess::new_err(format!(
-                    "no actor {asked} here: it has ended, or is of another runtime; look its name up again"
-                )),
+                _ => nobody(asked),
             };
             recall(error.into_message());
             text
@@ -238,6 +253,12 @@ fn recall(payload: Payload) {
     {
         bell.forget(ticket);
     }
+}
+
+fn nobody(asked: Pid) -> PyErr {
+    NoProcess::new_err(format!(
+        "no actor {asked} here: it has ended, or is of another runtime; look its name up again"
+    ))
 }
 
 fn limit(timeout: Option<f64>) -> PyResult<Option<Duration>> {

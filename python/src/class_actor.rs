@@ -49,6 +49,11 @@ impl Runtime {
         Ok(self.core()?.is_trusted(living(pid)?))
     }
 
+    /// Whether what is sent to the actor comes from this process or from a node that has proved who it is.
+    fn _is_guarded(&self, pid: u64) -> PyResult<bool> {
+        Ok(self.core()?.is_guarded(living(pid)?))
+    }
+
     /// Replaces the code and state of an actor by an object with hooks, whose `upgrade` may take over what
     /// it needs of the one before; what that raises keeps the old.
     #[pyo3(signature = (pid, hooks, handler, *, concurrency, now))]

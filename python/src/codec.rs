@@ -16,6 +16,8 @@ const DEPTH: usize = 32;
 /// How many containers and objects one message may hold (L22). Everything else takes no more memory than a
 /// small multiple of its bytes.
 const CONTAINERS: usize = 65_536;
+/// How many keys of one dict, or items of one set, may have the same hash.
+const ALIKE: usize = 64;
 
 /// The extension types.
 mod extension {

@@ -49,6 +49,7 @@ impl Giver {
                 handler.serve(&self.code);
                 Ok(())
             }
+            Kind::Function(function) if function.is_lost() => Err(ExitReason::Shutdown),
             Kind::Function(_) if self.code.shelf.is_busy() => Ok(()),
             Kind::Function(function) => function.start(&self.code),
         }

@@ -37,8 +37,8 @@ impl Handler {
     /// What it returns is ignored. What it raises ends the actor.
     fn call<'py>(&self, py: Python<'py>, argument: PyResult<Bound<'py, PyAny>>) -> Flow {
         let call = |argument: Bound<'py, PyAny>| with_argument(self.handler.bind(py), &argument);
-        match argument.and_then(call) {
-            Ok(_) => Flow::Continue,
+        match argument.and_then(call).and_then(|returned| ran(&returned)) {
+            Ok(()) => Flow::Continue,
             Err(error) => Flow::Stop(failed(py, &error)),
         }
     }
@@ -67,6 +67,22 @@ impl Handler {
             Err(error) => Flow::Stop(failed(py, &error)),
         }
     }
+}
+
+/// Refuses what a plain function around an `async def` returns, as some decorators make one: nobody would run
+/// it, and the message would be lost.
+#[inline]
+fn ran(returned: &Bound<'_, PyAny>) -> PyResult<()> {
+    static COROUTINE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = returned.py();
+    if returned.is_none() || !returned.get_type().is(COROUTINE.import(py, "types", "CoroutineType")?) {
+        return Ok(());
+    }
+    returned.call_method0(intern!(py, "close"))?;
+    Err(PyTypeError::new_err(
+        "the handler returned a coroutine, which nobody runs: make what is spawned an async def, also where it is \
+         decorated",
+    ))
 }
 
 /// The end of an actor whose handler raised `error`, `SystemExit` and `KeyboardInterrupt` included; the

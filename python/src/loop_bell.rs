@@ -94,7 +94,7 @@ impl Bell {
     pub(crate) fn of(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
         Self::find_or(event_loop, |bell| {
             let py = event_loop.py();
-            let listen = Bound::new(py, Ringer(bell.clone()))?.getattr(intern!(py, "listen"))?;
+            let listen = Bound::new(py, Listen(bell.clone()))?;
             event_loop.call_method1(intern!(py, "call_soon_threadsafe"), (listen,)).map(drop)
         })
     }
@@ -233,7 +233,7 @@ impl Bell {
     }
 }
 
-/// What the loop calls.
+/// What the loop calls when the bell was rung. Only the loop keeps it, until it is closed.
 #[pyclass(frozen, module = "myrmidon._core")]
 struct Ringer(Bell);
 
@@ -242,8 +242,22 @@ impl Ringer {
     fn __call__(&self, py: Python<'_>) {
         self.0.answer(py);
     }
+}
 
-    fn listen(&self, py: Python<'_>) -> PyResult<()> {
+/// Who closes a loop by hand need not have ended its async generators before.
+impl Drop for Ringer {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// What a loop of another thread is asked to call first.
+#[pyclass(frozen, module = "myrmidon._core")]
+struct Listen(Bell);
+
+#[pymethods]
+impl Listen {
+    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         self.0.listen(py)
     }
 }

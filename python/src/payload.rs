@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use myrmidon::mailbox::{IntoBytes, Payload, Value};
+use myrmidon::{Pid, Runtime};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -94,8 +95,9 @@ pub(crate) fn frozen<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyByt
     }
 }
 
-/// Whether sending `data` moves it.
-pub(crate) fn is_moved(data: &Bound<'_, PyAny>) -> bool {
+/// Whether sending `data` would move it to nobody.
+pub(crate) fn is_wasted(data: &Bound<'_, PyAny>, core: &Runtime, to: Option<Pid>) -> bool {
     // Nearly everything is `bytes`, which is told faster.
-    !data.is_instance_of::<PyBytes>() && data.is_instance_of::<Buffer>()
+    let moved = !data.is_instance_of::<PyBytes>() && data.is_instance_of::<Buffer>();
+    moved && !to.is_some_and(|to| core.is_alive(to))
 }

@@ -42,13 +42,18 @@ impl Function {
     /// Calls it.
     pub(crate) fn start(&mut self, code: &Arc<Code>) -> Result<(), ExitReason> {
         match self {
-            Self::Task(task) if task.bell.is_over() => Err(ExitReason::Shutdown),
+            Self::Task(_) if self.is_lost() => Err(ExitReason::Shutdown),
             Self::Task(task) => {
                 task.start(code);
                 Ok(())
             }
             Self::Thread(thread) => thread.start(code),
         }
+    }
+
+    /// Whether the loop in which it would run has ended.
+    pub(crate) fn is_lost(&self) -> bool {
+        matches!(self, Self::Task(task) if task.bell.is_over())
     }
 }
 

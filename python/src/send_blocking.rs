@@ -32,9 +32,14 @@ impl Runtime {
         timeout: Option<f64>,
     ) -> PyResult<bool> {
         let limit = timeout.map(|timeout| seconds("timeout", timeout)).transpose()?.flatten();
+        let core = self.core()?;
+        let target = Pid::from_u64(pid);
+        if payload::is_wasted(data, core, target) {
+            return Ok(false);
+        }
         let payload = payload::local(data)?;
-        let Some(target) = Pid::from_u64(pid) else { return Ok(false) };
-        match self.core()?.send(target, payload) {
+        let Some(target) = target else { return Ok(false) };
+        match core.send(target, payload) {
             Err(SendError::Full { message, .. }) if current() != Some(target) => {
                 self.wait_for_room(py, target, message, limit)
             }

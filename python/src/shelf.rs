@@ -283,6 +283,7 @@ impl Shelf {
     fn next(&self) -> (Option<Item>, bool) {
         let mut state = self.state();
         if let Some(item) = state.aside.pop_front() {
+            state.taken_aside += 1;
             return (Some(item), false);
         }
         let item = state.ready.pop_front();
@@ -298,9 +299,11 @@ impl Shelf {
         let mut items = std::mem::take(&mut state.aside);
         state.hungry |= state.ready.is_empty();
         items.append(&mut state.ready);
-        let over = state.is_over();
+        let (over, taken) = (state.is_over(), state.taken_aside);
         self.release(state);
-        let mut checked = *matcher.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = *matcher.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another task of the actor may have taken one of those looked at before.
+        let mut checked = if known.1 == taken { known.0 } else { 0 };
         let mut picked = Ok(None);
         while let Some(item) = items.get_mut(checked) {
             match matcher.picks(py, item) {
@@ -315,8 +318,10 @@ impl Shelf {
                 }
             }
         }
-        *matcher.checked.lock().unwrap_or_else(PoisonError::into_inner) = checked;
+        let one = u64::from(matches!(picked, Ok(Some(_))));
+        *matcher.checked.lock().unwrap_or_else(PoisonError::into_inner) = (checked, taken + one);
         let mut state = self.state();
+        state.taken_aside += one;
         items.append(&mut state.aside);
         state.aside = items;
         drop(state);

@@ -310,3 +310,14 @@ def test_a_runtime_whose_object_is_gone_goes_on_while_it_has_actors(make_runtime
     gc.collect()
     here.send_remote(addr, here.resolve_remote(addr, "service"), b"x")
     eventually(lambda: inbox == [b"x"])
+
+
+def test_an_async_handler_behind_a_plain_function_is_not_lost_in_silence(rt):
+    async def handler(message):
+        pass
+
+    pid = rt.spawn(lambda message: handler(message))
+    rt.send(pid, b"x")
+    reason = rt.join(pid, 10)
+    assert reason.kind == "exception"
+    assert "returned a coroutine" in reason.message

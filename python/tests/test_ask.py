@@ -1,6 +1,7 @@
 """Asking: one question, one outcome (G5)."""
 
 import asyncio
+import gc
 import threading
 import traceback
 
@@ -299,3 +300,29 @@ def test_a_loop_that_ends_before_its_answer_does_no_harm(rt):
 def test_the_errors_of_an_ask_are_in_the_tree():
     for error in (errors.ActorEnded, errors.AskTimeout, errors.NoReply, errors.OwnActor):
         assert issubclass(error, myrmidon.MyrmidonError)
+
+
+def test_a_buffer_stays_where_nobody_is_there_to_take_it(rt, ask):
+    pid = rt.spawn(print)
+    rt.kill(pid)
+    rt.join(pid)
+    buffer = myrmidon.Buffer(4)
+    with pytest.raises(errors.NoProcess):
+        ask(rt, pid, buffer)
+    assert not rt.send_blocking(pid, buffer)
+    assert not buffer.sent
+
+
+def test_a_question_that_cannot_be_asked_leaves_nothing_behind_in_the_loop(rt):
+    async def main():
+        complaints = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))
+        pid = rt.spawn_observed_handler()
+        with pytest.raises(TypeError):
+            await rt.ask(pid, 1, timeout=0.01)
+        with pytest.raises(errors.AskTimeout):
+            await rt.ask(pid, b"", timeout=0.02)
+        gc.collect()
+        return complaints
+
+    assert asyncio.run(main()) == []

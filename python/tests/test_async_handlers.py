@@ -457,3 +457,21 @@ def test_a_loop_that_goes_on_after_its_end_takes_actors_again(rt):
             task.cancel()
         loop.run_until_complete(asyncio.sleep(0))
         loop.close()
+
+
+@pytest.mark.parametrize("way", ["spawn", "spawn_with_mailbox"])
+def test_actors_of_a_loop_that_was_closed_by_hand_end_at_their_next_message(rt, way):
+    async def code(argument):
+        await asyncio.sleep(0)
+        if way == "spawn_with_mailbox":
+            await argument.recv()
+
+    async def start():
+        return getattr(rt, way)(code)
+
+    loop = asyncio.new_event_loop()
+    pid = loop.run_until_complete(start())
+    loop.close()
+    with pytest.raises((errors.ActorEnded, errors.NoProcess)):
+        rt.ask_sync(pid, b"", timeout=20)
+    assert not rt.is_alive(pid)

@@ -6,6 +6,7 @@ import pickle
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -48,6 +49,9 @@ class Account(Actor, raises=(Overdrawn,)):
 
     def leak(self) -> object:
         return self
+
+    def half_a_character(self) -> str:
+        return "\ud800"
 
     def same(self, value: Any) -> Any:
         return value
@@ -137,6 +141,10 @@ def test_g13_a_call_that_does_not_fit_is_the_callers_fault(rt: Runtime) -> None:
         account.call_sync(Account.same, object())
     with pytest.raises(CodecError, match="does not travel"):
         account.call_sync(Account.leak)
+    with pytest.raises(CodecError, match="does not travel"):
+        account.call_sync(Account.same, "\ud800")
+    with pytest.raises(CodecError, match="does not travel"):
+        account.call_sync(Account.half_a_character)
     assert account.call_sync(Account.deposit, 0) == 5
 
 
@@ -154,7 +162,12 @@ def test_g13_only_public_methods_can_be_called(rt: Runtime, name: str, caplog: p
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"hello", codec.encode([]), codec.encode([1, "deposit", 1, {}]), codec.encode([1, 2, 3, 4])]
+    "data",
+    [
+        *(b"", b"hello", codec.encode([]), codec.encode([1, "deposit", 1, {}]), codec.encode([1, 2, 3, 4])),
+        # A number that Python refuses to write out.
+        codec.encode([1, 10**6000, [], {}]),
+    ],
 )
 def test_g13_other_messages_do_no_harm(rt: Runtime, data: bytes) -> None:
     account = rt.start(Account, 5)
@@ -377,6 +390,25 @@ def test_g13_only_nodes_that_prove_who_they_are_have_something_unpickled(
 def test_g13_an_upgrade_does_not_make_an_actor_unpickle_what_anybody_sends(rt: Runtime) -> None:
     with pytest.raises(MyrmidonError, match="start a new one"):
         rt.start(Account).upgrade(Trusting)
+
+
+def test_g13_an_upgrade_looks_at_the_actor_and_not_at_what_a_reference_says(rt: Runtime) -> None:
+    pid = rt.spawn(print)
+    with pytest.raises(MyrmidonError, match="start a new one"):
+        rt.ref(Trusting, pid).upgrade(Trusting)
+
+
+def test_g13_what_is_redirected_is_not_unpickled(rt: Runtime, make_runtime: Callable[[], Runtime]) -> None:
+    sys.__dict__.pop("myrmidon_sprung", None)
+    there, addr, gate = make_runtime(), rt.listen("127.0.0.1:0"), threading.Event()
+    trusting = rt.start(Trusting)
+    front = rt.spawn(lambda message: gate.wait(20), blocking=True, mailbox=Bounded(1, "redirect", trusting.pid))
+    for _ in range(10):
+        there.send_remote(addr, front, pickle.dumps([0, "take", [Trap()], {}]))
+    eventually(lambda: rt.dead_letters()["full"] >= 8)
+    gate.set()
+    trusting.call_sync(Trusting.take, 1)
+    assert not sprung()
 
 
 def test_references_are_equal_where_they_name_the_same_actor(rt: Runtime) -> None:

@@ -631,3 +631,29 @@ def test_a_bounded_mailbox_of_a_busy_pull_actor_holds_so_many(rt, way):
     eventually(lambda: len(got) == 1 + sum(sent))
     # One may be on its way to the function while two wait.
     assert 2 <= sum(sent) <= 3
+
+
+@pytest.mark.parametrize("by", ["recv", "select"])
+def test_a_task_that_selects_misses_nothing_when_others_take_what_it_passed_over(rt, by):
+    picked = Inbox()
+
+    async def function(mailbox):
+        async def wanted():
+            picked.append(await mailbox.select(prefix=b"wanted", timeout=10))
+
+        async def other():
+            await (mailbox.recv() if by == "recv" else mailbox.select(prefix=b"other"))
+            rt.send(mailbox.pid, b"wanted")
+
+        task = asyncio.create_task(wanted())
+        # The task has passed over it once nothing is left to receive.
+        while len(mailbox) < 2:
+            await asyncio.sleep(0)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        await other()
+        await task
+
+    pid = rt.spawn_with_mailbox(function)
+    rt.send_many(pid, [b"other", b"another"])
+    eventually(lambda: picked == [b"wanted"])

@@ -92,8 +92,12 @@ impl System {
     }
 
     /// Sends to `to` what `pid` has no room for. One step only: where `to` would redirect as well, the
-    /// message is handed back.
+    /// message is handed back. So it is where `to` takes from fewer senders than `pid`, as the message could be
+    /// of one whom `to` does not admit.
     fn redirect(&self, pid: Pid, to: Pid, message: Payload) -> Sent {
+        if self.admits_peers(pid) && !self.admits_peers(to) {
+            return Err(SendError::Full { pid, message });
+        }
         let sent = self.find(to, message).and_then(|(slot, message)| match slot.bounded_for(to) {
             Some(bounded) => {
                 let offer = bounded.offer(to.generation(), message);

@@ -38,7 +38,9 @@ pub enum Overflow {
     /// never waits, fails with [`SendError::Full`](crate::error::SendError::Full).
     Block,
     /// The message goes to this actor instead, whose own mailbox decides if that is full too; there it
-    /// is not redirected again. If this actor has ended the message becomes a dead letter.
+    /// is not redirected again. If this actor has ended the message becomes a dead letter. Where it takes
+    /// messages of authenticated nodes only and the full one of any, nothing is redirected, and the send fails
+    /// as with [`Reject`](Self::Reject).
     Redirect(Pid),
 }
 

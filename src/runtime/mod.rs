@@ -182,6 +182,13 @@ impl Runtime {
         self.inner.system.trusts(pid)
     }
 
+    /// Whether what `pid` is sent comes from this process, or from a node whose certificate was checked: it was
+    /// started with [`authenticated_only`](crate::actor::SpawnOptions::authenticated_only), or the transport has
+    /// every node prove who it is.
+    pub fn is_guarded(&self, pid: Pid) -> bool {
+        !self.inner.system.admits_peers(pid)
+    }
+
     /// The tokio runtime of the mesh.
     pub fn io(&self) -> &tokio::runtime::Handle {
         &self.inner.io_handle

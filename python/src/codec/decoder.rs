@@ -1,10 +1,12 @@
 //! Bytes to data. What comes in may be anything: it is checked before memory is taken for it.
 
+use std::collections::HashMap;
+
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PySet, PyString};
 
-use super::{CONTAINERS, DEPTH, Register, extension};
+use super::{ALIKE, CONTAINERS, DEPTH, Register, extension};
 use crate::errors::CodecError;
 
 pub(super) fn decode<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyAny>> {
@@ -130,8 +132,10 @@ impl<'a, 'py> Decoder<'a, 'py> {
     fn map(&mut self, len: usize) -> PyResult<Bound<'py, PyDict>> {
         self.room_for(len)?;
         let map = PyDict::new(self.py);
+        let mut hashes = Hashes::default();
         for _ in 0..len {
             let key = self.any()?;
+            hashes.note(&key)?;
             let value = self.any()?;
             map.set_item(key, value).map_err(|_| malformed("a key of a dict cannot be one"))?;
         }
@@ -148,8 +152,8 @@ impl<'a, 'py> Decoder<'a, 'py> {
         let value = match kind {
             extension::OBJECT => self.object()?,
             extension::TUPLE => self.items()?.to_tuple().into_any(),
-            extension::SET => set(PySet::new(self.py, self.items()?))?.into_any(),
-            extension::FROZEN_SET => set(PyFrozenSet::new(self.py, self.items()?))?.into_any(),
+            extension::SET => set(PySet::new(self.py, self.set_items()?))?.into_any(),
+            extension::FROZEN_SET => set(PyFrozenSet::new(self.py, self.set_items()?))?.into_any(),
             other => return Err(malformed(&format!("extension type {other} is not known"))),
         };
         if !self.rest.is_empty() {
@@ -170,6 +174,15 @@ impl<'a, 'py> Decoder<'a, 'py> {
     fn items(&mut self) -> PyResult<Bound<'py, PyList>> {
         let items = self.any()?;
         items.cast_into().map_err(|_| malformed("an extension holds no array"))
+    }
+
+    fn set_items(&mut self) -> PyResult<Bound<'py, PyList>> {
+        let items = self.items()?;
+        let mut hashes = Hashes::default();
+        for item in items.iter() {
+            hashes.note(&item)?;
+        }
+        Ok(items)
     }
 
     fn object(&mut self) -> PyResult<Bound<'py, PyAny>> {
@@ -207,6 +220,27 @@ impl<'a, 'py> Decoder<'a, 'py> {
         let (taken, rest) = self.rest.split_at_checked(len).ok_or_else(truncated)?;
         self.rest = rest;
         Ok(taken)
+    }
+}
+
+/// The hashes of the keys of one dict, or the items of one set. Who knows how Python hashes numbers can make any
+/// number of them with the same hash, and a dict of those takes time by the square of its length.
+#[derive(Default)]
+struct Hashes(HashMap<isize, usize>);
+
+impl Hashes {
+    fn note(&mut self, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        // Hashed with a secret.
+        if key.is_exact_instance_of::<PyString>() || key.is_exact_instance_of::<PyBytes>() {
+            return Ok(());
+        }
+        let hash = key.hash().map_err(|_| malformed("a key of a dict or an item of a set cannot be one"))?;
+        let alike = self.0.entry(hash).or_default();
+        *alike += 1;
+        if *alike > ALIKE {
+            return Err(malformed(&format!("more than {ALIKE} keys of a dict or items of a set hash alike")));
+        }
+        Ok(())
     }
 }
 

@@ -24,7 +24,10 @@ impl Encoder {
         if value.is_none() {
             self.bytes.push(0xc0);
         } else if let Ok(value) = value.cast_exact::<PyString>() {
-            self.text(value.to_str()?)?;
+            let text = value.to_str().map_err(|error| {
+                CodecError::new_err(format!("a str with half a character does not travel: {error}"))
+            })?;
+            self.text(text)?;
         } else if let Ok(value) = value.cast_exact::<PyBool>() {
             self.bytes.push(if value.is_true() { 0xc3 } else { 0xc2 });
         } else if let Ok(value) = value.cast_exact::<PyInt>() {

@@ -16,8 +16,9 @@ pub(crate) struct Matcher {
     prefix: Option<PyBackedBytes>,
     kind: Option<Kind>,
     predicate: Option<Py<PyAny>>,
-    /// Messages set aside that are known not to match.
-    pub(super) checked: Mutex<usize>,
+    /// Messages set aside that are known not to match, and how many had been taken of those set aside when
+    /// that was so.
+    pub(super) checked: Mutex<(usize, u64)>,
 }
 
 #[pymethods]
@@ -40,7 +41,7 @@ impl Matcher {
                 return Err(PyValueError::new_err(text));
             }
         };
-        Ok(Self { prefix, kind, predicate, checked: Mutex::new(0) })
+        Ok(Self { prefix, kind, predicate, checked: Mutex::default() })
     }
 }
 

@@ -20,6 +20,8 @@ pub(super) struct State {
     pub(super) ready: VecDeque<Item>,
     /// Passed over by a selective receive, and older than those.
     pub(super) aside: VecDeque<Item>,
+    /// How many were taken of those, each of which moved others to another place.
+    pub(super) taken_aside: u64,
     /// Ways back of messages that were taken, by number.
     pub(super) open: BTreeMap<u64, Answer>,
     pub(super) last: u64,
