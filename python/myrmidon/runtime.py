@@ -117,7 +117,7 @@ class Runtime(_core.Runtime):
         """
         request = self._remote(addr, target)
         try:
-            pid = await request.answer
+            pid: int | None = await request.answer
             assert pid is not None, "a proxy, or an error"
             return pid
         finally:
