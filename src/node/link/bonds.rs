@@ -103,6 +103,7 @@ impl Link {
     pub(super) fn linked(self: &Arc<Self>, frame: &level2::Link) {
         let (Some(near), Some(far)) = (frame.to, frame.from) else { return };
         let Some(system) = self.shared.system() else { return };
+        self.shared.neighbours.make_room_for_guests();
         let Some(proxy) = neighbour(self).guest_proxy(far) else {
             let reason = ExitReason::Other("too many actors of other nodes are known here".to_owned());
             return self.say_exit(far, Some(near), LINKED, &reason);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout, timeout_at};
 
@@ -136,6 +137,8 @@ async fn write(
             (out.fill(lane, &mut batch, now()), out.take_freed())
         };
         if freed {
+            // What was dropped may be all that the end of the bulk lane waited for.
+            link.work.iter().for_each(Notify::notify_one);
             link.for_users(|peer| peer.link_has_written(&link));
         }
         if batch.is_empty() {

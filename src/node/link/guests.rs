@@ -1,6 +1,7 @@
 //! The peer's monitors of our actors.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, Weak};
 
 use super::{Link, lock, reason};
@@ -24,14 +25,26 @@ struct Guest {
     monitor: Option<MonitorRef>,
 }
 
+/// What became of a number.
+#[derive(Debug, PartialEq, Eq)]
+enum Added {
+    New,
+    Known,
+    TooMany,
+}
+
 impl Guests {
     /// Takes a monitor; a target that is dead or unknown is told of at once (S24).
     pub(super) fn watch(&self, link: &Arc<Link>, frame: Monitor) {
         let name = frame.name.as_str();
         let target = frame.to.or_else(|| link.shared.local.whereis(name));
         let Some(pid) = target else { return tell(link, &frame, None, &ExitReason::NoProcess) };
-        if !self.add(frame.id, pid) {
-            return tell(link, &frame, Some(pid), &ExitReason::Other("too many monitors".to_owned()));
+        match self.add(frame.id, pid) {
+            Added::New => {}
+            Added::Known => return,
+            Added::TooMany => {
+                return tell(link, &frame, Some(pid), &ExitReason::Other("too many monitors".to_owned()));
+            }
         }
         let (id, there) = (frame.id, Arc::downgrade(link));
         let on_exit = move |reason: &ExitReason| {
@@ -64,14 +77,18 @@ impl Guests {
         }
     }
 
-    /// False at the bound. A number that is used twice keeps its first monitor.
-    fn add(&self, id: u64, pid: Pid) -> bool {
+    /// A number that is used twice keeps its first monitor.
+    fn add(&self, id: u64, pid: Pid) -> Added {
         let mut entries = lock(&self.entries);
-        if entries.len() >= MAX_GUESTS {
-            return false;
+        let len = entries.len();
+        match entries.entry(id) {
+            Entry::Occupied(_) => Added::Known,
+            Entry::Vacant(_) if len >= MAX_GUESTS => Added::TooMany,
+            Entry::Vacant(place) => {
+                place.insert(Guest { pid, monitor: None });
+                Added::New
+            }
         }
-        entries.entry(id).or_insert(Guest { pid, monitor: None });
-        true
     }
 
     fn remove(&self, id: u64) -> Option<Guest> {
@@ -90,4 +107,22 @@ fn tell(link: &Link, frame: &Monitor, pid: Option<Pid>, why: &ExitReason) {
         text: Text16::from(text.as_str()),
     };
     link.push(frame.from, Frame::Down(Box::new(down)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l20_a_number_that_is_used_twice_is_one_monitor() {
+        let (guests, pid) = (Guests::default(), Pid::new(1, 1).unwrap());
+        assert_eq!(guests.add(7, pid), Added::New);
+        assert_eq!(guests.add(7, pid), Added::Known, "it is not watched again");
+        for id in 100..100 + MAX_GUESTS as u64 - 1 {
+            assert_eq!(guests.add(id, pid), Added::New);
+        }
+        assert_eq!((guests.add(8, pid), guests.add(7, pid)), (Added::TooMany, Added::Known));
+        assert!(guests.remove(7).is_some());
+        assert_eq!(guests.add(8, pid), Added::New);
+    }
 }

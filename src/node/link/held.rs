@@ -46,6 +46,11 @@ impl Held {
         others.frames.into()
     }
 
+    /// How many are spared.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// What was held back for `pid`, in its order.
     pub(super) fn release(&mut self, pid: Pid) -> impl Iterator<Item = Frame> + use<> {
         self.0.remove(&pid).unwrap_or_default().frames.into_iter()

@@ -102,7 +102,7 @@ impl Inlet {
             return Err(unexpected(&frame));
         }
         let (to, is_bulk) = (frame.to(), matches!(frame, Frame::Bulk(_)));
-        let Some(frame) = self.link.parking.park(frame) else {
+        let Some(frame) = self.link.parking.park(frame)? else {
             if is_bulk {
                 self.count(0);
             }
@@ -122,6 +122,10 @@ impl Inlet {
             Frame::Resolve(frame) => {
                 self.pause().await?;
                 self.resolve(&frame);
+            }
+            Frame::Info(frame) => {
+                self.pause().await?;
+                self.link.informed(&frame);
             }
             Frame::Goaway(frame) => self.link.goaway(self.lane, &frame)?,
             Frame::Bulk(frame) => {
@@ -233,9 +237,13 @@ fn apply(link: &Arc<Link>, frame: Frame) -> Result<(), End> {
         Frame::Unlink(frame) => link.unlinked(&frame),
         Frame::UnlinkAck(frame) => link.acknowledged(&frame),
         Frame::Exit(frame) => link.exited(&frame),
-        Frame::Xoff(Xoff { pid: Some(pid) }) => link.out().hold(pid),
+        Frame::Xoff(Xoff { pid: Some(pid) }) => {
+            if !link.out().hold(pid) {
+                let reason = "more actors are to be spared than a node has to remember".to_owned();
+                return Err(End::Refused(CloseCode::Overloaded, reason));
+            }
+        }
         Frame::Xon(Xon { pid: Some(pid) }) => link.release(pid),
-        Frame::Info(frame) => link.informed(&frame),
         Frame::Xoff(_) | Frame::Xon(_) => {}
         other => return Err(unexpected(&other)),
     }

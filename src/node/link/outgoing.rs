@@ -23,6 +23,9 @@ const BATCH: usize = 64 << 10;
 /// One actor that does not keep up may hold back this part of what the peer may hold back.
 const HELD_PART: usize = 8;
 
+/// Actors of one peer that are spared at once.
+const MAX_HELD: usize = 65_536;
+
 /// The control lane.
 pub(crate) const CONTROL: usize = 0;
 
@@ -159,15 +162,19 @@ impl Outgoing {
 
     /// The peer asks to spare an actor: what comes for it is held back, and what waits already, unless that is
     /// more than one actor may hold. Then it still goes, as what is under way does: the room that it takes
-    /// belongs to the other actors of the peer.
-    pub(crate) fn hold(&mut self, pid: Pid) {
+    /// belongs to the other actors of the peer. `false` if the peer has far too many spared.
+    pub(crate) fn hold(&mut self, pid: Pid) -> bool {
         if self.closed || self.held.holds(pid) {
-            return;
+            return true;
+        }
+        if self.held.len() >= MAX_HELD {
+            return false;
         }
         let most = self.held_part();
         let frames = self.queue(Some(pid)).extract(|frame| waits_for(pid, frame));
         let too_many = self.held.hold(pid, frames, most);
         self.queue(Some(pid)).extend(too_many);
+        true
     }
 
     /// The actor has caught up; returns the lane in which what was held back goes on.

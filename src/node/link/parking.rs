@@ -22,6 +22,8 @@ use crate::wire::level2::{Ask, Bulk, Chunk, Frame, Reply};
 
 /// Payloads at once that were given up before their BULK was read.
 const MAX_CANCELLED: usize = 65_536;
+/// Payloads that are announced and not complete. No sender queues so many.
+const MAX_ANNOUNCED: usize = 65_536;
 
 /// Everything that comes in by chunks.
 pub(super) struct Parking {
@@ -42,6 +44,8 @@ pub(super) struct Lot {
     cancelled: HashSet<u64>,
     /// The chunks of all payloads that are in memory.
     kept: Account,
+    /// What is parked.
+    waiting: Account,
 }
 
 struct Payload {
@@ -69,7 +73,8 @@ impl Parking {
             parked: HashMap::new(),
             known: HashSet::new(),
             cancelled: HashSet::new(),
-            kept: Account::new(budget),
+            kept: Account::new(budget.clone()),
+            waiting: Account::new(budget),
         };
         Self { lot: Mutex::new(lot), busy: AtomicUsize::new(0), announced: Notify::new() }
     }
@@ -80,20 +85,25 @@ impl Parking {
     }
 
     /// Parks a frame if its receiver waits for a payload; otherwise hands it back.
-    pub(super) fn park(&self, frame: Frame) -> Option<Frame> {
+    pub(super) fn park(&self, frame: Frame) -> Result<Option<Frame>, End> {
         if self.is_empty() {
-            return Some(frame);
+            return Ok(Some(frame));
         }
         let mut lot = self.lock();
+        let lot = &mut *lot;
         match frame.to().and_then(|to| lot.parked.get_mut(&to)) {
             Some(parked) if !overtakes(&frame) => {
+                if lot.waiting.is_spent() {
+                    return Err(overloaded());
+                }
+                lot.waiting.add(weight(&frame));
                 let bulk = if let Frame::Bulk(bulk) = &frame { Some(bulk.bulk) } else { None };
                 parked.push(frame);
                 lot.known.extend(bulk);
                 self.announced.notify_one();
-                None
+                Ok(None)
             }
-            _ => Some(frame),
+            _ => Ok(Some(frame)),
         }
     }
 
@@ -108,6 +118,10 @@ impl Parking {
         let mut lot = self.lock();
         if lot.cancelled.remove(&bulk.bulk) {
             return Ok(());
+        }
+        if lot.payloads.len() + lot.known.len() >= MAX_ANNOUNCED {
+            let reason = "too many large payloads are announced".to_owned();
+            return Err(End::Refused(CloseCode::CreditViolated, reason));
         }
         let payload = lot.payload(bulk.bulk, bulk.to, bulk.total, max)?;
         if payload.announced.replace(bulk.clone()).is_some() {
@@ -139,8 +153,7 @@ impl Parking {
         // A sender whose payloads take turns never has more under way, those included that are complete
         // and wait for an earlier one.
         if lot.kept.is_spent() {
-            let reason = "the queues of this node hold as much as they may".to_owned();
-            return Err(End::Refused(CloseCode::Overloaded, reason));
+            return Err(overloaded());
         }
         lot.kept.add(chunk.data.len());
         if lot.kept.load().bytes as u64 > max.saturating_mul(slots as u64 + 1) {
@@ -267,14 +280,13 @@ impl Lot {
         run: &mut dyn FnMut(Frame) -> Result<(), End>,
     ) -> Result<Option<u64>, End> {
         let Some(mut parked) = self.parked.remove(&to) else { return Ok(None) };
-        while let Some(frame) = parked.frames.pop_front() {
+        while let Some(frame) = parked.pop() {
+            self.waiting.remove(Load { messages: 1, bytes: weight(&frame) });
             let Frame::Bulk(bulk) = &frame else {
-                parked.messages -= usize::from(matches!(frame, Frame::Message { .. } | Frame::Ask(_)));
                 run(frame)?;
                 continue;
             };
             check(bulk)?;
-            parked.messages -= 1;
             self.known.remove(&bulk.bulk);
             if self.cancelled.remove(&bulk.bulk) {
                 continue;
@@ -337,6 +349,37 @@ impl Parked {
         }
         self.frames.push_back(frame);
     }
+
+    fn pop(&mut self) -> Option<Frame> {
+        let frame = self.frames.pop_front()?;
+        match &frame {
+            Frame::Message { data, .. } | Frame::Ask(Ask { data, .. }) => {
+                self.messages -= 1;
+                self.bytes -= data.len();
+            }
+            Frame::Bulk(_) => self.messages -= 1,
+            _ => {}
+        }
+        Some(frame)
+    }
+}
+
+/// The memory of a frame, roughly.
+fn weight(frame: &Frame) -> usize {
+    let text = match frame {
+        Frame::Message { data, .. } | Frame::Ask(Ask { data, .. }) | Frame::Reply(Reply { data, .. }) => {
+            data.len()
+        }
+        Frame::Monitor(monitor) => monitor.name.as_str().len(),
+        Frame::Down(down) => down.name.as_str().len() + down.text.as_str().len(),
+        Frame::Exit(exit) => exit.text.as_str().len(),
+        _ => 0,
+    };
+    size_of::<Frame>() + text
+}
+
+fn overloaded() -> End {
+    End::Refused(CloseCode::Overloaded, "the queues of this node hold as much as they may".to_owned())
 }
 
 /// Whether a BULK may be: an answer may be for nobody in particular, nothing else.
@@ -396,7 +439,7 @@ mod tests {
     impl World {
         /// A frame of a message lane.
         fn lane(&mut self, frame: Frame) {
-            let Some(frame) = self.parking.park(frame) else { return };
+            let Some(frame) = self.parking.park(frame).unwrap() else { return };
             match frame {
                 Frame::Bulk(bulk) => self.parking.announce(&bulk, MAX, &mut note(&mut self.ran)).unwrap(),
                 frame => note(&mut self.ran)(frame).unwrap(),
@@ -464,7 +507,7 @@ mod tests {
         }
         assert_eq!(world.parking.lock().kept.load(), Load::default());
         assert_eq!(world.ran, [(7, 10), (1, 1), (8, 10), (2, 1), (9, 10), (3, 1)]);
-        assert!(world.parking.park(message(a, 1)).is_some(), "nothing is outstanding");
+        assert!(world.parking.park(message(a, 1)).unwrap().is_some(), "nothing is outstanding");
     }
 
     #[test]
@@ -524,6 +567,15 @@ mod tests {
                 && lot.parked.is_empty()
                 && lot.kept.load() == Load::default()
         );
+    }
+
+    #[test]
+    fn l13_what_is_parked_counts_towards_the_memory_of_the_node() {
+        let (parking, a) = (Parking::new(Budget::new(10_000)), pid(1));
+        parking.announce(&announcement(7, a, 20), MAX, &mut |_| Ok(())).unwrap();
+        let reply = || Frame::Reply(Reply { rid: 1, to: Some(a), data: Bytes::from_static(&[0; 4000]) });
+        let parked = (0..100).take_while(|_| parking.park(reply()).is_ok()).count();
+        assert_eq!(parked, 3, "answers need no credit");
     }
 
     /// What a sender puts into the lane of its receivers.

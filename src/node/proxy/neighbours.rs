@@ -161,7 +161,16 @@ impl Neighbours {
 
     /// Ends the proxies of nodes that are lost, if there are as many as may be.
     pub(super) fn make_room(&self) {
-        if self.count.load(Ordering::Relaxed) < self.most {
+        self.make_room_below(self.most);
+    }
+
+    /// As [`make_room`](Self::make_room), for actors that are known since their node spoke of them.
+    pub(in crate::node) fn make_room_for_guests(&self) {
+        self.make_room_below(self.most / 2);
+    }
+
+    fn make_room_below(&self, most: usize) {
+        if self.count.load(Ordering::Relaxed) < most {
             return;
         }
         let lost: Vec<_> = self.lock().values().filter(|known| known.link().is_none()).cloned().collect();
