@@ -121,6 +121,8 @@ enum Request {
     Started(Key, Result<Pid, String>),
     /// A child may have had its time to stop.
     Tick,
+    /// An actor was dead or about to end when it was linked, and has had its time to say why.
+    Gone(Pid),
     Children(Reply<Vec<ChildInfo>>),
     Add(Box<ChildSpec>, Answer<Pid>),
     Restart(String, Answer<Pid>),
@@ -153,6 +155,9 @@ struct Overseer {
     alarm: Option<Instant>,
 }
 
+/// How long the reason of an actor may take that was found dead when it was linked.
+const LAST_WORD: Duration = Duration::from_millis(20);
+
 impl Actor for Overseer {
     type Msg = Request;
 
@@ -174,6 +179,11 @@ impl Actor for Overseer {
         let SystemMessage::Exit { target, reason, cause } = message else { return Flow::Continue };
         if self.parts.restarts.is_stopped() {
             return Flow::Continue; // Everybody is about to be killed.
+        }
+        if reason == ExitReason::NoProcess && target != cx.pid() && Some(target) != self.parent {
+            // It may just be ending. What it was started with is a link too, which tells the true reason.
+            cx.send_after(LAST_WORD, Request::Gone(target));
+            return Flow::Continue;
         }
         let ordered = cause == ExitCause::Signal && (target == cx.pid() || Some(target) == self.parent);
         let steps = match ordered {
@@ -211,6 +221,7 @@ impl Overseer {
                 self.alarm = None;
                 self.tree.tick(now)
             }
+            Request::Gone(pid) => self.tree.exited(pid, &ExitReason::NoProcess, now),
             Request::Children(reply) => {
                 reply.send(self.tree.children());
                 Vec::new()

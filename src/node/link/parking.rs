@@ -20,10 +20,9 @@ use crate::pid::Pid;
 use crate::transport::CloseCode;
 use crate::wire::level2::{Ask, Bulk, Chunk, Frame, Reply};
 
-/// Payloads at once that were given up before their BULK was read.
-const MAX_CANCELLED: usize = 65_536;
-/// Payloads that are announced and not complete. No sender queues so many.
-const MAX_ANNOUNCED: usize = 65_536;
+/// Payloads at once that are announced and not complete, or were given up before their BULK was read. No
+/// sender queues so many.
+const MAX_PAYLOADS: usize = 65_536;
 
 /// Everything that comes in by chunks.
 pub(super) struct Parking {
@@ -89,8 +88,7 @@ impl Parking {
         if self.is_empty() {
             return Ok(Some(frame));
         }
-        let mut lot = self.lock();
-        let lot = &mut *lot;
+        let lot = &mut *self.lock();
         match frame.to().and_then(|to| lot.parked.get_mut(&to)) {
             Some(parked) if !overtakes(&frame) => {
                 if lot.waiting.is_spent() {
@@ -119,7 +117,7 @@ impl Parking {
         if lot.cancelled.remove(&bulk.bulk) {
             return Ok(());
         }
-        if lot.payloads.len() + lot.known.len() >= MAX_ANNOUNCED {
+        if lot.payloads.len() + lot.known.len() >= MAX_PAYLOADS {
             let reason = "too many large payloads are announced".to_owned();
             return Err(End::Refused(CloseCode::CreditViolated, reason));
         }
@@ -187,7 +185,7 @@ impl Parking {
                 return next.map_or(Ok(()), |bulk| self.deliver(&mut lot, bulk, max, run));
             }
         }
-        if lot.cancelled.len() >= MAX_CANCELLED {
+        if lot.cancelled.len() >= MAX_PAYLOADS {
             return Err(malformed("BULK_CANCEL for payloads that are never announced"));
         }
         lot.cancelled.insert(bulk);
