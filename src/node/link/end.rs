@@ -29,6 +29,16 @@ impl From<Breakage> for End {
 }
 
 impl End {
+    /// The peer said what makes no sense.
+    pub(super) fn malformed(reason: &str) -> Self {
+        Self::Refused(CloseCode::Malformed, reason.to_owned())
+    }
+
+    /// There is no room for what comes in.
+    pub(super) fn overloaded() -> Self {
+        Self::Refused(CloseCode::Overloaded, "the queues of this node hold as much as they may".to_owned())
+    }
+
     pub(in crate::node) fn reason(&self) -> DownReason {
         match self {
             Self::Left => DownReason::Left,

@@ -13,7 +13,8 @@
 //! | `dial`, `accept` | the two sides of the handshake |
 //! | `end` | why a link is over |
 //! | `outgoing`, `queue`, `credit` | what waits to be written, and how much may be (sans-IO) |
-//! | `bulk`, `parking` | large payloads: out in chunks, in with what waits behind them (sans-IO) |
+//! | `bulk` | large payloads on their way out, in chunks (sans-IO) |
+//! | `parking`, `payload`, `parked` | those on their way in, each of them, and what waits behind them (sans-IO) |
 //! | `held` | what waits for actors that the peer asked to spare (sans-IO) |
 //! | `asks`, `answers`, `refusal` | questions that wait (sans-IO), answering those of the peer, and why not |
 //! | `sparing` | large questions that nobody asks any more |
@@ -44,8 +45,10 @@ mod held;
 mod inlet;
 mod leaving;
 mod outgoing;
+mod parked;
 mod parking;
 mod parting;
+mod payload;
 mod pings;
 mod questions;
 mod queue;

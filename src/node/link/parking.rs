@@ -4,21 +4,22 @@
 //! later frames of its receiver are parked; others go on. Chunks are always taken, within the number
 //! of payloads that may be under way, so nothing waits for itself.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
-use bytes::{Bytes, BytesMut};
 use tokio::sync::Notify;
 
 use super::bulk::{ASK, MESSAGE, REPLY};
+use super::parked::{Parked, weight};
+use super::payload::Payload;
 use super::reason::is_kill;
 use super::{End, lock};
 use crate::config::NodeConfig;
 use crate::node::load::{Account, Budget, Load};
 use crate::pid::Pid;
 use crate::transport::CloseCode;
-use crate::wire::level2::{Ask, Bulk, Chunk, Frame, Reply};
+use crate::wire::level2::{Bulk, Chunk, Frame};
 
 /// Payloads at once that are announced and not complete, or were given up before their BULK was read. No
 /// sender queues so many.
@@ -45,24 +46,6 @@ pub(super) struct Lot {
     kept: Account,
     /// What is parked.
     waiting: Account,
-}
-
-struct Payload {
-    to: Option<Pid>,
-    total: u64,
-    pieces: Vec<Bytes>,
-    have: u64,
-    /// What it is, once that is known.
-    announced: Option<Bulk>,
-}
-
-/// A receiver that waits for payloads, and its later frames.
-#[derive(Default)]
-struct Parked {
-    frames: VecDeque<Frame>,
-    /// Those that are messages, large ones included.
-    messages: usize,
-    bytes: usize,
 }
 
 impl Parking {
@@ -92,7 +75,7 @@ impl Parking {
         match frame.to().and_then(|to| lot.parked.get_mut(&to)) {
             Some(parked) if !overtakes(&frame) => {
                 if lot.waiting.is_spent() {
-                    return Err(overloaded());
+                    return Err(End::overloaded());
                 }
                 lot.waiting.add(weight(&frame));
                 let bulk = if let Frame::Bulk(bulk) = &frame { Some(bulk.bulk) } else { None };
@@ -123,7 +106,7 @@ impl Parking {
         }
         let payload = lot.payload(bulk.bulk, bulk.to, bulk.total, max)?;
         if payload.announced.replace(bulk.clone()).is_some() {
-            return Err(malformed("BULK came twice"));
+            return Err(End::malformed("BULK came twice"));
         }
         let complete = payload.is_complete();
         if let Some(to) = bulk.to {
@@ -151,7 +134,7 @@ impl Parking {
         // A sender whose payloads take turns never has more under way, those included that are complete
         // and wait for an earlier one.
         if lot.kept.is_spent() {
-            return Err(overloaded());
+            return Err(End::overloaded());
         }
         lot.kept.add(chunk.data.len());
         if lot.kept.load().bytes as u64 > max.saturating_mul(slots as u64 + 1) {
@@ -186,7 +169,7 @@ impl Parking {
             }
         }
         if lot.cancelled.len() >= MAX_PAYLOADS {
-            return Err(malformed("BULK_CANCEL for payloads that are never announced"));
+            return Err(End::malformed("BULK_CANCEL for payloads that are never announced"));
         }
         lot.cancelled.insert(bulk);
         Ok(())
@@ -217,9 +200,10 @@ impl Parking {
         if self.is_empty() {
             return false;
         }
-        self.lock().parked.get(&pid).is_some_and(|parked| {
-            parked.frames.len() > config.actor_messages || parked.bytes > config.actor_bytes
-        })
+        self.lock()
+            .parked
+            .get(&pid)
+            .is_some_and(|parked| parked.len() > config.actor_messages || parked.bytes > config.actor_bytes)
     }
 
     /// Runs a complete payload as the frame that it is, and what was parked behind it up to the next
@@ -256,18 +240,17 @@ impl Lot {
             let reason = format!("a payload of {total} bytes is announced and {max} are accepted");
             return Err(End::Refused(CloseCode::TooLarge, reason));
         }
-        let new = || Payload { to, total, pieces: Vec::new(), have: 0, announced: None };
-        let payload = self.payloads.entry(bulk).or_insert_with(new);
-        if (payload.to, payload.total) == (to, total) {
+        let payload = self.payloads.entry(bulk).or_insert_with(|| Payload::new(to, total));
+        if payload.is_for(to, total) {
             Ok(payload)
         } else {
-            Err(malformed("BULK and CHUNK do not agree"))
+            Err(End::malformed("BULK and CHUNK do not agree"))
         }
     }
 
     /// Payloads of which a part has come.
     fn started(&self) -> usize {
-        self.payloads.values().filter(|payload| payload.have > 0 && !payload.is_complete()).count()
+        self.payloads.values().filter(|payload| payload.has_begun() && !payload.is_complete()).count()
     }
 
     /// Runs what is parked for `to` up to the next payload; returns that if it is complete already.
@@ -300,90 +283,10 @@ impl Lot {
     }
 }
 
-impl Payload {
-    fn add(&mut self, chunk: Chunk) -> Result<(), End> {
-        let len = chunk.data.len() as u64;
-        if chunk.offset != self.have || len == 0 || self.have + len > self.total {
-            return Err(malformed("a chunk is not where it belongs"));
-        }
-        self.have += len;
-        self.pieces.push(chunk.data);
-        Ok(())
-    }
-
-    /// Its chunks.
-    fn kept(&self) -> Load {
-        Load { messages: self.pieces.len(), bytes: self.have as usize }
-    }
-
-    fn is_complete(&self) -> bool {
-        self.have == self.total
-    }
-
-    /// The frame that it stands for.
-    fn into_frame(self) -> Frame {
-        let mut whole = BytesMut::with_capacity(usize::try_from(self.total).unwrap_or(0));
-        self.pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
-        let (to, data) = (self.to, whole.freeze());
-        match self.announced {
-            Some(Bulk { kind: ASK, rid, from, left_ms, .. }) => {
-                Frame::Ask(Ask { rid, to, from, left_ms, data })
-            }
-            Some(Bulk { kind: REPLY, rid, .. }) => Frame::Reply(Reply { rid, to, data }),
-            _ => Frame::Message { to, data },
-        }
-    }
-}
-
-impl Parked {
-    fn push(&mut self, frame: Frame) {
-        match &frame {
-            Frame::Message { data, .. } | Frame::Ask(Ask { data, .. }) => {
-                self.messages += 1;
-                self.bytes += data.len();
-            }
-            Frame::Bulk(_) => self.messages += 1,
-            _ => {}
-        }
-        self.frames.push_back(frame);
-    }
-
-    fn pop(&mut self) -> Option<Frame> {
-        let frame = self.frames.pop_front()?;
-        match &frame {
-            Frame::Message { data, .. } | Frame::Ask(Ask { data, .. }) => {
-                self.messages -= 1;
-                self.bytes -= data.len();
-            }
-            Frame::Bulk(_) => self.messages -= 1,
-            _ => {}
-        }
-        Some(frame)
-    }
-}
-
-/// The memory of a frame, roughly.
-fn weight(frame: &Frame) -> usize {
-    let text = match frame {
-        Frame::Message { data, .. } | Frame::Ask(Ask { data, .. }) | Frame::Reply(Reply { data, .. }) => {
-            data.len()
-        }
-        Frame::Monitor(monitor) => monitor.name.as_str().len(),
-        Frame::Down(down) => down.name.as_str().len() + down.text.as_str().len(),
-        Frame::Exit(exit) => exit.text.as_str().len(),
-        _ => 0,
-    };
-    size_of::<Frame>() + text
-}
-
-fn overloaded() -> End {
-    End::Refused(CloseCode::Overloaded, "the queues of this node hold as much as they may".to_owned())
-}
-
 /// Whether a BULK may be: an answer may be for nobody in particular, nothing else.
 fn check(bulk: &Bulk) -> Result<(), End> {
     match bulk.kind {
-        MESSAGE | ASK if bulk.to.is_none() => Err(malformed("BULK for nobody")),
+        MESSAGE | ASK if bulk.to.is_none() => Err(End::malformed("BULK for nobody")),
         MESSAGE | ASK | REPLY => Ok(()),
         _ => Err(End::Refused(CloseCode::UnknownType, "BULK of an unknown kind".to_owned())),
     }
@@ -394,15 +297,16 @@ fn overtakes(frame: &Frame) -> bool {
     matches!(frame, Frame::Exit(exit) if is_kill(exit))
 }
 
-fn malformed(reason: &str) -> End {
-    End::Refused(CloseCode::Malformed, reason.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::node::load::Load;
+    use crate::wire::level2::Reply;
 
     const MAX: u64 = 1000;
 
