@@ -8,7 +8,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{DEADLINE, echo, eventually, held, next};
+use common::{DEADLINE, echo, eventually, held, listen, next, start};
 use myrmidon::actor::{Actor, Context, ExitCause, ExitReason, Flow, Observed, SpawnOptions, SystemMessage};
 use myrmidon::config::{NodeConfig, RuntimeConfig};
 use myrmidon::node::DownReason;
@@ -24,18 +24,6 @@ fn node(network: &MemoryNetwork) -> Runtime {
 fn node_with(network: &MemoryNetwork, node: NodeConfig) -> Runtime {
     let heartbeat = Duration::from_millis(50);
     start(network, NodeConfig { heartbeat, down_after: Duration::from_secs(2), ..node })
-}
-
-fn start(network: &MemoryNetwork, node: NodeConfig) -> Runtime {
-    Runtime::builder()
-        .config(RuntimeConfig { workers: 2, node, ..RuntimeConfig::default() })
-        .transport(Arc::new(MemoryTransport::new(network)))
-        .start()
-        .unwrap()
-}
-
-fn listen(rt: &Runtime, addr: &str) -> NodeAddr {
-    rt.io().block_on(rt.node().listen(&addr.parse().unwrap())).unwrap()
 }
 
 fn resolve(rt: &Runtime, addr: &NodeAddr, name: &str) -> Option<Pid> {

@@ -3,22 +3,21 @@
 
 mod common;
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{DEADLINE, echo, eventually, next, watch};
+use common::{DEADLINE, echo, eventually, listen, next, start, watch};
 use myrmidon::actor::{
     Actor, AskError, Context, ExitCause, ExitReason, Flow, Observed, Reference, Reply, SpawnOptions,
     SystemMessage, bytes_fn,
 };
-use myrmidon::config::{Level, NodeConfig, RuntimeConfig};
+use myrmidon::config::{Level, NodeConfig};
 use myrmidon::error::{SendError, SwapError};
 use myrmidon::mailbox::Payload;
 use myrmidon::node::{RemoteError, ResolveError};
 use myrmidon::transport::NodeAddr;
-use myrmidon::transport::memory::{MemoryNetwork, MemoryTransport};
+use myrmidon::transport::memory::MemoryNetwork;
 use myrmidon::{Pid, Runtime};
 
 const LONG: Duration = DEADLINE;
@@ -28,16 +27,7 @@ fn node(network: &MemoryNetwork) -> Runtime {
 }
 
 fn node_with(network: &MemoryNetwork, node: NodeConfig) -> Runtime {
-    let node = NodeConfig { heartbeat: Duration::from_millis(50), ..node };
-    Runtime::builder()
-        .config(RuntimeConfig { workers: 2, node, ..RuntimeConfig::default() })
-        .transport(Arc::new(MemoryTransport::new(network)))
-        .start()
-        .unwrap()
-}
-
-fn listen(rt: &Runtime, addr: &str) -> NodeAddr {
-    rt.io().block_on(rt.node().listen(&addr.parse().unwrap())).unwrap()
+    start(network, NodeConfig { heartbeat: Duration::from_millis(50), ..node })
 }
 
 fn remote(rt: &Runtime, addr: &NodeAddr, name: &str) -> Pid {

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use common::{DEADLINE, eventually};
+use common::{DEADLINE, eventually, start};
 use myrmidon::actor::Context;
-use myrmidon::config::{NodeConfig, RuntimeConfig};
-use myrmidon::transport::memory::{MemoryNetwork, MemoryTransport};
+use myrmidon::config::NodeConfig;
+use myrmidon::transport::memory::MemoryNetwork;
 use myrmidon::{Pid, Runtime};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -37,9 +37,7 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 fn node(network: &MemoryNetwork) -> Runtime {
-    let node = NodeConfig { reconnect_first: Duration::from_millis(1), ..NodeConfig::default() };
-    let config = RuntimeConfig { workers: 2, node, ..RuntimeConfig::default() };
-    Runtime::builder().config(config).transport(Arc::new(MemoryTransport::new(network))).start().unwrap()
+    start(network, NodeConfig { reconnect_first: Duration::from_millis(1), ..NodeConfig::default() })
 }
 
 type Record = Arc<Mutex<Vec<u64>>>;

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use myrmidon::actor::{Context, ExitReason, Flow, SpawnOptions, bytes_fn};
+use myrmidon::config::{NodeConfig, RuntimeConfig};
 use myrmidon::runtime::Event;
+use myrmidon::transport::NodeAddr;
+use myrmidon::transport::memory::{MemoryNetwork, MemoryTransport};
 use myrmidon::{Pid, Runtime};
 
 /// How long a condition may take before a test fails.
@@ -15,6 +18,20 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) fn runtime() -> Runtime {
     Runtime::builder().workers(2).start().unwrap()
+}
+
+/// A runtime on an in-process network.
+pub(crate) fn start(network: &MemoryNetwork, node: NodeConfig) -> Runtime {
+    Runtime::builder()
+        .config(RuntimeConfig { workers: 2, node, ..RuntimeConfig::default() })
+        .transport(Arc::new(MemoryTransport::new(network)))
+        .start()
+        .unwrap()
+}
+
+/// The address at which others reach it now.
+pub(crate) fn listen(rt: &Runtime, addr: &str) -> NodeAddr {
+    rt.io().block_on(rt.node().listen(&addr.parse().unwrap())).unwrap()
 }
 
 /// A runtime that keeps the PIDs of the crashes that nobody heard of.
