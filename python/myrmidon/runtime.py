@@ -109,13 +109,15 @@ class Runtime(_core.Runtime):
         answer: bytes = await self._ask(pid, data, timeout)
         return answer
 
-    async def remote_py(self, addr: str, target: str | int | None = None) -> int:
+    async def remote_py(
+        self, addr: str, target: str | int | None = None, *, follow: bool = False
+    ) -> int:
         """As ``remote``, without blocking the event loop: a PID of this runtime for an actor of another
         node.
 
         Works in any event loop of any thread. Cancelling the task gives the request up.
         """
-        request = self._remote(addr, target)
+        request = self._remote(addr, target, follow=follow)
         try:
             pid: int | None = await request.answer
             assert pid is not None, "a proxy, or an error"

@@ -12,4 +12,5 @@ mod lifecycle;
 mod links;
 mod messages;
 mod monitors;
+mod peers;
 mod serving;

@@ -51,8 +51,8 @@ impl Link {
         }
     }
 
-    pub(in crate::node) fn unbond(&self, far: Pid, near: Pid) {
-        let id = lock(&self.ties).unlink(Pair { near, far });
+    pub(in crate::node) fn unbond(&self, proxy: Pid, far: Pid, near: Pid) {
+        let id = lock(&self.ties).unlink(Pair { near, far }, proxy);
         if let Some(id) = id {
             self.push(Some(far), Frame::Unlink(Unlink { id, to: Some(far), from: Some(near) }));
         }
@@ -61,7 +61,7 @@ impl Link {
     /// `near`, which was linked with `far`, has ended.
     pub(in crate::node) fn bond_broke(&self, far: Pid, near: Pid, reason: &ExitReason) {
         let linked = lock(&self.ties).end(Pair { near, far });
-        if linked.is_some() {
+        if !linked.is_empty() {
             self.say_exit(far, Some(near), LINKED, reason);
         }
     }
@@ -127,9 +127,11 @@ impl Link {
     /// UNLINK came. It is always acknowledged.
     pub(super) fn unlinked(&self, frame: &Unlink) {
         let (Some(near), Some(far)) = (frame.to, frame.from) else { return };
-        let proxy = lock(&self.ties).unlinked(Pair { near, far });
-        if let (Some(proxy), Some(system)) = (proxy, self.shared.system()) {
-            system.signal(near, Signal::Unlinked(proxy));
+        let proxies = lock(&self.ties).unlinked(Pair { near, far });
+        if let Some(system) = self.shared.system() {
+            for proxy in proxies {
+                system.signal(near, Signal::Unlinked(proxy));
+            }
         }
         let ack = UnlinkAck { id: frame.id, to: Some(far), from: Some(near) };
         self.push(Some(far), Frame::UnlinkAck(ack));
@@ -151,8 +153,8 @@ impl Link {
         match frame.kind {
             LINKED => {
                 let Some(far) = frame.from else { return };
-                let proxy = lock(&self.ties).end(Pair { near, far });
-                proxy.into_iter().for_each(|proxy| self.tell_exit(near, proxy, reason.clone()));
+                let proxies = lock(&self.ties).end(Pair { near, far });
+                proxies.into_iter().for_each(|proxy| self.tell_exit(near, proxy, reason.clone()));
             }
             EXPLICIT | STOP if !self.shared.config.remote_exits => {
                 tracing::debug!(%near, "an exit signal of another node is not obeyed");

@@ -53,8 +53,11 @@ impl Peer {
 
     async fn is_needed(&self) -> bool {
         while !self.wanted.load(Ordering::Acquire) || self.shared.stage() != Stage::Running {
-            if self.outbound().has_work() {
-                return true;
+            {
+                let out = self.outbound();
+                if out.has_work() || out.is_closed() {
+                    return out.has_work();
+                }
             }
             tokio::select! {
                 biased;
