@@ -51,6 +51,7 @@ use crate::transport::NodeAddr;
 use engine::Engine;
 use nodes::NodeMonitors;
 use remote::{Claims, Lost};
+use shutdown::Io;
 
 /// A running actor system. Cheap to clone; when the last clone goes, it is shut down without
 /// waiting.
@@ -72,7 +73,7 @@ struct Inner {
     claims: Claims,
     node_monitors: NodeMonitors,
     /// Taken when the runtime goes down.
-    io: Mutex<Option<tokio::runtime::Runtime>>,
+    io: Mutex<Option<Io>>,
     io_handle: tokio::runtime::Handle,
 }
 
@@ -236,7 +237,8 @@ impl Runtime {
     /// at most `drain`, then every actor is killed and the threads end. Returns how many messages
     /// were left. Later calls do nothing and return 0. A parked handler is waited for only while
     /// messages wait behind it. A handler that does not return within two more seconds is left behind with
-    /// its thread.
+    /// its thread. In a [simulation](crate::sim) the drain counts by its time, and called from another
+    /// thread than the one that runs its actors, which may not run them any more, by the machine's.
     ///
     /// Must not be called from inside an actor.
     pub fn shutdown(&self, drain: Duration) -> usize {
