@@ -401,7 +401,7 @@ impl Link {
         self.guests.clear(self.shared.local.as_ref());
         self.cut_ties(&end.reason().loss());
         self.account();
-        self.shared.links.dead(self.id);
+        self.shared.links.dead(self.id, self.round_trip().is_some());
         let left = matches!(end, End::Left) || lock(&self.parting).peer_leaves();
         self.shared.neighbours.unlinked(self, left, &end.reason().loss());
         self.for_users(|peer| peer.link_is_over(self, &end));
