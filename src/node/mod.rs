@@ -49,6 +49,7 @@ mod throttle;
 mod vitals;
 mod watch;
 mod watcher;
+mod whereabouts;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

@@ -78,6 +78,7 @@ impl Neighbours {
         };
         earlier.into_iter().for_each(|earlier| earlier.end(&ExitReason::NoProcess));
         peer.into_iter().for_each(|peer| drop(neighbour.peer.set(Arc::downgrade(peer))));
+        link.take_what_waits();
         neighbour.attach(link);
         neighbour
     }
