@@ -316,10 +316,16 @@ impl Link {
         }
     }
 
-    /// Queues a frame in the lane of `to`.
+    /// Queues a frame in the lane of `to`. A peer that reads far too little of them is given up.
     fn push(&self, to: Option<Pid>, frame: Frame) {
-        let lane = self.out().push(to, frame);
-        self.work[lane].notify_one();
+        let pushed = self.out().push(to, frame);
+        match pushed {
+            Some(lane) => self.work[lane].notify_one(),
+            None => {
+                let reason = "it does not read what it is told".to_owned();
+                self.end(End::Refused(CloseCode::Overloaded, reason));
+            }
+        }
     }
 
     async fn ended(&self) -> End {
