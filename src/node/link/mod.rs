@@ -10,7 +10,7 @@
 //! | `table` | which link lives when both nodes dial (sans-IO, with a search through all states) |
 //! | `greeting` | who we are, and what two nodes agree on |
 //! | `registry` | the links of a node, and the lanes that wait to join one |
-//! | `dial`, `accept` | the two sides of the handshake |
+//! | `dial`, `accept`, `begin` | the two sides of the handshake, and what follows it |
 //! | `end` | why a link is over |
 //! | `outgoing`, `queue`, `credit` | what waits to be written, and how much may be (sans-IO) |
 //! | `bulk` | large payloads on their way out, in chunks (sans-IO) |
@@ -30,6 +30,7 @@
 mod accept;
 mod answers;
 mod asks;
+mod begin;
 mod bonds;
 mod brakes;
 mod bulk;
@@ -214,9 +215,15 @@ impl Link {
     /// Waits until the link is over and what was read has taken effect.
     pub(super) async fn gone(&self) -> End {
         self.gone.wait_for(|gone| gone.then_some(())).await;
+        self.how_it_ended()
+    }
+
+    /// Why it is over.
+    pub(super) fn how_it_ended(&self) -> End {
         self.ended.read().clone().unwrap_or(End::Left)
     }
 
+    /// Whether nothing more is to be put into it.
     pub(super) fn is_gone(&self) -> bool {
         *self.gone.read()
     }
@@ -309,17 +316,24 @@ impl Link {
         }
     }
 
-    /// Queues a frame in the lane of `to`.
+    /// Queues a frame in the lane of `to`. A peer that reads far too little of them is given up.
     fn push(&self, to: Option<Pid>, frame: Frame) {
-        let lane = self.out().push(to, frame);
-        self.work[lane].notify_one();
+        let pushed = self.out().push(to, frame);
+        match pushed {
+            Some(lane) => self.work[lane].notify_one(),
+            None => {
+                let reason = "it does not read what it is told".to_owned();
+                self.end(End::Refused(CloseCode::Overloaded, reason));
+            }
+        }
     }
 
     async fn ended(&self) -> End {
         self.ended.wait_for(Clone::clone).await
     }
 
-    fn has_ended(&self) -> bool {
+    /// Whether nothing more is to be put into it.
+    pub(super) fn has_ended(&self) -> bool {
         self.ended.read().is_some()
     }
 
@@ -386,7 +400,7 @@ impl Link {
 
     /// The last thing that happens: whoever waits for something of this link is told.
     fn bury(&self) {
-        let end = self.ended.read().clone().unwrap_or(End::Left);
+        let end = self.how_it_ended();
         let reason = end.reason().to_string();
         let messages = self.out().abandon();
         if messages > 0
