@@ -39,7 +39,7 @@ impl Link {
         let pushed = self.out().push_ask(pid, data, question);
         match pushed {
             Ok(lane) => {
-                self.work[lane].notify_one();
+                self.rouse(lane);
                 self.asked.notify_one();
             }
             Err((Refusal::NoConnection(reason), question)) => {
@@ -127,7 +127,7 @@ impl Link {
         let error = Error { rid, to: asker, code, text: Text16::from(text.as_str()) };
         let pushed = self.out().push_refusal(asker, error);
         match pushed {
-            Some(lane) => self.work[lane].notify_one(),
+            Some(lane) => self.rouse(lane),
             None => {
                 let reason = "it asks, and does not read the answers".to_owned();
                 self.end(End::Refused(CloseCode::Overloaded, reason));
@@ -142,7 +142,7 @@ impl Link {
             return Err(AskError::Unsendable { pid: NOBODY, reason });
         }
         let lane = self.out().push_reply(asker, rid, data).ok_or(AskError::Full(NOBODY))?;
-        self.work[lane].notify_one();
+        self.rouse(lane);
         Ok(())
     }
 }

@@ -20,7 +20,7 @@
 //! | `sparing` | large questions that nobody asks any more |
 //! | `clock`, `parting` | life and death, and leaving without loss (sans-IO) |
 //! | `leaving`, `pings`, `questions` | carrying out a parting; signs of life; resolves that wait |
-//! | `carrier`, `inlet` | the tasks of a link, and what incoming frames do |
+//! | `carrier`, `pen`, `inlet` | the tasks of a link, writing without them, and what incoming frames do |
 //! | `brakes` | which of our actors the peer is asked to spare |
 //! | `guests` | the peer's monitors of our actors |
 //! | `ties`, `bonds` | links and monitors between actors of both (sans-IO), and what is said of them |
@@ -50,6 +50,7 @@ mod parked;
 mod parking;
 mod parting;
 mod payload;
+mod pen;
 mod pings;
 mod questions;
 mod queue;
@@ -87,6 +88,7 @@ use self::health::Health;
 use self::outgoing::Outgoing;
 use self::parking::Parking;
 use self::parting::Parting;
+use self::pen::Pen;
 use self::pings::Ping;
 use self::questions::Questions;
 use self::ties::Ties;
@@ -98,6 +100,7 @@ use super::shown::Shown;
 use super::throttle::{self, TokenBucket};
 use crate::pid::Pid;
 use crate::transport::{CloseCode, NodeAddr, PeerIdentity};
+use crate::wire::Batch;
 use crate::wire::level2::{Credit, Demonitor, Frame, Hello, Id, Monitor, Resolve, Text16};
 
 pub(super) struct Link {
@@ -113,6 +116,7 @@ pub(super) struct Link {
     outgoing: Mutex<Outgoing>,
     /// Something was put into a lane, by its number.
     work: Vec<Notify>,
+    pens: Vec<Pen>,
     grant: Mutex<Grant>,
     questions: Mutex<Questions>,
     /// Something was asked.
@@ -147,14 +151,12 @@ impl Link {
         self.users().push(Arc::downgrade(peer));
     }
 
-    /// Queues a message, or hands it back.
-    pub(super) fn try_send(&self, pid: Pid, data: Bytes) -> Result<(), (Refusal, Bytes)> {
+    /// Queues a message, or hands it back. Returns the lane to [`rouse`](Self::rouse), if there is one.
+    pub(super) fn queue(&self, pid: Pid, data: Bytes) -> Result<Option<usize>, (Refusal, Bytes)> {
         if data.len() > self.agreed.max_sent {
             return Err((Refusal::TooLarge(self.agreed.max_sent), data));
         }
-        let waiting = self.out().push_message(pid, data)?;
-        waiting.into_iter().for_each(|lane| self.work[lane].notify_one());
-        Ok(())
+        self.out().push_message(pid, data)
     }
 
     /// The longest message that the peer takes.
@@ -283,6 +285,7 @@ impl Link {
                 shared.budget.clone(),
             )),
             work: (0..lanes).map(|_| Notify::new()).collect(),
+            pens: (0..lanes).map(|_| Pen::default()).collect(),
             grant: Mutex::new(Grant::new(
                 config.credit_messages.into(),
                 config.credit_bytes.into(),
@@ -328,6 +331,12 @@ impl Link {
         }
     }
 
+    /// As [`push`](Self::push), and writes it if that is possible; to be called with no lock held.
+    fn push_at_once(&self, to: Option<Pid>, frame: Frame) {
+        let lane = self.out().push(to, frame);
+        self.rouse(lane);
+    }
+
     async fn ended(&self) -> End {
         self.ended.wait_for(Clone::clone).await
     }
@@ -335,6 +344,21 @@ impl Link {
     /// Whether nothing more is to be put into it.
     pub(super) fn has_ended(&self) -> bool {
         self.ended.read().is_some()
+    }
+
+    /// Moves what may be written next into `batch`. What it returns goes to [`written`](Self::written)
+    /// once it is.
+    fn fill(&self, lane: usize, batch: &mut Batch) -> Load {
+        let (load, freed) = {
+            let mut out = self.out();
+            (out.fill(lane, batch, now()), out.take_freed())
+        };
+        if freed {
+            // What was dropped may be all that the end of the bulk lane waited for.
+            self.work.iter().for_each(Notify::notify_one);
+            self.for_users(|peer| peer.link_has_written(self));
+        }
+        load
     }
 
     /// A batch of a lane was written.

@@ -240,6 +240,14 @@ impl Outgoing {
         taken
     }
 
+    /// Whoever wrote here has nothing more to write: true if nothing is left, and the next one who puts
+    /// something in is told so.
+    pub(crate) fn settle(&mut self, lane: usize) -> bool {
+        let left = !self.lanes[lane].is_empty() || (lane == CONTROL && !self.on_control.is_empty());
+        self.waiting[lane] = !left;
+        !left
+    }
+
     fn fill_from(&mut self, lane: usize, on_control: bool, batch: &mut Batch, now: Instant) -> Load {
         let mut taken = Load::default();
         while batch.len() < BATCH {
