@@ -321,20 +321,25 @@ impl Link {
 
     /// Queues a frame in the lane of `to`. A peer that reads far too little of them is given up.
     fn push(&self, to: Option<Pid>, frame: Frame) {
-        let pushed = self.out().push(to, frame);
-        match pushed {
-            Some(lane) => self.work[lane].notify_one(),
-            None => {
-                let reason = "it does not read what it is told".to_owned();
-                self.end(End::Refused(CloseCode::Overloaded, reason));
-            }
+        if let Some(lane) = self.put(to, frame) {
+            self.work[lane].notify_one();
         }
     }
 
     /// As [`push`](Self::push), and writes it if that is possible; to be called with no lock held.
     fn push_at_once(&self, to: Option<Pid>, frame: Frame) {
-        let lane = self.out().push(to, frame);
-        self.rouse(lane);
+        if let Some(lane) = self.put(to, frame) {
+            self.rouse(lane);
+        }
+    }
+
+    fn put(&self, to: Option<Pid>, frame: Frame) -> Option<usize> {
+        let pushed = self.out().push(to, frame);
+        if pushed.is_none() {
+            let reason = "it does not read what it is told".to_owned();
+            self.end(End::Refused(CloseCode::Overloaded, reason));
+        }
+        pushed
     }
 
     async fn ended(&self) -> End {
