@@ -50,6 +50,7 @@ mod throttle;
 mod vitals;
 mod watch;
 mod watcher;
+mod whereabouts;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;

@@ -17,6 +17,7 @@ use super::proxy::Neighbours;
 use super::shown::Shown;
 use super::spin::Spin;
 use super::throttle::LogLimit;
+use super::whereabouts::Whereabouts;
 use crate::actor::{NodeEvent, System};
 use crate::config::NodeConfig;
 use crate::transport::{NodeAddr, Transport};
@@ -44,6 +45,7 @@ pub(super) struct Shared {
     pub(super) links: Links,
     pub(super) spin: Spin,
     pub(super) neighbours: Neighbours,
+    pub(super) whereabouts: Whereabouts,
     /// The addresses on which this node listens.
     pub(super) listening: Mutex<Vec<NodeAddr>>,
     pub(super) chance: Chance,
@@ -78,6 +80,7 @@ impl Shared {
             log: LogLimit::new(),
             links,
             neighbours,
+            whereabouts: Whereabouts::default(),
             listening: Mutex::default(),
             chance,
             news: Arc::new(News::new()),

@@ -7,6 +7,7 @@
 mod events;
 mod failures;
 mod fake;
+mod floods;
 mod greetings;
 mod lifecycle;
 mod links;

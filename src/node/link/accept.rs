@@ -134,9 +134,7 @@ async fn offer(
     let agreed = agree(&hello, &answer, &shared.config);
     let addr = accepted.connection.peer_addr();
     let link = Arc::new(Link::new(shared.clone(), hello.link, peer, proved, (addr, &hello), agreed));
-    shared.links.insert(&link);
-    shared.neighbours.linked(&link);
-    link.announce();
+    link.begin();
     tentative.keep();
     Ok((link, strands))
 }

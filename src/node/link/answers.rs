@@ -15,7 +15,7 @@ use crate::node::outbound::Refusal;
 use crate::node::shared::now;
 use crate::pid::Pid;
 use crate::transport::CloseCode;
-use crate::wire::level2::{Ask, Error, Frame, Reply, Text16};
+use crate::wire::level2::{Ask, Error, Reply, Text16};
 
 /// How long a question that was given up may be remembered.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ impl Link {
         let pushed = self.out().push_ask(pid, data, question);
         match pushed {
             Ok(lane) => {
-                self.work[lane].notify_one();
+                self.rouse(lane);
                 self.asked.notify_one();
             }
             Err((Refusal::NoConnection(reason), question)) => {
@@ -124,9 +124,10 @@ impl Link {
             Err(error) => error,
         };
         let (code, text) = refusal::to_wire(&error);
-        let frame = Frame::Error(Error { rid, to: asker, code, text: Text16::from(text.as_str()) });
-        match self.out().push_refusal(asker, frame) {
-            Some(lane) => self.work[lane].notify_one(),
+        let error = Error { rid, to: asker, code, text: Text16::from(text.as_str()) };
+        let pushed = self.out().push_refusal(asker, error);
+        match pushed {
+            Some(lane) => self.rouse(lane),
             None => {
                 let reason = "it asks, and does not read the answers".to_owned();
                 self.end(End::Refused(CloseCode::Overloaded, reason));
@@ -141,7 +142,7 @@ impl Link {
             return Err(AskError::Unsendable { pid: NOBODY, reason });
         }
         let lane = self.out().push_reply(asker, rid, data).ok_or(AskError::Full(NOBODY))?;
-        self.work[lane].notify_one();
+        self.rouse(lane);
         Ok(())
     }
 }

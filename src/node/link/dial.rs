@@ -13,8 +13,9 @@ use super::table::{Decision, Life};
 use super::{End, Link};
 use crate::config::Level;
 use crate::node::dialler;
+use crate::node::peer::Peer;
 use crate::node::shared::Shared;
-use crate::transport::{CloseCode, Connection, Lane, LaneClass, NodeAddr};
+use crate::transport::{CloseCode, Connection, Lane, LaneClass};
 use crate::wire::level2::{self, Frame, Goaway, HelloAck, Id, Probe, Ready, Text16};
 use crate::wire::{Batch, STEP};
 
@@ -57,14 +58,14 @@ fn failed(code: CloseCode, reason: impl Into<String>) -> Failure {
 pub(in crate::node) async fn negotiate(
     shared: &Arc<Shared>,
     dialled: &dialler::Dialled,
-    addr: &NodeAddr,
+    peer: &Arc<Peer>,
     mut lane: Lane,
 ) -> Result<Dialled, String> {
     let id = shared.chance.id();
     if dialled.connection.level() != Some(Level::Two) && !probe(id, &mut lane).await? {
         return Ok(Dialled::One(lane));
     }
-    let attempt = Attempt { shared, dialled, addr, id };
+    let attempt = Attempt { shared, dialled, dialling: peer, id };
     // Whatever happens, also when the caller gives up, nothing of this link stays behind.
     match attempt.greet(lane, shared.links.tentative(id)).await {
         Ok(link) => Ok(Dialled::Two(link)),
@@ -98,7 +99,7 @@ async fn probe(id: Id, (sender, receiver): &mut Lane) -> Result<bool, String> {
 struct Attempt<'a> {
     shared: &'a Arc<Shared>,
     dialled: &'a dialler::Dialled,
-    addr: &'a NodeAddr,
+    dialling: &'a Arc<Peer>,
     id: Id,
 }
 
@@ -116,6 +117,7 @@ impl Attempt<'_> {
         if ack.hello.link != self.id || ack.hello.lanes > offered.0 || ack.hello.bulk_slots > offered.1 {
             return Err(failed(CloseCode::Malformed, "the peer answered another greeting"));
         }
+        self.shared.whereabouts.found(self.dialling, Some(peer.node));
         let mut strands = vec![control];
         strands.extend(self.open_lanes(&ack).await?);
         if let Some(other) = self.commit(peer, ack.other, proved.is_some()).await? {
@@ -123,12 +125,10 @@ impl Attempt<'_> {
             return Ok(other);
         }
         let agreed = agree(&ack.hello, &ack.hello, config);
-        let (shared, at) = (self.shared.clone(), (self.addr.clone(), &ack.hello));
+        let (shared, at) = (self.shared.clone(), (self.dialling.addr.clone(), &ack.hello));
         let link = Arc::new(Link::new(shared, self.id, peer, proved, at, agreed));
         link.push(None, Frame::Ready(Ready { lanes: ack.hello.lanes }));
-        self.shared.links.insert(&link);
-        self.shared.neighbours.linked(&link);
-        link.announce();
+        link.begin();
         tentative.keep();
         let dialled = self.dialled.clone();
         let close = move |code, reason: &str| dialled.connection.close(code, reason);

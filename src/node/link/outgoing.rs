@@ -3,9 +3,11 @@
 //! Sans-IO: the caller holds the lock and does what the result says.
 
 mod asking;
+mod words;
 
 use std::time::Instant;
 
+use self::words::Words;
 use super::asks::Asks;
 use super::bulk::BulkQueue;
 use super::credit::Allowance;
@@ -53,6 +55,8 @@ pub(crate) struct Outgoing {
     load: Account,
     /// Answers queued, those on the bulk lane apart.
     answers: Load,
+    /// Every other frame that is queued.
+    words: Words,
     /// Room was made by questions that nobody asks any more.
     freed: bool,
     allowance: Allowance,
@@ -86,8 +90,9 @@ impl Outgoing {
             announcing: Vec::new(),
             held: Held::default(),
             asks: Asks::default(),
-            load: Account::new(budget),
+            load: Account::new(budget.clone()),
             answers: Load::default(),
+            words: Words::new(most, budget),
             freed: false,
             allowance,
             closed: false,
@@ -144,16 +149,21 @@ impl Outgoing {
     fn push_payload(&mut self, len: usize, frame: Frame) -> usize {
         self.load.add(len);
         let frame = if self.is_bulk(len) { self.bulk.push(frame) } else { frame };
-        self.push(frame.to(), frame)
+        self.enqueue(frame.to(), frame)
     }
 
     fn is_bulk(&self, len: usize) -> bool {
         self.has_bulk() && len > self.bulk_above
     }
 
-    /// Queues any other frame in the lane of `to`; returns the lane. Frames of the link itself have a
-    /// source that bounds them.
-    pub(crate) fn push(&mut self, to: Option<Pid>, frame: Frame) -> usize {
+    /// Queues any other frame in the lane of `to`; returns the lane. `None` if so much waits that the peer does
+    /// not read (L09).
+    pub(crate) fn push(&mut self, to: Option<Pid>, mut frame: Frame) -> Option<usize> {
+        self.words.add(&mut frame).ok()?;
+        Some(self.enqueue(to, frame))
+    }
+
+    fn enqueue(&mut self, to: Option<Pid>, frame: Frame) -> usize {
         let lane = self.lane_of(to);
         let frame = self.held.keep(to, frame);
         self.queue(to).extend(frame);
@@ -230,6 +240,14 @@ impl Outgoing {
         taken
     }
 
+    /// Whoever wrote here has nothing more to write: true if nothing is left, and the next one who puts
+    /// something in is told so.
+    pub(crate) fn settle(&mut self, lane: usize) -> bool {
+        let left = !self.lanes[lane].is_empty() || (lane == CONTROL && !self.on_control.is_empty());
+        self.waiting[lane] = !left;
+        !left
+    }
+
     fn fill_from(&mut self, lane: usize, on_control: bool, batch: &mut Batch, now: Instant) -> Load {
         let mut taken = Load::default();
         while batch.len() < BATCH {
@@ -260,14 +278,17 @@ impl Outgoing {
                     self.answers.messages -= 1;
                     self.answers.bytes -= reply.data.len();
                 }
-                Some(Frame::Error(_)) => self.answers.messages -= 1,
+                Some(Frame::Error(error)) => {
+                    self.answers.messages -= 1;
+                    self.answers.bytes -= error.text.as_str().len();
+                }
                 Some(Frame::Bulk(bulk)) => {
                     if !taking.allowance.take(0) {
                         break;
                     }
                     self.announcing.push((lane, bulk.bulk));
                 }
-                Some(_) => {}
+                Some(word) => self.words.remove(word),
             }
             queue.pop_front().into_iter().for_each(|frame| batch.frame(frame));
         }
@@ -319,6 +340,7 @@ impl Outgoing {
         self.lanes.iter_mut().for_each(Queue::clear);
         self.on_control.clear();
         self.answers = Load::default();
+        self.words.clear();
         self.held.clear();
         self.bulk.clear();
         messages
@@ -552,9 +574,7 @@ mod tests {
             assert!(out.push_reply(Some(pid(1)), rid, Bytes::new()).is_some());
         }
         assert!(out.push_reply(Some(pid(1)), 11, Bytes::new()).is_none() && out.is_full_of_answers(0));
-        let refusal = || {
-            Frame::Error(crate::wire::level2::Error { rid: 1, to: Some(pid(1)), code: 2, text: "".into() })
-        };
+        let refusal = || crate::wire::level2::Error { rid: 1, to: Some(pid(1)), code: 2, text: "".into() };
         let refused = (0..100).filter(|_| out.push_refusal(Some(pid(1)), refusal()).is_some());
         assert_eq!(refused.count(), 10);
         assert_eq!(written(&mut out, 1), 0, "the message is held back");

@@ -86,6 +86,7 @@ impl Neighbours {
         };
         earlier.into_iter().for_each(|earlier| earlier.end(&ExitReason::NoProcess));
         peer.into_iter().for_each(|peer| neighbour.found_by(peer));
+        link.take_what_waits();
         neighbour.attach(link);
         neighbour
     }

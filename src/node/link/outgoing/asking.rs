@@ -9,7 +9,7 @@ use crate::node::link::asks::{NO_DEADLINE, Question};
 use crate::node::link::bulk::ASK;
 use crate::node::outbound::{Load, Refusal};
 use crate::pid::Pid;
-use crate::wire::level2::{Ask, Frame, Reply};
+use crate::wire::level2::{Ask, Error, Frame, Reply, Text16};
 
 impl Outgoing {
     /// Queues a question; returns its lane, or hands it back.
@@ -41,16 +41,21 @@ impl Outgoing {
         }
         self.answers.messages += 1;
         self.answers.bytes += len;
-        Some(self.push(to, frame))
+        Some(self.enqueue(to, frame))
     }
 
-    /// Queues the refusal of a question; returns its lane, or `None` if far too many wait.
-    pub(crate) fn push_refusal(&mut self, to: Option<Pid>, frame: Frame) -> Option<usize> {
+    /// Queues the refusal of a question, with a shorter text where much waits; returns its lane, or `None` if far
+    /// too many wait.
+    pub(crate) fn push_refusal(&mut self, to: Option<Pid>, mut error: Error) -> Option<usize> {
         if self.answers.messages >= 2 * self.most.messages.max(1) {
             return None;
         }
+        if self.answers.bytes + error.text.as_str().len() > self.most.bytes {
+            error.text = Text16::default();
+        }
         self.answers.messages += 1;
-        Some(self.push(to, frame))
+        self.answers.bytes += error.text.as_str().len();
+        Some(self.enqueue(to, Frame::Error(error)))
     }
 
     /// Whether so many answers wait that the peer should ask nothing.
