@@ -76,7 +76,11 @@ impl Outgoing {
             *left = ms;
             return false;
         }
-        let bytes = match queue.pop_front() {
+        let dropped = queue.pop_front();
+        if let Some(to) = dropped.as_ref().and_then(Frame::to) {
+            self.held.passed(to);
+        }
+        let bytes = match dropped {
             Some(Frame::Ask(ask)) => ask.data.len(),
             Some(Frame::Bulk(bulk)) => self.bulk.remove(bulk.bulk),
             _ => 0,
