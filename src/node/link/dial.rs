@@ -117,7 +117,6 @@ impl Attempt<'_> {
         if ack.hello.link != self.id || ack.hello.lanes > offered.0 || ack.hello.bulk_slots > offered.1 {
             return Err(failed(CloseCode::Malformed, "the peer answered another greeting"));
         }
-        self.shared.whereabouts.found(self.dialling, Some(peer.node));
         let mut strands = vec![control];
         strands.extend(self.open_lanes(&ack).await?);
         if let Some(other) = self.commit(peer, ack.other, proved.is_some()).await? {
@@ -128,6 +127,7 @@ impl Attempt<'_> {
         let (shared, at) = (self.shared.clone(), (self.dialling.addr.clone(), &ack.hello));
         let link = Arc::new(Link::new(shared, self.id, peer, proved, at, agreed));
         link.push(None, Frame::Ready(Ready { lanes: ack.hello.lanes }));
+        self.shared.whereabouts.found(self.dialling, Some(peer.node));
         link.begin();
         tentative.keep();
         let dialled = self.dialled.clone();

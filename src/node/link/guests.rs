@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, Weak};
 
-use super::{Link, lock, reason};
+use super::{End, Link, lock, reason};
 use crate::actor::{ExitReason, MonitorRef};
 use crate::node::LocalNode;
 use crate::pid::Pid;
+use crate::transport::CloseCode;
+use crate::wire::MAX_NAME;
 use crate::wire::level2::{Down, Frame, Monitor, Text16};
 
 /// Monitors of one peer (L20).
@@ -35,15 +37,25 @@ enum Added {
 
 impl Guests {
     /// Takes a monitor; a target that is dead or unknown is told of at once (S24).
-    pub(super) fn watch(&self, link: &Arc<Link>, frame: Monitor) {
+    pub(super) fn watch(&self, link: &Arc<Link>, frame: Monitor) -> Result<(), End> {
         let name = frame.name.as_str();
+        if name.len() > MAX_NAME {
+            // It would be kept, and nobody has such a name.
+            let reason = format!("a monitor by a name of {} bytes, at most {MAX_NAME}", name.len());
+            return Err(End::Refused(CloseCode::TooLarge, reason));
+        }
         let target = frame.to.or_else(|| link.shared.local.whereis(name));
-        let Some(pid) = target else { return tell(link, &frame, None, &ExitReason::NoProcess) };
+        let Some(pid) = target else {
+            tell(link, &frame, None, &ExitReason::NoProcess);
+            return Ok(());
+        };
+        link.brakes.signals(link, pid)?;
         match self.add(frame.id, pid) {
             Added::New => {}
-            Added::Known => return,
+            Added::Known => return Ok(()),
             Added::TooMany => {
-                return tell(link, &frame, Some(pid), &ExitReason::Other("too many monitors".to_owned()));
+                tell(link, &frame, Some(pid), &ExitReason::Other("too many monitors".to_owned()));
+                return Ok(());
             }
         }
         let (id, there) = (frame.id, Arc::downgrade(link));
@@ -58,6 +70,7 @@ impl Guests {
         if let Some(guest) = lock(&self.entries).get_mut(&id) {
             guest.monitor = Some(monitor);
         }
+        Ok(())
     }
 
     /// Takes a monitor back.

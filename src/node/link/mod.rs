@@ -129,6 +129,8 @@ pub(super) struct Link {
     beat: Notify,
     parting: Mutex<Parting>,
     parking: Parking,
+    /// Questions of the peer that have not got their outcome.
+    served: Arc<AtomicUsize>,
     guests: Guests,
     ties: Mutex<Ties>,
     brakes: Brakes,
@@ -298,7 +300,9 @@ impl Link {
             health: Mutex::default(),
             beat: Notify::new(),
             parting: Mutex::new(Parting::new(shared.links.me().life, peer, lanes)),
-            parking: Parking::new(shared.budget.clone()),
+            // One peer does not take what is meant for all of them.
+            parking: Parking::new(shared.budget.clone(), config.queue_bytes / 4),
+            served: Arc::default(),
             guests: Guests::default(),
             ties: Mutex::default(),
             brakes: Brakes::default(),
