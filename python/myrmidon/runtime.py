@@ -65,12 +65,6 @@ class Runtime(_core.Runtime):
         """As ``start``, with these options instead of those of the class."""
         return self._start(options, actor(*args, **kwargs))
 
-    def ref(self, actor: type[A], pid: int) -> ActorRef[A]:
-        """A typed reference to the class actor with this PID, as ``whereis`` gives it. That it is one, and
-        of this class, is not checked before the first call.
-        """
-        return ActorRef(self, pid, actor)
-
     def _start(self, options: Options | None, instance: A) -> ActorRef[A]:
         host = Host(instance, self)
         options = options or instance._options

@@ -22,7 +22,7 @@ use crate::wait::block_on;
 #[pymethods]
 impl Runtime {
     /// A PID of this runtime for an actor of another node, by the address of that and the actor's name, or
-    /// its PID there; or by a reference alone, as `reference` gives it on any node. Waits for the node.
+    /// its PID there; or by a reference alone, as `ref` gives it on any node. Waits for the node.
     ///
     /// The PID works with every call that takes one: `send`, `ask`, `monitor`, `link`, `stop`, timers,
     /// `register`. `hot_swap` is refused: code is swapped where the actor lives. One actor has
@@ -65,6 +65,7 @@ impl Runtime {
     /// words are understood only by nodes that have a connection to this one.
     ///
     /// Raises `NoProcess` for 0.
+    #[pyo3(name = "ref")]
     fn reference(&self, pid: u64) -> PyResult<String> {
         Ok(self.core()?.reference(living(pid)?).to_string())
     }
