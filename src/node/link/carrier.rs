@@ -132,14 +132,18 @@ async fn write(
             return Some((lane, sender));
         }
         stretch.pause().await;
-        let (load, freed) = {
+        let (load, freed, unfinished) = {
             let mut out = link.out();
-            (out.fill(lane, &mut batch, now()), out.take_freed())
+            (out.fill(lane, &mut batch, now()), out.take_freed(), out.take_unfinished())
         };
         if freed {
             // What was dropped may be all that the end of the bulk lane waited for.
             link.work.iter().for_each(Notify::notify_one);
             link.for_users(|peer| peer.link_has_written(&link));
+        }
+        if batch.is_empty() && unfinished {
+            tokio::task::yield_now().await;
+            continue;
         }
         if batch.is_empty() {
             tokio::select! {

@@ -25,6 +25,9 @@ use crate::wire::level2::{Credit, Frame};
 /// A batch is written when it holds so many bytes, or when its lane is empty.
 const BATCH: usize = 64 << 10;
 
+/// So many messages are set aside before others get at the queues.
+const ASIDE_AT_ONCE: usize = 4096;
+
 /// The control lane.
 pub(crate) const CONTROL: usize = 0;
 
@@ -56,6 +59,8 @@ pub(crate) struct Outgoing {
     words: Words,
     /// Room was made by questions that nobody asks any more.
     freed: bool,
+    /// The last batch ended early, so that others get at the queues.
+    unfinished: bool,
     allowance: Allowance,
     /// Nothing more is taken of the users of the link.
     closed: bool,
@@ -91,6 +96,7 @@ impl Outgoing {
             answers: Load::default(),
             words: Words::new(most, budget),
             freed: false,
+            unfinished: false,
             allowance,
             closed: false,
             sent: 0,
@@ -208,9 +214,17 @@ impl Outgoing {
     }
 
     fn fill_from(&mut self, lane: usize, on_control: bool, batch: &mut Batch, now: Instant) -> Load {
-        let mut taken = Load::default();
+        let (mut taken, mut aside) = (Load::default(), 0);
         while batch.len() < BATCH {
-            if self.set_aside(lane, on_control) || self.drop_abandoned(lane, on_control, now) {
+            if aside >= ASIDE_AT_ONCE {
+                self.unfinished = true;
+                break;
+            }
+            if self.set_aside(lane, on_control) {
+                aside += 1;
+                continue;
+            }
+            if self.drop_abandoned(lane, on_control, now) {
                 continue;
             }
             let queue = if on_control { &mut self.on_control } else { &mut self.lanes[lane] };

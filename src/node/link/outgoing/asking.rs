@@ -104,6 +104,11 @@ impl Outgoing {
         given_up.inspect(|bytes| self.count(Load { messages: 1, bytes: *bytes })).is_some()
     }
 
+    /// Whether the last batch ended before its queue did, and before it was full.
+    pub(crate) fn take_unfinished(&mut self) -> bool {
+        std::mem::take(&mut self.unfinished)
+    }
+
     /// Whether questions that nobody asks any more have made room since the last call.
     pub(crate) fn take_freed(&mut self) -> bool {
         std::mem::take(&mut self.freed)
