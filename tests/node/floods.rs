@@ -6,7 +6,7 @@ use myrmidon::transport::memory::MemoryNetwork;
 use myrmidon::wire::level2::{Demonitor, Frame, Goaway, Hello, Monitor, Text16, Unlink};
 use myrmidon::wire::{Batch, CloseCode};
 
-use crate::fake::{Running, eventually, node, node_with, number, pid, soon};
+use crate::fake::{RawPeer, Running, eventually, node, node_with, number, pid, soon};
 use crate::greetings::{Peer, hello, message};
 
 /// Says `frame` again and again, with other numbers, and reads nothing, until it is cut off.
@@ -155,4 +155,47 @@ async fn g11_a_monitor_by_a_name_that_nobody_can_have_is_not_kept() {
     peer.say([Frame::Monitor(Monitor { id: 1, to: Some(pid(1)), from: None, name })]).await;
     assert_eq!(peer.code().await, CloseCode::TooLarge.as_u16());
     assert_eq!(a.runtime.watchers(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l12_a_level_1_peer_is_not_read_while_an_actor_does_not_keep_up() {
+    let network = MemoryNetwork::new();
+    let a = node(&network).await;
+    a.runtime.fill(pid(1), true);
+    let mut flooding = RawPeer::dial(&network, &a.addr).await;
+    let mut said = 0;
+    let mut write = async |from: usize| {
+        let mut batch = Batch::new();
+        (0..1000).for_each(|n| batch.message(Some(pid(1)), number(from + n)));
+        let mut parts = batch.take();
+        let written = flooding.lane.0.write(&mut parts);
+        tokio::time::timeout(std::time::Duration::from_secs(30), written).await.is_ok()
+    };
+    while write(said).await {
+        said += 1000;
+        assert!(said < 1_000_000, "it is read all the same");
+    }
+    assert!(a.runtime.received().len() < 10_000, "one read, and no more");
+    let mut other = RawPeer::dial(&network, &a.addr).await;
+    other.say(&[2][..]).await;
+    assert_eq!(other.hear(1).await, [3]);
+    a.runtime.fill(pid(1), false);
+    let received = a.runtime.wait_for(said).await;
+    assert!(received.iter().map(|(_, n)| n.clone()).eq((0..received.len()).map(number)), "G2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn l20_a10_one_actor_has_so_many_monitors_of_peers_and_the_others_have_theirs() {
+    let network = MemoryNetwork::new();
+    let a = node(&network).await;
+    let mut peer = Peer::up(&network, &a).await;
+    let monitor = |id, index| {
+        Frame::Monitor(Monitor { id, to: Some(pid(index)), from: Some(pid(9)), name: Text16::default() })
+    };
+    peer.say((0..10_001).map(|id| monitor(id, 1))).await;
+    let Frame::Down(down) = peer.answer().await else { panic!("one is too many") };
+    assert_eq!((down.id, down.text.as_str()), (10_000, "too many monitors of that actor"));
+    peer.say([monitor(20_000, 2), Frame::Demonitor(Demonitor { id: 5, to: Some(pid(1)), from: None })]).await;
+    peer.say([monitor(20_001, 1)]).await;
+    eventually("there is room again", async || a.runtime.watchers() == 10_001).await;
 }

@@ -92,7 +92,7 @@ impl Brakes {
 
     /// Messages were delivered to `pid`, the last of them with `len` bytes.
     pub(super) fn delivered(&self, link: &Link, pid: Pid, len: usize) {
-        if is_over(link, pid, len) {
+        if link.shared.is_full(pid, len) {
             self.spare(link, pid, len);
         }
     }
@@ -177,7 +177,7 @@ impl Brakes {
             let len = lock(&self.spared).get(&pid).map_or(0, |spared| spared.len);
             if link.parking.is_full(pid, &link.shared.config) {
                 lock(&self.reached.pids).push(pid);
-            } else if is_over(link, pid, len) {
+            } else if link.shared.is_full(pid, len) {
                 self.ask(link, pid);
             } else {
                 self.forget(pid);
@@ -192,11 +192,4 @@ impl Brakes {
         spared.remove(&pid);
         self.count.store(spared.len(), Ordering::Relaxed);
     }
-}
-
-/// Whether a mailbox holds more than it should. The dead have none.
-fn is_over(link: &Link, pid: Pid, len: usize) -> bool {
-    let config = &link.shared.config;
-    let messages = link.shared.local.mailbox_size(pid).unwrap_or(0);
-    messages > config.actor_messages || messages.saturating_mul(len) > config.actor_bytes
 }

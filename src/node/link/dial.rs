@@ -6,6 +6,7 @@ use bytes::{Buf, Bytes};
 use tokio::task::JoinSet;
 
 use super::carrier::carry;
+use super::end::printable;
 use super::greeting::{self, agree};
 use super::registry::{BULK, MESSAGES, Tentative};
 use super::strand::{Broken, Strand};
@@ -242,7 +243,7 @@ fn acknowledged(frame: Frame) -> Result<Box<HelloAck>, Failure> {
             Err(Failure::Ourselves)
         }
         Frame::Goaway(Goaway { code, reason }) => {
-            let reason = format!("refused by the peer with code {code:#04x}: {}", reason.as_str());
+            let reason = format!("refused by the peer with code {code:#04x}: {}", printable(reason.as_str()));
             Err(failed(CloseCode::Normal, reason))
         }
         _ => Err(failed(CloseCode::Malformed, "the peer did not answer the greeting")),

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, Weak};
 use super::{End, Link, lock, reason};
 use crate::actor::{ExitReason, MonitorRef};
 use crate::node::LocalNode;
+use crate::node::tally::Place;
 use crate::pid::Pid;
 use crate::transport::CloseCode;
 use crate::wire::MAX_NAME;
@@ -14,6 +15,8 @@ use crate::wire::level2::{Down, Frame, Monitor, Text16};
 
 /// Monitors of one peer (L20).
 const MAX_GUESTS: usize = 100_000;
+/// Monitors and links that peers have with one actor (L20).
+pub(super) const MAX_OF_TARGET: usize = 10_000;
 
 /// By the peer's numbers.
 #[derive(Default)]
@@ -25,6 +28,8 @@ struct Guest {
     pid: Pid,
     /// None until the actor has been told.
     monitor: Option<MonitorRef>,
+    /// Its place among those of the actor.
+    place: Option<Place<Pid>>,
 }
 
 /// What became of a number.
@@ -58,6 +63,15 @@ impl Guests {
                 return Ok(());
             }
         }
+        let place = link.shared.targets.place(pid, MAX_OF_TARGET);
+        if place.is_none() {
+            self.remove(frame.id);
+            tell(link, &frame, Some(pid), &ExitReason::Other("too many monitors of that actor".to_owned()));
+            return Ok(());
+        }
+        if let Some(guest) = lock(&self.entries).get_mut(&frame.id) {
+            guest.place = place;
+        }
         let (id, there) = (frame.id, Arc::downgrade(link));
         let on_exit = move |reason: &ExitReason| {
             if let Some(link) = Weak::upgrade(&there)
@@ -75,7 +89,7 @@ impl Guests {
 
     /// Takes a monitor back.
     pub(super) fn unwatch(&self, local: &dyn LocalNode, id: u64) {
-        if let Some(Guest { pid, monitor: Some(monitor) }) = self.remove(id) {
+        if let Some(Guest { pid, monitor: Some(monitor), .. }) = self.remove(id) {
             local.unwatch(pid, monitor);
         }
     }
@@ -83,7 +97,7 @@ impl Guests {
     /// The link is over.
     pub(super) fn clear(&self, local: &dyn LocalNode) {
         let entries = std::mem::take(&mut *lock(&self.entries));
-        for Guest { pid, monitor } in entries.into_values() {
+        for Guest { pid, monitor, .. } in entries.into_values() {
             if let Some(monitor) = monitor {
                 local.unwatch(pid, monitor);
             }
@@ -98,7 +112,7 @@ impl Guests {
             Entry::Occupied(_) => Added::Known,
             Entry::Vacant(_) if len >= MAX_GUESTS => Added::TooMany,
             Entry::Vacant(place) => {
-                place.insert(Guest { pid, monitor: None });
+                place.insert(Guest { pid, monitor: None, place: None });
                 Added::New
             }
         }

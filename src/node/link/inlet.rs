@@ -41,6 +41,7 @@ pub(super) struct Inlet {
 
 impl Inlet {
     pub(super) fn new(link: Arc<Link>, lane: usize, decoder: Decoder) -> Self {
+        let progress = Progress::new(link.shared.budget.clone());
         Self {
             link,
             lane,
@@ -50,7 +51,7 @@ impl Inlet {
             messages: 0,
             bytes: 0,
             patience: Patience::default(),
-            progress: Progress::default(),
+            progress,
             read: 0,
         }
     }
@@ -74,7 +75,7 @@ impl Inlet {
         }
         self.settle()?;
         self.progress.read(now(), self.read, complete, self.decoder.mid_frame());
-        Ok(())
+        if self.progress.is_too_much() { Err(End::overloaded()) } else { Ok(()) }
     }
 
     /// Takes the messages that come next, as long as none of them has to wait for a large payload.

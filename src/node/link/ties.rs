@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use crate::actor::Watcher;
+use crate::node::tally::Place;
 use crate::pid::Pid;
 
 /// Links of one peer, and as many monitors (L20).
@@ -32,6 +33,8 @@ pub(super) struct Pair {
 struct Tie {
     proxy: Pid,
     state: State,
+    /// Of one that the peer made: its place among those of our actor.
+    _place: Option<Place<Pid>>,
 }
 
 enum State {
@@ -87,6 +90,10 @@ impl Ties {
 
     /// Our actor links itself.
     pub(super) fn link(&mut self, pair: Pair, proxy: Pid) -> Linking {
+        self.link_at(pair, proxy, None)
+    }
+
+    fn link_at(&mut self, pair: Pair, proxy: Pid, place: Option<Place<Pid>>) -> Linking {
         let full = self.closed || self.links.len() >= MAX_TIES;
         match self.links.get_mut(&pair).map(|tie| &mut tie.state) {
             Some(State::Linked) => Linking::Quiet,
@@ -96,18 +103,18 @@ impl Ties {
             }
             None if full => Linking::Refused,
             None => {
-                self.links.insert(pair, Tie { proxy, state: State::Linked });
+                self.links.insert(pair, Tie { proxy, state: State::Linked, _place: place });
                 Linking::Say
             }
         }
     }
 
     /// LINK came. `Quiet` if it was said by a peer that had not heard of our UNLINK.
-    pub(super) fn linked(&mut self, pair: Pair, proxy: Pid) -> Linking {
+    pub(super) fn linked(&mut self, pair: Pair, proxy: Pid, place: Option<Place<Pid>>) -> Linking {
         match self.links.get(&pair).map(|tie| &tie.state) {
             Some(State::Unlinking { .. }) => Linking::Quiet,
             Some(State::Linked) => Linking::Say,
-            None => self.link(pair, proxy),
+            None => self.link_at(pair, proxy, place),
         }
     }
 
@@ -235,7 +242,7 @@ mod tests {
             let Some(word) = self.lines[side].pop_front() else { return };
             let (end, pair) = (&mut self.ends[side], Self::pair(side));
             match word {
-                Word::Link => end.linked |= end.ties.linked(pair, pid(9)) == Linking::Say,
+                Word::Link => end.linked |= end.ties.linked(pair, pid(9), None) == Linking::Say,
                 Word::Unlink(id) => {
                     if end.ties.unlinked(pair).is_some() {
                         end.linked = false;
