@@ -46,6 +46,7 @@ mod shared;
 mod shown;
 mod spin;
 mod standing;
+mod tally;
 mod throttle;
 mod vitals;
 mod watch;

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use super::Link;
 use super::carrier::carry;
 use super::dial::replace;
+use super::end::printable;
 use super::greeting::{self, agree};
 use super::registry::{Joining, Origin};
 use super::strand::{Broken, Strand};
@@ -154,7 +155,7 @@ async fn gather(
             frame = hear(control) => match frame? {
                 Frame::Ready(ready) if ready.lanes == lanes => break,
                 Frame::Goaway(goaway) => {
-                    return Err(refused(CloseCode::Normal, goaway.reason.as_str().to_owned()));
+                    return Err(refused(CloseCode::Normal, printable(goaway.reason.as_str())));
                 }
                 _ => return Err(refused(CloseCode::Malformed, "READY was expected".to_owned())),
             },

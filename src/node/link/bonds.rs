@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::greeting::caps;
+use super::guests::MAX_OF_TARGET;
 use super::reason::{EXPLICIT, LINKED, STOP, from_wire, is_kill, to_wire};
 use super::ties::{Linking, Lost, Pair, Watched};
 use super::{Link, lock};
@@ -109,7 +110,11 @@ impl Link {
             return self.say_exit(far, Some(near), LINKED, &reason);
         };
         let pair = Pair { near, far };
-        let linking = lock(&self.ties).linked(pair, proxy);
+        let place = self.shared.targets.place(near, MAX_OF_TARGET);
+        let linking = match &place {
+            Some(_) => lock(&self.ties).linked(pair, proxy, place),
+            None => Linking::Refused,
+        };
         match linking {
             Linking::Say if system.signal(near, Signal::Linked(proxy)) => {}
             Linking::Say => {

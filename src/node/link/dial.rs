@@ -6,6 +6,7 @@ use bytes::{Buf, Bytes};
 use tokio::task::JoinSet;
 
 use super::carrier::carry;
+use super::end::printable;
 use super::greeting::{self, agree};
 use super::registry::{BULK, MESSAGES, Tentative};
 use super::strand::{Broken, Strand};
@@ -117,7 +118,6 @@ impl Attempt<'_> {
         if ack.hello.link != self.id || ack.hello.lanes > offered.0 || ack.hello.bulk_slots > offered.1 {
             return Err(failed(CloseCode::Malformed, "the peer answered another greeting"));
         }
-        self.shared.whereabouts.found(self.dialling, Some(peer.node));
         let mut strands = vec![control];
         strands.extend(self.open_lanes(&ack).await?);
         if let Some(other) = self.commit(peer, ack.other, proved.is_some()).await? {
@@ -128,6 +128,7 @@ impl Attempt<'_> {
         let (shared, at) = (self.shared.clone(), (self.dialling.addr.clone(), &ack.hello));
         let link = Arc::new(Link::new(shared, self.id, peer, proved, at, agreed));
         link.push(None, Frame::Ready(Ready { lanes: ack.hello.lanes }));
+        self.shared.whereabouts.found(self.dialling, Some(peer.node));
         link.begin();
         tentative.keep();
         let dialled = self.dialled.clone();
@@ -248,7 +249,7 @@ fn acknowledged(frame: Frame) -> Result<Box<HelloAck>, Failure> {
             Err(Failure::Ourselves)
         }
         Frame::Goaway(Goaway { code, reason }) => {
-            let reason = format!("refused by the peer with code {code:#04x}: {}", reason.as_str());
+            let reason = format!("refused by the peer with code {code:#04x}: {}", printable(reason.as_str()));
             Err(failed(CloseCode::Normal, reason))
         }
         _ => Err(failed(CloseCode::Malformed, "the peer did not answer the greeting")),

@@ -133,6 +133,8 @@ pub(super) struct Link {
     beat: Notify,
     parting: Mutex<Parting>,
     parking: Parking,
+    /// Questions of the peer that have not got their outcome.
+    served: Arc<AtomicUsize>,
     guests: Guests,
     ties: Mutex<Ties>,
     brakes: Brakes,
@@ -301,7 +303,9 @@ impl Link {
             health: Mutex::default(),
             beat: Notify::new(),
             parting: Mutex::new(Parting::new(shared.links.me().life, peer, lanes)),
-            parking: Parking::new(shared.budget.clone()),
+            // One peer does not take what is meant for all of them.
+            parking: Parking::new(shared.budget.clone(), config.queue_bytes / 4),
+            served: Arc::default(),
             guests: Guests::default(),
             ties: Mutex::default(),
             brakes: Brakes::default(),
@@ -352,18 +356,18 @@ impl Link {
     }
 
     /// Moves what may be written next into `batch`. What it returns goes to [`written`](Self::written)
-    /// once it is.
-    fn fill(&self, lane: usize, batch: &mut Batch) -> Load {
-        let (load, freed) = {
+    /// once it is. With it goes whether there is more, though the batch is not full.
+    fn fill(&self, lane: usize, batch: &mut Batch) -> (Load, bool) {
+        let (load, freed, unfinished) = {
             let mut out = self.out();
-            (out.fill(lane, batch, now()), out.take_freed())
+            (out.fill(lane, batch, now()), out.take_freed(), out.take_unfinished())
         };
         if freed {
             // What was dropped may be all that the end of the bulk lane waited for.
             self.work.iter().for_each(Notify::notify_one);
             self.for_users(|peer| peer.link_has_written(self));
         }
-        load
+        (load, unfinished)
     }
 
     /// A batch of a lane was written.

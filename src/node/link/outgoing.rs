@@ -3,6 +3,9 @@
 //! Sans-IO: the caller holds the lock and does what the result says.
 
 mod asking;
+#[cfg(test)]
+mod order_tests;
+mod sparing;
 mod words;
 
 use std::time::Instant;
@@ -11,8 +14,8 @@ use self::words::Words;
 use super::asks::Asks;
 use super::bulk::BulkQueue;
 use super::credit::Allowance;
-use super::held::{Held, waits_for};
-use super::queue::Queue;
+use super::held::{Held, passes};
+use super::queue::{Queue, Verdict};
 use crate::node::load::{Account, Budget};
 use crate::node::outbound::{Load, Refusal};
 use crate::pid::Pid;
@@ -22,11 +25,8 @@ use crate::wire::level2::{Credit, Frame};
 /// A batch is written when it holds so many bytes, or when its lane is empty.
 const BATCH: usize = 64 << 10;
 
-/// One actor that does not keep up may hold back this part of what the peer may hold back.
-const HELD_PART: usize = 8;
-
-/// Actors of one peer that are spared at once.
-const MAX_HELD: usize = 65_536;
+/// So many messages are set aside before others get at the queues.
+const ASIDE_AT_ONCE: usize = 4096;
 
 /// The control lane.
 pub(crate) const CONTROL: usize = 0;
@@ -59,6 +59,8 @@ pub(crate) struct Outgoing {
     words: Words,
     /// Room was made by questions that nobody asks any more.
     freed: bool,
+    /// The last batch ended early, so that others get at the queues.
+    unfinished: bool,
     allowance: Allowance,
     /// Nothing more is taken of the users of the link.
     closed: bool,
@@ -94,6 +96,7 @@ impl Outgoing {
             answers: Load::default(),
             words: Words::new(most, budget),
             freed: false,
+            unfinished: false,
             allowance,
             closed: false,
             sent: 0,
@@ -134,11 +137,6 @@ impl Outgoing {
         self.held.is_full(to, len, self.held_part()).then_some(Refusal::Held)
     }
 
-    fn held_part(&self) -> Load {
-        let Load { messages, bytes } = self.most;
-        Load { messages: messages / HELD_PART, bytes: bytes / HELD_PART }
-    }
-
     /// Queues a message that was taken earlier, whatever the bounds.
     pub(crate) fn admit(&mut self, to: Pid, data: bytes::Bytes) -> usize {
         let len = data.len();
@@ -167,31 +165,6 @@ impl Outgoing {
         let lane = self.lane_of(to);
         let frame = self.held.keep(to, frame);
         self.queue(to).extend(frame);
-        lane
-    }
-
-    /// The peer asks to spare an actor: what comes for it is held back, and what waits already, unless that is
-    /// more than one actor may hold. Then it still goes, as what is under way does: the room that it takes
-    /// belongs to the other actors of the peer. `false` if the peer has far too many spared.
-    pub(crate) fn hold(&mut self, pid: Pid) -> bool {
-        if self.closed || self.held.holds(pid) {
-            return true;
-        }
-        if self.held.len() >= MAX_HELD {
-            return false;
-        }
-        let most = self.held_part();
-        let frames = self.queue(Some(pid)).extract(|frame| waits_for(pid, frame));
-        let too_many = self.held.hold(pid, frames, most);
-        self.queue(Some(pid)).extend(too_many);
-        true
-    }
-
-    /// The actor has caught up; returns the lane in which what was held back goes on.
-    pub(crate) fn release(&mut self, pid: Pid) -> usize {
-        let lane = self.lane_of(Some(pid));
-        let frames = self.held.release(pid);
-        self.queue(Some(pid)).extend(frames);
         lane
     }
 
@@ -249,15 +222,34 @@ impl Outgoing {
     }
 
     fn fill_from(&mut self, lane: usize, on_control: bool, batch: &mut Batch, now: Instant) -> Load {
-        let mut taken = Load::default();
+        let (mut taken, mut aside) = (Load::default(), 0);
         while batch.len() < BATCH {
+            if aside >= ASIDE_AT_ONCE {
+                self.unfinished = true;
+                break;
+            }
+            if self.set_aside(lane, on_control) {
+                aside += 1;
+                continue;
+            }
             if self.drop_abandoned(lane, on_control, now) {
                 continue;
             }
             let queue = if on_control { &mut self.on_control } else { &mut self.lanes[lane] };
             let mut taking = Taking { allowance: &mut self.allowance, taken: &mut taken };
             if let Some(run) = queue.front_run() {
-                if run.fill(batch, BATCH, |len| taking.message(len)) {
+                let held = &mut self.held;
+                let may = |to, len| {
+                    if !held.is_empty() && held.stops(to) {
+                        return Verdict::Aside;
+                    }
+                    let may = taking.message(len);
+                    if may && !held.is_empty() {
+                        held.passed(to);
+                    }
+                    if may { Verdict::Go } else { Verdict::Stop }
+                };
+                if run.fill(batch, BATCH, may) == Verdict::Stop {
                     break;
                 }
                 continue;
@@ -290,7 +282,12 @@ impl Outgoing {
                 }
                 Some(word) => self.words.remove(word),
             }
-            queue.pop_front().into_iter().for_each(|frame| batch.frame(frame));
+            if let Some(frame) = queue.pop_front() {
+                if let Some(to) = frame.to().filter(|_| !passes(&frame)) {
+                    self.held.passed(to);
+                }
+                batch.frame(frame);
+            }
         }
         taken
     }

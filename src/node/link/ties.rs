@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use crate::actor::Watcher;
+use crate::node::tally::Place;
 use crate::pid::Pid;
 
 /// Links of one peer, and as many monitors (L20).
@@ -33,6 +34,8 @@ struct Tie {
     /// Who stands for the peer's actor: more than one where a name is followed that leads there too.
     proxies: Vec<Pid>,
     state: State,
+    /// Of one that the peer made: its place among those of our actor.
+    _place: Option<Place<Pid>>,
 }
 
 impl Tie {
@@ -96,6 +99,10 @@ impl Ties {
 
     /// Our actor links itself.
     pub(super) fn link(&mut self, pair: Pair, proxy: Pid) -> Linking {
+        self.link_at(pair, proxy, None)
+    }
+
+    fn link_at(&mut self, pair: Pair, proxy: Pid, place: Option<Place<Pid>>) -> Linking {
         let full = self.closed || self.links.len() >= MAX_TIES;
         match self.links.get_mut(&pair) {
             Some(tie) => {
@@ -107,21 +114,21 @@ impl Ties {
             }
             None if full => Linking::Refused,
             None => {
-                self.links.insert(pair, Tie { proxies: vec![proxy], state: State::Linked });
+                self.links.insert(pair, Tie { proxies: vec![proxy], state: State::Linked, _place: place });
                 Linking::Say
             }
         }
     }
 
     /// LINK came. `Quiet` if it was said by a peer that had not heard of our UNLINK.
-    pub(super) fn linked(&mut self, pair: Pair, proxy: Pid) -> Linking {
+    pub(super) fn linked(&mut self, pair: Pair, proxy: Pid, place: Option<Place<Pid>>) -> Linking {
         match self.links.get_mut(&pair) {
             Some(Tie { state: State::Unlinking { .. }, .. }) => Linking::Quiet,
             Some(tie) => {
                 tie.add(proxy);
                 Linking::Say
             }
-            None => self.link(pair, proxy),
+            None => self.link_at(pair, proxy, place),
         }
     }
 
@@ -255,7 +262,7 @@ mod tests {
             let Some(word) = self.lines[side].pop_front() else { return };
             let (end, pair) = (&mut self.ends[side], Self::pair(side));
             match word {
-                Word::Link => end.linked |= end.ties.linked(pair, pid(9)) == Linking::Say,
+                Word::Link => end.linked |= end.ties.linked(pair, pid(9), None) == Linking::Say,
                 Word::Unlink(id) => {
                     if !end.ties.unlinked(pair).is_empty() {
                         end.linked = false;

@@ -106,6 +106,7 @@ impl Peer {
                 self.dialler.forget(&dialled);
                 // The link has it, or it gave way: then its place among the connections is free again.
                 drop(dialled);
+                self.shared.whereabouts.found(self, Some(link.peer.node));
                 self.shared.neighbours.moved_in(self, Some(link.peer));
                 self.linked(link).await;
             }

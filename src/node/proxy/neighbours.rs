@@ -264,9 +264,13 @@ impl Neighbour {
         self.proxy_within(far, self.most)
     }
 
-    /// As [`proxy`](Self::proxy), where the node itself is the reason, which may take half of the room.
+    /// As [`proxy`](Self::proxy), where the node itself is the reason. Such nodes may take half of the room, and one
+    /// of them half of that.
     pub(in crate::node) fn guest_proxy(self: &Arc<Self>, far: Pid) -> Option<Pid> {
-        self.proxy_within(far, self.most / 2)
+        let known = self.known();
+        let (is_known, is_full) = (known.proxies.contains_key(&far), known.proxies.len() >= self.most / 4);
+        drop(known);
+        if is_full && !is_known { None } else { self.proxy_within(far, self.most / 2) }
     }
 
     fn proxy_within(self: &Arc<Self>, far: Pid, most: usize) -> Option<Pid> {

@@ -76,7 +76,11 @@ impl Outgoing {
             *left = ms;
             return false;
         }
-        let bytes = match queue.pop_front() {
+        let dropped = queue.pop_front();
+        if let Some(to) = dropped.as_ref().and_then(Frame::to) {
+            self.held.passed(to);
+        }
+        let bytes = match dropped {
             Some(Frame::Ask(ask)) => ask.data.len(),
             Some(Frame::Bulk(bulk)) => self.bulk.remove(bulk.bulk),
             _ => 0,
@@ -98,6 +102,11 @@ impl Outgoing {
     pub(crate) fn cancel(&mut self, bulk: u64) -> bool {
         let given_up = self.bulk.cancel(bulk);
         given_up.inspect(|bytes| self.count(Load { messages: 1, bytes: *bytes })).is_some()
+    }
+
+    /// Whether the last batch ended before its queue did, and before it was full.
+    pub(crate) fn take_unfinished(&mut self) -> bool {
+        std::mem::take(&mut self.unfinished)
     }
 
     /// Whether questions that nobody asks any more have made room since the last call.
