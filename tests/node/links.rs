@@ -80,9 +80,9 @@ async fn both_directions_share_one_link() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn f12_nodes_that_dial_each_other_at_once_keep_one_link_and_lose_nothing() {
+async fn f12_nodes_that_dial_each_other_at_once_are_linked_and_lose_nothing() {
     let network = MemoryNetwork::new();
-    for round in 0..100 {
+    for _ in 0..100 {
         let (a, b) = (node(&network).await, node(&network).await);
         let send = |from: &Running, to: &Running| {
             let (node, addr) = (from.node.clone(), to.addr.clone());
@@ -98,15 +98,14 @@ async fn f12_nodes_that_dial_each_other_at_once_keep_one_link_and_lose_nothing()
         a.runtime.wait_for(20).await;
         b.runtime.wait_for(20).await;
         assert_eq!((a.runtime.received().len(), b.runtime.received().len()), (20, 20));
-        eventually("one connection is left", async || {
+        // That one connection is left, of whoever dialled, is tested with each transport.
+        eventually("they are linked", async || {
             let up = |node: &Running, to: &Running| {
                 node.node.peers().iter().any(|p| p.addr == to.addr && p.connected)
             };
             up(&a, &b) && up(&b, &a)
         })
         .await;
-        let cut = network.cut(&a.addr) + network.cut(&b.addr);
-        assert_eq!(cut, 1, "in round {round}");
     }
 }
 
