@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use super::{Link, lock};
 use crate::node::outbound::Load;
+use crate::node::shared::now;
 use crate::transport::LaneSender;
 use crate::wire::Batch;
 
@@ -41,7 +42,7 @@ impl Pen {
     pub(super) fn put_down(&self, lent: Lent) -> bool {
         let mut place = lock(&self.0);
         place.lent = Some(lent);
-        place.last = Some(Instant::now());
+        place.last = Some(now());
         std::mem::take(&mut place.wanted)
     }
 
@@ -56,7 +57,7 @@ impl Pen {
     /// The sender, if it lies here, has written all it was given, and was not used just now.
     fn pick_up(&self) -> Option<Lent> {
         let mut place = lock(&self.0);
-        let quiet = place.last.is_none_or(|last| last.elapsed() >= QUIET);
+        let quiet = place.last.is_none_or(|last| now() >= last + QUIET);
         let whole = place.lent.as_ref().is_some_and(|lent| lent.rest.is_none());
         if quiet && whole { place.lent.take() } else { None }
     }
