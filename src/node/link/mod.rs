@@ -437,7 +437,7 @@ impl Link {
         let reason = end.reason().to_string();
         let messages = self.out().abandon();
         if messages > 0
-            && let Some(left_out) = self.shared.log.admit()
+            && let Some(left_out) = self.shared.log.admit(&self.peer.node.to_string())
         {
             let peer = self.peer.node;
             tracing::warn!(%peer, messages, %reason, left_out, "messages became dead letters");
