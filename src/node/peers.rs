@@ -14,7 +14,7 @@ use super::shared::{Shared, Stage, now};
 use super::{Node, WeakNode, lock};
 use crate::transport::NodeAddr;
 
-/// A node with as many peers as it may have looks through them no more often than this.
+/// Peers are looked through no more often than this.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Owners of a peer that nobody uses: the table, and the task of the peer.
@@ -119,7 +119,7 @@ pub(super) async fn forget_idle(shared: Arc<Shared>, node: WeakNode) {
         while let Some(Node { inner }) = node.upgrade() {
             inner.peers.lock().forget(&shared, |peer| !peer.was_used());
             drop(inner);
-            tokio::time::sleep(shared.config.peer_idle_after).await;
+            tokio::time::sleep(shared.config.peer_idle_after.max(LOOK_AGAIN)).await;
         }
     };
     tokio::select! {
