@@ -48,6 +48,20 @@ pub(super) struct Lot {
     waiting: Account,
     /// How many bytes may be.
     most_waiting: usize,
+    counts: Counts,
+}
+
+/// How many there are, so that nobody has to look through all of them for each frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    /// Payloads whose BULK was read and is not parked.
+    announced: usize,
+    /// Payloads of which a part has come.
+    started: usize,
+    /// Payloads that are complete though their BULK has not been read.
+    early: usize,
+    /// Messages that are parked.
+    parked: usize,
 }
 
 impl Parking {
@@ -61,6 +75,7 @@ impl Parking {
             kept: Account::new(budget.clone()),
             waiting: Account::new(budget),
             most_waiting,
+            counts: Counts::default(),
         };
         Self { lot: Mutex::new(lot), busy: AtomicUsize::new(0), announced: Notify::new() }
     }
@@ -83,8 +98,14 @@ impl Parking {
                 }
                 lot.waiting.add(weight(&frame));
                 let bulk = if let Frame::Bulk(bulk) = &frame { Some(bulk.bulk) } else { None };
+                let before = parked.messages;
                 parked.push(frame);
-                lot.known.extend(bulk);
+                lot.counts.parked += parked.messages - before;
+                if let Some(bulk) = bulk {
+                    lot.count(bulk, false);
+                    lot.known.insert(bulk);
+                    lot.count(bulk, true);
+                }
                 self.announced.notify_one();
                 Ok(None)
             }
@@ -108,11 +129,13 @@ impl Parking {
             let reason = "too many large payloads are announced".to_owned();
             return Err(End::Refused(CloseCode::CreditViolated, reason));
         }
+        lot.count(bulk.bulk, false);
         let payload = lot.payload(bulk.bulk, bulk.to, bulk.total, max)?;
         if payload.announced.replace(bulk.clone()).is_some() {
             return Err(End::malformed("BULK came twice"));
         }
         let complete = payload.is_complete();
+        lot.count(bulk.bulk, true);
         if let Some(to) = bulk.to {
             lot.parked.entry(to).or_default();
         }
@@ -131,7 +154,7 @@ impl Parking {
     ) -> Result<(), End> {
         let mut lot = self.lock();
         let (bulk, to) = (chunk.bulk, chunk.to);
-        if chunk.offset == 0 && lot.started() >= slots {
+        if chunk.offset == 0 && lot.counts.started >= slots {
             let reason = format!("more than {slots} large payloads under way");
             return Err(End::Refused(CloseCode::CreditViolated, reason));
         }
@@ -147,13 +170,12 @@ impl Parking {
                 "too many large payloads at once".to_owned(),
             ));
         }
+        lot.count(bulk, false);
         let payload = lot.payload(bulk, to, chunk.total, max)?;
         payload.add(chunk)?;
-        if payload.announced.is_some() && payload.is_complete() {
-            self.deliver(&mut lot, bulk, max, run)
-        } else {
-            Ok(())
-        }
+        let complete = payload.announced.is_some() && payload.is_complete();
+        lot.count(bulk, true);
+        if complete { self.deliver(&mut lot, bulk, max, run) } else { Ok(()) }
     }
 
     /// BULK_CANCEL came: the rest of that payload will not. `run` gets the frames that may go on.
@@ -164,7 +186,7 @@ impl Parking {
         run: &mut dyn FnMut(Frame) -> Result<(), End>,
     ) -> Result<(), End> {
         let mut lot = self.lock();
-        if let Some(payload) = lot.payloads.remove(&bulk) {
+        if let Some(payload) = lot.remove(bulk) {
             lot.kept.remove(payload.kept());
             if let Some(Bulk { to, .. }) = payload.announced {
                 let next = to.map_or(Ok(None), |to| lot.run_parked(to, max, run))?;
@@ -181,11 +203,7 @@ impl Parking {
 
     /// Payloads that are complete though their BULK has not been read.
     pub(super) fn early(&self) -> usize {
-        let lot = self.lock();
-        let early = |bulk: &u64, payload: &Payload| {
-            payload.announced.is_none() && payload.is_complete() && !lot.known.contains(bulk)
-        };
-        lot.payloads.iter().filter(|(bulk, payload)| early(bulk, payload)).count()
+        self.lock().counts.early
     }
 
     /// Messages that have come, and are not in their mailboxes yet.
@@ -193,9 +211,7 @@ impl Parking {
         if self.busy.load(Ordering::Acquire) == 0 {
             return 0;
         }
-        let lot = self.lock();
-        let announced = lot.payloads.values().filter(|payload| payload.announced.is_some()).count();
-        let parked: usize = lot.parked.values().map(|parked| parked.messages).sum();
+        let Counts { announced, parked, .. } = self.lock().counts;
         (announced + parked) as u64
     }
 
@@ -220,7 +236,7 @@ impl Parking {
         run: &mut dyn FnMut(Frame) -> Result<(), End>,
     ) -> Result<(), End> {
         let mut next = Some(bulk);
-        while let Some(payload) = next.take().and_then(|bulk| lot.payloads.remove(&bulk)) {
+        while let Some(payload) = next.take().and_then(|bulk| lot.remove(bulk)) {
             let to = payload.to;
             lot.kept.remove(payload.kept());
             run(payload.into_frame())?;
@@ -252,9 +268,26 @@ impl Lot {
         }
     }
 
-    /// Payloads of which a part has come.
-    fn started(&self) -> usize {
-        self.payloads.values().filter(|payload| payload.has_begun() && !payload.is_complete()).count()
+    /// Counts a payload, or counts it no more: before and after any change of it.
+    fn count(&mut self, bulk: u64, there: bool) {
+        let Some(payload) = self.payloads.get(&bulk) else { return };
+        let (announced, complete) = (payload.announced.is_some(), payload.is_complete());
+        let counts = &mut self.counts;
+        for (count, is) in [
+            (&mut counts.announced, announced),
+            (&mut counts.started, payload.has_begun() && !complete),
+            (&mut counts.early, complete && !announced && !self.known.contains(&bulk)),
+        ] {
+            match there {
+                true => *count += usize::from(is),
+                false => *count -= usize::from(is),
+            }
+        }
+    }
+
+    fn remove(&mut self, bulk: u64) -> Option<Payload> {
+        self.count(bulk, false);
+        self.payloads.remove(&bulk)
     }
 
     /// Runs what is parked for `to` up to the next payload; returns that if it is complete already.
@@ -265,21 +298,27 @@ impl Lot {
         run: &mut dyn FnMut(Frame) -> Result<(), End>,
     ) -> Result<Option<u64>, End> {
         let Some(mut parked) = self.parked.remove(&to) else { return Ok(None) };
-        while let Some(frame) = parked.pop() {
+        loop {
+            let before = parked.messages;
+            let Some(frame) = parked.pop() else { break };
+            self.counts.parked -= before - parked.messages;
             self.waiting.remove(Load { messages: 1, bytes: weight(&frame) });
             let Frame::Bulk(bulk) = &frame else {
                 run(frame)?;
                 continue;
             };
             check(bulk)?;
+            self.count(bulk.bulk, false);
             self.known.remove(&bulk.bulk);
             if self.cancelled.remove(&bulk.bulk) {
+                self.count(bulk.bulk, true);
                 continue;
             }
             let payload = self.payload(bulk.bulk, Some(to), bulk.total, max)?;
             payload.announced = Some(bulk.clone());
             let complete = payload.is_complete();
             let number = bulk.bulk;
+            self.count(number, true);
             self.parked.insert(to, parked);
             return Ok(complete.then_some(number));
         }
@@ -558,6 +597,7 @@ mod tests {
                 prop_assert_eq!(&came, expected);
             }
             prop_assert_eq!(world.parking.outstanding(), 0);
+            prop_assert_eq!(world.parking.lock().counts, Counts::default());
             prop_assert_eq!(world.parking.lock().kept.load(), Load::default());
         }
     }
