@@ -4,7 +4,7 @@
 mod common;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use common::{Cluster, at_node, listen, local_config, transport};
@@ -244,7 +244,7 @@ fn f01_the_death_of_a_runtime_is_told_as_what_it_is() {
 }
 
 #[test]
-fn two_nodes_of_the_same_name_are_one_node_and_the_newer_life_takes_its_place() {
+fn two_nodes_of_the_same_name_are_one_node_and_the_later_life_waits_for_the_end_of_the_earlier() {
     let cluster = Cluster::new("prod");
     let (there, addr, _pid) = sink(&cluster, Level::Two);
     let twin = || runtime(&cluster, "twin", Level::Two);
@@ -253,10 +253,16 @@ fn two_nodes_of_the_same_name_are_one_node_and_the_newer_life_takes_its_place() 
     let first = twin();
     assert!(first.io().block_on(first.node().is_up(&addr)));
     let second = twin();
-    assert!(second.io().block_on(second.node().is_up(&addr)));
+    let refused = second.io().block_on(second.node().ping(&addr)).unwrap_err().to_string();
+    assert!(refused.contains("another link is up"), "{refused}");
+    first.shutdown(Duration::from_secs(5));
+    let begun = Instant::now();
+    while !second.io().block_on(second.node().is_up(&addr)) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the later life is let in");
+    }
     let events: Vec<_> = (0..3).map(|_| told.recv_timeout(Duration::from_secs(20)).unwrap()).collect();
     let names: Vec<_> = events.iter().map(|event| event.state.name()).collect();
-    assert_eq!(names, ["up", "crashed", "up"], "{events:?}");
+    assert_eq!(names, ["up", "left", "up"], "{events:?}");
     assert!(events.iter().all(|event| event.node == events[0].node), "one node");
     assert_ne!(events[0].incarnation, events[2].incarnation, "in two lives");
 }
