@@ -125,8 +125,10 @@ impl Link {
         };
         let (code, text) = refusal::to_wire(&error);
         let frame = Frame::Error(Error { rid, to: asker, code, text: Text16::from(text.as_str()) });
-        match self.out().push_refusal(asker, frame) {
-            Some(lane) => self.rouse(lane),
+        let pushed = self.out().push_refusal(asker, frame);
+        match pushed {
+            // Perhaps of a question that was dropped, with any lock in the hand of who did.
+            Some(lane) => self.work[lane].notify_one(),
             None => {
                 let reason = "it asks, and does not read the answers".to_owned();
                 self.end(End::Refused(CloseCode::Overloaded, reason));
