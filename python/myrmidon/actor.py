@@ -132,6 +132,8 @@ class Actor:
 class ActorRef(Generic[A]):
     """A typed reference to a class actor. Cheap; it keeps nothing alive.
 
+    That the actor with this PID is one of the class is not checked before the first call.
+
     Methods are named by their functions, so that type checkers see arguments and result::
 
         total: int = await counter.call(Counter.add, 5)

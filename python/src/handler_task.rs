@@ -9,6 +9,7 @@ use pyo3::sync::PyOnceLock;
 
 use crate::code::Code;
 use crate::loop_bell::Bell;
+use crate::promise::Promise;
 use crate::shelf::Found;
 
 /// An `async def` handler, and where it runs.
@@ -99,13 +100,12 @@ impl HandlerTask {
         }
     }
 
-    /// A future that is done when there is a next message, or nothing more to wait for.
-    fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    /// Something to await that is done when there is a next message, or nothing more to wait for.
+    fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Promise>> {
         self.handled.store(0, Ordering::Relaxed);
-        let bell = &self.handler.bell;
-        let (future, _) = bell.future(py, None)?;
-        self.code.shelf.notify(bell.clone(), future.clone().unbind(), None, None);
-        Ok(future)
+        let promise = Promise::new(py, self.handler.bell.clone())?;
+        self.code.shelf.notify(promise.clone().unbind(), None);
+        Ok(promise)
     }
 
     /// Whether the task is needed no more, and may end.

@@ -22,7 +22,7 @@ use crate::wait::block_on;
 #[pymethods]
 impl Runtime {
     /// A PID of this runtime for an actor of another node, by the address of that and the actor's name, or
-    /// its PID there; or by a reference alone, as `reference` gives it on any node. Waits for the node.
+    /// its PID there; or by a reference alone, as `ref` gives it on any node. Waits for the node.
     ///
     /// The PID works with every call that takes one: `send`, `ask`, `monitor`, `link`, `stop`, timers,
     /// `register`. `hot_swap` is refused: code is swapped where the actor lives. One actor has
@@ -30,23 +30,42 @@ impl Runtime {
     /// leaves or is started anew. When the connection is lost its monitors and links fire once with
     /// "noconnection", and it works again when the node is back.
     ///
+    /// With `follow` the PID stands for whoever has the name, one after the other, until `unfollow`: when the
+    /// actor ends, its node is started anew or the connection is lost, the name is resolved again, and what is
+    /// sent meanwhile waits, as much as in the queue to a node. If nobody is found for `request_timeout` seconds
+    /// that becomes dead letters, and the PID answers as one of the dead (`send` returns `False`, `NoProcess`) or
+    /// raises `NodeDown`, until a pause is over and the next use looks again. Monitors and links are with
+    /// the actor of the moment: they fire once, and are to be made anew for the next.
+    ///
     /// At a peer that speaks only the documented framing, messages and monitors of the node work.
     ///
-    /// Raises `NoProcess` if nobody has the name or the node was started anew since the reference was made,
+    /// Raises `TypeError` if something else than a name is to be followed, `NoProcess` if nobody has the name or the node was started anew since the reference was made,
     /// `NodeDown` if the node cannot be reached, `Timeout` if it does not answer, `Busy` if too many such
     /// PIDs are known, and `AddressError`.
-    #[pyo3(signature = (addr, target=None))]
-    fn remote(&self, py: Python<'_>, addr: &str, target: Option<Bound<'_, PyAny>>) -> PyResult<u64> {
-        let (core, whom) = (self.core()?, Whom::read(addr, target)?);
+    #[pyo3(signature = (addr, target=None, *, follow=false))]
+    fn remote(
+        &self,
+        py: Python<'_>,
+        addr: &str,
+        target: Option<Bound<'_, PyAny>>,
+        follow: bool,
+    ) -> PyResult<u64> {
+        let (core, whom) = (self.core()?, Whom::read(addr, target, follow)?);
         let rt = core.clone();
         let found = block_on(py, core.io(), async move { whom.find(&rt).await })?;
         found.map(Pid::as_u64).map_err(|error| not_found(&error))
     }
 
     /// As `remote`, on behalf of the running loop.
-    #[pyo3(signature = (addr, target=None))]
-    fn _remote(&self, py: Python<'_>, addr: &str, target: Option<Bound<'_, PyAny>>) -> PyResult<Request> {
-        let (core, whom) = (self.core()?, Whom::read(addr, target)?);
+    #[pyo3(signature = (addr, target=None, *, follow=false))]
+    fn _remote(
+        &self,
+        py: Python<'_>,
+        addr: &str,
+        target: Option<Bound<'_, PyAny>>,
+        follow: bool,
+    ) -> PyResult<Request> {
+        let (core, whom) = (self.core()?, Whom::read(addr, target, follow)?);
         let rt = core.clone();
         Request::start(py, Bell::of_running(py)?, core.io(), move |open: Open| async move {
             let found = whom.find(&rt).await;
@@ -57,6 +76,13 @@ impl Runtime {
         })
     }
 
+    /// Ends a PID that follows a name; the actor behind it lives on. What still waits is lost. `False` if it
+    /// is none.
+    fn unfollow(&self, pid: u64) -> PyResult<bool> {
+        let core = self.core()?;
+        Ok(Pid::from_u64(pid).is_some_and(|pid| core.unfollow(pid)))
+    }
+
     /// Words for an actor that `remote` of any node understands: the address at which its node can be
     /// dialled, the node and its life, and the PID there. An actor can put them into a message. For a PID that
     /// stands for an actor of another node they name that actor.
@@ -65,6 +91,7 @@ impl Runtime {
     /// words are understood only by nodes that have a connection to this one.
     ///
     /// Raises `NoProcess` for 0.
+    #[pyo3(name = "ref")]
     fn reference(&self, pid: u64) -> PyResult<String> {
         Ok(self.core()?.reference(living(pid)?).to_string())
     }
@@ -109,11 +136,18 @@ fn lost(error: &SendError<Payload>) -> PyResult<bool> {
 /// Who is looked for.
 enum Whom {
     At(NodeAddr, Target),
+    /// Whoever has the name, one after the other.
+    Follow(NodeAddr, String),
     By(Reference),
 }
 
 impl Whom {
-    fn read(addr: &str, target: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
+    fn read(addr: &str, target: Option<Bound<'_, PyAny>>, follow: bool) -> PyResult<Self> {
+        if follow {
+            let name = target.and_then(|target| target.extract::<String>().ok());
+            let name = name.ok_or_else(|| PyTypeError::new_err("only a name (str) can be followed"))?;
+            return Ok(Self::Follow(address(addr)?, name));
+        }
         let Some(target) = target else {
             let reference = Reference::from_str(addr);
             return reference.map(Self::By).map_err(|error| AddressError::new_err(error.to_string()));
@@ -134,6 +168,7 @@ impl Whom {
     async fn find(&self, rt: &myrmidon::Runtime) -> Result<Pid, RemoteError> {
         match self {
             Self::At(addr, target) => rt.remote(addr, target.clone()).await,
+            Self::Follow(addr, name) => rt.follow(addr, name.clone()).await,
             Self::By(reference) => rt.remote_by_reference(reference).await,
         }
     }

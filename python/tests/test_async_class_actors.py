@@ -7,7 +7,7 @@ import pytest
 from support import eventually
 
 import myrmidon
-from myrmidon import Actor, Child, Options, Runtime, one_for_one
+from myrmidon import Actor, ActorRef, Child, Options, Runtime, one_for_one
 from myrmidon.errors import NoProcess
 
 
@@ -98,11 +98,11 @@ def test_async_actors_are_supervised(rt: Runtime) -> None:
     supervisor = rt.supervise(one_for_one([Child.of(Store).but(options=Options(name="store"))], max_restarts=3))
     (first,) = supervisor.children()
     assert first.pid is not None
-    rt.ref(Store, first.pid).cast(Store.crash)
+    ActorRef(rt, first.pid, Store).cast(Store.crash)
     eventually(lambda: rt.whereis("store") not in (None, first.pid))
     again = rt.whereis("store")
     assert again is not None
-    rt.ref(Store, again).call_sync(Store.put, "a", 2)
+    ActorRef(rt, again, Store).call_sync(Store.put, "a", 2)
 
 
 def test_s40_plain_and_async_objects_follow_each_other(rt: Runtime) -> None:

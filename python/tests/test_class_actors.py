@@ -244,7 +244,7 @@ def test_options_are_those_of_the_class_or_of_the_start(rt: Runtime) -> None:
     info = rt.info(other.pid)
     assert info is not None and info.runs_on == "blocking"
     found = rt.whereis("other")
-    assert found is not None and rt.ref(Named, found).call_sync(Named.hello) == "hello"
+    assert found is not None and ActorRef(rt, found, Named).call_sync(Named.hello) == "hello"
 
 
 def test_an_upgrade_takes_over_the_state_behind_earlier_calls(rt: Runtime) -> None:
@@ -318,7 +318,7 @@ def test_class_actors_are_supervised(rt: Runtime) -> None:
     def account() -> ActorRef[Account]:
         pid = eventually(lambda: rt.whereis("account"))
         assert isinstance(pid, int)
-        return rt.ref(Account, pid)
+        return ActorRef(rt, pid, Account)
 
     first = account()
     first.call_sync(Account.deposit, 1)
@@ -395,7 +395,7 @@ def test_g13_an_upgrade_does_not_make_an_actor_unpickle_what_anybody_sends(rt: R
 def test_g13_an_upgrade_looks_at_the_actor_and_not_at_what_a_reference_says(rt: Runtime) -> None:
     pid = rt.spawn(print)
     with pytest.raises(MyrmidonError, match="start a new one"):
-        rt.ref(Trusting, pid).upgrade(Trusting)
+        ActorRef(rt, pid, Trusting).upgrade(Trusting)
 
 
 def test_g13_what_is_redirected_is_not_unpickled(rt: Runtime, make_runtime: Callable[[], Runtime]) -> None:
@@ -413,6 +413,6 @@ def test_g13_what_is_redirected_is_not_unpickled(rt: Runtime, make_runtime: Call
 
 def test_references_are_equal_where_they_name_the_same_actor(rt: Runtime) -> None:
     account = rt.start(Account)
-    assert account == rt.ref(Account, account.pid) == account.with_timeout(1)
-    assert len({account, rt.ref(Account, account.pid)}) == 1
+    assert account == ActorRef(rt, account.pid, Account) == account.with_timeout(1)
+    assert len({account, ActorRef(rt, account.pid, Account)}) == 1
     assert account != rt.start(Account)

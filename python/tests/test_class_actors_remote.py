@@ -48,7 +48,7 @@ def opened(pair: tuple[Runtime, Runtime, str]) -> ActorRef[Shop]:
     """A shop on the other node, seen from here."""
     here, there, addr = pair
     there.start_with(Options(name="shop"), Shop)
-    return here.ref(Shop, here.remote(addr, "shop"))
+    return ActorRef(here, here.remote(addr, "shop"), Shop)
 
 
 def test_calls_and_casts_go_to_another_node(pair: tuple[Runtime, Runtime, str]) -> None:
@@ -83,7 +83,7 @@ def test_g13_answers_are_unpickled_from_nodes_that_prove_who_they_are(
 ) -> None:
     here, there, addr = pair
     there.start_with(Options(name="anything"), Anything)
-    anything = here.ref(Anything, here.remote(addr, "anything"))
+    anything = ActorRef(here, here.remote(addr, "anything"), Anything)
     if transport != "tcp":  # Both ends have certificates.
         assert anything.call_sync(Anything.same, range(3)) == range(3)
     else:

@@ -82,11 +82,11 @@ def test_an_actor_puts_its_own_reference_into_a_message(pair):
         there.send(there.remote(message.decode()), b"thank you")
 
     proxy = here.remote(addr, there.spawn(service))
-    here.send(proxy, here.reference(me).encode())
+    here.send(proxy, here.ref(me).encode())
     eventually(lambda: inbox == [b"thank you"])
-    assert here.remote(here.reference(me)) == me
-    assert there.remote(here.reference(proxy)) != proxy
-    assert not there.is_remote(there.remote(here.reference(proxy)))
+    assert here.remote(here.ref(me)) == me
+    assert there.remote(here.ref(proxy)) != proxy
+    assert not there.is_remote(there.remote(here.ref(proxy)))
 
 
 def test_remote_py_does_not_block_the_loop(pair):
@@ -114,11 +114,11 @@ def test_what_cannot_be_found_says_why(pair, make_runtime, transport):
     with pytest.raises(TypeError, match="name"):
         here.remote(addr, 1.5)
     with pytest.raises(errors.NoProcess):
-        here.reference(0)
+        here.ref(0)
     with pytest.raises(errors.AddressError):
         make_runtime(transport, advertised="nowhere")
     advertised = make_runtime(transport, advertised="db.example.org:9000")
-    assert advertised.reference(advertised.spawn(print)).startswith("myrmidon://db.example.org:9000/")
+    assert advertised.ref(advertised.spawn(print)).startswith("myrmidon://db.example.org:9000/")
 
 
 def test_a_level_1_peer_takes_messages_and_refuses_links(make_runtime):
@@ -152,7 +152,7 @@ def test_a_proxy_of_another_process_answers_and_tells_of_its_end(make_runtime, t
     try:
         proxy = here.remote(other.stdout.readline().strip(), "echo")
         inbox = Inbox()
-        me = here.reference(here.spawn(inbox)).encode()
+        me = here.ref(here.spawn(inbox)).encode()
         for number in range(500):
             here.send(proxy, me + b" %d" % number)
         eventually(lambda: len(inbox) == 500, 30.0)
@@ -183,3 +183,31 @@ def test_the_largest_message_is_told(pair):
     with pytest.raises(errors.PayloadTooLarge, match="split"):
         here.send(proxy, bytes((64 << 20) + 1))
     assert isinstance(here, myrmidon.Runtime)
+
+
+def test_a_followed_name_leads_to_its_next_owner(pair):
+    here, there, addr = pair
+    first, second = Inbox(), Inbox()
+    pid = there.spawn(first, name="svc")
+    proxy = here.remote(addr, "svc", follow=True)
+    assert here.remote(addr, "svc", follow=True) == proxy
+    assert asyncio.run(here.remote_py(addr, "svc", follow=True)) == proxy
+    assert here.send(proxy, b"one")
+    eventually(lambda: first == [b"one"])
+    observer = here.spawn_observed_handler()
+    here.monitor(observer, proxy)
+    there.kill(pid)
+    told = []
+    eventually(lambda: told.extend(here.get_messages(observer)) or told)
+    assert [message.target_pid for message in told] == [proxy]
+    assert here.send(proxy, b"two")
+    there.spawn(second, name="svc")
+    eventually(lambda: second == [b"two"])
+    for target in (pid, None):
+        with pytest.raises(TypeError, match="only a name"):
+            here.remote(addr, target, follow=True)
+    with pytest.raises(errors.NoProcess):
+        here.remote(addr, "nobody", follow=True)
+    assert here.unfollow(proxy)
+    assert not here.unfollow(proxy)
+    assert here.send(proxy, b"three") is False

@@ -9,6 +9,7 @@
 //! cost of the boxed future is paid once per batch.
 
 mod address;
+pub mod admission;
 mod error;
 pub mod memory;
 

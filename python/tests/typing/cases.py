@@ -51,8 +51,8 @@ async def calls(rt: Runtime) -> None:
     assert_type(counter.upgrade(Wider, 1), ActorRef[Wider])
     assert_type(counter.join(), ExitReason)
     assert_type(rt.start_with(Options(name="wider"), Wider, 3), ActorRef[Wider])
-    assert_type(rt.ref(Wider, 12).call_sync(Wider.widen), list[int])
-    assert_type(rt.ref(Wider, 12).call_sync(Counter.add, 1), int)
+    assert_type(ActorRef(rt, 12, Wider).call_sync(Wider.widen), list[int])
+    assert_type(ActorRef(rt, 12, Wider).call_sync(Counter.add, 1), int)
     assert_type(await rt.ask(counter.pid, b"x"), bytes)
 
 

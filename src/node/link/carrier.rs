@@ -134,7 +134,11 @@ async fn write(
             return Some((lane, sender));
         }
         stretch.pause().await;
-        let load = link.fill(lane, &mut batch);
+        let (load, unfinished) = link.fill(lane, &mut batch);
+        if batch.is_empty() && unfinished {
+            tokio::task::yield_now().await;
+            continue;
+        }
         let (mut parts, load) = if batch.is_empty() {
             let lent = rest(&link, lane, sender).await;
             sender = lent.sender;

@@ -10,7 +10,7 @@
 //! | `table` | which link lives when both nodes dial (sans-IO, with a search through all states) |
 //! | `greeting` | who we are, and what two nodes agree on |
 //! | `registry` | the links of a node, and the lanes that wait to join one |
-//! | `dial`, `accept` | the two sides of the handshake |
+//! | `dial`, `accept`, `begin` | the two sides of the handshake, and what follows it |
 //! | `end` | why a link is over |
 //! | `outgoing`, `queue`, `credit` | what waits to be written, and how much may be (sans-IO) |
 //! | `bulk` | large payloads on their way out, in chunks (sans-IO) |
@@ -30,6 +30,7 @@
 mod accept;
 mod answers;
 mod asks;
+mod begin;
 mod bonds;
 mod brakes;
 mod bulk;
@@ -132,6 +133,8 @@ pub(super) struct Link {
     beat: Notify,
     parting: Mutex<Parting>,
     parking: Parking,
+    /// Questions of the peer that have not got their outcome.
+    served: Arc<AtomicUsize>,
     guests: Guests,
     ties: Mutex<Ties>,
     brakes: Brakes,
@@ -216,9 +219,15 @@ impl Link {
     /// Waits until the link is over and what was read has taken effect.
     pub(super) async fn gone(&self) -> End {
         self.gone.wait_for(|gone| gone.then_some(())).await;
+        self.how_it_ended()
+    }
+
+    /// Why it is over.
+    pub(super) fn how_it_ended(&self) -> End {
         self.ended.read().clone().unwrap_or(End::Left)
     }
 
+    /// Whether nothing more is to be put into it.
     pub(super) fn is_gone(&self) -> bool {
         *self.gone.read()
     }
@@ -294,7 +303,9 @@ impl Link {
             health: Mutex::default(),
             beat: Notify::new(),
             parting: Mutex::new(Parting::new(shared.links.me().life, peer, lanes)),
-            parking: Parking::new(shared.budget.clone()),
+            // One peer does not take what is meant for all of them.
+            parking: Parking::new(shared.budget.clone(), config.queue_bytes / 4),
+            served: Arc::default(),
             guests: Guests::default(),
             ties: Mutex::default(),
             brakes: Brakes::default(),
@@ -312,39 +323,51 @@ impl Link {
         }
     }
 
-    /// Queues a frame in the lane of `to`.
+    /// Queues a frame in the lane of `to`. A peer that reads far too little of them is given up.
     fn push(&self, to: Option<Pid>, frame: Frame) {
-        let lane = self.out().push(to, frame);
-        self.work[lane].notify_one();
+        if let Some(lane) = self.put(to, frame) {
+            self.work[lane].notify_one();
+        }
     }
 
     /// As [`push`](Self::push), and writes it if that is possible; to be called with no lock held.
     fn push_at_once(&self, to: Option<Pid>, frame: Frame) {
-        let lane = self.out().push(to, frame);
-        self.rouse(lane);
+        if let Some(lane) = self.put(to, frame) {
+            self.rouse(lane);
+        }
+    }
+
+    fn put(&self, to: Option<Pid>, frame: Frame) -> Option<usize> {
+        let pushed = self.out().push(to, frame);
+        if pushed.is_none() {
+            let reason = "it does not read what it is told".to_owned();
+            self.end(End::Refused(CloseCode::Overloaded, reason));
+        }
+        pushed
     }
 
     async fn ended(&self) -> End {
         self.ended.wait_for(Clone::clone).await
     }
 
-    fn has_ended(&self) -> bool {
+    /// Whether nothing more is to be put into it.
+    pub(super) fn has_ended(&self) -> bool {
         self.ended.read().is_some()
     }
 
     /// Moves what may be written next into `batch`. What it returns goes to [`written`](Self::written)
-    /// once it is.
-    fn fill(&self, lane: usize, batch: &mut Batch) -> Load {
-        let (load, freed) = {
+    /// once it is. With it goes whether there is more, though the batch is not full.
+    fn fill(&self, lane: usize, batch: &mut Batch) -> (Load, bool) {
+        let (load, freed, unfinished) = {
             let mut out = self.out();
-            (out.fill(lane, batch, now()), out.take_freed())
+            (out.fill(lane, batch, now()), out.take_freed(), out.take_unfinished())
         };
         if freed {
             // What was dropped may be all that the end of the bulk lane waited for.
             self.work.iter().for_each(Notify::notify_one);
             self.for_users(|peer| peer.link_has_written(self));
         }
-        load
+        (load, unfinished)
     }
 
     /// A batch of a lane was written.
@@ -410,11 +433,11 @@ impl Link {
 
     /// The last thing that happens: whoever waits for something of this link is told.
     fn bury(&self) {
-        let end = self.ended.read().clone().unwrap_or(End::Left);
+        let end = self.how_it_ended();
         let reason = end.reason().to_string();
         let messages = self.out().abandon();
         if messages > 0
-            && let Some(left_out) = self.shared.log.admit()
+            && let Some(left_out) = self.shared.log.admit(&self.peer.node.to_string())
         {
             let peer = self.peer.node;
             tracing::warn!(%peer, messages, %reason, left_out, "messages became dead letters");
@@ -425,7 +448,7 @@ impl Link {
         self.guests.clear(self.shared.local.as_ref());
         self.cut_ties(&end.reason().loss());
         self.account();
-        self.shared.links.dead(self.id);
+        self.shared.links.dead(self.id, self.round_trip().is_some());
         let left = matches!(end, End::Left) || lock(&self.parting).peer_leaves();
         self.shared.neighbours.unlinked(self, left, &end.reason().loss());
         self.for_users(|peer| peer.link_is_over(self, &end));

@@ -75,7 +75,8 @@ impl Link {
     /// Writes what waits; false if there is something left for the writer.
     fn write_at_once(&self, lane: usize, mut lent: Lent) -> bool {
         let mut batch = Batch::new();
-        let load = self.fill(lane, &mut batch);
+        // What is unfinished is left to the writer, as it is still there when this lane settles.
+        let (load, _) = self.fill(lane, &mut batch);
         let mut parts = batch.take();
         // The writer meets an error again, and knows what to do.
         let gone = parts.is_empty() || matches!(lent.sender.try_write(&mut parts), Ok(true));

@@ -112,7 +112,7 @@ impl Remote for Far {
                 return self.lost(proxy, signal, reason);
             }
             Signal::Linked(near) => link.bond(proxy, far, near),
-            Signal::Unlinked(near) => link.unbond(far, near),
+            Signal::Unlinked(near) => link.unbond(proxy, far, near),
             Signal::Exit(ExitSignal { from: Some(near), reason, linked: true }) => {
                 link.bond_broke(far, near, &reason);
             }
