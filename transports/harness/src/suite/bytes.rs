@@ -49,7 +49,7 @@ pub async fn what_does_not_go_at_once_is_left_for_the_writer(subject: &Subject) 
     let mut bufs = loop {
         let piece = noise.bytes(50_000);
         sent.extend_from_slice(&piece);
-        let mut bufs = [Bytes::from(piece), Bytes::new(), Bytes::from_static(b"end")];
+        let mut bufs = [piece, Bytes::new(), Bytes::from_static(b"end")];
         sent.extend_from_slice(b"end");
         if !tx.try_write(&mut bufs).expect("try_write") {
             break bufs;
