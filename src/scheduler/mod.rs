@@ -46,8 +46,6 @@ use worker::{Desk, Seat};
 
 /// The most spare workers: each costs a few kilobytes before it is ever needed.
 const MOST_SPARES: usize = 1024;
-/// See [`looks`].
-const LOOKS: u32 = 10;
 
 /// Work for a worker or a lane that is no actor: answer a ping, log, call back.
 pub type Job = Box<dyn FnOnce() + Send>;
@@ -69,8 +67,8 @@ pub(crate) struct Scheduler {
     jobs: SegQueue<Job>,
     stealers: Vec<Stealer<Ready>>,
     desks: Vec<Arc<Desk>>,
-    /// How often a worker looks for work before it sleeps.
-    looks: u32,
+    /// Nothing can turn up on another core, as there is none.
+    is_alone: bool,
     idle: Idle,
     alarm: Arc<Alarm>,
     blocking: Arc<Blocking>,
@@ -103,7 +101,7 @@ impl Scheduler {
             jobs: SegQueue::new(),
             stealers: seats.iter().map(|seat| seat.queue.stealer()).collect(),
             desks: (0..).zip(seats).map(|(place, seat)| Arc::new(Desk::new(seat, duty(place)))).collect(),
-            looks: looks(),
+            is_alone: thread::available_parallelism().is_ok_and(|cores| cores.get() == 1),
             idle: Idle::new(workers, spares),
             alarm: Arc::default(),
             blocking: Arc::new(Blocking::new(system, config, around_blocking, io.clone())),
@@ -234,11 +232,6 @@ impl Scheduler {
         // Most often there is none, and a look is cheaper than a pop in vain.
         if self.has_jobs() { self.jobs.pop() } else { None }
     }
-}
-
-/// Looks of a searching worker: about ten microseconds of them, where the others do not need this core.
-fn looks() -> u32 {
-    if thread::available_parallelism().is_ok_and(|cores| cores.get() > 1) { LOOKS } else { 1 }
 }
 
 impl Schedule for Arc<Scheduler> {

@@ -6,7 +6,7 @@ mod choice;
 use std::cell::OnceCell;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::activity::Activity;
@@ -17,8 +17,9 @@ use crate::actor::{
 };
 use crate::pid::Pid;
 
-/// How often a worker that has nothing else to do looks for another message of the actor it ran.
-const LINGER: u32 = 16;
+/// For how long a worker that has nothing else to do looks for another message of the actor it ran. By the
+/// clock, as a pause takes a processor from ten to fifty nanoseconds.
+const LINGER: Duration = Duration::from_micros(2);
 
 /// What a worker keeps for itself, reachable from `schedule` on the same thread.
 struct Local {
@@ -244,12 +245,13 @@ impl Worker<'_> {
     fn turn(&mut self, ready: Ready) {
         self.local.desk.activity.begin(ready.pid());
         let (scheduler, local) = (self.scheduler, self.local);
-        let mut looks = 0;
+        let mut since = None;
         // With nothing else to do, an actor that is fed from another core is kept a moment longer:
         // waking it for each message would cost the sender more than the message.
         let linger = || {
-            looks += 1;
-            let lingers = looks <= LINGER && local.is_empty() && scheduler.injector.is_empty();
+            let now = Instant::now();
+            let short = now.duration_since(*since.get_or_insert(now)) < LINGER;
+            let lingers = short && local.is_empty() && scheduler.injector.is_empty();
             (0..8).for_each(|_| {
                 if lingers {
                     std::hint::spin_loop()

@@ -138,6 +138,10 @@ pub trait LaneSender: Send + 'static {
     /// be reset.
     async fn write(&mut self, bufs: &mut [Bytes]) -> Result<(), TransportError>;
 
+    /// Says what the lane is for. The side that opened it has said so already; the other one learns it from
+    /// the first frames.
+    fn set_class(&mut self, _class: LaneClass) {}
+
     /// Whether [`try_write`](Self::try_write) ever writes.
     fn writes_at_once(&self) -> bool {
         false

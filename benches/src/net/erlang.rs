@@ -31,6 +31,8 @@ const WORKLOADS: &[(&str, &str, u64)] = &[
     ("tls-trip", "trip", 2),
     ("python-tcp-small", "small", 1),
     ("python-tcp-trip", "trip", 1),
+    ("python-tls-small", "small", 1),
+    ("python-tls-trip", "trip", 1),
 ];
 
 /// The compiled peer.
@@ -82,7 +84,7 @@ impl Peer for Erlang {
     fn run(&self, workload: &Workload, amount: u64) -> Figures {
         let row = WORKLOADS.iter().find(|(name, ..)| *name == workload.name);
         let (_, work, _) = row.ok_or_else(|| format!("there is no workload {}", workload.name))?;
-        let (folder, tls) = (self.folder.path().to_owned(), workload.name.starts_with("tls-"));
+        let (folder, tls) = (self.folder.path().to_owned(), workload.name.contains("tls-"));
         let port = free_port()?;
         let mut serve = Self::emulator(&folder, "serve", &port, tls);
         serve.args(["-run", NAME, "serve", &port]);

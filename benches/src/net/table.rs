@@ -29,7 +29,7 @@ const HELD: &[Metric] = &[Metric::new("sender", MIB), Metric::new("receiver", MI
 
 /// Lines of one row may be long: a row is one thing.
 #[rustfmt::skip]
-pub(crate) static WORKLOADS: [Workload; 24] = [
+pub(crate) static WORKLOADS: [Workload; 26] = [
     row(Group::NetMessages, "tcp-small", "64 bytes to one actor, TCP", 2_000_000, &rate(&[Value(5.0)])),
     row(Group::NetMessages, "tls-small", "64 bytes to one actor, TLS over TCP", 2_000_000, &rate(&[])),
     row(Group::NetMessages, "quic-small", "64 bytes to one actor, QUIC", 2_000_000,
@@ -55,8 +55,10 @@ pub(crate) static WORKLOADS: [Workload; 24] = [
     row(Group::NetMemory, "tcp-held", "16 KiB messages to a process that stands still, then to an actor that does, TCP", 4_096, HELD),
     row(Group::NetMemory, "quic-held", "16 KiB messages to a process that stands still, then to an actor that does, QUIC", 4_096, HELD),
     row(Group::PythonMessages, "python-tcp-small", "64 bytes to a Python function, TCP", 200_000, &rate(&[Value(1.2)])),
+    row(Group::PythonMessages, "python-tls-small", "64 bytes to a Python function, TLS over TCP", 200_000, &rate(&[])),
     row(Group::PythonMessages, "python-quic-small", "64 bytes to a Python function, QUIC", 200_000, &rate(&[Value(0.7)])),
     row(Group::PythonTrips, "python-tcp-trip", "64 bytes there and back, TCP", 5_000, &trip(&[Times(1.0, "erlang")])),
+    row(Group::PythonTrips, "python-tls-trip", "64 bytes there and back, TLS over TCP", 5_000, &trip(&[])),
     row(Group::PythonTrips, "python-quic-trip", "64 bytes there and back, QUIC", 5_000,
         &trip(&[Beside(A_THIRD_MORE, "python-tcp-trip")])),
     row(Group::PythonTrips, "python-tcp-resolve", "resolve_remote, TCP", 1_500, &trip(&[Beside(A_FIFTH_MORE, "python-tcp-trip")])),

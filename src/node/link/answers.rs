@@ -131,7 +131,8 @@ impl Link {
         let error = Error { rid, to: asker, code, text: Text16::from(text.as_str()) };
         let pushed = self.out().push_refusal(asker, error);
         match pushed {
-            Some(lane) => self.rouse(lane),
+            // Perhaps of a question that was dropped, with any lock in the hand of who did.
+            Some(lane) => self.work[lane].notify_one(),
             None => {
                 let reason = "it asks, and does not read the answers".to_owned();
                 self.end(End::Refused(CloseCode::Overloaded, reason));

@@ -34,7 +34,9 @@ const GOODBYE: Duration = Duration::from_secs(1);
 pub(super) async fn carry(link: Arc<Link>, strands: Vec<Strand>, close: impl FnOnce(CloseCode, &str)) {
     let (mut readers, mut writers) = (JoinSet::new(), JoinSet::new());
     let mut overs = Vec::new();
-    for (lane, Strand { sender, receiver, decoder, over }) in strands.into_iter().enumerate() {
+    for (lane, Strand { mut sender, receiver, decoder, over }) in strands.into_iter().enumerate() {
+        let class = link.out().class_of(lane);
+        sender.set_class(class);
         readers.spawn(read(link.clone(), lane, receiver, decoder));
         writers.spawn(write(link.clone(), lane, sender));
         overs.extend(over);
@@ -158,6 +160,10 @@ async fn write(
             Ok(Ok(())) => {
                 link.written(lane, load);
                 link.shared.spin.touch();
+                if lane != CONTROL && link.out().control_len() > 0 {
+                    // What is on control is short, and somebody waits for it.
+                    stretch.0 = STRETCH;
+                }
             }
             Ok(Err(error)) => {
                 lost(&link, lane, Breakage::from(error)).await;
@@ -195,7 +201,9 @@ async fn rest(link: &Link, lane: usize, sender: Box<dyn LaneSender>) -> Lent {
     }
 }
 
-/// How much a lane has moved since it last let others go first.
+/// How much a lane has moved since it last let others go first: other tasks, and the threads that wait for
+/// this core, such as the worker that is to answer a ping. The system itself would let them wait for the
+/// rest of this thread's turn, which is milliseconds.
 #[derive(Default)]
 struct Stretch(usize);
 
@@ -203,6 +211,7 @@ impl Stretch {
     async fn pause(&mut self) {
         if self.0 >= STRETCH {
             self.0 = 0;
+            std::thread::yield_now();
             tokio::task::yield_now().await;
         }
     }

@@ -19,6 +19,7 @@ use super::queue::{Queue, Verdict};
 use crate::node::load::{Account, Budget};
 use crate::node::outbound::{Load, Refusal};
 use crate::pid::Pid;
+use crate::transport::LaneClass;
 use crate::wire::Batch;
 use crate::wire::level2::{Credit, Frame};
 
@@ -190,6 +191,15 @@ impl Outgoing {
     /// The lane of large payloads.
     pub(crate) fn bulk_lane(&self) -> usize {
         1 + self.message_lanes
+    }
+
+    /// What a lane is for.
+    pub(crate) fn class_of(&self, lane: usize) -> LaneClass {
+        match lane {
+            CONTROL => LaneClass::Control,
+            bulk if bulk == self.bulk_lane() => LaneClass::Bulk,
+            _ => LaneClass::Message,
+        }
     }
 
     fn has_bulk(&self) -> bool {

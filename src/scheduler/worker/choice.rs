@@ -22,8 +22,10 @@ const LIFO_RUNS: u32 = 3;
 /// A worker fetches actors from the injector until so many are in its queue, far from full.
 const FETCHED: usize = 64;
 
-/// Pauses between two looks of a worker that searches: half a microsecond to two.
-const PAUSES: u32 = 32;
+/// For how long a worker searches before it sleeps.
+const SEARCH: Duration = Duration::from_micros(10);
+/// A core that comes back later than this after a yield was needed by another thread.
+const YIELD: Duration = Duration::from_micros(1);
 
 impl Worker<'_> {
     /// The next actor of this worker's own sources, or from outside.
@@ -147,12 +149,12 @@ impl Worker<'_> {
     }
 
     /// Work from anywhere, which may also turn up a moment later: waking this thread would then cost its
-    /// waker more than these few microseconds cost.
+    /// waker more than these few microseconds cost. But not where another thread needs this core: it may
+    /// be the thread of the sockets, here or in the process that is to answer what was sent just now.
     pub(super) fn search(&self) -> Option<Found> {
-        for look in 0..self.scheduler.looks {
-            if look > 0 {
-                (0..PAUSES).for_each(|_| std::hint::spin_loop());
-            }
+        let mut now = Instant::now();
+        let mut until = now + SEARCH;
+        loop {
             if self.scheduler.has_jobs() {
                 return Some(Found::Jobs);
             }
@@ -162,8 +164,16 @@ impl Worker<'_> {
             if let Some(ready) = found {
                 return Some(Found::Actor(ready));
             }
+            if self.scheduler.is_alone || now >= until {
+                return None;
+            }
+            std::thread::yield_now();
+            let back = Instant::now();
+            if back.duration_since(now) > YIELD {
+                until = now;
+            }
+            now = back;
         }
-        None
     }
 
     /// Takes half of another worker's queue.

@@ -42,6 +42,11 @@ impl LaneSender for QuicSender {
         })
     }
 
+    fn set_class(&mut self, class: LaneClass) {
+        // Fails only if the stream is over already, which its next use will tell.
+        let _ = self.stream.set_priority(priority(class));
+    }
+
     async fn finish(&mut self) -> Result<(), TransportError> {
         self.over = true;
         if self.stream.finish().is_err() {

@@ -1,9 +1,10 @@
-//! Bare sockets: the documented framing in 64 KiB writes over one TCP connection, and over one QUIC
-//! stream with the settings of our transport. No actors, no mailboxes: the limit of what they are under.
+//! Bare sockets: the documented framing in 64 KiB writes over one TCP connection, plain or with TLS, and over
+//! one QUIC stream with the settings of our transport. No actors, no mailboxes: the limit of what they are under.
 
 mod frames;
 mod quic;
 mod tcp;
+mod tls;
 mod work;
 
 use tokio::runtime::Builder;
@@ -13,7 +14,7 @@ use super::pair;
 use crate::measure::{Figures, Workload};
 use crate::rounds::Peer;
 
-const NO_TLS: &str = "bare sockets speak no TLS here";
+const NO_TLS: &str = "bare sockets speak no TLS within one process";
 
 /// What can be done without a runtime.
 const WORK: &[&str] = &["small", "large", "trip", "inside"];
@@ -31,7 +32,7 @@ impl Peer for Raw {
 
     fn divisor(&self, work: &str) -> Option<u64> {
         let (kind, work) = work.split_once('-')?;
-        (kind != "tls" && WORK.contains(&work)).then_some(1)
+        (WORK.contains(&work) && kind != "python").then_some(1)
     }
 
     fn run(&self, workload: &Workload, amount: u64) -> Figures {
@@ -50,7 +51,7 @@ pub(super) fn serve(kind: Kind, work: &str) -> Result<(), String> {
         match kind {
             Kind::Tcp => tcp::Listener::bind().await?.serve_all(work, true).await,
             Kind::Quic => quic::Listener::bind()?.serve_all(work, true).await,
-            Kind::Tls => Err(NO_TLS.to_owned()),
+            Kind::Tls => tls::serve(work).await,
         }
     })
 }
@@ -64,7 +65,7 @@ pub(super) fn drive(kind: Kind, work: &str, amount: u64, server: &Server<'_>) ->
         match kind {
             Kind::Tcp => work::drive(tcp::connect(addr).await?, work, amount).await,
             Kind::Quic => work::drive(quic::connect(addr).await?, work, amount).await,
-            Kind::Tls => Err(NO_TLS.to_owned()),
+            Kind::Tls => work::drive(tls::connect(addr).await?, work, amount).await,
         }
     })
 }

@@ -1,9 +1,10 @@
 //! One TCP connection.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::frames::Pipe;
@@ -25,9 +26,13 @@ impl Listener {
         if say {
             println!("{}", self.addr()?);
         }
+        work::serve(self.accept().await?, work).await
+    }
+
+    pub(super) async fn accept(&self) -> Result<TcpStream, String> {
         let (stream, _) = self.0.accept().await.map_err(text)?;
         stream.set_nodelay(true).map_err(text)?;
-        work::serve(stream, work).await
+        Ok(stream)
     }
 }
 
@@ -37,12 +42,18 @@ pub(super) async fn connect(addr: SocketAddr) -> Result<TcpStream, String> {
     Ok(stream)
 }
 
-impl Pipe for TcpStream {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Pipe for S {
     async fn write(&mut self, bytes: Bytes) -> Result<(), String> {
-        self.write_all(&bytes).await.map_err(text)
+        self.write_all(&bytes).await.map_err(text)?;
+        // TLS keeps the last of it.
+        self.flush().await.map_err(text)
     }
 
     async fn read(&mut self, into: &mut BytesMut) -> Result<bool, String> {
-        self.read_buf(into).await.map(|len| len > 0).map_err(text)
+        match self.read_buf(into).await {
+            // Whoever drives over TLS just ends.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
+            read => read.map(|len| len > 0).map_err(text),
+        }
     }
 }

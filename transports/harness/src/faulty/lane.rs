@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use myrmidon::transport::{CloseCode, LaneReceiver, LaneSender, TransportError};
+use myrmidon::transport::{CloseCode, LaneClass, LaneReceiver, LaneSender, TransportError};
 
 use super::Fault;
 use crate::noise::Noise;
@@ -61,6 +61,10 @@ impl LaneSender for FaultySender {
             error = fault.cut_done() => Err(error),
             written = self.inner.write(bufs) => written,
         }
+    }
+
+    fn set_class(&mut self, class: LaneClass) {
+        self.inner.set_class(class);
     }
 
     async fn finish(&mut self) -> Result<(), TransportError> {

@@ -40,6 +40,28 @@ pub async fn written_buffers_are_left_empty(subject: &Subject) {
     assert_eq!(receive(&mut *there, sent.len()).await, sent);
 }
 
+/// What is written at once and what the writer waits for arrive in their order, and what does not go at once
+/// is left whole: nobody reads until the system takes no more.
+pub async fn what_does_not_go_at_once_is_left_for_the_writer(subject: &Subject) {
+    let pair = Pair::connect(subject).await;
+    let ((mut tx, _rx), (_back, mut there)) = pair.lane().await;
+    let (mut sent, mut noise) = (vec![], Noise::new(7));
+    let mut bufs = loop {
+        let piece = noise.bytes(50_000);
+        sent.extend_from_slice(&piece);
+        let mut bufs = [piece, Bytes::new(), Bytes::from_static(b"end")];
+        sent.extend_from_slice(b"end");
+        if !tx.try_write(&mut bufs).expect("try_write") {
+            break bufs;
+        }
+        assert!(tx.writes_at_once() && bufs.iter().all(Bytes::is_empty));
+    };
+    let read = receive(&mut *there, sent.len());
+    let (written, got) = tokio::join!(within("the rest", tx.write(&mut bufs)), read);
+    written.expect("write");
+    assert_eq!(got, sent);
+}
+
 /// `read(max)` gives 1 to `max` bytes, never an empty piece.
 pub async fn reading_keeps_to_its_maximum(subject: &Subject) {
     let pair = Pair::connect(subject).await;
