@@ -25,7 +25,7 @@ pub(crate) fn wait_for<T: Send>(
     timeout: Option<Duration>,
     mut step: impl FnMut(Option<Duration>) -> Option<T> + Send,
 ) -> PyResult<Option<T>> {
-    if let Some(value) = simulation::wait_for(timeout, &mut step) {
+    if let Some(value) = simulation::wait_for(py, timeout, &mut step)? {
         return Ok(value);
     }
     lane::make_way()?;
