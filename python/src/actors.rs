@@ -68,8 +68,8 @@ impl Runtime {
     }
 
     /// Sends `data` to an actor: `bytes` as they are, a `Buffer` by moving it, and of anything else that
-    /// offers its memory as a buffer a copy. Returns whether the actor was alive to take it; to a dead one
-    /// a `Buffer` is not moved.
+    /// offers its memory as a buffer a copy. Returns whether the actor took it; not if it is dead, or its
+    /// full mailbox rejects it. A `Buffer` that was not taken, or could not be sent, stays as it is.
     ///
     /// It never waits, unless `pid` stands for an actor of another node (`remote`) and the queue to that is
     /// full: then at most `send_timeout` seconds.
@@ -87,20 +87,35 @@ impl Runtime {
         let Some(pid) = pid else { return Ok(false) };
         match core.send(pid, payload) {
             Ok(()) => Ok(true),
-            Err(error) => self.unsent(py, error),
+            Err(error) => self.unsent(py, error, data),
         }
     }
 
     /// Sends each of `items` to a local actor: in order, with none of another sender between them,
-    /// and for the price of one wake-up. Nothing is sent if one of them is no message; a `Buffer` in
-    /// front of it is lost then.
+    /// and for the price of one wake-up. Nothing is sent if one of them is no message.
     ///
-    /// Returns how many were sent: fewer than all, none as a rule, if the actor was dead.
+    /// Returns how many were sent: fewer than all if the actor was dead, or its full mailbox rejected one
+    /// and thereby those behind it. A `Buffer` that was not sent stays as it is.
     fn send_many(&self, pid: u64, items: &Bound<'_, PyAny>) -> PyResult<usize> {
         let core = self.core()?;
-        let payloads = items.try_iter()?.map(|item| payload::local(&item?)).collect::<PyResult<Vec<_>>>()?;
-        let Some(pid) = Pid::from_u64(pid) else { return Ok(0) };
-        Ok(core.send_many(pid, payloads).unwrap_or_else(|error| error.delivered))
+        let items = items.try_iter()?.collect::<PyResult<Vec<_>>>()?;
+        let mut payloads = Vec::with_capacity(items.len());
+        for item in &items {
+            match payload::local(item) {
+                Ok(payload) => payloads.push(payload),
+                Err(error) => {
+                    items[..payloads.len()].iter().for_each(payload::give_back);
+                    return Err(error);
+                }
+            }
+        }
+        let sent = match Pid::from_u64(pid).map(|pid| core.send_many(pid, payloads)) {
+            Some(Ok(sent)) => sent,
+            Some(Err(error)) => error.delivered,
+            None => 0,
+        };
+        items[sent..].iter().for_each(payload::give_back);
+        Ok(sent)
     }
 
     /// Sends `data` to the local actor that has `name`. Returns whether there was one alive.
@@ -239,21 +254,18 @@ impl Runtime {
 
     /// Sends `data` once, in `delay` seconds. Returns the timer's number.
     fn send_after(&self, pid: u64, delay: f64, data: &Bound<'_, PyAny>) -> PyResult<u64> {
-        let core = self.core()?;
-        let payload = payload::remote(data)?;
-        Ok(core.timers().send_after(period("delay", delay)?, living(pid)?, payload).as_u64())
+        let (core, delay, pid) = (self.core()?, period("delay", delay)?, living(pid)?);
+        Ok(core.timers().send_after(delay, pid, payload::remote(data)?).as_u64())
     }
 
     /// Sends `data` every `interval` seconds until cancelled or the actor ends. Returns the timer's
     /// number.
     fn send_interval(&self, pid: u64, interval: f64, data: &Bound<'_, PyAny>) -> PyResult<u64> {
-        let core = self.core()?;
-        let interval = period("interval", interval)?;
+        let (core, interval, pid) = (self.core()?, period("interval", interval)?, living(pid)?);
         if interval.is_zero() {
             return Err(PyValueError::new_err("an interval is longer than 0 seconds"));
         }
-        let payload = payload::remote(data)?;
-        Ok(core.timers().send_interval(interval, living(pid)?, payload).as_u64())
+        Ok(core.timers().send_interval(interval, pid, payload::remote(data)?).as_u64())
     }
 
     /// Cancels a timer. Returns whether it was still to fire.

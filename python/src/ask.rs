@@ -51,8 +51,11 @@ impl Runtime {
         let (asked, limit) = (living(pid)?, limit(timeout)?);
         let message = self.checked(asked, data)?;
         let seat = Arc::new(Seat::default());
-        self.put(asked, message, deadline(limit), Way::Thread(seat.clone()))?;
+        self.put(asked, message, deadline(limit), Way::Thread(seat.clone()))
+            .inspect_err(|_| payload::give_back(data))?;
+        let place = self.shared().waiters.enter(asked, &seat);
         let waited = wait_for(py, limit, |limit| seat.wait(limit));
+        drop(place);
         let left = seat.leave();
         let outcome = waited?.or(left).unwrap_or(Outcome::Lost(asked, Lost::Late));
         outcome.into_result(py)
@@ -72,8 +75,11 @@ impl Runtime {
         let deadline = deadline(limit);
         let late = deadline.map(|at| (at, Outcome::Lost(asked, Lost::Late)));
         let (future, ticket) = bell.future(py, late)?;
-        let way = Way::Loop(bell, future.clone().unbind(), ticket);
-        self.put(asked, message, deadline, way)?;
+        let way = Way::Loop(bell.clone(), future.clone().unbind(), ticket);
+        self.put(asked, message, deadline, way).inspect_err(|_| payload::give_back(data))?;
+        if deadline.is_none() {
+            self.shared().waiters.remember(py, asked, &bell, &future);
+        }
         Ok(future)
     }
 }

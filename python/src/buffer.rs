@@ -65,13 +65,34 @@ impl Runtime {
 
     /// Sends a `Buffer`, or the allocated buffer of that number, to a local actor, which receives
     /// `bytes`. The buffer is sent afterwards, and the number dead. Returns whether buffer and actor
-    /// were alive; if only the actor was dead, the buffer stays.
+    /// were alive and the actor took it; if only the actor was dead, or its full mailbox rejects the buffer,
+    /// that stays.
     fn send_buffer(&self, py: Python<'_>, pid: u64, buffer: Sendable<'_>) -> PyResult<bool> {
         let core = self.core()?;
         let Some(pid) = Pid::from_u64(pid).filter(|pid| core.is_alive(*pid)) else { return Ok(false) };
-        let Some(buffer) = buffer.take() else { return Ok(false) };
-        let bytes = buffer.get().hand_over(py)?;
-        Ok(core.send(pid, payload::wrap(bytes)).is_ok())
+        let (number, buffer) = match buffer {
+            Sendable::Buffer(buffer) => (None, buffer),
+            Sendable::Number(number) => {
+                let number = BufferId::from_u64(number);
+                match BUFFERS.with(number, |buffer| buffer.clone_ref(py)) {
+                    Some(buffer) => (Some(number), buffer.into_bound(py)),
+                    None => return Ok(false),
+                }
+            }
+        };
+        let bytes = match buffer.get().hand_over(py) {
+            Ok(bytes) => bytes,
+            // Another thread is sending it at this moment.
+            Err(_) if number.is_some() => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        match core.send(pid, payload::wrap(bytes)) {
+            Ok(()) => {
+                drop(number.and_then(|number| BUFFERS.take(number)));
+                Ok(true)
+            }
+            Err(error) => self.unsent(py, error, &buffer),
+        }
     }
 }
 
@@ -79,15 +100,6 @@ impl Runtime {
 enum Sendable<'py> {
     Buffer(Bound<'py, Buffer>),
     Number(u64),
-}
-
-impl Sendable<'_> {
-    fn take(self) -> Option<Py<Buffer>> {
-        match self {
-            Self::Buffer(buffer) => Some(buffer.unbind()),
-            Self::Number(number) => BUFFERS.take(BufferId::from_u64(number)),
-        }
-    }
 }
 
 /// A capsule that holds the address of the memory and a reference to its object.

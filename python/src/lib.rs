@@ -78,6 +78,7 @@ mod supervisors;
 mod system_message;
 mod transport;
 mod wait;
+mod waiters;
 
 use mimalloc::MiMalloc;
 

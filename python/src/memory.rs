@@ -20,7 +20,7 @@ const SENT: usize = 1 << (usize::BITS - 1);
 ///
 /// It offers the buffer protocol: `memoryview(buffer)`, `numpy.frombuffer(buffer, dtype)` and
 /// `pyarrow.py_buffer(buffer)` read and write it where it lies. Every call that sends `bytes` takes it
-/// too, and the receiver gets `bytes`. Sending moves it: afterwards it is empty-handed, and opening a
+/// too, and the receiver gets `bytes`. Sending moves it, unless the call says that it was not sent: afterwards it is empty-handed, and opening a
 /// view of it or sending it again raises `BufferError`. Views from before stay usable and harmless: if
 /// one is alive when the buffer is sent, the receiver gets a copy that they cannot reach; if none is,
 /// it gets the memory itself.
@@ -101,6 +101,11 @@ impl Buffer {
             exports if exports & SENT == 0 => Ok(PyBytes::new(py, bytes.as_bytes())),
             _ => Err(was_sent()),
         }
+    }
+
+    /// Takes back what was handed over, where nobody has seen it.
+    pub(crate) fn give_back(&self) {
+        self.exports.fetch_and(!SENT, Ordering::AcqRel);
     }
 
     /// Counts a view.

@@ -10,12 +10,14 @@ use myrmidon::node::{RemoteError, Target};
 use myrmidon::transport::NodeAddr;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyInt};
 
 use crate::actors::living;
 use crate::asyncio::{Open, Request};
 use crate::errors::{AddressError, Busy, NoProcess, NodeDown, PayloadTooLarge};
 use crate::loop_bell::Bell;
 use crate::mesh::{address, unresolved};
+use crate::payload;
 use crate::runtime::Runtime;
 use crate::wait::block_on;
 
@@ -79,14 +81,20 @@ impl Runtime {
 
 impl Runtime {
     /// What becomes of a message that was not sent: `false` if there is nobody, an exception if an actor of
-    /// another node was not reached. Where the queue to that node is full it waits for room.
-    pub(crate) fn unsent(&self, py: Python<'_>, error: SendError<Payload>) -> PyResult<bool> {
+    /// another node was not reached. Where the queue to that node is full it waits for room. `data` is what
+    /// was sent.
+    pub(crate) fn unsent(
+        &self,
+        py: Python<'_>,
+        error: SendError<Payload>,
+        data: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
         let core = self.core()?;
-        match error {
+        let unsent = match error {
             SendError::Full { pid, message } if core.is_remote(pid) => {
                 let rt = core.clone();
                 match block_on(py, core.io(), async move { rt.send_async(pid, message).await })? {
-                    Ok(()) => Ok(true),
+                    Ok(()) => return Ok(true),
                     Err(SendError::Full { .. }) => Err(Busy::new_err(format!(
                         "the queue to the node of actor {pid} is full: it reads too slowly; slow down, or try \
                          again later"
@@ -95,7 +103,9 @@ impl Runtime {
                 }
             }
             error => lost(&error),
-        }
+        };
+        payload::give_back(data);
+        unsent
     }
 }
 
@@ -121,7 +131,10 @@ impl Whom {
         };
         let target = if let Ok(name) = target.extract::<String>() {
             Target::Name(name)
-        } else if let Ok(pid) = target.extract::<u64>() {
+        } else if target.is_instance_of::<PyInt>() && !target.is_instance_of::<PyBool>() {
+            let pid = target.extract::<u64>().map_err(|_| {
+                NoProcess::new_err(format!("{target} is nobody's PID: one is from 1 to 2**64 - 1"))
+            })?;
             Target::Pid(living(pid)?)
         } else {
             let kind = target.get_type().name()?;

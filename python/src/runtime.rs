@@ -23,6 +23,7 @@ use crate::pull::Threads;
 use crate::simulation::Simulation;
 use crate::transport::{Kind, Setup};
 use crate::wait::{receive, seconds, wait_for};
+use crate::waiters::Waiters;
 use crate::{finish, logging};
 
 /// Stands for no limit where the core wants one.
@@ -49,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) pull: Arc<Threads>,
     /// Does what must not wait behind a handler: crash reports, answers for event loops.
     pub(crate) chores: Arc<Crew>,
+    /// Who waits for answers.
+    pub(crate) waiters: Waiters,
     transport: &'static str,
     birth: Birth,
     closed: AtomicBool,
@@ -261,6 +264,7 @@ impl Shared {
             own_loop: OwnLoop::default(),
             pull: Arc::default(),
             chores,
+            waiters: Waiters::default(),
             transport,
             birth: Birth::now(),
             closed: AtomicBool::new(false),
@@ -276,6 +280,7 @@ impl Shared {
         }
         let left = self.core.shutdown(limit);
         self.closed.store(true, Ordering::Release);
+        self.waiters.close();
         self.own_loop.stop(LOOP_LEAVES);
         self.pull.wait(LEAVE);
         self.actors.close(LEAVE);

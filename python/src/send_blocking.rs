@@ -21,6 +21,8 @@ impl Runtime {
     /// As `send`, but where the actor's mailbox is bounded with policy "block" waits for room, at most
     /// `timeout` seconds; first come, first served. Returns whether the actor was alive to take it.
     ///
+    /// A `Buffer` that was not taken stays as it is.
+    ///
     /// Raises `Busy` when the time is up, where another policy rejects the message, and for an actor that
     /// would wait for room in its own mailbox.
     #[pyo3(signature = (pid, data, timeout=None))]
@@ -39,12 +41,16 @@ impl Runtime {
         }
         let payload = payload::local(data)?;
         let Some(target) = target else { return Ok(false) };
-        match core.send(target, payload) {
+        let sent = match core.send(target, payload) {
             Err(SendError::Full { message, .. }) if current() != Some(target) => {
                 self.wait_for_room(py, target, message, limit)
             }
             sent => told(sent, target),
+        };
+        if !matches!(sent, Ok(true)) {
+            payload::give_back(data);
         }
+        sent
     }
 }
 

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import threading
 import traceback
+import weakref
 
 import pytest
 from support import Inbox, eventually
@@ -326,3 +327,53 @@ def test_a_question_that_cannot_be_asked_leaves_nothing_behind_in_the_loop(rt):
         return complaints
 
     assert asyncio.run(main()) == []
+
+
+def test_a_shutdown_wakes_who_asked_a_handler_that_never_returns(make_runtime):
+    rt, gate, begun = make_runtime(), threading.Event(), threading.Semaphore(0)
+
+    def stuck(message):
+        begun.release()
+        gate.wait(60)
+
+    raised = []
+
+    def ask(blocking):
+        pid = rt.spawn(stuck, blocking=True)
+        try:
+            if blocking:
+                rt.ask_sync(pid, b"x", timeout=None)
+            else:
+                asyncio.run(rt.ask(pid, b"x", timeout=None))
+        except errors.ActorEnded as error:
+            raised.append(error.reason.kind)
+
+    askers = [threading.Thread(target=ask, args=(number % 2 == 0,)) for number in range(4)]
+    for asker in askers:
+        asker.start()
+    try:
+        for _ in askers:
+            assert begun.acquire(timeout=20)
+        rt.shutdown(0.01)
+        for asker in askers:
+            asker.join(20)
+        assert raised == ["killed"] * 4
+    finally:
+        gate.set()
+
+
+def test_asks_without_a_limit_that_were_answered_are_not_kept(make_runtime):
+    rt = make_runtime()
+    pid = rt.spawn(lambda message: message)
+    futures = []
+
+    async def main():
+        for number in range(1000):
+            future = rt._ask(pid, b"x", None)
+            futures.append(weakref.ref(future))
+            assert await future == b"x"
+            del future
+
+    asyncio.run(main())
+    gc.collect()
+    assert sum(1 for future in futures if future() is not None) < 300

@@ -183,3 +183,15 @@ def test_the_largest_message_is_told(pair):
     with pytest.raises(errors.PayloadTooLarge, match="split"):
         here.send(proxy, bytes((64 << 20) + 1))
     assert isinstance(here, myrmidon.Runtime)
+
+
+@pytest.mark.parametrize("target", [True, 1.0, b"name", [1]])
+def test_a_target_of_another_type_is_refused(make_runtime, target):
+    with pytest.raises(TypeError, match="has a name"):
+        make_runtime().remote("127.0.0.1:1", target)
+
+
+@pytest.mark.parametrize("target", [0, -1, 2**64, 10**30])
+def test_a_number_that_is_no_pid_is_nobody(make_runtime, target):
+    with pytest.raises(errors.NoProcess, match="nobody's PID"):
+        make_runtime().remote("127.0.0.1:1", target)

@@ -1,0 +1,105 @@
+//! Who waits for an answer, for when the runtime goes down under it: a handler that never returns would keep
+//! them waiting.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use myrmidon::Pid;
+use myrmidon::actor::ExitReason;
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use crate::loop_bell::Bell;
+use crate::outcome::{Lost, Outcome};
+use crate::seat::Seat;
+
+/// Those of one runtime.
+#[derive(Default)]
+pub(crate) struct Waiters(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    last: u64,
+    threads: HashMap<u64, (Pid, Arc<Seat>)>,
+    /// Only those that wait without a limit. Some may be done already.
+    loops: Vec<(Pid, Bell, Py<PyAny>)>,
+    /// How many of those there may be before the done ones are looked for.
+    most: usize,
+    closed: bool,
+}
+
+/// A thread that waits; not any more when dropped.
+pub(crate) struct Place<'a>(&'a Waiters, u64);
+
+impl Waiters {
+    /// Remembers a thread that waits for `asked`.
+    pub(crate) fn enter(&self, asked: Pid, seat: &Arc<Seat>) -> Place<'_> {
+        let mut state = self.state();
+        state.last += 1;
+        let number = state.last;
+        if state.closed {
+            drop(state);
+            seat.give(over(asked));
+        } else {
+            state.threads.insert(number, (asked, seat.clone()));
+        }
+        Place(self, number)
+    }
+
+    /// Remembers a future of a loop that waits for `asked` without a limit.
+    pub(crate) fn remember(&self, py: Python<'_>, asked: Pid, bell: &Bell, future: &Bound<'_, PyAny>) {
+        let mut state = self.state();
+        if state.closed {
+            drop(state);
+            return bell.settle(future.clone().unbind(), None, over(asked));
+        }
+        state.loops.push((asked, bell.clone(), future.clone().unbind()));
+        if state.loops.len() <= state.most {
+            return;
+        }
+        // Looked at under no lock, as it runs Python.
+        let all = std::mem::take(&mut state.loops);
+        drop(state);
+        let (open, done): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, _, future)| is_open(py, future));
+        let mut state = self.state();
+        state.loops.extend(open);
+        state.most = state.loops.len().max(64) * 2;
+        drop(state);
+        drop(done);
+    }
+
+    /// Tells all of them that their actors are gone, and whoever comes later at once.
+    pub(crate) fn close(&self) {
+        let (threads, loops) = {
+            let mut state = self.state();
+            state.closed = true;
+            (std::mem::take(&mut state.threads), std::mem::take(&mut state.loops))
+        };
+        for (asked, seat) in threads.into_values() {
+            seat.give(over(asked));
+        }
+        for (asked, bell, future) in loops {
+            bell.settle(future, None, over(asked));
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let gone = self.0.state().threads.remove(&self.1);
+        drop(gone);
+    }
+}
+
+fn over(asked: Pid) -> Outcome {
+    Outcome::Lost(asked, Lost::Ended(ExitReason::Killed))
+}
+
+fn is_open(py: Python<'_>, future: &Py<PyAny>) -> bool {
+    let done = future.call_method0(py, intern!(py, "done"));
+    !done.and_then(|done| done.is_truthy(py)).unwrap_or(true)
+}
