@@ -20,7 +20,9 @@ use crate::class_actor::Failure;
 use crate::current::current_actor;
 use crate::errors::{Busy, NoProcess, OwnActor};
 use crate::exit_reason::from_exception;
+use crate::handler::ran;
 use crate::loop_bell::{Bell, Ticket};
+use crate::number::Id;
 use crate::outcome::{Lost, Outcome};
 use crate::payload;
 use crate::runtime::Runtime;
@@ -44,7 +46,7 @@ impl Runtime {
     fn ask_sync(
         &self,
         py: Python<'_>,
-        pid: u64,
+        pid: Id,
         data: &Bound<'_, PyAny>,
         timeout: Option<f64>,
     ) -> PyResult<Py<PyAny>> {
@@ -65,7 +67,7 @@ impl Runtime {
     fn _ask<'py>(
         &self,
         py: Python<'py>,
-        pid: u64,
+        pid: Id,
         data: &Bound<'py, PyAny>,
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
@@ -202,7 +204,10 @@ impl Answer {
             let reason = from_exception(py, &error);
             return self.fail(py, error, &reason);
         }
-        let bytes = if value.is_none() { Ok(PyBytes::new(py, b"")) } else { payload::frozen(value) };
+        let bytes = match value.is_none() {
+            true => Ok(PyBytes::new(py, b"")),
+            false => payload::frozen(value).map_err(|error| ran(value).err().unwrap_or(error)),
+        };
         match bytes {
             Ok(bytes) => self.send(Outcome::Value(bytes.into_any().unbind())),
             Err(error) => {

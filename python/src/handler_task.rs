@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use myrmidon::Pid;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 
 use crate::code::Code;
+use crate::known;
 use crate::loop_bell::Bell;
 use crate::shelf::Found;
 
@@ -40,7 +40,6 @@ impl AsyncHandler {
     }
 
     fn start(self: &Arc<Self>, py: Python<'_>, code: &Arc<Code>) -> PyResult<()> {
-        static START: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let server = HandlerTask {
             code: code.clone(),
             handler: self.clone(),
@@ -48,7 +47,7 @@ impl AsyncHandler {
             asked: AtomicU64::new(IDLE),
         };
         let arguments = (server, &self.handler, &self.context, self.bell.event_loop(py));
-        let task = START.import(py, "myrmidon._tasks", "start_handler")?.call1(arguments)?;
+        let task = known::START_HANDLER.get(py)?.call1(arguments)?;
         code.shelf.run_in(self.bell.clone(), task.unbind());
         Ok(())
     }

@@ -13,6 +13,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::number::count;
+
 /// The bit of `Buffer::exports` that says that the memory belongs to a receiver.
 const SENT: usize = 1 << (usize::BITS - 1);
 
@@ -36,11 +38,14 @@ pub(crate) struct Buffer {
 #[pymethods]
 impl Buffer {
     #[new]
-    pub(crate) fn new(py: Python<'_>, size: usize) -> PyResult<Self> {
+    pub(crate) fn new(py: Python<'_>, #[pyo3(from_py_with = count)] size: usize) -> PyResult<Self> {
         if isize::try_from(size).is_err() {
-            return Err(PyMemoryError::new_err(format!("no memory has {size} bytes: ask for less")));
+            return Err(too_large(size));
         }
-        let bytes = PyBytes::new_with(py, size, |_| Ok(()))?.unbind();
+        let bytes = PyBytes::new_with(py, size, |_| Ok(())).map_err(|error| {
+            if error.is_instance_of::<PyMemoryError>(py) { too_large(size) } else { error }
+        })?;
+        let bytes = bytes.unbind();
         Ok(Self { bytes, exports: AtomicUsize::new(0) })
     }
 
@@ -116,6 +121,10 @@ impl Buffer {
             Err(_) => Err(was_sent()),
         }
     }
+}
+
+fn too_large(size: usize) -> PyErr {
+    PyMemoryError::new_err(format!("there is no memory of {size} bytes to be had: ask for less"))
 }
 
 fn was_sent() -> PyErr {

@@ -10,6 +10,7 @@ use crate::current::current_actor;
 use crate::errors::{
     AddressError, Busy, ListenError, NodeDown, PayloadTooLarge, RegisterError, RuntimeClosed, Timeout,
 };
+use crate::number::Id;
 use crate::payload;
 use crate::runtime::Runtime;
 use crate::wait::block_on;
@@ -56,7 +57,7 @@ impl Runtime {
     /// Raises `Busy` if there is still no room, `NodeDown` if the node could not be reached a moment
     /// ago, `PayloadTooLarge` (`ValueError`) above 64 MiB, or above 1 MiB for a peer that speaks only
     /// the documented framing, and `AddressError`.
-    fn send_remote(&self, py: Python<'_>, addr: &str, pid: u64, data: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn send_remote(&self, py: Python<'_>, addr: &str, pid: Id, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let core = self.core()?;
         let (addr, pid, message) = (address(addr)?, living(pid)?, payload::remote(data)?);
         let refused = match core.node().try_send(&addr, pid, message) {
@@ -83,7 +84,7 @@ impl Runtime {
     /// actor while its node lives is not noticed.
     ///
     /// Raises `AddressError`.
-    fn monitor_remote(&self, py: Python<'_>, addr: &str, pid: u64) -> PyResult<()> {
+    fn monitor_remote(&self, py: Python<'_>, addr: &str, pid: Id) -> PyResult<()> {
         let core = self.core()?;
         let (addr, pid) = (address(addr)?, living(pid)?);
         match current_actor(py)? {

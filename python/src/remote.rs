@@ -17,6 +17,7 @@ use crate::asyncio::{Open, Request};
 use crate::errors::{AddressError, Busy, NoProcess, NodeDown, PayloadTooLarge};
 use crate::loop_bell::Bell;
 use crate::mesh::{address, unresolved};
+use crate::number::Id;
 use crate::payload;
 use crate::runtime::Runtime;
 use crate::wait::block_on;
@@ -68,14 +69,14 @@ impl Runtime {
     ///
     /// Raises `NoProcess` for 0.
     #[pyo3(name = "ref")]
-    fn reference(&self, pid: u64) -> PyResult<String> {
+    fn reference(&self, pid: Id) -> PyResult<String> {
         Ok(self.core()?.reference(living(pid)?).to_string())
     }
 
     /// Whether a PID stands for an actor of another node.
-    fn is_remote(&self, pid: u64) -> PyResult<bool> {
+    fn is_remote(&self, pid: Id) -> PyResult<bool> {
         let core = self.core()?;
-        Ok(Pid::from_u64(pid).is_some_and(|pid| core.is_remote(pid)))
+        Ok(pid.pid().is_some_and(|pid| core.is_remote(pid)))
     }
 }
 
@@ -132,10 +133,7 @@ impl Whom {
         let target = if let Ok(name) = target.extract::<String>() {
             Target::Name(name)
         } else if target.is_instance_of::<PyInt>() && !target.is_instance_of::<PyBool>() {
-            let pid = target.extract::<u64>().map_err(|_| {
-                NoProcess::new_err(format!("{target} is nobody's PID: one is from 1 to 2**64 - 1"))
-            })?;
-            Target::Pid(living(pid)?)
+            Target::Pid(living(target.extract()?)?)
         } else {
             let kind = target.get_type().name()?;
             return Err(PyTypeError::new_err(format!(

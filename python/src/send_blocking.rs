@@ -10,6 +10,7 @@ use myrmidon::mailbox::Payload;
 use pyo3::prelude::*;
 
 use crate::errors::Busy;
+use crate::number::Id;
 use crate::payload;
 use crate::runtime::Runtime;
 use crate::wait::{receive, seconds, wait_for};
@@ -29,13 +30,13 @@ impl Runtime {
     fn send_blocking(
         &self,
         py: Python<'_>,
-        pid: u64,
+        pid: Id,
         data: &Bound<'_, PyAny>,
         timeout: Option<f64>,
     ) -> PyResult<bool> {
         let limit = timeout.map(|timeout| seconds("timeout", timeout)).transpose()?.flatten();
         let core = self.core()?;
-        let target = Pid::from_u64(pid);
+        let target = pid.pid();
         if payload::is_wasted(data, core, target) {
             return Ok(false);
         }

@@ -42,7 +42,7 @@ pub(crate) struct Simulation {
 impl Simulation {
     #[new]
     fn new(seed: u64) -> PyResult<Self> {
-        let desk = logging::Desk::default();
+        let desk = logging::Desk::new();
         let listener = logging::reporter(desk.clone());
         let sim = Sim::builder()
             .seed(seed)
@@ -150,6 +150,13 @@ impl Drop for Simulation {
             dropped().push(self.number);
         }
     }
+}
+
+/// What was dropped, for who forks.
+pub(crate) type Held = MutexGuard<'static, Vec<u64>>;
+
+pub(crate) fn hold() -> Held {
+    dropped()
 }
 
 fn dropped() -> MutexGuard<'static, Vec<u64>> {

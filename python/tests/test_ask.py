@@ -1,7 +1,10 @@
 """Asking: one question, one outcome (G5)."""
 
 import asyncio
+import copy
 import gc
+import pickle
+import sys
 import threading
 import traceback
 import weakref
@@ -377,3 +380,25 @@ def test_asks_without_a_limit_that_were_answered_are_not_kept(make_runtime):
     asyncio.run(main())
     gc.collect()
     assert sum(1 for future in futures if future() is not None) < 300
+
+
+def test_an_actor_that_answers_with_a_coroutine_is_told_what_to_do(rt):
+    async def answer(message):
+        return message
+
+    pid = rt.spawn(lambda message: answer(message))
+    with pytest.raises(TypeError, match="make what is spawned an async def"):
+        rt.ask_sync(pid, b"x")
+    assert rt.is_alive(pid)
+
+
+@pytest.mark.parametrize("copied", [lambda x: pickle.loads(pickle.dumps(x)), copy.copy, copy.deepcopy])
+def test_the_end_of_an_actor_travels_between_processes(rt, copied):
+    pid = rt.spawn(lambda message: sys.exit(3))
+    with pytest.raises(errors.ActorEnded) as raised:
+        rt.ask_sync(pid, b"x")
+    other = copied(raised.value)
+    assert str(other) == str(raised.value)
+    assert other.reason == raised.value.reason
+    assert (other.reason.kind, other.reason.message) == ("exception", "SystemExit: 3")
+    assert "SystemExit" in other.reason.traceback

@@ -115,7 +115,8 @@ def test_a_remote_monitor_made_by_code_of_any_kind_belongs_to_its_actor(make_run
     # Nobody else's, such as this thread's next supervision.
     there.kill(target)
     eventually(lambda: len(seen) == 2)
-    assert (seen[1].type_name, seen[1].target_pid, seen[1].reason) == ("EXIT", target, "killed")
+    assert (seen[1].type_name, seen[1].target_pid) == ("EXIT", target)
+    assert seen[1].reason in ("killed", "noproc"), "the monitor may have come there after the end"
 
 
 def test_a_node_that_answers_is_up_and_one_that_is_gone_is_not(pair):

@@ -157,3 +157,23 @@ def test_a_simulation_may_be_garbage_on_another_thread() -> None:
     thread.join()
     with Simulation() as another:
         another.run()
+
+
+def test_code_that_no_seed_can_order_is_refused() -> None:
+    async def handler(message: bytes) -> None:
+        pass
+
+    class Asynchronous(Actor):
+        async def work(self) -> None:
+            pass
+
+    with Simulation() as sim:
+        pid = sim.rt.spawn(print)
+        for refused in (
+            lambda: sim.rt.spawn(handler),
+            lambda: sim.rt.hot_swap(pid, handler),
+            lambda: sim.rt.spawn_with_mailbox(print),
+            lambda: sim.rt.start(Asynchronous),
+        ):
+            with pytest.raises(TypeError, match="test it with a Runtime"):
+                refused()
