@@ -151,6 +151,13 @@ pub struct NodeConfig {
     pub reconnect_cap: Duration,
     /// Connections at once, both ways. Default: 1 024 (L07).
     pub max_connections: usize,
+    /// Other nodes, by their addresses, that are in use or were a moment ago. Those beyond get no connection:
+    /// an error says so. Default: 10 000.
+    pub max_peers: usize,
+    /// What is known of an address is forgotten when it was not used for so long, at most twice as long,
+    /// unless there is a connection, something waits, somebody monitors or a PID stands for an actor
+    /// there. Default: 60 s.
+    pub peer_idle_after: Duration,
     /// The highest level that is spoken where the transport's handshake does not decide it. Default:
     /// [`Level::Two`], with peers that know it.
     pub level: Level,
@@ -229,6 +236,8 @@ impl Default for NodeConfig {
             reconnect_first: Duration::from_millis(100),
             reconnect_cap: Duration::from_secs(5),
             max_connections: 1024,
+            max_peers: 10_000,
+            peer_idle_after: Duration::from_secs(60),
             level: Level::Two,
             message_lanes: 4,
             credit_messages: 65_536,

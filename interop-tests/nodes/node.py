@@ -93,11 +93,19 @@ class Node:
         self.rt._inner.supervise_with_factory(first, factory, "RestartOne")
         return ""
 
+    def follow(self, addr: str, name: str) -> str:
+        self.proxy = self.rt.remote(addr, name, follow=True)
+        self.made += 1
+        return ""
+
     def proxies(self) -> str:
         return str(self.made)
 
     def tell(self, number: str) -> str:
-        told = self.proxy is not None and self.rt.send(self.proxy, int(number).to_bytes(8, "big"))
+        try:
+            told = self.proxy is not None and self.rt.send(self.proxy, int(number).to_bytes(8, "big"))
+        except myrmidon.errors.NodeDown:
+            told = False
         return str(told).lower()
 
 

@@ -247,6 +247,14 @@ impl Node {
         self.ask(&format!("heal {addr} {name}")).expect("heal");
     }
 
+    /// Makes a proxy of whoever has `name` at `addr`, one after the other.
+    ///
+    /// # Panics
+    /// If the node answers with an error.
+    pub fn follow(&mut self, addr: &str, name: &str) {
+        self.ask(&format!("follow {addr} {name}")).expect("follow");
+    }
+
     /// How many proxies the factory has made.
     ///
     /// # Panics

@@ -29,7 +29,8 @@ macro_rules! between_nodes {
                 failing: a_failing_actor_ends_alone_and_its_reason_is_told;
                 swapping: a_hot_swap_under_remote_load_loses_nothing;
                 healing: a_killed_node_is_noticed_and_the_factory_reconnects,
-                    a_node_that_is_back_at_once_is_found_again, a_pid_from_before_a_restart_reaches_nobody;
+                    a_node_that_is_back_at_once_is_found_again, a_pid_from_before_a_restart_reaches_nobody,
+                    a_proxy_that_follows_a_name_reaches_every_life_of_a_node;
             );
         })+
     };

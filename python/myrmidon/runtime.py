@@ -100,18 +100,24 @@ class Runtime(_core.Runtime):
         any thread. Cancelling the task gives the question up: if no handler has it yet, none
         gets it.
         """
-        answer: bytes = await self._ask(pid, data, timeout)
-        return answer
+        answer = self._ask(pid, data, timeout)
+        if isinstance(answer, bytes):
+            return answer
+        await answer
+        return answer.result()
 
-    async def remote_py(self, addr: str, target: str | int | None = None) -> int:
+    async def remote_py(
+        self, addr: str, target: str | int | None = None, *, follow: bool = False
+    ) -> int:
         """As ``remote``, without blocking the event loop: a PID of this runtime for an actor of another
         node.
 
         Works in any event loop of any thread. Cancelling the task gives the request up.
         """
-        request = self._remote(addr, target)
+        request = self._remote(addr, target, follow=follow)
         try:
-            pid: int | None = await request.answer
+            await request.answer
+            pid: int | None = request.answer.result()
             assert pid is not None, "a proxy, or an error"
             return pid
         finally:
@@ -129,7 +135,8 @@ class Runtime(_core.Runtime):
         """
         request = self._resolve(addr, name)
         try:
-            answer: int | None = await request.answer
+            await request.answer
+            answer: int | None = request.answer.result()
             return answer
         finally:
             request.cancel()

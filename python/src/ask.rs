@@ -11,7 +11,6 @@ use myrmidon::Pid;
 use myrmidon::actor::{ExitReason as Reason, Reply, Request, ending};
 use myrmidon::error::SendError;
 use myrmidon::mailbox::{IntoBytes, Payload, Value};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -21,10 +20,12 @@ use crate::current::current_actor;
 use crate::errors::{Busy, NoProcess, OwnActor};
 use crate::exit_reason::from_exception;
 use crate::handler::ran;
-use crate::loop_bell::{Bell, Ticket};
+use crate::lane::Crew;
+use crate::loop_bell::Bell;
 use crate::number::Id;
 use crate::outcome::{Lost, Outcome};
 use crate::payload;
+use crate::promise::Promise;
 use crate::runtime::Runtime;
 use crate::seat::Seat;
 use crate::wait::{seconds, wait_for};
@@ -53,36 +54,83 @@ impl Runtime {
         let (asked, limit) = (living(pid)?, limit(timeout)?);
         let message = self.checked(asked, data)?;
         let seat = Arc::new(Seat::default());
-        self.put(asked, message, deadline(limit), Way::Thread(seat.clone()))
-            .inspect_err(|_| payload::give_back(data))?;
+        let question = self.question(asked, message, deadline(limit), Way::Thread(seat.clone()))?;
+        let lane = self.lane(asked);
+        let mut question = Some(question);
         let place = self.shared().waiters.enter(asked, &seat);
-        let waited = wait_for(py, limit, |limit| seat.wait(limit));
+        // Sent with the interpreter let go, as who answers will want it.
+        let waited = wait_for(py, limit, |limit| {
+            if let Some(question) = question.take() {
+                if let Err(error) = question.send(self.shared().core()) {
+                    return Some(Err(error));
+                }
+                if let Some(lane) = lane
+                    && limit != Some(Duration::ZERO)
+                {
+                    lane.watch(|| seat.is_given());
+                }
+            }
+            seat.wait(limit).map(Ok)
+        });
         drop(place);
+        if question.is_some() || matches!(waited, Ok(Some(Err(_)))) {
+            payload::give_back(data);
+        }
         let left = seat.leave();
-        let outcome = waited?.or(left).unwrap_or(Outcome::Lost(asked, Lost::Late));
+        let outcome = waited?
+            .transpose()
+            .map_err(|error| unasked(asked, error))?
+            .or(left)
+            .unwrap_or(Outcome::Lost(asked, Lost::Late));
         outcome.into_result(py)
     }
 
-    /// Asks a local actor on behalf of the running loop. Returns a future of the loop.
+    /// Asks an actor on behalf of the running loop. Returns the answer, or what is to be awaited for it.
     fn _ask<'py>(
         &self,
         py: Python<'py>,
         pid: Id,
         data: &Bound<'py, PyAny>,
         timeout: Option<f64>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    ) -> PyResult<Py<PyAny>> {
         let (asked, limit) = (living(pid)?, limit(timeout)?);
         let bell = Bell::of_running(py)?;
         let message = self.checked(asked, data)?;
-        let deadline = deadline(limit);
-        let late = deadline.map(|at| (at, Outcome::Lost(asked, Lost::Late)));
-        let (future, ticket) = bell.future(py, late)?;
-        let way = Way::Loop(bell.clone(), future.clone().unbind(), ticket);
-        self.put(asked, message, deadline, way).inspect_err(|_| payload::give_back(data))?;
-        if deadline.is_none() {
-            self.shared().waiters.remember(py, asked, &bell, &future);
+        let begun = Instant::now();
+        let deadline = limit.and_then(|limit| begun.checked_add(limit));
+        let alone = bell.patience().begin();
+        let promise = Promise::of_ask(py, bell.clone())?;
+        let question = self.question(asked, message, deadline, Way::Loop(promise.clone().unbind()))?;
+        let core = self.shared().core();
+        let lane = if alone && limit != Some(Duration::ZERO) { self.lane(asked) } else { None };
+        if let Some(lane) = lane {
+            // Sent with the interpreter let go, as who answers will want it.
+            let looked_for = promise.get();
+            let given = py.detach(|| question.send(core).map(|()| lane.watch(|| looked_for.is_done())));
+            let given = given.map_err(|error| {
+                payload::give_back(data);
+                unasked(asked, error)
+            })?;
+            if given {
+                if !bell.patience().is_over(begun) {
+                    return promise.get().outcome(py);
+                }
+                promise.get().be_polite();
+                return Ok(promise.into_any().unbind());
+            }
+            promise.get().wait();
+        } else {
+            promise.get().wait();
+            question.send(core).map_err(|error| {
+                payload::give_back(data);
+                unasked(asked, error)
+            })?;
         }
-        Ok(future)
+        match deadline {
+            Some(at) => Promise::wait_until(&promise, at, Outcome::Lost(asked, Lost::Late))?,
+            None => self.shared().waiters.remember(asked, &promise),
+        }
+        Ok(promise.into_any().unbind())
     }
 }
 
@@ -101,35 +149,61 @@ impl Runtime {
         payload::frozen(data)
     }
 
-    /// Sends the question.
-    fn put(
+    fn question(
         &self,
         asked: Pid,
         message: Bound<'_, PyBytes>,
         deadline: Option<Instant>,
         way: Way,
-    ) -> PyResult<()> {
-        let core = self.core()?;
-        if core.is_remote(asked) {
-            core.ask_then(asked, payload::remote(&message)?, deadline, move |found| {
-                way.send(Outcome::from_afar(asked, found));
-            });
-            return Ok(());
+    ) -> PyResult<Unsent> {
+        if self.core()?.is_remote(asked) {
+            return Ok(Unsent::Afar { asked, message: payload::remote(&message)?, deadline, way });
         }
-        let message = payload::wrap(message);
         let answer = Answer { way: Some(way), asked, deadline };
-        let question = Payload::Value(Value::with_bytes(Question { message, answer }));
-        core.send(asked, question).map_err(|error| {
-            let text = match error {
-                SendError::Full { .. } => {
-                    Busy::new_err(format!("the mailbox of actor {asked} is full: ask again later"))
-                }
-                _ => nobody(asked),
-            };
-            recall(error.into_message());
-            text
-        })
+        Ok(Unsent::Here { asked, question: Question { message: payload::wrap(message), answer } })
     }
+
+    /// The lane whose driver will answer, if `asked` is on one.
+    fn lane(&self, asked: Pid) -> Option<&Crew> {
+        let lane = self.shared().core().lane_of(asked)?;
+        self.shared().actors.crew(lane).map(AsRef::as_ref)
+    }
+}
+
+/// A question before it is sent.
+enum Unsent {
+    Here { asked: Pid, question: Question },
+    Afar { asked: Pid, message: Bytes, deadline: Option<Instant>, way: Way },
+}
+
+impl Unsent {
+    /// Needs no interpreter.
+    fn send(self, core: &myrmidon::Runtime) -> Result<(), SendError<Payload>> {
+        match self {
+            Self::Here { asked, question } => core.send(asked, Payload::Value(Value::with_bytes(question))),
+            Self::Afar { asked, message, deadline, way } => {
+                core.ask_then(asked, message, deadline, move |found| {
+                    way.send(Outcome::from_afar(asked, found));
+                });
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The error of who asked where the question was not sent.
+fn unasked(asked: Pid, error: SendError<Payload>) -> PyErr {
+    let raised = match error {
+        SendError::Full { .. } => {
+            Busy::new_err(format!("the mailbox of actor {asked} is full: ask again later"))
+        }
+        _ => nobody(asked),
+    };
+    // Nobody waits for an answer, so nobody is to be told that there is none.
+    if let Ok(mut question) = question(error.into_message()) {
+        drop(question.answer.way.take());
+    }
+    raised
 }
 
 /// A message with the way back.
@@ -174,26 +248,26 @@ pub(crate) struct Answer {
 
 enum Way {
     Thread(Arc<Seat>),
-    Loop(Bell, Py<PyAny>, Option<Ticket>),
+    Loop(Py<Promise>),
     /// To who asked from Rust, or from another node.
     Reply(Reply<Payload>),
 }
 
 impl Answer {
     /// Itself, if somebody still waits for it.
-    pub(crate) fn wanted(self, py: Python<'_>) -> PyResult<Option<Self>> {
+    pub(crate) fn wanted(self) -> Option<Self> {
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             let asked = self.asked;
             self.send(Outcome::Lost(asked, Lost::Late));
-            return Ok(None);
+            return None;
         }
         let left = match &self.way {
             Some(Way::Thread(seat)) => seat.is_left(),
-            Some(Way::Loop(_, future, _)) => future.call_method0(py, intern!(py, "done"))?.is_truthy(py)?,
+            Some(Way::Loop(promise)) => promise.get().is_done(),
             Some(Way::Reply(reply)) => reply.is_abandoned(),
             None => true,
         };
-        Ok((!left).then_some(self))
+        (!left).then_some(self)
     }
 
     /// Answers with what a handler returned: bytes, or nothing. Anything else is an error of who asked.
@@ -246,7 +320,7 @@ impl Way {
     fn send(self, outcome: Outcome) {
         match self {
             Self::Thread(seat) => seat.give(outcome),
-            Self::Loop(bell, future, ticket) => bell.settle(future, ticket, outcome),
+            Self::Loop(promise) => Promise::give(promise, outcome),
             Self::Reply(reply) => match outcome {
                 Outcome::Value(value) => _ = reply.send(payload::returned(value)),
                 Outcome::Lost(_, Lost::Ended(reason)) => _ = reply.fail(reason),
@@ -254,15 +328,6 @@ impl Way {
                 _ => drop(reply),
             },
         }
-    }
-}
-
-/// Takes back a question that was not sent: who asked is told by an exception, and waits no more.
-fn recall(payload: Payload) {
-    if let Ok(mut question) = question(payload)
-        && let Some(Way::Loop(bell, _, ticket)) = question.answer.way.take()
-    {
-        bell.forget(ticket);
     }
 }
 

@@ -9,6 +9,7 @@ use crate::errors::RuntimeClosed;
 use crate::loop_bell::Bell;
 use crate::mesh;
 use crate::outcome::Outcome;
+use crate::promise::Promise;
 use crate::runtime::Runtime;
 
 /// A request under way.
@@ -17,7 +18,7 @@ pub(crate) struct Request {
     task: AbortHandle,
     /// What is awaited.
     #[pyo3(get)]
-    answer: Py<PyAny>,
+    answer: Py<Promise>,
 }
 
 #[pymethods]
@@ -53,29 +54,28 @@ impl Request {
         io: &Handle,
         work: impl FnOnce(Open) -> W,
     ) -> PyResult<Self> {
-        let (future, _) = bell.future(py, None)?;
-        let answer = future.clone().unbind();
-        let task = io.spawn(work(Open(Some((bell, future.unbind())))));
+        let answer = Promise::new(py, bell)?.unbind();
+        let task = io.spawn(work(Open(Some(answer.clone_ref(py)))));
         Ok(Self { task: task.abort_handle(), answer })
     }
 }
 
-/// A future that is settled in any case: a task that is dropped has been given up, or its runtime has.
-pub(crate) struct Open(Option<(Bell, Py<PyAny>)>);
+/// A promise that is kept in any case: a task that is dropped has been given up, or its runtime has.
+pub(crate) struct Open(Option<Py<Promise>>);
 
 impl Open {
     pub(crate) fn settle(mut self, answer: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static) {
-        if let Some((bell, future)) = self.0.take() {
-            bell.settle(future, None, Outcome::Later(Box::new(answer)));
+        if let Some(promise) = self.0.take() {
+            Promise::give(promise, Outcome::Later(Box::new(answer)));
         }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        if let Some((bell, future)) = self.0.take() {
+        if let Some(promise) = self.0.take() {
             let error = RuntimeClosed::new_err("the Runtime was shut down during the call: make a new one");
-            bell.settle(future, None, Outcome::Raised(error));
+            Promise::give(promise, Outcome::Raised(error));
         }
     }
 }

@@ -20,6 +20,28 @@ pub(crate) fn with_argument<'py>(
     call(callable, [ptr::null_mut(), argument.as_ptr()])
 }
 
+/// Calls `callable(argument)` in `context`, as `Context.run` does.
+///
+/// # Errors
+/// What it raises; `RuntimeError` if the context is entered already.
+pub(crate) fn in_context(
+    context: &Bound<'_, PyAny>,
+    callable: &Bound<'_, PyAny>,
+    argument: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let py = callable.py();
+    // SAFETY: the thread is attached; the function checks that it is given a context.
+    if unsafe { ffi::PyContext_Enter(context.as_ptr()) } < 0 {
+        return Err(PyErr::fetch(py));
+    }
+    let called = with_argument(callable, argument).map(drop);
+    // SAFETY: as above; it was entered here, and whatever was entered since was left again.
+    if unsafe { ffi::PyContext_Exit(context.as_ptr()) } < 0 {
+        return called.and(Err(PyErr::fetch(py)));
+    }
+    called
+}
+
 /// The arguments come after one free place, which spares a bound method from copying them.
 fn call<'py, const N: usize>(
     callable: &Bound<'py, PyAny>,

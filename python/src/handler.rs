@@ -46,25 +46,21 @@ impl Handler {
     /// What it returns is the answer. What it raises is raised by who asked too.
     fn answer(&self, py: Python<'_>, question: Question) -> Flow {
         let Question { message, answer } = question;
-        let returned = answer.wanted(py).and_then(|answer| match answer {
-            None => Ok(None),
-            Some(answer) => {
-                let message = payload::into_python(py, message)?.into_any();
-                Ok(Some((answer, with_argument(self.handler.bind(py), &message))))
-            }
-        });
-        match returned {
-            Ok(None) => Flow::Continue,
-            Ok(Some((answer, Ok(value)))) => {
+        let Some(answer) = answer.wanted() else { return Flow::Continue };
+        let message = match payload::into_python(py, message) {
+            Ok(message) => message.into_any(),
+            Err(error) => return Flow::Stop(failed(py, &error)),
+        };
+        match with_argument(self.handler.bind(py), &message) {
+            Ok(value) => {
                 answer.send_value(&value);
                 Flow::Continue
             }
-            Ok(Some((answer, Err(error)))) => {
+            Err(error) => {
                 let reason = failed(py, &error);
                 answer.fail(py, error, &reason);
                 Flow::Stop(reason)
             }
-            Err(error) => Flow::Stop(failed(py, &error)),
         }
     }
 }

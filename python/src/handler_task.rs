@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use crate::code::Code;
 use crate::known;
 use crate::loop_bell::Bell;
+use crate::promise::Promise;
 use crate::shelf::Found;
 
 /// An `async def` handler, and where it runs.
@@ -98,13 +99,16 @@ impl HandlerTask {
         }
     }
 
-    /// A future that is done when there is a next message, or nothing more to wait for.
-    fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.handled.store(0, Ordering::Relaxed);
-        let bell = &self.handler.bell;
-        let (future, _) = bell.future(py, None)?;
-        self.code.shelf.notify(bell.clone(), future.clone().unbind(), None, None);
-        Ok(future)
+    /// Something to await that is done when there is a next message, or nothing more to wait for.
+    fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Promise>> {
+        let spent = self.handled.swap(0, Ordering::Relaxed) > self.handler.budget;
+        let promise = Promise::new(py, self.handler.bell.clone())?;
+        if spent {
+            // There may be a next message already, and others of the loop are to have their turn first.
+            promise.get().be_polite();
+        }
+        self.code.shelf.notify(promise.clone().unbind(), None);
+        Ok(promise)
     }
 
     /// Whether the task is needed no more, and may end.

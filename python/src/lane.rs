@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use myrmidon::scheduler::Lane;
+use myrmidon::scheduler::{Lane, Vigil};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
 
@@ -24,6 +24,8 @@ use crate::wait;
 const SLICE: Duration = Duration::from_millis(2);
 /// Threads of one crew, which is one more than the handlers that can wait at the same time.
 const MOST_THREADS: usize = 256;
+/// The longest look for what a handler is about to give, before who waits for it sleeps.
+const VIGIL: Duration = Duration::from_micros(20);
 /// Spares kept for the next handler that waits.
 const KEPT_SPARES: usize = 4;
 /// The depth of Python code is bounded by the stack on some versions; a main thread has as much.
@@ -36,6 +38,9 @@ pub(crate) struct Crew {
     changed: Condvar,
     /// Tells the driver to look at `seats`: the crew is closed, or the seat is claimed.
     recall: AtomicBool,
+    /// Whether the driver has the interpreter, or is about to.
+    attached: AtomicBool,
+    vigil: Vigil,
 }
 
 #[derive(Default)]
@@ -85,6 +90,8 @@ impl Crew {
             seats: Mutex::default(),
             changed: Condvar::new(),
             recall: AtomicBool::new(false),
+            attached: AtomicBool::new(false),
+            vigil: Vigil::new(VIGIL),
         });
         crew.hire(&mut crew.seats())?;
         Ok(crew)
@@ -108,6 +115,12 @@ impl Crew {
         self.seats().claimed = false;
         self.changed.notify_all();
         end
+    }
+
+    /// Looks for a moment whether something is `given` by a handler of this lane; whether it was. To be called
+    /// with the interpreter let go. It ends when the driver has let go too, as who looked wants it next.
+    pub(crate) fn watch(&self, given: impl Fn() -> bool) -> bool {
+        self.vigil.keep(|| given() && !self.attached.load(Ordering::Acquire)) || given()
     }
 
     /// Has everything submitted so far done, tells all threads to leave and waits for them, at most
@@ -170,7 +183,11 @@ impl Crew {
         check: impl Fn(Python<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         while drives() && !self.recall.load(Ordering::SeqCst) {
-            py.detach(|| self.lane.wait(limit));
+            py.detach(|| {
+                self.attached.store(false, Ordering::Release);
+                self.lane.wait(limit);
+                self.attached.store(true, Ordering::Release);
+            });
             self.lane.run(SLICE, drives);
             check(py)?;
         }

@@ -42,6 +42,11 @@ impl Lanes {
         &self.crews[0]
     }
 
+    /// The crew of the lane with this number, if it is one of these.
+    pub(crate) fn crew(&self, lane: u32) -> Option<&Arc<Crew>> {
+        self.crews.iter().find(|crew| crew.lane().id() == lane)
+    }
+
     /// As [`Crew::close`], for all.
     pub(crate) fn close(&self, limit: Duration) {
         let deadline = Instant::now() + limit;

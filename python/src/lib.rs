@@ -67,6 +67,7 @@ mod options;
 mod outcome;
 mod own_loop;
 mod payload;
+mod promise;
 mod pull;
 mod remote;
 mod reply;
@@ -119,6 +120,8 @@ mod _core {
     use super::memory::Buffer;
     #[pymodule_export]
     use super::nodes::{NodeEvent, NodeInfo};
+    #[pymodule_export]
+    use super::promise::Promise;
     #[pymodule_export]
     use super::reply::Reply;
     #[pymodule_export]

@@ -5,6 +5,7 @@
 //! one bell per loop, for all runtimes of the process. It works with every loop that has `add_reader`.
 
 mod deadlines;
+mod patience;
 
 use std::cell::RefCell;
 use std::io::{Read, Write};
@@ -12,17 +13,17 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::Instant;
 
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 
 pub(crate) use deadlines::Ticket;
 
 use crate::known;
-use crate::outcome::Outcome;
+use crate::promise::Promise;
 use deadlines::Deadlines;
+use patience::Patience;
 
 /// Something to be done on the loop's thread.
 pub(crate) type Errand = Box<dyn FnOnce(Python<'_>) -> PyResult<()> + Send>;
@@ -35,6 +36,7 @@ struct Inner {
     event_loop: Py<PyAny>,
     waiting: Mutex<Vec<Task>>,
     deadlines: Mutex<Deadlines>,
+    patience: Patience,
     ring: UnixStream,
     heard: UnixStream,
     /// The loop has ended, and nobody comes.
@@ -46,8 +48,8 @@ struct Inner {
 }
 
 enum Task {
-    /// A future of the loop, its deadline, and what it is to become.
-    Settle(Py<PyAny>, Option<Ticket>, Outcome),
+    /// Have those go on who wait for it.
+    Wake(Py<Promise>),
     Run(Errand),
 }
 
@@ -141,24 +143,14 @@ impl Bell {
         self.0.event_loop.bind(py)
     }
 
-    /// A future of the loop; with a deadline, which says when it becomes what. To be called on the loop's
-    /// thread.
-    pub(crate) fn future<'py>(
-        &self,
-        py: Python<'py>,
-        deadline: Option<(Instant, Outcome)>,
-    ) -> PyResult<(Bound<'py, PyAny>, Option<Ticket>)> {
-        let future = self.event_loop(py).call_method0(intern!(py, "create_future"))?;
-        let ticket = match deadline {
-            Some((at, late)) => Some(self.wait_until(at, future.clone().unbind(), late, py)?),
-            None => None,
-        };
-        Ok((future, ticket))
+    /// Has those go on who wait for `promise`, which is one of this loop.
+    pub(crate) fn wake(&self, promise: Py<Promise>) {
+        self.leave(Task::Wake(promise));
     }
 
-    /// Has `future` become `outcome`, unless it was cancelled or its deadline came first.
-    pub(crate) fn settle(&self, future: Py<PyAny>, deadline: Option<Ticket>, outcome: Outcome) {
-        self.leave(Task::Settle(future, deadline, outcome));
+    /// How long asks may be waited for on the loop's thread.
+    pub(crate) fn patience(&self) -> &Patience {
+        &self.0.patience
     }
 
     /// Has `errand` run soon. What it raises is reported as unraisable.
@@ -174,6 +166,7 @@ impl Bell {
             event_loop: event_loop.clone().unbind(),
             waiting: Mutex::default(),
             deadlines: Mutex::default(),
+            patience: Patience::default(),
             ring,
             heard,
             over: AtomicBool::new(false),
@@ -197,7 +190,7 @@ impl Bell {
 
     fn leave(&self, task: Task) {
         let first = {
-            let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut waiting = self.waiting();
             waiting.push(task);
             waiting.len() == 1
         };
@@ -208,26 +201,38 @@ impl Bell {
     }
 
     /// Does what has been left. Called by the loop when the bell was rung.
-    fn answer(&self, py: Python<'_>) {
+    ///
+    /// # Errors
+    /// What ends the loop: `KeyboardInterrupt` or `SystemExit` of a task. What is left then waits for the next
+    /// ring.
+    fn answer(&self, py: Python<'_>) -> PyResult<()> {
         // Read before the list is taken: who finds it empty afterwards rings again.
         while (&self.0.heard).read(&mut [0; 64]).is_ok_and(|read| read == 64) {}
-        let tasks = std::mem::take(&mut *self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        for task in tasks {
+        let mut tasks = std::mem::take(&mut *self.waiting()).into_iter();
+        while let Some(task) = tasks.next() {
             // Seen to between any two: at the end of the interpreter no thread may be caught in here.
             if self.0.halted.load(Ordering::Acquire) {
-                return self.halt_now(py);
+                self.halt_now(py);
+                break;
             }
             let done = match task {
-                Task::Settle(future, deadline, outcome) => {
-                    self.forget(deadline);
-                    settle(future.bind(py), outcome)
-                }
+                Task::Wake(promise) => Promise::wake(promise.bind(py)),
                 Task::Run(errand) => errand(py),
             };
-            if let Err(error) = done {
-                error.write_unraisable(py, None);
+            match done {
+                Err(error) if !error.is_instance_of::<PyException>(py) => {
+                    tasks.for_each(|task| self.leave(task));
+                    return Err(error);
+                }
+                Err(error) => error.write_unraisable(py, None),
+                Ok(()) => {}
             }
         }
+        Ok(())
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Task>> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -237,8 +242,8 @@ struct Ringer(Bell);
 
 #[pymethods]
 impl Ringer {
-    fn __call__(&self, py: Python<'_>) {
-        self.0.answer(py);
+    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        self.0.answer(py)
     }
 }
 
@@ -271,19 +276,6 @@ impl End {
             Bell(inner).end();
         }
     }
-}
-
-/// Completes a future of the running loop, unless it is done.
-fn settle(future: &Bound<'_, PyAny>, outcome: Outcome) -> PyResult<()> {
-    let py = future.py();
-    if future.call_method0(intern!(py, "done"))?.is_truthy()? {
-        return Ok(());
-    }
-    match outcome.into_result(py) {
-        Ok(value) => future.call_method1(intern!(py, "set_result"), (value,))?,
-        Err(error) => future.call_method1(intern!(py, "set_exception"), (error.into_value(py),))?,
-    };
-    Ok(())
 }
 
 fn forget_closed(py: Python<'_>) {

@@ -14,6 +14,7 @@ use crate::errors::{MailboxClosed, Timeout};
 use crate::loop_bell::Bell;
 use crate::number::count;
 use crate::outcome::Outcome;
+use crate::promise::Promise;
 use crate::reply::Reply;
 use crate::shelf::{Found, Matcher};
 use crate::wait::{seconds, wait_for};
@@ -132,24 +133,24 @@ impl Mailbox {
         self.take_more(py, messages, limit)
     }
 
-    /// A future of the running loop that is done when it is worth to look again. It raises `Timeout`.
+    /// Something to await in the running loop that is done when it is worth to look again. It raises `Timeout`.
     fn _wait<'py>(
         &self,
         py: Python<'py>,
         matcher: Option<&Bound<'py, Matcher>>,
         timeout: Option<f64>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let bell = Bell::of_running(py)?;
-        let (future, ticket) =
-            bell.future(py, until(timeout)?.map(|at| (at, Outcome::Raised(too_late()))))?;
-        let shelf = &self.code.shelf;
-        shelf.notify(bell, future.clone().unbind(), ticket, matcher.map(Bound::get));
-        Ok(future)
+    ) -> PyResult<Bound<'py, Promise>> {
+        let promise = Promise::new(py, Bell::of_running(py)?)?;
+        if let Some(at) = until(timeout)? {
+            Promise::wait_until(&promise, at, Outcome::Raised(too_late()))?;
+        }
+        self.code.shelf.notify(promise.clone().unbind(), matcher.map(Bound::get));
+        Ok(promise)
     }
 
     /// Takes a `_wait` back that ended in another way.
-    fn _withdraw(&self, future: Py<PyAny>) {
-        self.code.shelf.withdraw(&future);
+    fn _withdraw(&self, promise: Py<Promise>) {
+        self.code.shelf.withdraw(&promise);
     }
 
     /// The function has come to its end; `error` is what it raised.

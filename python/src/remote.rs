@@ -33,23 +33,42 @@ impl Runtime {
     /// leaves or is started anew. When the connection is lost its monitors and links fire once with
     /// "noconnection", and it works again when the node is back.
     ///
+    /// With `follow` the PID stands for whoever has the name, one after the other, until `unfollow`: when the
+    /// actor ends, its node is started anew or the connection is lost, the name is resolved again, and what is
+    /// sent meanwhile waits, as much as in the queue to a node. If nobody is found for `request_timeout` seconds
+    /// that becomes dead letters, and the PID answers as one of the dead (`send` returns `False`, `NoProcess`) or
+    /// raises `NodeDown`, until a pause is over and the next use looks again. Monitors and links are with
+    /// the actor of the moment: they fire once, and are to be made anew for the next.
+    ///
     /// At a peer that speaks only the documented framing, messages and monitors of the node work.
     ///
-    /// Raises `NoProcess` if nobody has the name or the node was started anew since the reference was made,
+    /// Raises `TypeError` if something else than a name is to be followed, `NoProcess` if nobody has the name or the node was started anew since the reference was made,
     /// `NodeDown` if the node cannot be reached, `Timeout` if it does not answer, `Busy` if too many such
     /// PIDs are known, and `AddressError`.
-    #[pyo3(signature = (addr, target=None))]
-    fn remote(&self, py: Python<'_>, addr: &str, target: Option<Bound<'_, PyAny>>) -> PyResult<u64> {
-        let (core, whom) = (self.core()?, Whom::read(addr, target)?);
+    #[pyo3(signature = (addr, target=None, *, follow=false))]
+    fn remote(
+        &self,
+        py: Python<'_>,
+        addr: &str,
+        target: Option<Bound<'_, PyAny>>,
+        follow: bool,
+    ) -> PyResult<u64> {
+        let (core, whom) = (self.core()?, Whom::read(addr, target, follow)?);
         let rt = core.clone();
         let found = block_on(py, core.io(), async move { whom.find(&rt).await })?;
         found.map(Pid::as_u64).map_err(|error| not_found(&error))
     }
 
     /// As `remote`, on behalf of the running loop.
-    #[pyo3(signature = (addr, target=None))]
-    fn _remote(&self, py: Python<'_>, addr: &str, target: Option<Bound<'_, PyAny>>) -> PyResult<Request> {
-        let (core, whom) = (self.core()?, Whom::read(addr, target)?);
+    #[pyo3(signature = (addr, target=None, *, follow=false))]
+    fn _remote(
+        &self,
+        py: Python<'_>,
+        addr: &str,
+        target: Option<Bound<'_, PyAny>>,
+        follow: bool,
+    ) -> PyResult<Request> {
+        let (core, whom) = (self.core()?, Whom::read(addr, target, follow)?);
         let rt = core.clone();
         Request::start(py, Bell::of_running(py)?, core.io(), move |open: Open| async move {
             let found = whom.find(&rt).await;
@@ -58,6 +77,13 @@ impl Runtime {
                 Err(error) => Err(not_found(&error)),
             });
         })
+    }
+
+    /// Ends a PID that follows a name; the actor behind it lives on. What still waits is lost. `False` if it
+    /// is none.
+    fn unfollow(&self, pid: Id) -> PyResult<bool> {
+        let core = self.core()?;
+        Ok(pid.pid().is_some_and(|pid| core.unfollow(pid)))
     }
 
     /// Words for an actor that `remote` of any node understands: the address at which its node can be
@@ -121,11 +147,18 @@ fn lost(error: &SendError<Payload>) -> PyResult<bool> {
 /// Who is looked for.
 enum Whom {
     At(NodeAddr, Target),
+    /// Whoever has the name, one after the other.
+    Follow(NodeAddr, String),
     By(Reference),
 }
 
 impl Whom {
-    fn read(addr: &str, target: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
+    fn read(addr: &str, target: Option<Bound<'_, PyAny>>, follow: bool) -> PyResult<Self> {
+        if follow {
+            let name = target.and_then(|target| target.extract::<String>().ok());
+            let name = name.ok_or_else(|| PyTypeError::new_err("only a name (str) can be followed"))?;
+            return Ok(Self::Follow(address(addr)?, name));
+        }
         let Some(target) = target else {
             let reference = Reference::from_str(addr);
             return reference.map(Self::By).map_err(|error| AddressError::new_err(error.to_string()));
@@ -146,6 +179,7 @@ impl Whom {
     async fn find(&self, rt: &myrmidon::Runtime) -> Result<Pid, RemoteError> {
         match self {
             Self::At(addr, target) => rt.remote(addr, target.clone()).await,
+            Self::Follow(addr, name) => rt.follow(addr, name.clone()).await,
             Self::By(reference) => rt.remote_by_reference(reference).await,
         }
     }

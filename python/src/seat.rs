@@ -1,5 +1,6 @@
 //! Where a thread waits for an outcome.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,14 +9,19 @@ use crate::outcome::Outcome;
 /// For one thread and one outcome.
 #[derive(Default)]
 pub(crate) struct Seat {
+    /// Whether `state` holds the outcome; for who only looks.
+    given: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 #[derive(Default)]
 enum State {
+    /// Somebody will come for it, or looks.
     #[default]
-    Waiting,
+    Awake,
+    /// To be woken, which costs a call of the system.
+    Asleep,
     Given(Outcome),
     /// Nobody waits any more.
     Left,
@@ -25,7 +31,8 @@ impl Seat {
     /// Waits for the outcome, at most for `limit`.
     pub(crate) fn wait(&self, limit: Option<Duration>) -> Option<Outcome> {
         let mut state = self.state();
-        if matches!(*state, State::Waiting) {
+        if matches!(*state, State::Awake | State::Asleep) {
+            *state = State::Asleep;
             state = match limit {
                 Some(limit) => {
                     self.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0
@@ -34,6 +41,11 @@ impl Seat {
             };
         }
         state.take()
+    }
+
+    /// Whether the outcome is there.
+    pub(crate) fn is_given(&self) -> bool {
+        self.given.load(Ordering::Acquire)
     }
 
     /// Waits no longer. What was given before is not lost.
@@ -50,18 +62,18 @@ impl Seat {
 
     /// Gives the outcome to who waits; it is dropped if nobody does.
     pub(crate) fn give(&self, outcome: Outcome) {
-        let late = {
-            let mut state = self.state();
-            match *state {
-                State::Waiting => {
-                    *state = State::Given(outcome);
-                    None
-                }
-                _ => Some(outcome),
-            }
-        };
-        drop(late);
-        self.changed.notify_one();
+        let mut state = self.state();
+        let asleep = matches!(*state, State::Asleep);
+        if !asleep && !matches!(*state, State::Awake) {
+            drop(state);
+            return drop(outcome);
+        }
+        *state = State::Given(outcome);
+        self.given.store(true, Ordering::Release);
+        drop(state);
+        if asleep {
+            self.changed.notify_one();
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -20,7 +20,8 @@ pub(crate) use item::Item;
 pub(crate) use matcher::Matcher;
 
 use crate::ask::Answer;
-use crate::loop_bell::{Bell, Ticket};
+use crate::loop_bell::Bell;
+use crate::promise::Promise;
 use state::{DEPTH, State, Waiting};
 
 /// What an actor and its code share.
@@ -123,15 +124,15 @@ impl Shelf {
         let lost = (std::mem::take(&mut state.ready), std::mem::take(&mut state.aside));
         let open = std::mem::take(&mut state.open);
         let tasks = std::mem::take(&mut state.tasks);
-        let cut_off = state.busy > 0;
-        state.tell_all();
-        self.call(state);
-        drop((lost, open));
-        if cut_off {
+        if state.busy > 0 {
+            // Before it is told that there is no more, or it would go on with that at once.
             for (bell, task) in tasks {
                 bell.run(Box::new(move |py| task.call_method0(py, "cancel").map(drop)));
             }
         }
+        state.tell_all();
+        self.call(state);
+        drop((lost, open));
     }
 }
 
@@ -202,7 +203,7 @@ impl Shelf {
             let Some(mut item) = found else {
                 return Ok(if over { Found::Over } else { Found::Nothing });
             };
-            if item.is_wanted(py)? {
+            if item.is_wanted() {
                 let object = item.object(py)?.unbind();
                 return Ok(Found::Item((object, item.answer.take().and_then(|answer| self.keep(answer)))));
             }
@@ -224,15 +225,9 @@ impl Shelf {
         state.has_news(matcher).then_some(())
     }
 
-    /// Has `future`, one of `bell`'s, completed when something arrives or it is over.
-    pub(crate) fn notify(
-        &self,
-        bell: Bell,
-        future: Py<PyAny>,
-        deadline: Option<Ticket>,
-        matcher: Option<&Matcher>,
-    ) {
-        let waiting = Waiting { bell, future, deadline, picky: matcher.is_some() };
+    /// Has `promise` given a sign when something arrives or it is over.
+    pub(crate) fn notify(&self, promise: Py<Promise>, matcher: Option<&Matcher>) {
+        let waiting = Waiting { promise, picky: matcher.is_some() };
         let mut state = self.state();
         if state.has_news(matcher) {
             drop(state);
@@ -242,16 +237,16 @@ impl Shelf {
     }
 
     /// Takes back a `notify`. If it was told already, another is told in its place.
-    pub(crate) fn withdraw(&self, future: &Py<PyAny>) {
+    pub(crate) fn withdraw(&self, promise: &Py<Promise>) {
         let mut state = self.state();
-        let place = state.waiting.iter().position(|waiting| waiting.future.is(future));
+        let place = state.waiting.iter().position(|waiting| waiting.promise.is(promise));
         let gone = place.and_then(|place| state.waiting.remove(place));
         if gone.is_none() && state.has_news(None) {
             state.tell();
         }
         drop(state);
-        if let Some(Waiting { bell, deadline, .. }) = gone {
-            bell.forget(deadline);
+        if let Some(Waiting { promise, .. }) = gone {
+            promise.get().forget_deadline();
         }
     }
 

@@ -6,11 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use myrmidon::Pid;
 use myrmidon::actor::ExitReason;
-use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::loop_bell::Bell;
 use crate::outcome::{Lost, Outcome};
+use crate::promise::Promise;
 use crate::seat::Seat;
 
 /// Those of one runtime.
@@ -22,7 +21,7 @@ struct State {
     last: u64,
     threads: HashMap<u64, (Pid, Arc<Seat>)>,
     /// Only those that wait without a limit. Some may be done already.
-    loops: Vec<(Pid, Bell, Py<PyAny>)>,
+    loops: Vec<(Pid, Py<Promise>)>,
     /// How many of those there may be before the done ones are looked for.
     most: usize,
     closed: bool,
@@ -46,26 +45,23 @@ impl Waiters {
         Place(self, number)
     }
 
-    /// Remembers a future of a loop that waits for `asked` without a limit.
-    pub(crate) fn remember(&self, py: Python<'_>, asked: Pid, bell: &Bell, future: &Bound<'_, PyAny>) {
+    /// Remembers what a loop waits for without a limit.
+    pub(crate) fn remember(&self, asked: Pid, promise: &Bound<'_, Promise>) {
         let mut state = self.state();
         if state.closed {
             drop(state);
-            return bell.settle(future.clone().unbind(), None, over(asked));
+            return Promise::give(promise.clone().unbind(), over(asked));
         }
-        state.loops.push((asked, bell.clone(), future.clone().unbind()));
+        state.loops.push((asked, promise.clone().unbind()));
         if state.loops.len() <= state.most {
             return;
         }
-        // Looked at under no lock, as it runs Python.
-        let all = std::mem::take(&mut state.loops);
-        drop(state);
-        let (open, done): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, _, future)| is_open(py, future));
-        let mut state = self.state();
-        state.loops.extend(open);
+        let (open, done): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut state.loops).into_iter().partition(|(_, promise)| !promise.get().is_done());
+        state.loops = open;
         state.most = state.loops.len().max(64) * 2;
         drop(state);
-        drop(done);
+        drop(done); // Under no lock, as objects of Python go with it.
     }
 
     /// Tells all of them that their actors are gone, and whoever comes later at once.
@@ -78,8 +74,8 @@ impl Waiters {
         for (asked, seat) in threads.into_values() {
             seat.give(over(asked));
         }
-        for (asked, bell, future) in loops {
-            bell.settle(future, None, over(asked));
+        for (asked, promise) in loops {
+            Promise::give(promise, over(asked));
         }
     }
 
@@ -97,9 +93,4 @@ impl Drop for Place<'_> {
 
 fn over(asked: Pid) -> Outcome {
     Outcome::Lost(asked, Lost::Ended(ExitReason::Killed))
-}
-
-fn is_open(py: Python<'_>, future: &Py<PyAny>) -> bool {
-    let done = future.call_method0(py, intern!(py, "done"));
-    !done.and_then(|done| done.is_truthy(py)).unwrap_or(true)
 }

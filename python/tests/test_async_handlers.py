@@ -477,7 +477,7 @@ def test_actors_of_a_loop_that_was_closed_by_hand_end_at_their_next_message(rt, 
     loop.close()
     with pytest.raises((errors.ActorEnded, errors.NoProcess)):
         rt.ask_sync(pid, b"", timeout=20)
-    assert not rt.is_alive(pid)
+    eventually(lambda: not rt.is_alive(pid))
     # What was known of it is forgotten when another loop comes.
     asyncio.run(start())
     del loop

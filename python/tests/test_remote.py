@@ -195,3 +195,31 @@ def test_a_target_of_another_type_is_refused(make_runtime, target):
 def test_a_number_that_is_no_pid_is_nobody(make_runtime, target):
     with pytest.raises(errors.NoProcess, match="nobody's PID"):
         make_runtime().remote("127.0.0.1:1", target)
+
+
+def test_a_followed_name_leads_to_its_next_owner(pair):
+    here, there, addr = pair
+    first, second = Inbox(), Inbox()
+    pid = there.spawn(first, name="svc")
+    proxy = here.remote(addr, "svc", follow=True)
+    assert here.remote(addr, "svc", follow=True) == proxy
+    assert asyncio.run(here.remote_py(addr, "svc", follow=True)) == proxy
+    assert here.send(proxy, b"one")
+    eventually(lambda: first == [b"one"])
+    observer = here.spawn_observed_handler()
+    here.monitor(observer, proxy)
+    there.kill(pid)
+    told = []
+    eventually(lambda: told.extend(here.get_messages(observer)) or told)
+    assert [message.target_pid for message in told] == [proxy]
+    assert here.send(proxy, b"two")
+    there.spawn(second, name="svc")
+    eventually(lambda: second == [b"two"])
+    for target in (pid, None):
+        with pytest.raises(TypeError, match="only a name"):
+            here.remote(addr, target, follow=True)
+    with pytest.raises(errors.NoProcess):
+        here.remote(addr, "nobody", follow=True)
+    assert here.unfollow(proxy)
+    assert not here.unfollow(proxy)
+    assert here.send(proxy, b"three") is False

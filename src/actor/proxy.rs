@@ -41,6 +41,9 @@ pub(crate) trait Remote: Send + Sync {
 
     /// The actor in words that any node understands.
     fn reference(&self) -> Reference;
+
+    /// Somebody is about to be told that the actor has ended or is lost.
+    fn is_over(&self) {}
 }
 
 /// A message that may have to wait for room.
@@ -146,7 +149,7 @@ impl System {
         self.signal(self.hooks().unsupervise(pid), Signal::Stop(reason))
     }
 
-    /// Tells who monitors `target` of its end.
+    /// Tells who monitors the proxy `target` of its actor's end.
     pub(crate) fn tell_watcher(
         &self,
         monitor: MonitorRef,
@@ -154,11 +157,13 @@ impl System {
         target: Pid,
         reason: &ExitReason,
     ) {
+        self.proxies.is_over(target);
         tell_watcher(self, monitor, watcher, target, reason);
     }
 
     /// Tells `actor` that its link with the proxy `pid` broke, or an explicit exit of the actor behind that.
     pub(crate) fn exit_from(&self, actor: Pid, pid: Option<Pid>, reason: ExitReason, linked: bool) -> bool {
+        pid.filter(|_| linked).into_iter().for_each(|pid| self.proxies.is_over(pid));
         self.signal(actor, Signal::Exit(ExitSignal { from: pid, reason, linked }))
     }
 }
@@ -167,6 +172,11 @@ impl Proxies {
     fn get(&self, pid: Pid) -> Option<Arc<dyn Remote>> {
         let proxies = self.0.read().unwrap_or_else(PoisonError::into_inner);
         proxies.get(&pid).map(|proxy| proxy.remote.clone())
+    }
+
+    /// Whoever hears of an end and sends then is not to find the proxy as it was before.
+    fn is_over(&self, pid: Pid) {
+        self.get(pid).into_iter().for_each(|remote| remote.is_over());
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, HashMap<Pid, Proxy>> {

@@ -36,6 +36,12 @@ impl Request {
         Self { message, reply: None, deadline: None }
     }
 
+    /// A message whose sender waits for an answer, with the way back that it brought along.
+    pub(crate) fn question(message: Bytes, reply: Reply<Payload>, deadline: Option<Instant>) -> Payload {
+        let message = Payload::Bytes(message);
+        Payload::Value(Value::with_bytes(Self { message, reply: Some(reply), deadline }))
+    }
+
     /// What a message says, and the way back if somebody waits for an answer: a [`Request`] taken apart, or
     /// any other message as it is.
     pub fn open(message: Payload) -> (Payload, Option<Reply<Payload>>) {

@@ -354,6 +354,11 @@ impl System {
         self.table.slot(pid).map_or_else(|| Waker::noop().clone(), waker::of)
     }
 
+    /// The lane that runs `pid`, 0 for the workers; `None` for the dead.
+    pub(crate) fn lane_of(&self, pid: Pid) -> Option<u32> {
+        self.living_slot(pid).map(Slot::lane)
+    }
+
     pub(super) fn living_slot(&self, pid: Pid) -> Option<&'static Slot> {
         self.table.slot(pid).filter(|slot| slot.is_alive(pid))
     }

@@ -37,6 +37,7 @@ mod monitors;
 mod news;
 mod outbound;
 mod peer;
+mod peers;
 mod progress;
 mod proxy;
 mod serve;
@@ -45,12 +46,13 @@ mod shared;
 mod shown;
 mod spin;
 mod standing;
+mod tally;
 mod throttle;
 mod vitals;
 mod watch;
 mod watcher;
+mod whereabouts;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -64,6 +66,7 @@ pub use news::NodeWatch;
 pub use proxy::{RemoteError, Target};
 
 use self::peer::Peer;
+use self::peers::{NoPeer, Peers};
 use self::shared::{Shared, Stage};
 use self::watch::Start;
 use crate::actor::{MonitorRef, System};
@@ -86,7 +89,7 @@ pub struct Node {
 
 struct Inner {
     shared: Arc<Shared>,
-    peers: Mutex<HashMap<NodeAddr, Arc<Peer>>>,
+    peers: Peers,
 }
 
 /// A node that may be gone.
@@ -149,13 +152,13 @@ impl Node {
         io: tokio::runtime::Handle,
         config: NodeConfig,
     ) -> Self {
-        let inner = Inner {
-            shared: Arc::new(Shared::new(transport, local, io, config)),
-            peers: Mutex::new(HashMap::new()),
-        };
+        let inner =
+            Inner { shared: Arc::new(Shared::new(transport, local, io, config)), peers: Peers::default() };
         inner.shared.spawn(spin::stay_up(inner.shared.clone()));
         inner.shared.spawn(vitals::watch(inner.shared.clone()));
-        Self { inner: Arc::new(inner) }
+        let node = Self { inner: Arc::new(inner) };
+        node.shared().spawn(peers::forget_idle(node.shared().clone(), node.downgrade()));
+        node
     }
 
     /// Connects the node with the actors of its runtime, to which questions from other nodes go.
@@ -187,8 +190,7 @@ impl Node {
         if name.is_empty() || name.len() > MAX_NAME || name.starts_with('\0') {
             return Err(ResolveError::BadName { len: name.len(), max: MAX_NAME });
         }
-        let peer = self.peer(addr).ok_or(ResolveError::Closed)?;
-        peer.resolve(name.to_owned()).await
+        self.peer(addr)?.resolve(name.to_owned()).await
     }
 
     /// Queues `message` for the actor `pid` of the node at `addr`; never waits.
@@ -224,27 +226,27 @@ impl Node {
     ) -> RemoteMonitor {
         let id = MonitorRef::next().as_u64();
         match self.peer(addr) {
-            Some(peer) => {
+            Ok(peer) => {
                 let from = crate::actor::current();
                 let start = peer.watch.monitor(id, pid, from, on_down);
                 peer.monitor(id, pid, from);
                 self.watch(&peer, start);
             }
-            None => on_down(RemoteDown { addr: addr.clone(), pid, reason: DownReason::Closed }),
+            Err(none) => on_down(RemoteDown { addr: addr.clone(), pid, reason: none.into() }),
         }
         RemoteMonitor { addr: addr.clone(), id }
     }
 
     /// Removes a monitor. True means that it never fires; false that it has fired or is firing.
     pub fn demonitor(&self, monitor: RemoteMonitor) -> bool {
-        let peer = lock(&self.inner.peers).get(&monitor.addr).cloned();
+        let peer = self.inner.peers.get(&monitor.addr);
         peer.is_some_and(|peer| peer.demonitor(monitor.id))
     }
 
     /// Asks the scheduler of the node at `addr` for a sign of life and returns the round trip. Waits
     /// at most `request_timeout`. It dials even when a failed attempt was a moment ago.
     pub async fn ping(&self, addr: &NodeAddr) -> Result<Duration, PingError> {
-        let peer = self.peer(addr).ok_or(PingError::Closed)?;
+        let peer = self.peer(addr)?;
         let (reply, answer) = oneshot::channel();
         self.watch(&peer, peer.watch.ping(reply)?);
         let after = self.shared().config.request_timeout;
@@ -264,7 +266,7 @@ impl Node {
     /// for a peer that does not answer the question for its level as it should. Where the transport's
     /// own handshake decides the level, this has no effect.
     pub fn speak_level_1(&self, addr: &NodeAddr) {
-        if let Some(peer) = self.peer(addr) {
+        if let Ok(peer) = self.peer(addr) {
             peer.standing.only_one();
         }
     }
@@ -280,15 +282,16 @@ impl Node {
         self.shared().budget.is_spent()
     }
 
-    /// Every peer that was talked to, in the order of addresses.
+    /// Every peer that is in use or was a moment ago, in the order of addresses. One without a connection, with
+    /// which nothing has happened for [`peer_idle_after`](NodeConfig::peer_idle_after), is forgotten.
     pub fn peers(&self) -> Vec<PeerInfo> {
-        self.all_peers().iter().map(|peer| peer.info()).collect()
+        self.inner.peers.all().iter().map(|peer| peer.info()).collect()
     }
 
     /// Waits until everything queued has been written, at most `limit`; returns the number of messages
     /// that are left.
     pub async fn flush(&self, limit: Duration) -> usize {
-        let peers = self.all_peers();
+        let peers = self.inner.peers.all();
         let drained = async {
             for peer in &peers {
                 peer.drain().await;
@@ -306,7 +309,7 @@ impl Node {
     /// written, or at level 2 not confirmed (G8). Monitors are dropped without firing.
     pub async fn shutdown(&self, drain: Duration) -> usize {
         self.shared().reach(Stage::Draining);
-        let peers = self.all_peers();
+        let peers = self.inner.peers.all();
         peers.iter().for_each(|peer| peer.watch.close());
         peers.iter().for_each(|peer| peer.close());
         // What is left after the limit is counted below.
@@ -341,8 +344,11 @@ impl Node {
             return Err(RemoteSendError::TooLarge { len, max, message });
         }
         match self.peer(addr) {
-            Some(peer) => Ok((peer, message)),
-            None => Err(RemoteSendError::Closed { message }),
+            Ok(peer) => Ok((peer, message)),
+            Err(NoPeer::Closed) => Err(RemoteSendError::Closed { message }),
+            Err(NoPeer::TooMany { addr, reason }) => {
+                Err(RemoteSendError::NoConnection { addr, reason, message })
+            }
         }
     }
 
@@ -358,29 +364,18 @@ impl Node {
         }
     }
 
-    /// The peer at `addr`, made at its first use; `None` once the node is shut down.
-    fn peer(&self, addr: &NodeAddr) -> Option<Arc<Peer>> {
-        let mut peers = lock(&self.inner.peers);
-        if let Some(peer) = peers.get(addr) {
-            return Some(peer.clone());
-        }
-        // Under the lock, so that shutdown sees every peer.
-        if self.shared().stage() != Stage::Running {
-            return None;
-        }
-        let peer = Peer::start(addr.clone(), self.shared());
-        peers.insert(addr.clone(), peer.clone());
-        Some(peer)
+    /// The peer at `addr`, made at its first use.
+    fn peer(&self, addr: &NodeAddr) -> Result<Arc<Peer>, NoPeer> {
+        self.inner.peers.at(addr, self.shared())
+    }
+
+    /// When the node at `addr`, which could not be reached a moment ago, may be dialled again.
+    fn dial_again_at(&self, addr: &NodeAddr) -> Option<std::time::Instant> {
+        self.inner.peers.get(addr).and_then(|peer| peer.dial_again_at())
     }
 
     fn downgrade(&self) -> WeakNode {
         WeakNode(Arc::downgrade(&self.inner))
-    }
-
-    fn all_peers(&self) -> Vec<Arc<Peer>> {
-        let mut peers: Vec<_> = lock(&self.inner.peers).values().cloned().collect();
-        peers.sort_by(|a, b| a.addr.cmp(&b.addr));
-        peers
     }
 
     fn shared(&self) -> &Arc<Shared> {

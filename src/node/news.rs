@@ -21,7 +21,7 @@ impl Node {
     pub fn on_event(&self, sink: impl Fn(&NodeEvent) + Send + Sync + 'static) -> NodeWatch {
         let watch = self.shared().news.subscribe(Arc::new(sink));
         let reached = |peer: &&Arc<Peer>| self.shared().news.read(|census| census.is_reached(&peer.addr));
-        self.all_peers().iter().filter(reached).for_each(Peer::attend);
+        self.inner.peers.all().iter().filter(reached).for_each(Peer::attend);
         watch
     }
 
@@ -35,7 +35,7 @@ impl Node {
         let round_trip = match link {
             _ if !node.state.is_up() => None,
             Some(link) => self.shared().links.get(link).and_then(|link| link.round_trip()),
-            None => lock(&self.inner.peers).get(&node.addr).and_then(|peer| peer.watch.info().1),
+            None => self.inner.peers.get(&node.addr).and_then(|peer| peer.watch.info().1),
         };
         NodeInfo { round_trip, ..node }
     }

@@ -269,6 +269,12 @@ impl<R> Outbound<R> {
         self.load.load()
     }
 
+    /// Whether there is neither a lane, nor anything for one, nor a pause before the next.
+    pub(super) fn is_idle(&self, now: Instant) -> bool {
+        let is_quiet = self.phase == Phase::Idle && self.is_drained() && self.resolves == 0;
+        is_quiet && !self.closed && self.gate.opens_at(now).is_none()
+    }
+
     pub(super) fn is_up(&self) -> bool {
         matches!(self.phase, Phase::Up(_))
     }

@@ -21,6 +21,7 @@ use super::shared::{Shared, Stage, now};
 use super::shown::Shown;
 use super::standing::{Standing, Up};
 use super::watch::Watch;
+use crate::config::Level;
 use crate::pid::Pid;
 use crate::transport::NodeAddr;
 use crate::wire::{Answers, Batch};
@@ -42,6 +43,8 @@ pub(super) struct Peer {
     /// Something was queued, or a connection is wanted.
     work: Notify,
     wanted: AtomicBool,
+    /// Somebody has asked for this peer since that was last looked at.
+    used: AtomicBool,
     /// The queue has room again; woken one by one, each wakes the next while there is room.
     room: Notify,
     /// An actor that did not keep up has caught up, or the link is gone.
@@ -70,6 +73,7 @@ impl Peer {
             )),
             work: Notify::new(),
             wanted: AtomicBool::new(false),
+            used: AtomicBool::new(true),
             room: Notify::new(),
             released: Notify::new(),
             drained: Notify::new(),
@@ -79,6 +83,25 @@ impl Peer {
         });
         shared.spawn(peer.clone().run());
         peer
+    }
+
+    /// Notes that somebody asks for it.
+    pub(super) fn use_now(&self) {
+        self.used.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether anybody has asked for it since the last call.
+    pub(super) fn was_used(&self) -> bool {
+        self.used.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether there is nothing that would be forgotten with it.
+    pub(super) fn is_idle(&self, now: Instant) -> bool {
+        self.standing.up().is_none()
+            && (!self.standing.is_only_one() || self.shared.config.level == Level::One)
+            && !self.watch.is_busy()
+            && !self.wanted.load(Ordering::Acquire)
+            && self.outbound().is_idle(now)
     }
 
     /// A connection, made if there is none.

@@ -3,16 +3,23 @@
 
 use std::time::{Duration, Instant};
 
+use super::load::{Account, Budget};
+
 /// The whole frame must be there after this.
 const WHOLE: Duration = Duration::from_secs(30);
 /// And so many bytes of it for each second, once a short outage would be over.
 const FLOOR: u64 = 1 << 10;
 const GRACE: Duration = Duration::from_secs(10);
 
+/// Incomplete frames up to that are not counted towards the memory of the node. Between two nodes of ours larger
+/// payloads travel in pieces.
+const SMALL: u64 = 256 << 10;
+
 /// The incomplete frame at the end of what was read.
-#[derive(Default)]
 pub(super) struct Progress {
     began: Option<Began>,
+    /// Its memory.
+    held: Account,
 }
 
 struct Began {
@@ -21,6 +28,10 @@ struct Began {
 }
 
 impl Progress {
+    pub(super) fn new(budget: Budget) -> Self {
+        Self { began: None, held: Account::new(budget) }
+    }
+
     /// `len` bytes came, and every complete frame was taken. `completed` says whether there was one, and
     /// `incomplete` whether another has begun.
     pub(super) fn read(&mut self, now: Instant, len: usize, completed: bool, incomplete: bool) {
@@ -30,6 +41,16 @@ impl Progress {
             Some(began) if !completed => began.bytes += bytes,
             _ => self.began = Some(Began { at: now, bytes }),
         }
+        let held = self.began.as_ref().map_or(0, |began| began.bytes);
+        self.held.clear();
+        if held > SMALL {
+            self.held.add(usize::try_from(held).unwrap_or(usize::MAX));
+        }
+    }
+
+    /// Whether a large frame is coming in while the queues of the node hold as much as they may (L13).
+    pub(super) fn is_too_much(&self) -> bool {
+        self.held.load().bytes > 0 && self.held.is_spent()
     }
 
     /// When more must have come, if a frame has begun.
@@ -52,7 +73,7 @@ mod tests {
 
     #[test]
     fn l08_a_frame_has_a_deadline_that_bytes_put_off_and_silence_between_frames_has_none() {
-        let (mut progress, start) = (Progress::default(), Instant::now());
+        let (mut progress, start) = (Progress::new(Budget::new(usize::MAX)), Instant::now());
         assert_eq!(progress.deadline(), None);
         progress.read(start, 1, false, true);
         assert_eq!(progress.deadline(), Some(start + 10 * S));
@@ -64,5 +85,21 @@ mod tests {
         assert_eq!(progress.deadline(), Some(start + 30 * S), "another frame has begun");
         progress.read(start + 21 * S, 10, true, false);
         assert_eq!(progress.deadline(), None);
+    }
+
+    #[test]
+    fn l13_frames_that_are_coming_in_count_towards_the_memory_of_the_node() {
+        let (budget, now) = (Budget::new(3 << 20), Instant::now());
+        let mut all: Vec<_> = (0..3).map(|_| Progress::new(budget.clone())).collect();
+        for progress in &mut all {
+            (0..15).for_each(|_| progress.read(now, 64 << 10, false, true));
+            assert!(!progress.is_too_much());
+        }
+        all.iter_mut().for_each(|progress| progress.read(now, 64 << 10, false, true));
+        assert!(all.iter().all(Progress::is_too_much));
+        all[0].read(now, 10, true, false);
+        assert!(!all[0].is_too_much() && !all[1].is_too_much());
+        drop(all);
+        assert_eq!(budget.used(), 0);
     }
 }

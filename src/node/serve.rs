@@ -13,6 +13,10 @@ use crate::transport::{CloseCode, Connection, Lane, Listener, TransportError};
 /// Lanes of one connection at once; further ones wait to be accepted.
 const MAX_LANES: usize = 64;
 
+/// One node may have this part of the connections, and so many in any case.
+const PART_OF_ONE: usize = 8;
+const LEAST_OF_ONE: usize = 16;
+
 /// A connection that was accepted.
 #[derive(Clone)]
 pub(super) struct Accepted {
@@ -78,6 +82,7 @@ fn admit(shared: &Arc<Shared>, connection: Arc<dyn Connection>) {
 async fn serve(accepted: Accepted) {
     let Accepted { shared, connection, .. } = &accepted;
     let mut lanes = JoinSet::new();
+    let mut counted = None;
     let serve_lane = |lane| LaneServer::new(accepted.clone()).run(lane);
     let mut more = true;
     while more || !lanes.is_empty() {
@@ -90,7 +95,20 @@ async fn serve(accepted: Accepted) {
             }
             lane = connection.accept_lane(), if more && lanes.len() < MAX_LANES => {
                 match next_lane(shared, connection.as_ref(), lane) {
-                    Some(lane) => drop(lanes.spawn(serve_lane(lane))),
+                    Some(lane) => {
+                        if counted.is_none()
+                            && let Some(identity) = connection.peer_identity()
+                        {
+                            let most = (shared.config.max_connections / PART_OF_ONE).max(LEAST_OF_ONE);
+                            counted = shared.identities.place(identity, most);
+                            if counted.is_none() {
+                                let reason = format!("{most} connections with that node are open");
+                                let code = CloseCode::Overloaded;
+                                return refuse(shared, connection.as_ref(), &Refused { code, reason });
+                            }
+                        }
+                        drop(lanes.spawn(serve_lane(lane)));
+                    }
                     None => more = false,
                 }
             }

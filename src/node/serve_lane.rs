@@ -73,6 +73,8 @@ pub(super) struct LaneServer {
     probed: Option<Id>,
     /// Messages decoded and not delivered yet.
     inbound: Vec<(Pid, Bytes)>,
+    /// Who got messages since the last read, with the length of the last one.
+    receivers: Vec<(Pid, usize)>,
     /// Answers not written yet.
     answers: Batch,
     progress: Progress,
@@ -86,6 +88,7 @@ pub(super) struct LaneServer {
 impl LaneServer {
     pub(super) fn new(accepted: Accepted) -> Self {
         let shared = accepted.shared.clone();
+        let progress = Progress::new(shared.budget.clone());
         let limits = Limits { max_payload: shared.config.max_accepted_payload };
         Self {
             accepted,
@@ -94,8 +97,9 @@ impl LaneServer {
             fresh: true,
             probed: None,
             inbound: Vec::new(),
+            receivers: Vec::new(),
             answers: Batch::new(),
-            progress: Progress::default(),
+            progress,
             patience: Patience::default(),
             read: 0,
             alive: false,
@@ -130,6 +134,7 @@ impl LaneServer {
         sender: &mut dyn LaneSender,
         receiver: &mut dyn LaneReceiver,
     ) -> Result<(), Over> {
+        self.spare().await?;
         let bytes = self.read(receiver).await?;
         self.read = bytes.len();
         self.decoder.feed(bytes);
@@ -138,6 +143,27 @@ impl LaneServer {
         let handled = self.handle(sender).await;
         self.settle(sender).await?;
         handled
+    }
+
+    /// Reads no further while an actor does not keep up (L12): at this level that is all that slows its senders
+    /// down.
+    async fn spare(&mut self) -> Result<(), Over> {
+        for (pid, len) in std::mem::take(&mut self.receivers) {
+            while self.shared.is_full(pid, len) {
+                let (tell, told) = oneshot::channel();
+                // The lane may be gone when it is reached.
+                let reached = move || {
+                    let _ = tell.send(());
+                };
+                self.shared.local.mark(pid, Box::new(reached));
+                tokio::select! {
+                    biased;
+                    () = self.shared.at(Stage::Closed) => return Err(Over::Goodbye),
+                    _ = told => {}
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn read(&mut self, receiver: &mut dyn LaneReceiver) -> Result<Bytes, Over> {
@@ -187,6 +213,10 @@ impl LaneServer {
             }
         }
         self.progress.read(now(), self.read, complete > 0, self.decoder.mid_frame());
+        if self.progress.is_too_much() {
+            let reason = "the queues of this node hold as much as they may".to_owned();
+            return Err(Over::Refused(Refused { code: CloseCode::Overloaded, reason }));
+        }
         Ok(())
     }
 
@@ -281,6 +311,12 @@ impl LaneServer {
 
     fn deliver(&mut self) {
         if !self.inbound.is_empty() {
+            for (pid, data) in &self.inbound {
+                match self.receivers.last_mut() {
+                    Some((last, len)) if last == pid => *len = data.len(),
+                    _ => self.receivers.push((*pid, data.len())),
+                }
+            }
             self.shared.local.deliver(&mut self.inbound);
             self.inbound.clear();
         }

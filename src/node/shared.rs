@@ -16,10 +16,13 @@ use super::news::News;
 use super::proxy::Neighbours;
 use super::shown::Shown;
 use super::spin::Spin;
+use super::tally::Tally;
 use super::throttle::LogLimit;
+use super::whereabouts::Whereabouts;
 use crate::actor::{NodeEvent, System};
 use crate::config::NodeConfig;
-use crate::transport::{NodeAddr, Transport};
+use crate::pid::Pid;
+use crate::transport::{NodeAddr, PeerIdentity, Transport};
 
 /// Where a node is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +47,11 @@ pub(super) struct Shared {
     pub(super) links: Links,
     pub(super) spin: Spin,
     pub(super) neighbours: Neighbours,
+    pub(super) whereabouts: Whereabouts,
+    /// Connections of each node that has proved who it is.
+    pub(super) identities: Tally<PeerIdentity>,
+    /// Monitors and links that peers have with each actor here (L20).
+    pub(super) targets: Tally<Pid>,
     /// The addresses on which this node listens.
     pub(super) listening: Mutex<Vec<NodeAddr>>,
     pub(super) chance: Chance,
@@ -78,6 +86,9 @@ impl Shared {
             log: LogLimit::new(),
             links,
             neighbours,
+            whereabouts: Whereabouts::default(),
+            identities: Tally::new(),
+            targets: Tally::new(),
             listening: Mutex::default(),
             chance,
             news: Arc::new(News::new()),
@@ -163,6 +174,13 @@ impl Shared {
     /// Messages that were lost since the node began to shut down.
     pub(super) fn lost(&self) -> usize {
         self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Whether the mailbox of `pid` holds more than peers may put there (L12), the last message having `len` bytes.
+    /// The dead have none.
+    pub(super) fn is_full(&self, pid: Pid, len: usize) -> bool {
+        let messages = self.local.mailbox_size(pid).unwrap_or(0);
+        messages > self.config.actor_messages || messages.saturating_mul(len) > self.config.actor_bytes
     }
 
     /// A deadline that works on any executor.

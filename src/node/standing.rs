@@ -69,6 +69,11 @@ impl Standing {
         *lock(&self.most) = Level::One;
     }
 
+    /// Whether it was decided that nothing else is spoken with it.
+    pub(super) fn is_only_one(&self) -> bool {
+        *lock(&self.most) == Level::One
+    }
+
     /// Whether it need not be asked for its level.
     pub(super) fn is_known_one(&self, now: Instant) -> bool {
         *lock(&self.most) == Level::One || lock(&self.one_until).is_some_and(|until| now < until)

@@ -152,6 +152,12 @@ impl Watch {
         demand.watched
     }
 
+    /// Whether anybody wants signs of life, or a task looks after it.
+    pub(super) fn is_busy(&self) -> bool {
+        let demand = self.demand();
+        demand.watched || demand.is_wanted()
+    }
+
     /// A ping is being sent.
     pub(super) fn pinged(&self) {
         let mut demand = self.demand();

@@ -7,6 +7,7 @@ use super::hooks::Hooks;
 use super::local::{Local, NoTransport};
 use super::nodes::NodeMonitors;
 use super::remote::Claims;
+use super::shutdown::Io;
 use super::{Engine, EventSink, Inner, Runtime, Supervisor};
 use crate::actor::{Observers, System};
 use crate::buffer::BufferTable;
@@ -99,11 +100,10 @@ impl RuntimeBuilder {
     fn start_on(self, stepper: Option<&Arc<Stepper>>) -> Result<Runtime, StartError> {
         let Self { config, transport, events, around_blocking } = self;
         let events = shield(events.unwrap_or_else(log_events));
-        let io = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(config.io_threads.max(1))
-            .thread_name("myrmidon-io")
-            .enable_all()
-            .build()?;
+        let (io_handle, io) = match stepper.and_then(|stepper| stepper.mesh()) {
+            Some(given) => (given.clone(), Io::Given),
+            None => Io::own(&config)?,
+        };
         let system = Arc::new(match stepper {
             None => System::new(config.budget).map_err(|error| StartError::Random(error.to_string()))?,
             Some(stepper) => stepper.new_system(config.budget),
@@ -117,7 +117,7 @@ impl RuntimeBuilder {
         let scheduler = match stepper {
             None => {
                 let around = around_blocking.unwrap_or_else(|| Arc::new(|serve| serve()));
-                Engine::threads(&system, &config, around, io.handle())?
+                Engine::threads(&system, &config, around, &io_handle)?
             }
             Some(stepper) => Engine::Simulation(stepper.clone()),
         };
@@ -138,7 +138,7 @@ impl RuntimeBuilder {
         if transport.identity().is_some() {
             system.trust_peers();
         }
-        let node = Node::new(transport, Arc::new(local), io.handle().clone(), config.node.clone());
+        let node = Node::new(transport, Arc::new(local), io_handle.clone(), config.node.clone());
         node.connect(&system);
         let inner = Inner {
             config,
@@ -152,7 +152,7 @@ impl RuntimeBuilder {
             node,
             claims,
             node_monitors: NodeMonitors::default(),
-            io_handle: io.handle().clone(),
+            io_handle,
             io: Mutex::new(Some(io)),
         };
         Ok(Runtime { inner: Arc::new(inner) })

@@ -77,6 +77,14 @@ impl Engine {
         }
     }
 
+    /// Whether the time by the runtime's clock goes on while this thread waits.
+    pub(super) fn keeps_time(&self) -> bool {
+        match self {
+            Self::Threads(_) => true,
+            Self::Simulation(stepper) => stepper.is_here(),
+        }
+    }
+
     /// Waits until nothing is ready or running, at most until `deadline`; whether that was reached.
     pub(super) fn wait_quiet(&self, deadline: Instant) -> bool {
         match self {

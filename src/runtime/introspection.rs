@@ -55,6 +55,11 @@ impl Runtime {
         Some(ActorInfo { names: self.inner.registry.names_of(pid), ..info })
     }
 
+    /// The number of the lane that runs an actor, 0 for the workers; `None` for the dead.
+    pub fn lane_of(&self, pid: Pid) -> Option<u32> {
+        self.inner.system.lane_of(pid)
+    }
+
     /// The `limit` actors for which most messages wait, longest mailbox first.
     pub fn top(&self, limit: usize) -> Vec<ActorInfo> {
         let size = |pid: &Pid| self.inner.system.mailbox_size(*pid).unwrap_or_default();

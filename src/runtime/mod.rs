@@ -51,6 +51,7 @@ use crate::transport::NodeAddr;
 use engine::Engine;
 use nodes::NodeMonitors;
 use remote::{Claims, Lost};
+use shutdown::Io;
 
 /// A running actor system. Cheap to clone; when the last clone goes, it is shut down without
 /// waiting.
@@ -72,7 +73,7 @@ struct Inner {
     claims: Claims,
     node_monitors: NodeMonitors,
     /// Taken when the runtime goes down.
-    io: Mutex<Option<tokio::runtime::Runtime>>,
+    io: Mutex<Option<Io>>,
     io_handle: tokio::runtime::Handle,
 }
 
@@ -172,6 +173,34 @@ impl Runtime {
         self.inner.node.remote_by_reference(reference).await
     }
 
+    /// As [`remote`](Self::remote) for a name, but the PID follows the name: it stands for whoever has it over
+    /// there, one after the other, for as long as this runtime lives or until [`unfollow`](Self::unfollow). An
+    /// address and a name have one such PID.
+    ///
+    /// When the actor ends, its node leaves or is started anew, or the connection is lost, the name is resolved
+    /// again, as soon as the node can be reached. What is sent to the PID meanwhile waits in its order, as much
+    /// as in the queue to a node, asks, links and monitors with it. When nobody was found for
+    /// [`request_timeout`](crate::config::NodeConfig::request_timeout), messages that waited are
+    /// dead letters, asks and monitors are told, and the PID answers with errors (`NoProcess` if the node does
+    /// not know the name, else `NoConnection`) until a pause is over; the next use looks again.
+    ///
+    /// A monitor is of the actor that has the name when it is made: it fires once, when that ends or the connection is
+    /// lost, and is to be made anew for the next. So is a link. `stop` ends the actor, not the PID. At this
+    /// node's own address there are no links. At a peer of level 1 the end of an actor is not seen, only the loss
+    /// of its node.
+    ///
+    /// # Errors
+    /// As `remote`: the first time somebody must have the name.
+    pub async fn follow(&self, addr: &NodeAddr, name: impl Into<String>) -> Result<Pid, RemoteError> {
+        self.inner.node.follow(addr, name.into()).await
+    }
+
+    /// Ends a PID of [`follow`](Self::follow); the actor behind it lives on, and so do monitors and links with it.
+    /// What still waits is lost. `false` if it is none.
+    pub fn unfollow(&self, pid: Pid) -> bool {
+        self.inner.node.unfollow(pid)
+    }
+
     /// Words for the actor `pid` that [`remote_by_reference`](Self::remote_by_reference) of any node
     /// understands. For a PID that stands for an actor of another node they name that actor.
     pub fn reference(&self, pid: Pid) -> Reference {
@@ -218,7 +247,8 @@ impl Runtime {
     /// at most `drain`, then every actor is killed and the threads end. Returns how many messages
     /// were left. Later calls do nothing and return 0. A parked handler is waited for only while
     /// messages wait behind it. A handler that does not return within two more seconds is left behind with
-    /// its thread.
+    /// its thread. In a [simulation](crate::sim) the drain counts by its time, and called from another
+    /// thread than the one that runs its actors, which may not run them any more, by the machine's.
     ///
     /// Must not be called from inside an actor.
     pub fn shutdown(&self, drain: Duration) -> usize {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::Inner;
 use crate::actor::Signal;
+use crate::config::RuntimeConfig;
 
 /// How long killed actors may take to end; a handler that does not return is left behind.
 const KILL_LIMIT: Duration = Duration::from_secs(1);
@@ -21,6 +22,28 @@ const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 /// How long the node may take to close beyond its drain.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
+/// The tokio runtime of the mesh.
+pub(super) enum Io {
+    Own(tokio::runtime::Runtime),
+    /// That of a simulation, which runs on this very thread: nobody can wait for it here.
+    Given,
+}
+
+impl Io {
+    /// A runtime of its own, with a handle to it.
+    ///
+    /// # Errors
+    /// If the system refuses threads.
+    pub(super) fn own(config: &RuntimeConfig) -> std::io::Result<(tokio::runtime::Handle, Self)> {
+        let io = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(config.io_threads.max(1))
+            .thread_name("myrmidon-io")
+            .enable_all()
+            .build()?;
+        Ok((io.handle().clone(), Self::Own(io)))
+    }
+}
+
 impl Inner {
     pub(super) fn shutdown(&self, drain: Duration) -> usize {
         let io = self.io.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -29,7 +52,7 @@ impl Inner {
         let deadline = now.checked_add(drain).unwrap_or(now + FOREVER);
         self.supervisor.stop();
         self.timers.stop();
-        self.drain_mailboxes(deadline);
+        self.drain_mailboxes(deadline, drain);
         let left = self.waiting();
         let unwritten = self.close_node(&io, deadline.saturating_duration_since(self.system.clock().now()));
         self.system.end_proxies();
@@ -41,13 +64,16 @@ impl Inner {
         if self.scheduler.end_abandoned(&self.system) {
             self.join_threads();
         }
-        io.shutdown_background();
+        if let Io::Own(io) = io {
+            io.shutdown_background();
+        }
         left + unwritten
     }
 
     /// Closes the node; the number of messages it had not written. Works also inside another tokio
     /// runtime, where blocking on a future would panic.
-    fn close_node(&self, io: &tokio::runtime::Runtime, drain: Duration) -> usize {
+    fn close_node(&self, io: &Io, drain: Duration) -> usize {
+        let Io::Own(io) = io else { return 0 };
         let (tell, told) = sync_channel(1);
         let node = self.node.clone();
         io.spawn(async move {
@@ -57,10 +83,15 @@ impl Inner {
     }
 
     /// Waits until all messages are handled, those behind a parked handler included.
-    fn drain_mailboxes(&self, deadline: Instant) {
+    ///
+    /// Elsewhere than on its own thread the time of a simulation may stand still for ever: there
+    /// the machine's counts too.
+    fn drain_mailboxes(&self, deadline: Instant, drain: Duration) {
+        let began = Instant::now();
         while self.scheduler.wait_quiet(deadline)
             && self.waiting() > 0
             && self.system.clock().now() < deadline
+            && (self.scheduler.keeps_time() || began.elapsed() < drain)
         {
             self.scheduler.pause(Duration::from_millis(1));
         }

@@ -7,12 +7,18 @@ use std::time::{Duration, Instant};
 use super::Job;
 use super::activity::Activity;
 use super::turns::Turns;
+use super::vigil::Vigil;
 use super::watchdog::Alarm;
 use crate::actor::{After, Ready, Runner, SliceLimits, System, run_slice, shielded};
 use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, SegQueue, fence};
 
 /// The longest slice of one actor of a lane.
 const SLICE: SliceLimits = SliceLimits { time: Duration::from_millis(1) };
+
+/// The longest look for work before a driver sleeps.
+const VIGIL: Duration = Duration::from_micros(50);
+/// The longest sleep after which a driver looks again: it and who woke it may have spent all of it on waking up.
+const BRIEF: Duration = Duration::from_micros(200);
 
 /// A queue of ready actors with a driver outside. At most one thread should drive it at a time;
 /// more are safe, as they take different actors.
@@ -32,6 +38,9 @@ pub struct Lane {
     alarm: Arc<Alarm>,
     /// Drivers asleep in [`wait`](Self::wait); a push takes the lock only if there are any.
     asleep: AtomicUsize,
+    /// Whether the last sleep was brief, so that a vigil may be worth it.
+    brief: AtomicBool,
+    vigil: Vigil,
     woken: Mutex<bool>,
     bell: Condvar,
     closed: AtomicBool,
@@ -65,6 +74,8 @@ impl Lane {
             activity: Activity::default(),
             alarm,
             asleep: AtomicUsize::new(0),
+            brief: AtomicBool::new(false),
+            vigil: Vigil::new(VIGIL),
             woken: Mutex::new(false),
             bell: Condvar::new(),
             closed: AtomicBool::new(false),
@@ -85,9 +96,21 @@ impl Lane {
 
     /// Waits until there is something to run, someone calls [`wake`](Self::wake), the lane is
     /// closed, or the time is up. Returns whether there is something to run.
+    ///
+    /// Where waits are brief, as those of a driver that is asked again and again, it looks for a moment before
+    /// it sleeps.
     pub fn wait(&self, limit: Option<Duration>) -> bool {
         self.driven.store(true, Ordering::Relaxed);
-        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let begun = Instant::now();
+        if self.brief.load(Ordering::Relaxed) && self.vigil.keep(|| self.has_work()) {
+            return true;
+        }
+        self.sleep(limit.and_then(|limit| begun.checked_add(limit)));
+        self.brief.store(begun.elapsed() < BRIEF, Ordering::Relaxed);
+        self.has_work()
+    }
+
+    fn sleep(&self, deadline: Option<Instant>) {
         let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
         self.asleep.fetch_add(1, Ordering::SeqCst);
         fence(Ordering::SeqCst);
@@ -100,7 +123,6 @@ impl Lane {
         }
         self.asleep.fetch_sub(1, Ordering::SeqCst);
         *woken = false;
-        self.has_work()
     }
 
     /// Runs ready actors and jobs on this thread until there are none or `cap` is over. `keep_going`

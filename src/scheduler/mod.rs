@@ -18,6 +18,7 @@ mod loom_tests;
 mod run_queue;
 mod task;
 mod turns;
+mod vigil;
 mod watchdog;
 mod worker;
 
@@ -39,6 +40,7 @@ pub use lane::Lane;
 use lane_table::LaneTable;
 use run_queue::Stealer;
 pub use task::{SpawnBlockingError, Task, TaskError};
+pub use vigil::Vigil;
 use watchdog::Alarm;
 use worker::{Desk, Seat};
 

@@ -14,6 +14,7 @@ pub struct SimBuilder {
     pub(super) strategy: Strategy,
     pub(super) budget: RangeInclusive<u32>,
     pub(super) step_limit: usize,
+    pub(super) mesh: Option<tokio::runtime::Handle>,
     configure: Arc<dyn Fn(RuntimeBuilder) -> RuntimeBuilder>,
 }
 
@@ -24,6 +25,7 @@ impl Default for SimBuilder {
             strategy: Strategy::default(),
             budget: 1..=8,
             step_limit: 1_000_000,
+            mesh: None,
             configure: Arc::new(|builder| builder),
         }
     }
@@ -60,6 +62,20 @@ impl SimBuilder {
         self
     }
 
+    /// Lets the mesh take part. `io` is a current-thread runtime of tokio with a paused clock, inside which the
+    /// simulation is made: its time is the simulation's, and the actors run whenever it does, among
+    /// its own tasks, so that nobody has to call [`Sim::run`]. Several simulations on one such runtime are
+    /// nodes of one world, which one seed decides if their transports and
+    /// [`NodeConfig::seed`](crate::config::NodeConfig::seed) obey it.
+    ///
+    /// Going down waits for nobody then, and sends no goodbye: await
+    /// [`Node::shutdown`](crate::node::Node::shutdown) before. Calls that block the thread do not run the mesh.
+    #[must_use]
+    pub fn mesh_on(mut self, io: tokio::runtime::Handle) -> Self {
+        self.mesh = Some(io);
+        self
+    }
+
     /// Settings of the runtime itself, such as [`RuntimeBuilder::on_event`]; those about threads are not
     /// used.
     #[must_use]
@@ -75,6 +91,7 @@ impl SimBuilder {
     pub fn start(&self) -> Result<Sim, StartError> {
         let stepper = Stepper::new(self);
         let runtime = (self.configure)(Runtime::builder()).simulate(stepper.clone())?;
+        stepper.join_mesh();
         let random = Random::stream(self.seed, 2);
         Ok(Sim { runtime, stepper, random, seed: self.seed, here: PhantomData })
     }
@@ -82,12 +99,13 @@ impl SimBuilder {
 
 impl std::fmt::Debug for SimBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { seed, strategy, budget, step_limit, configure: _ } = self;
+        let Self { seed, strategy, budget, step_limit, mesh, configure: _ } = self;
         f.debug_struct("SimBuilder")
             .field("seed", seed)
             .field("strategy", strategy)
             .field("budget", budget)
             .field("step_limit", step_limit)
+            .field("mesh", mesh)
             .finish()
     }
 }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `builder` | the settings of a simulation |
 //! | `check` | one test body under many seeds |
+//! | `mesh` | steps in the time of a tokio runtime, for simulations whose mesh takes part |
 //! | `stepper` | what stands in the place of the scheduler: ready actors, jobs, the clock |
 //! | `strategy` | who runs next |
 //! | `trace` | what was done, as values and as text |
@@ -34,13 +35,15 @@
 //! Priorities of actors decide nothing here: the strategy alone says who runs next, since no program may
 //! rely on them for an order.
 //!
-//! Not simulated: tokio's timers and sockets, threads of the test's own and the mesh. They work, but
+//! Not simulated: tokio's timers and sockets, threads of the test's own, and the mesh, unless
+//! [`SimBuilder::mesh_on`] lets it take part. They work, but
 //! when they finish is for the machine to decide, and a step they cause comes where it happens to come.
 //! A handler that reads [`Instant::now`] instead of [`Context::now`](crate::actor::Context::now), draws
 //! random numbers of its own or goes through a `HashMap` leaves the simulation too.
 
 mod builder;
 mod check;
+mod mesh;
 mod stepper;
 mod strategy;
 mod trace;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
+use super::mesh::Mesh;
 use super::strategy::{Candidate, Chooser};
 use super::trace::{ActorId, Step, Trace};
 use super::{Fault, SimBuilder};
@@ -41,6 +42,8 @@ pub(crate) struct Stepper {
     first_generation: u32,
     state: Mutex<State>,
     connected: OnceLock<Connected>,
+    /// Where its mesh runs, if that takes part.
+    mesh: Option<Mesh>,
 }
 
 struct Connected {
@@ -75,10 +78,12 @@ impl Stepper {
     pub(super) fn new(settings: &SimBuilder) -> Arc<Self> {
         let mut random = Random::stream(settings.seed, 1);
         let first_generation = 1 + random.below(u64::from(u32::MAX / 2)) as u32;
+        let mesh = settings.mesh.clone().map(Mesh::new);
+        let start = mesh.as_ref().map_or_else(Instant::now, Mesh::now);
         let chooser = Chooser::new(&settings.strategy, settings.seed, settings.budget.clone());
         Arc::new(Self {
             thread: thread::current().id(),
-            clock: Clock::virtual_from(Instant::now()),
+            clock: Clock::virtual_from(start),
             first_generation,
             state: Mutex::new(State {
                 ready: Vec::new(),
@@ -92,6 +97,7 @@ impl Stepper {
                 between: None,
             }),
             connected: OnceLock::new(),
+            mesh,
         })
     }
 
@@ -105,6 +111,26 @@ impl Stepper {
         let _ = self.connected.set(Connected { system: Arc::downgrade(system), agenda, io });
     }
 
+    /// The tokio runtime on which its mesh runs, if that takes part.
+    pub(crate) fn mesh(&self) -> Option<&tokio::runtime::Handle> {
+        self.mesh.as_ref().map(Mesh::io)
+    }
+
+    /// Runs from now on whenever that runtime does.
+    pub(super) fn join_mesh(self: &Arc<Self>) {
+        self.mesh.iter().for_each(|mesh| mesh.drive(self));
+    }
+
+    /// When there is something to do that waits for its time.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.connected.get().and_then(|connected| connected.agenda.next_due())
+    }
+
+    /// Whether actors run on this thread.
+    pub(crate) fn is_here(&self) -> bool {
+        thread::current().id() == self.thread
+    }
+
     /// The system whose actors it runs.
     pub(crate) fn system(&self) -> Weak<System> {
         self.connected.get().map_or_else(Weak::new, |connected| connected.system.clone())
@@ -113,6 +139,7 @@ impl Stepper {
     /// Runs `job` as a step, soon.
     pub(crate) fn submit(&self, job: Job) {
         self.state().jobs.push_back(job);
+        self.mesh.iter().for_each(Mesh::ring);
     }
 
     /// A lane whose actors and jobs run among all others.
@@ -248,7 +275,7 @@ impl Stepper {
                 return true;
             }
             let now = self.clock.now();
-            let due = self.connected.get().and_then(|connected| connected.agenda.next_due());
+            let due = self.next_due();
             let due = due.map(|due| if due > now { due } else { now + TICK });
             let Some(next) = due.into_iter().chain(deadline).min().filter(|next| *next > now) else {
                 return false;
@@ -263,10 +290,6 @@ impl Stepper {
         self.state().record(Step::Clock(passed));
     }
 
-    fn is_here(&self) -> bool {
-        thread::current().id() == self.thread
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -275,6 +298,7 @@ impl Stepper {
 impl Schedule for Arc<Stepper> {
     fn schedule(&self, ready: Ready) {
         self.state().ready.push(ready);
+        self.mesh.iter().for_each(Mesh::ring);
     }
 
     fn drive(&self, deadline: Option<Instant>, done: &mut dyn FnMut() -> bool) -> Option<bool> {

@@ -9,6 +9,7 @@
 //! cost of the boxed future is paid once per batch.
 
 mod address;
+pub mod admission;
 mod error;
 pub mod memory;
 
@@ -136,6 +137,20 @@ pub trait LaneSender: Send + 'static {
     /// Not cancel-safe: after a dropped future an unknown part was written, so the lane may only
     /// be reset.
     async fn write(&mut self, bufs: &mut [Bytes]) -> Result<(), TransportError>;
+
+    /// Whether [`try_write`](Self::try_write) ever writes.
+    fn writes_at_once(&self) -> bool {
+        false
+    }
+
+    /// Writes what the system takes without waiting, on any thread. True if that was everything; else
+    /// `bufs` are what is left, and must be given to [`write`](Self::write) before anything else, even if
+    /// all of them are empty. An error leaves them too.
+    ///
+    /// Most transports have nothing to gain by it, and leave everything.
+    fn try_write(&mut self, bufs: &mut [Bytes]) -> Result<bool, TransportError> {
+        Ok(bufs.is_empty())
+    }
 
     /// Says that nothing more comes (end of stream after all written bytes).
     async fn finish(&mut self) -> Result<(), TransportError>;

@@ -32,7 +32,12 @@ impl Peer {
 
     /// A peer whose link is up, without message lanes.
     pub(crate) async fn up(network: &MemoryNetwork, to: &Running) -> Self {
-        let (mut peer, _) = Self::greet(network, to, hello(0)).await;
+        Self::up_with(network, to, hello(0)).await
+    }
+
+    /// The same, with this HELLO.
+    pub(crate) async fn up_with(network: &MemoryNetwork, to: &Running, hello: Hello) -> Self {
+        let (mut peer, _) = Self::greet(network, to, hello).await;
         peer.say([Frame::Ready(Ready { lanes: 0 })]).await;
         peer
     }
@@ -51,7 +56,7 @@ impl Peer {
         self.raw.say_batch(&mut batch).await;
     }
 
-    async fn hear(&mut self) -> Frame {
+    pub(crate) async fn hear(&mut self) -> Frame {
         loop {
             if let Some(frame) = self.decoder.next_frame().unwrap() {
                 return frame;
@@ -69,7 +74,7 @@ impl Peer {
     }
 
     /// The next frame but pings and CREDIT.
-    async fn answer(&mut self) -> Frame {
+    pub(crate) async fn answer(&mut self) -> Frame {
         loop {
             match self.hear().await {
                 Frame::Ping | Frame::Credit(_) => {}
@@ -79,7 +84,7 @@ impl Peer {
     }
 
     /// The code with which the node ends the link.
-    async fn code(&mut self) -> u16 {
+    pub(crate) async fn code(&mut self) -> u16 {
         match self.answer().await {
             Frame::Goaway(Goaway { code, .. }) => code,
             other => panic!("{other:?}"),
@@ -87,7 +92,7 @@ impl Peer {
     }
 }
 
-fn hello(lanes: u8) -> Hello {
+pub(crate) fn hello(lanes: u8) -> Hello {
     Hello {
         cluster: Text8::default(),
         name: Text8::default(),
@@ -108,7 +113,7 @@ fn hello(lanes: u8) -> Hello {
     }
 }
 
-fn message(index: u32, n: usize) -> Frame {
+pub(crate) fn message(index: u32, n: usize) -> Frame {
     Frame::Message { to: Some(pid(index)), data: number(n) }
 }
 

@@ -7,9 +7,11 @@
 mod events;
 mod failures;
 mod fake;
+mod floods;
 mod greetings;
 mod lifecycle;
 mod links;
 mod messages;
 mod monitors;
+mod peers;
 mod serving;

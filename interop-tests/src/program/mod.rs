@@ -96,6 +96,7 @@ impl Node {
             ["swap"] => Ok(self.rt.hot_swap(self.counter, counting(&self.counts, 1))?.to_string()),
             ["up", addr] => Ok(self.rt.io().block_on(self.rt.node().is_up(&addr.parse()?)).to_string()),
             ["heal", addr, name] => self.heal(addr.parse()?, name.to_owned()),
+            ["follow", addr, name] => self.follow(&addr.parse()?, name),
             ["proxies"] => Ok(lock(&self.proxies).made.to_string()),
             ["tell", number] => self.tell(number.parse()?),
             ["crash"] => self.crash(),
@@ -135,6 +136,13 @@ impl Node {
         });
         let first = factory()?.ok_or("no proxy")?;
         self.rt.supervisor().supervise_with_factory(first, factory, Strategy::RestartOne)?;
+        Ok(String::new())
+    }
+
+    /// Tells whoever has the name from now on.
+    fn follow(&self, addr: &NodeAddr, name: &str) -> Outcome<String> {
+        let proxy = self.rt.io().block_on(self.rt.follow(addr, name))?;
+        lock(&self.proxies).add(proxy);
         Ok(String::new())
     }
 

@@ -52,6 +52,24 @@ pub fn a_pid_from_before_a_restart_reaches_nobody(setup: &Setup) {
     assert_eq!(server.counted(1).received, 1);
 }
 
+/// A node is killed and started again on its port, twice: the same proxy, which follows a name, reaches each
+/// of its lives in order, and nothing of an earlier one (S36, S37).
+pub fn a_proxy_that_follows_a_name_reaches_every_life_of_a_node(setup: &Setup) {
+    let (mut server, mut client) = (setup.server(), setup.client());
+    let addr = server.addr.clone();
+    client.follow(&addr, "counter");
+    for number in 0..100 {
+        assert!(client.tell_proxy(number));
+    }
+    assert_eq!(server.counted(100).out_of_order, 0);
+    for _ in 0..2 {
+        server.process.kill();
+        server = setup.server_on(&addr);
+        reaches(&mut client, &mut server);
+    }
+    assert_eq!(client.proxies(), 1);
+}
+
 /// The client's proxy reaches the server. What was sent while the old proxy died may be lost.
 fn reaches(client: &mut Node, server: &mut Node) {
     let mut number = 1;

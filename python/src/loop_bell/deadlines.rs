@@ -7,16 +7,17 @@ use std::time::Instant;
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::{Bell, settle};
+use super::Bell;
 use crate::outcome::Outcome;
+use crate::promise::Promise;
 
 /// A place among the deadlines of a loop.
 pub(crate) type Ticket = (Instant, u64);
 
 #[derive(Default)]
 pub(super) struct Deadlines {
-    /// Futures, and what each becomes when its time comes.
-    waiting: BTreeMap<Ticket, (Py<PyAny>, Outcome)>,
+    /// Promises, and what each becomes when its time comes.
+    waiting: BTreeMap<Ticket, (Py<Promise>, Outcome)>,
     last: u64,
     /// When the loop looks next.
     armed: Option<Instant>,
@@ -35,18 +36,18 @@ impl Look {
 }
 
 impl Bell {
-    /// Has `future` become `late` at `at`. To be called on the loop's thread.
-    pub(super) fn wait_until(
+    /// Has `promise` become `late` at `at`. To be called on the loop's thread.
+    pub(crate) fn wait_until(
         &self,
         at: Instant,
-        future: Py<PyAny>,
+        promise: Py<Promise>,
         late: Outcome,
         py: Python<'_>,
     ) -> PyResult<Ticket> {
         let mut deadlines = self.deadlines();
         deadlines.last += 1;
         let ticket = (at, deadlines.last);
-        deadlines.waiting.insert(ticket, (future, late));
+        deadlines.waiting.insert(ticket, (promise, late));
         let due = deadlines.armed.is_none_or(|armed| at < armed);
         drop(deadlines);
         if due {
@@ -75,9 +76,9 @@ impl Bell {
                 drop(deadlines);
                 return self.arm(py, at);
             }
-            let (future, late) = first.remove();
+            let (promise, late) = first.remove();
             drop(deadlines);
-            settle(future.bind(py), late)?;
+            Promise::give(promise, late);
         }
     }
 

@@ -48,10 +48,10 @@ impl Item {
     }
 
     /// Whether somebody waits for what becomes of it, or nobody was to answer anyway.
-    pub(super) fn is_wanted(&mut self, py: Python<'_>) -> PyResult<bool> {
-        let Some(answer) = self.answer.take() else { return Ok(true) };
-        self.answer = answer.wanted(py)?;
-        Ok(self.answer.is_some())
+    pub(super) fn is_wanted(&mut self) -> bool {
+        let Some(answer) = self.answer.take() else { return true };
+        self.answer = answer.wanted();
+        self.answer.is_some()
     }
 
     /// The message as Python sees it, made once.

@@ -8,8 +8,9 @@ use pyo3::prelude::*;
 use super::item::Item;
 use super::matcher::Matcher;
 use crate::ask::Answer;
-use crate::loop_bell::{Bell, Ticket};
+use crate::loop_bell::Bell;
 use crate::outcome::Outcome;
+use crate::promise::Promise;
 
 /// Messages that an actor gives to its code before that asks for more.
 pub(super) const DEPTH: usize = 64;
@@ -45,9 +46,7 @@ pub(super) struct State {
 }
 
 pub(super) struct Waiting {
-    pub(super) bell: Bell,
-    pub(super) future: Py<PyAny>,
-    pub(super) deadline: Option<Ticket>,
+    pub(super) promise: Py<Promise>,
     /// Whether not every message will do.
     pub(super) picky: bool,
 }
@@ -94,6 +93,6 @@ impl State {
 
 impl Waiting {
     pub(super) fn tell(self) {
-        self.bell.settle(self.future, self.deadline, Outcome::Sign);
+        Promise::give(self.promise, Outcome::Sign);
     }
 }

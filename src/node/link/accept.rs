@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use super::Link;
 use super::carrier::carry;
 use super::dial::replace;
+use super::end::printable;
 use super::greeting::{self, agree};
 use super::registry::{Joining, Origin};
 use super::strand::{Broken, Strand};
@@ -134,9 +135,7 @@ async fn offer(
     let agreed = agree(&hello, &answer, &shared.config);
     let addr = accepted.connection.peer_addr();
     let link = Arc::new(Link::new(shared.clone(), hello.link, peer, proved, (addr, &hello), agreed));
-    shared.links.insert(&link);
-    shared.neighbours.linked(&link);
-    link.announce();
+    link.begin();
     tentative.keep();
     Ok((link, strands))
 }
@@ -156,7 +155,7 @@ async fn gather(
             frame = hear(control) => match frame? {
                 Frame::Ready(ready) if ready.lanes == lanes => break,
                 Frame::Goaway(goaway) => {
-                    return Err(refused(CloseCode::Normal, goaway.reason.as_str().to_owned()));
+                    return Err(refused(CloseCode::Normal, printable(goaway.reason.as_str())));
                 }
                 _ => return Err(refused(CloseCode::Malformed, "READY was expected".to_owned())),
             },

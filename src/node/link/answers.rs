@@ -1,12 +1,13 @@
 //! Questions and answers over a link, in both directions.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::sleep;
 
-use super::asks::{NO_DEADLINE, Question};
+use super::asks::{MAX_ASKS, NO_DEADLINE, Question};
 use super::greeting::caps;
 use super::{End, Link, refusal};
 use crate::actor::AskError;
@@ -15,7 +16,7 @@ use crate::node::outbound::Refusal;
 use crate::node::shared::now;
 use crate::pid::Pid;
 use crate::transport::CloseCode;
-use crate::wire::level2::{Ask, Error, Frame, Reply, Text16};
+use crate::wire::level2::{Ask, Error, Reply, Text16};
 
 /// How long a question that was given up may be remembered.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -39,7 +40,7 @@ impl Link {
         let pushed = self.out().push_ask(pid, data, question);
         match pushed {
             Ok(lane) => {
-                self.work[lane].notify_one();
+                self.rouse(lane);
                 self.asked.notify_one();
             }
             Err((Refusal::NoConnection(reason), question)) => {
@@ -98,7 +99,9 @@ impl Link {
         let Some(asked) = asked else {
             return self.answer(asker, rid, Err(AskError::NoProcess(NOBODY)));
         };
-        if self.out().is_full_of_answers(0) {
+        // A peer of ours asks no more at once, those included that it has given up.
+        let served = Served::one_more(&self.served);
+        if served.is_none() || self.out().is_full_of_answers(0) {
             return self.answer(asker, rid, Err(AskError::Full(asked)));
         }
         let Some(system) = self.shared.system() else {
@@ -107,6 +110,7 @@ impl Link {
         let wanted = (left_ms != NO_DEADLINE).then(|| now() + Duration::from_millis(left_ms.into()));
         let (there, len) = (Arc::downgrade(self), data.len());
         let then = move |outcome: Result<Payload, AskError>| {
+            let _served = served;
             if let Some(link) = Weak::upgrade(&there) {
                 link.answer(asker, rid, outcome.and_then(|answer| sendable(asked, answer)));
             }
@@ -124,9 +128,10 @@ impl Link {
             Err(error) => error,
         };
         let (code, text) = refusal::to_wire(&error);
-        let frame = Frame::Error(Error { rid, to: asker, code, text: Text16::from(text.as_str()) });
-        match self.out().push_refusal(asker, frame) {
-            Some(lane) => self.work[lane].notify_one(),
+        let error = Error { rid, to: asker, code, text: Text16::from(text.as_str()) };
+        let pushed = self.out().push_refusal(asker, error);
+        match pushed {
+            Some(lane) => self.rouse(lane),
             None => {
                 let reason = "it asks, and does not read the answers".to_owned();
                 self.end(End::Refused(CloseCode::Overloaded, reason));
@@ -141,8 +146,24 @@ impl Link {
             return Err(AskError::Unsendable { pid: NOBODY, reason });
         }
         let lane = self.out().push_reply(asker, rid, data).ok_or(AskError::Full(NOBODY))?;
-        self.work[lane].notify_one();
+        self.rouse(lane);
         Ok(())
+    }
+}
+
+/// A question of the peer that has not got its outcome.
+struct Served(Arc<AtomicUsize>);
+
+impl Served {
+    fn one_more(count: &Arc<AtomicUsize>) -> Option<Self> {
+        let served = Self(count.clone());
+        (count.fetch_add(1, Ordering::Relaxed) < 2 * MAX_ASKS).then_some(served)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::greeting::caps;
+use super::guests::MAX_OF_TARGET;
 use super::reason::{EXPLICIT, LINKED, STOP, from_wire, is_kill, to_wire};
 use super::ties::{Linking, Lost, Pair, Watched};
 use super::{Link, lock};
@@ -51,8 +52,8 @@ impl Link {
         }
     }
 
-    pub(in crate::node) fn unbond(&self, far: Pid, near: Pid) {
-        let id = lock(&self.ties).unlink(Pair { near, far });
+    pub(in crate::node) fn unbond(&self, proxy: Pid, far: Pid, near: Pid) {
+        let id = lock(&self.ties).unlink(Pair { near, far }, proxy);
         if let Some(id) = id {
             self.push(Some(far), Frame::Unlink(Unlink { id, to: Some(far), from: Some(near) }));
         }
@@ -61,7 +62,7 @@ impl Link {
     /// `near`, which was linked with `far`, has ended.
     pub(in crate::node) fn bond_broke(&self, far: Pid, near: Pid, reason: &ExitReason) {
         let linked = lock(&self.ties).end(Pair { near, far });
-        if linked.is_some() {
+        if !linked.is_empty() {
             self.say_exit(far, Some(near), LINKED, reason);
         }
     }
@@ -109,7 +110,11 @@ impl Link {
             return self.say_exit(far, Some(near), LINKED, &reason);
         };
         let pair = Pair { near, far };
-        let linking = lock(&self.ties).linked(pair, proxy);
+        let place = self.shared.targets.place(near, MAX_OF_TARGET);
+        let linking = match &place {
+            Some(_) => lock(&self.ties).linked(pair, proxy, place),
+            None => Linking::Refused,
+        };
         match linking {
             Linking::Say if system.signal(near, Signal::Linked(proxy)) => {}
             Linking::Say => {
@@ -127,9 +132,11 @@ impl Link {
     /// UNLINK came. It is always acknowledged.
     pub(super) fn unlinked(&self, frame: &Unlink) {
         let (Some(near), Some(far)) = (frame.to, frame.from) else { return };
-        let proxy = lock(&self.ties).unlinked(Pair { near, far });
-        if let (Some(proxy), Some(system)) = (proxy, self.shared.system()) {
-            system.signal(near, Signal::Unlinked(proxy));
+        let proxies = lock(&self.ties).unlinked(Pair { near, far });
+        if let Some(system) = self.shared.system() {
+            for proxy in proxies {
+                system.signal(near, Signal::Unlinked(proxy));
+            }
         }
         let ack = UnlinkAck { id: frame.id, to: Some(far), from: Some(near) };
         self.push(Some(far), Frame::UnlinkAck(ack));
@@ -151,8 +158,8 @@ impl Link {
         match frame.kind {
             LINKED => {
                 let Some(far) = frame.from else { return };
-                let proxy = lock(&self.ties).end(Pair { near, far });
-                proxy.into_iter().for_each(|proxy| self.tell_exit(near, proxy, reason.clone()));
+                let proxies = lock(&self.ties).end(Pair { near, far });
+                proxies.into_iter().for_each(|proxy| self.tell_exit(near, proxy, reason.clone()));
             }
             EXPLICIT | STOP if !self.shared.config.remote_exits => {
                 tracing::debug!(%near, "an exit signal of another node is not obeyed");

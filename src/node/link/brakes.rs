@@ -1,17 +1,23 @@
-//! Which of our actors the peer is asked to spare for now (L12).
+//! Which of our actors the peer is asked to spare for now (L12), and whether it does.
 //!
 //! An actor whose mailbox grows beyond its bound is named in XOFF, and in XON when it has handled what was in
-//! it then, or has ended. What came in between keeps it busy until more arrives.
+//! it then, or has ended. What came in between keeps it busy until more arrives. A peer that keeps to the rules still
+//! sends what its credit allowed when XOFF left, since CREDIT comes behind that, and one window more (protocol, slow
+//! actors); who sends more is cut off.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use super::{Link, lock};
+use super::greeting::max_frame;
+use super::{End, Link, lock};
+use crate::config::NodeConfig;
 use crate::pid::Pid;
+use crate::transport::CloseCode;
 use crate::wire::level2::{Frame, Xoff, Xon};
 
 /// How soon an actor is looked at again for which large payloads are under way.
@@ -19,8 +25,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 #[derive(Default)]
 pub(super) struct Brakes {
-    /// With the length of the message that was one too many.
-    spared: Mutex<HashMap<Pid, usize>>,
+    spared: Mutex<HashMap<Pid, Spared>>,
+    /// How many they are, for who need not look.
+    count: AtomicUsize,
+    /// Signals of the peer that living actors have not taken.
+    signals: Arc<Mutex<HashMap<Pid, usize>>>,
     reached: Arc<Reached>,
 }
 
@@ -31,10 +40,59 @@ struct Reached {
     news: Notify,
 }
 
+/// What came for one actor.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Came {
+    pub(super) messages: usize,
+    pub(super) bytes: u64,
+    /// Bytes that are announced.
+    pub(super) announced: u64,
+}
+
+struct Spared {
+    /// The length of the message that was one too many.
+    len: usize,
+    /// What may still come.
+    left: Came,
+}
+
+impl Came {
+    /// What may come after XOFF.
+    fn allowed(config: &NodeConfig) -> Self {
+        let large = u64::from(config.bulk_slots) * config.max_accepted_payload as u64;
+        Self {
+            messages: 2 * config.credit_messages as usize,
+            bytes: 2 * (u64::from(config.credit_bytes) + max_frame(config) as u64),
+            announced: 2 * u64::from(config.credit_bytes) + large,
+        }
+    }
+
+    fn take(&mut self, came: Self) -> Option<()> {
+        self.messages = self.messages.checked_sub(came.messages)?;
+        self.bytes = self.bytes.checked_sub(came.bytes)?;
+        self.announced = self.announced.checked_sub(came.announced)?;
+        Some(())
+    }
+}
+
 impl Brakes {
+    /// Messages came for `pid`, wherever they go.
+    pub(super) fn came(&self, pid: Pid, came: Came) -> Result<(), End> {
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return Ok(());
+        }
+        match lock(&self.spared).get_mut(&pid) {
+            Some(spared) => spared.left.take(came).ok_or_else(|| {
+                let reason = format!("it goes on sending to the actor {pid}, which it was asked to spare");
+                End::Refused(CloseCode::CreditViolated, reason)
+            }),
+            None => Ok(()),
+        }
+    }
+
     /// Messages were delivered to `pid`, the last of them with `len` bytes.
     pub(super) fn delivered(&self, link: &Link, pid: Pid, len: usize) {
-        if is_over(link, pid, len) {
+        if link.shared.is_full(pid, len) {
             self.spare(link, pid, len);
         }
     }
@@ -44,6 +102,35 @@ impl Brakes {
         if link.parking.is_full(pid, &link.shared.config) {
             self.spare(link, pid, 0);
         }
+    }
+
+    /// A signal goes to `pid`. Those use no credit, and an actor that does not run takes none.
+    pub(super) fn signals(&self, link: &Link, pid: Pid) -> Result<(), End> {
+        if link.shared.local.mailbox_size(pid).is_none() {
+            return Ok(());
+        }
+        let config = &link.shared.config;
+        let count = {
+            let mut signals = lock(&self.signals);
+            let count = signals.entry(pid).or_default();
+            *count += 1;
+            *count
+        };
+        if count == 1 {
+            let signals = self.signals.clone();
+            let taken = move || {
+                lock(&signals).remove(&pid);
+            };
+            link.shared.local.mark(pid, Box::new(taken));
+        }
+        if count > config.actor_messages {
+            self.spare(link, pid, 0);
+        }
+        if count > config.actor_messages + Came::allowed(config).messages {
+            let reason = format!("it goes on with signals to the actor {pid}, which does not run");
+            return Err(End::Refused(CloseCode::CreditViolated, reason));
+        }
+        Ok(())
     }
 
     /// Releases who has caught up, as long as the link lives.
@@ -58,7 +145,14 @@ impl Brakes {
     }
 
     fn spare(&self, link: &Link, pid: Pid, len: usize) {
-        let first = lock(&self.spared).insert(pid, len).is_none();
+        let first = {
+            let mut spared = lock(&self.spared);
+            let first = !spared.contains_key(&pid);
+            let left = || Came::allowed(&link.shared.config);
+            spared.entry(pid).or_insert_with(|| Spared { len, left: left() }).len = len;
+            self.count.store(spared.len(), Ordering::Relaxed);
+            first
+        };
         if first {
             link.push(None, Frame::Xoff(Xoff { pid: Some(pid) }));
             self.ask(link, pid);
@@ -80,23 +174,22 @@ impl Brakes {
         let mut pids = std::mem::take(&mut *lock(&self.reached.pids));
         pids.sort_unstable();
         for pid in pids {
-            let len = lock(&self.spared).get(&pid).copied().unwrap_or(0);
+            let len = lock(&self.spared).get(&pid).map_or(0, |spared| spared.len);
             if link.parking.is_full(pid, &link.shared.config) {
                 lock(&self.reached.pids).push(pid);
-            } else if is_over(link, pid, len) {
+            } else if link.shared.is_full(pid, len) {
                 self.ask(link, pid);
             } else {
-                lock(&self.spared).remove(&pid);
+                self.forget(pid);
                 link.push(None, Frame::Xon(Xon { pid: Some(pid) }));
             }
         }
         !lock(&self.reached.pids).is_empty()
     }
-}
 
-/// Whether a mailbox holds more than it should. The dead have none.
-fn is_over(link: &Link, pid: Pid, len: usize) -> bool {
-    let config = &link.shared.config;
-    let messages = link.shared.local.mailbox_size(pid).unwrap_or(0);
-    messages > config.actor_messages || messages.saturating_mul(len) > config.actor_bytes
+    fn forget(&self, pid: Pid) {
+        let mut spared = lock(&self.spared);
+        spared.remove(&pid);
+        self.count.store(spared.len(), Ordering::Relaxed);
+    }
 }

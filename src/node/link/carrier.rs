@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout, timeout_at};
 
 use super::clock::Beat;
 use super::inlet::Inlet;
 use super::outgoing::CONTROL;
+use super::pen::Lent;
 use super::strand::Strand;
 use super::{End, Link, lock};
 use crate::node::error::Breakage;
@@ -132,25 +132,22 @@ async fn write(
             return Some((lane, sender));
         }
         stretch.pause().await;
-        let (load, freed) = {
-            let mut out = link.out();
-            (out.fill(lane, &mut batch, now()), out.take_freed())
-        };
-        if freed {
-            // What was dropped may be all that the end of the bulk lane waited for.
-            link.work.iter().for_each(Notify::notify_one);
-            link.for_users(|peer| peer.link_has_written(&link));
-        }
-        if batch.is_empty() {
-            tokio::select! {
-                biased;
-                _ = link.ended() => {}
-                () = link.work[lane].notified() => {}
-            }
+        let (load, unfinished) = link.fill(lane, &mut batch);
+        if batch.is_empty() && unfinished {
+            tokio::task::yield_now().await;
             continue;
         }
-        stretch.0 += batch.len();
-        let mut parts = batch.take();
+        let (mut parts, load) = if batch.is_empty() {
+            let lent = rest(&link, lane, sender).await;
+            sender = lent.sender;
+            match lent.rest {
+                Some(rest) => rest,
+                None => continue,
+            }
+        } else {
+            stretch.0 += batch.len();
+            (batch.take(), load)
+        };
         let written = tokio::select! {
             biased;
             // First, since what was written counts, however fast the peer ended the link for it.
@@ -171,6 +168,30 @@ async fn write(
                 return None;
             }
         }
+    }
+}
+
+/// Waits for something to write, or the end. Meanwhile the sender lies where others can write with it.
+async fn rest(link: &Link, lane: usize, sender: Box<dyn LaneSender>) -> Lent {
+    let (pen, work) = (&link.pens[lane], &link.work[lane]);
+    let mut lent = Some(Lent { sender, rest: None });
+    if let Some(own) = lent.take_if(|own| own.sender.writes_at_once()) {
+        pen.put_down(own);
+    }
+    tokio::select! {
+        biased;
+        _ = link.ended() => {}
+        () = work.notified() => {}
+    }
+    if let Some(own) = lent {
+        return own;
+    }
+    loop {
+        if let Some(lent) = pen.take_back() {
+            return lent;
+        }
+        // Somebody writes with it this moment.
+        work.notified().await;
     }
 }
 

@@ -4,9 +4,12 @@
 //! message may begin as long as any byte is left, so the last one may go beyond by its own length: a
 //! message that did not fit into what is left would otherwise wait for a credit that nothing causes.
 
+use crate::node::load::Load;
+
 /// What the peer lets us send.
 #[derive(Debug)]
 pub(super) struct Allowance {
+    window: Load,
     messages: u64,
     bytes: u64,
     used_messages: u64,
@@ -16,7 +19,13 @@ pub(super) struct Allowance {
 impl Allowance {
     /// The windows of the peer's HELLO.
     pub(super) const fn new(messages: u64, bytes: u64) -> Self {
-        Self { messages, bytes, used_messages: 0, used_bytes: 0 }
+        let window = Load { messages: messages as usize, bytes: bytes as usize };
+        Self { window, messages, bytes, used_messages: 0, used_bytes: 0 }
+    }
+
+    /// The windows of the peer's HELLO.
+    pub(super) const fn window(&self) -> Load {
+        self.window
     }
 
     /// Uses the credit of one message, if any is left.

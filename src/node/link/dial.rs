@@ -6,6 +6,7 @@ use bytes::{Buf, Bytes};
 use tokio::task::JoinSet;
 
 use super::carrier::carry;
+use super::end::printable;
 use super::greeting::{self, agree};
 use super::registry::{BULK, MESSAGES, Tentative};
 use super::strand::{Broken, Strand};
@@ -13,8 +14,9 @@ use super::table::{Decision, Life};
 use super::{End, Link};
 use crate::config::Level;
 use crate::node::dialler;
+use crate::node::peer::Peer;
 use crate::node::shared::Shared;
-use crate::transport::{CloseCode, Connection, Lane, LaneClass, NodeAddr};
+use crate::transport::{CloseCode, Connection, Lane, LaneClass};
 use crate::wire::level2::{self, Frame, Goaway, HelloAck, Id, Probe, Ready, Text16};
 use crate::wire::{Batch, STEP};
 
@@ -57,14 +59,14 @@ fn failed(code: CloseCode, reason: impl Into<String>) -> Failure {
 pub(in crate::node) async fn negotiate(
     shared: &Arc<Shared>,
     dialled: &dialler::Dialled,
-    addr: &NodeAddr,
+    peer: &Arc<Peer>,
     mut lane: Lane,
 ) -> Result<Dialled, String> {
     let id = shared.chance.id();
     if dialled.connection.level() != Some(Level::Two) && !probe(id, &mut lane).await? {
         return Ok(Dialled::One(lane));
     }
-    let attempt = Attempt { shared, dialled, addr, id };
+    let attempt = Attempt { shared, dialled, dialling: peer, id };
     // Whatever happens, also when the caller gives up, nothing of this link stays behind.
     match attempt.greet(lane, shared.links.tentative(id)).await {
         Ok(link) => Ok(Dialled::Two(link)),
@@ -98,7 +100,7 @@ async fn probe(id: Id, (sender, receiver): &mut Lane) -> Result<bool, String> {
 struct Attempt<'a> {
     shared: &'a Arc<Shared>,
     dialled: &'a dialler::Dialled,
-    addr: &'a NodeAddr,
+    dialling: &'a Arc<Peer>,
     id: Id,
 }
 
@@ -123,12 +125,11 @@ impl Attempt<'_> {
             return Ok(other);
         }
         let agreed = agree(&ack.hello, &ack.hello, config);
-        let (shared, at) = (self.shared.clone(), (self.addr.clone(), &ack.hello));
+        let (shared, at) = (self.shared.clone(), (self.dialling.addr.clone(), &ack.hello));
         let link = Arc::new(Link::new(shared, self.id, peer, proved, at, agreed));
         link.push(None, Frame::Ready(Ready { lanes: ack.hello.lanes }));
-        self.shared.links.insert(&link);
-        self.shared.neighbours.linked(&link);
-        link.announce();
+        self.shared.whereabouts.found(self.dialling, Some(peer.node));
+        link.begin();
         tentative.keep();
         let dialled = self.dialled.clone();
         let close = move |code, reason: &str| dialled.connection.close(code, reason);
@@ -242,7 +243,7 @@ fn acknowledged(frame: Frame) -> Result<Box<HelloAck>, Failure> {
             Err(Failure::Ourselves)
         }
         Frame::Goaway(Goaway { code, reason }) => {
-            let reason = format!("refused by the peer with code {code:#04x}: {}", reason.as_str());
+            let reason = format!("refused by the peer with code {code:#04x}: {}", printable(reason.as_str()));
             Err(failed(CloseCode::Normal, reason))
         }
         _ => Err(failed(CloseCode::Malformed, "the peer did not answer the greeting")),

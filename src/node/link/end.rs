@@ -22,6 +22,12 @@ pub(in crate::node) enum End {
     Refused(CloseCode, String),
 }
 
+/// What a peer says about an end, for people: in one line, and not too long.
+pub(super) fn printable(text: &str) -> String {
+    const LONGEST: usize = 256;
+    text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 impl From<Breakage> for End {
     fn from(breakage: Breakage) -> Self {
         if breakage.proven { Self::Lost(breakage.text) } else { Self::Cut(breakage.text) }

@@ -4,14 +4,19 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, Weak};
 
-use super::{Link, lock, reason};
+use super::{End, Link, lock, reason};
 use crate::actor::{ExitReason, MonitorRef};
 use crate::node::LocalNode;
+use crate::node::tally::Place;
 use crate::pid::Pid;
+use crate::transport::CloseCode;
+use crate::wire::MAX_NAME;
 use crate::wire::level2::{Down, Frame, Monitor, Text16};
 
 /// Monitors of one peer (L20).
 const MAX_GUESTS: usize = 100_000;
+/// Monitors and links that peers have with one actor (L20).
+pub(super) const MAX_OF_TARGET: usize = 10_000;
 
 /// By the peer's numbers.
 #[derive(Default)]
@@ -23,6 +28,8 @@ struct Guest {
     pid: Pid,
     /// None until the actor has been told.
     monitor: Option<MonitorRef>,
+    /// Its place among those of the actor.
+    place: Option<Place<Pid>>,
 }
 
 /// What became of a number.
@@ -35,16 +42,35 @@ enum Added {
 
 impl Guests {
     /// Takes a monitor; a target that is dead or unknown is told of at once (S24).
-    pub(super) fn watch(&self, link: &Arc<Link>, frame: Monitor) {
+    pub(super) fn watch(&self, link: &Arc<Link>, frame: Monitor) -> Result<(), End> {
         let name = frame.name.as_str();
+        if name.len() > MAX_NAME {
+            // It would be kept, and nobody has such a name.
+            let reason = format!("a monitor by a name of {} bytes, at most {MAX_NAME}", name.len());
+            return Err(End::Refused(CloseCode::TooLarge, reason));
+        }
         let target = frame.to.or_else(|| link.shared.local.whereis(name));
-        let Some(pid) = target else { return tell(link, &frame, None, &ExitReason::NoProcess) };
+        let Some(pid) = target else {
+            tell(link, &frame, None, &ExitReason::NoProcess);
+            return Ok(());
+        };
+        link.brakes.signals(link, pid)?;
         match self.add(frame.id, pid) {
             Added::New => {}
-            Added::Known => return,
+            Added::Known => return Ok(()),
             Added::TooMany => {
-                return tell(link, &frame, Some(pid), &ExitReason::Other("too many monitors".to_owned()));
+                tell(link, &frame, Some(pid), &ExitReason::Other("too many monitors".to_owned()));
+                return Ok(());
             }
+        }
+        let place = link.shared.targets.place(pid, MAX_OF_TARGET);
+        if place.is_none() {
+            self.remove(frame.id);
+            tell(link, &frame, Some(pid), &ExitReason::Other("too many monitors of that actor".to_owned()));
+            return Ok(());
+        }
+        if let Some(guest) = lock(&self.entries).get_mut(&frame.id) {
+            guest.place = place;
         }
         let (id, there) = (frame.id, Arc::downgrade(link));
         let on_exit = move |reason: &ExitReason| {
@@ -58,11 +84,12 @@ impl Guests {
         if let Some(guest) = lock(&self.entries).get_mut(&id) {
             guest.monitor = Some(monitor);
         }
+        Ok(())
     }
 
     /// Takes a monitor back.
     pub(super) fn unwatch(&self, local: &dyn LocalNode, id: u64) {
-        if let Some(Guest { pid, monitor: Some(monitor) }) = self.remove(id) {
+        if let Some(Guest { pid, monitor: Some(monitor), .. }) = self.remove(id) {
             local.unwatch(pid, monitor);
         }
     }
@@ -70,7 +97,7 @@ impl Guests {
     /// The link is over.
     pub(super) fn clear(&self, local: &dyn LocalNode) {
         let entries = std::mem::take(&mut *lock(&self.entries));
-        for Guest { pid, monitor } in entries.into_values() {
+        for Guest { pid, monitor, .. } in entries.into_values() {
             if let Some(monitor) = monitor {
                 local.unwatch(pid, monitor);
             }
@@ -85,7 +112,7 @@ impl Guests {
             Entry::Occupied(_) => Added::Known,
             Entry::Vacant(_) if len >= MAX_GUESTS => Added::TooMany,
             Entry::Vacant(place) => {
-                place.insert(Guest { pid, monitor: None });
+                place.insert(Guest { pid, monitor: None, place: None });
                 Added::New
             }
         }

@@ -6,20 +6,27 @@ use super::{End, Link, lock};
 use crate::node::census::Who;
 use crate::wire::level2::{Frame, Info};
 
+/// A scheduler that is later than this is worth a word.
+const LATE: Duration = Duration::from_millis(100);
+/// Of what a peer says in words no more is shown.
+const MOST_WORDS: usize = 200;
+
 /// What keeps the peer from working, as far as we know.
 #[derive(Default)]
 pub(super) struct Health {
     /// Its scheduler answers no pings.
     silent: bool,
-    /// For how long its Python handlers have not run, as it says.
-    stuck: Option<Duration>,
+    /// For how long its Python handlers have not run, and what else it says of itself.
+    stuck: Option<(Duration, String)>,
 }
 
 impl Health {
     fn why(&self) -> Option<String> {
-        match (self.silent, self.stuck) {
+        match (self.silent, &self.stuck) {
             (true, _) => Some("its scheduler does not answer".to_owned()),
-            (false, Some(age)) => Some(format!("its Python handlers have not run for {age:.1?}")),
+            (false, Some((age, more))) => {
+                Some(format!("its Python handlers have not run for {age:.1?}{more}"))
+            }
             (false, None) => None,
         }
     }
@@ -61,7 +68,8 @@ impl Link {
     /// INFO came.
     pub(super) fn informed(&self, info: &Info) {
         let age = Duration::from_millis(info.python_age_ms.into());
-        self.diagnose(|health| health.stuck = Some(age).filter(|age| !age.is_zero()));
+        let stuck = (!age.is_zero()).then(|| (age, remarks(info)));
+        self.diagnose(|health| health.stuck = stuck);
     }
 
     /// Why the peer does not keep up, if so.
@@ -75,5 +83,37 @@ impl Link {
             change(&mut health);
             census.stalled(self.peer.node, self.id, health.why())
         });
+    }
+}
+
+/// What a peer that does not keep up says beside that.
+fn remarks(info: &Info) -> String {
+    let lag = Duration::from_millis(info.scheduler_lag_ms.into());
+    let late = (lag >= LATE).then(|| format!(", and its scheduler is {lag:.1?} late"));
+    let words: String = String::from_utf8_lossy(&info.data)
+        .chars()
+        .filter(|letter| !letter.is_control())
+        .take(MOST_WORDS)
+        .collect();
+    let said = (!words.is_empty()).then(|| format!(" ({words})"));
+    [late, said].into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn d12_what_a_stalled_peer_says_of_itself_is_shown_without_what_a_terminal_obeys() {
+        let info = |lag, text: &'static str| Info {
+            python_age_ms: 2000,
+            scheduler_lag_ms: lag,
+            data: Bytes::from_static(text.as_bytes()),
+        };
+        assert_eq!(remarks(&info(99, "")), "");
+        assert_eq!(remarks(&info(1500, "")), ", and its scheduler is 1.5s late");
+        assert_eq!(remarks(&info(0, "lane \u{1b}[31mpython\n")), " (lane [31mpython)");
     }
 }

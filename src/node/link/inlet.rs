@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::sleep;
 
+use super::brakes::Came;
+use super::bulk::REPLY;
 use super::outgoing::CONTROL;
 use super::{End, Link, lock, reason};
 use crate::node::progress::Progress;
@@ -27,8 +29,8 @@ pub(super) struct Inlet {
     decoder: Decoder,
     /// Messages decoded and not delivered yet.
     inbound: Vec<(Pid, Bytes)>,
-    /// Whom they go to, with the length of the last one; empty between two deliveries.
-    receivers: Vec<(Pid, usize)>,
+    /// Whom they go to, with the length of the last one and all of them; empty between two deliveries.
+    receivers: Vec<(Pid, usize, Came)>,
     messages: u64,
     bytes: u64,
     patience: Patience,
@@ -39,6 +41,7 @@ pub(super) struct Inlet {
 
 impl Inlet {
     pub(super) fn new(link: Arc<Link>, lane: usize, decoder: Decoder) -> Self {
+        let progress = Progress::new(link.shared.budget.clone());
         Self {
             link,
             lane,
@@ -48,7 +51,7 @@ impl Inlet {
             messages: 0,
             bytes: 0,
             patience: Patience::default(),
-            progress: Progress::default(),
+            progress,
             read: 0,
         }
     }
@@ -72,7 +75,7 @@ impl Inlet {
         }
         self.settle()?;
         self.progress.read(now(), self.read, complete, self.decoder.mid_frame());
-        Ok(())
+        if self.progress.is_too_much() { Err(End::overloaded()) } else { Ok(()) }
     }
 
     /// Takes the messages that come next, as long as none of them has to wait for a large payload.
@@ -102,18 +105,22 @@ impl Inlet {
             return Err(unexpected(&frame));
         }
         let (to, is_bulk) = (frame.to(), matches!(frame, Frame::Bulk(_)));
+        let came = came(&frame);
         let Some(frame) = self.link.parking.park(frame)? else {
             if is_bulk {
                 self.count(0);
             }
+            self.came(to, came)?;
             to.into_iter().for_each(|to| self.link.brakes.parked(&self.link, to));
             return Ok(());
         };
         if let Frame::Message { to, data } = frame {
+            // Counted when it is delivered.
             self.message(to, data);
             return Ok(());
         }
         self.settle()?;
+        self.came(to, came)?;
         match frame {
             Frame::Ping => {
                 self.pause().await?;
@@ -143,6 +150,14 @@ impl Inlet {
             frame => apply(&self.link, frame)?,
         }
         Ok(())
+    }
+
+    /// Whether the peer spares whom it was asked to.
+    fn came(&self, to: Option<Pid>, came: Option<Came>) -> Result<(), End> {
+        match (to, came) {
+            (Some(to), Some(came)) => self.link.brakes.came(to, came),
+            _ => Ok(()),
+        }
     }
 
     const fn count(&mut self, len: usize) {
@@ -194,13 +209,20 @@ impl Inlet {
     fn settle(&mut self) -> Result<(), End> {
         if !self.inbound.is_empty() {
             let lengths = self.inbound.iter().map(|(pid, data)| (*pid, data.len()));
-            lengths.for_each(|(pid, len)| match self.receivers.last_mut() {
-                Some(last) if last.0 == pid => last.1 = len,
-                _ => self.receivers.push((pid, len)),
-            });
+            for (pid, len) in lengths {
+                if self.receivers.last().is_none_or(|last| last.0 != pid) {
+                    self.receivers.push((pid, len, Came::default()));
+                }
+                if let Some((_, last, came)) = self.receivers.last_mut() {
+                    *last = len;
+                    came.messages += 1;
+                    came.bytes += len as u64;
+                }
+            }
             self.link.shared.local.deliver(&mut self.inbound);
             self.inbound.clear();
-            for (pid, len) in self.receivers.drain(..) {
+            for (pid, len, came) in self.receivers.drain(..) {
+                self.link.brakes.came(pid, came)?;
                 self.link.brakes.delivered(&self.link, pid, len);
             }
         }
@@ -214,9 +236,16 @@ impl Inlet {
 
 /// What a frame does, wherever it was held up.
 fn apply(link: &Arc<Link>, frame: Frame) -> Result<(), End> {
+    if let Frame::Demonitor(_) | Frame::Link(_) | Frame::Unlink(_) | Frame::Exit(_) = &frame
+        && let Some(to) = frame.to()
+    {
+        link.brakes.signals(link, to)?;
+    }
     match frame {
         Frame::Message { to, data } => {
+            let len = data.len();
             link.shared.local.deliver(&mut to.map(|pid| (pid, data)).into_iter().collect());
+            to.into_iter().for_each(|pid| link.brakes.delivered(link, pid, len));
         }
         Frame::Pong => link.pong(),
         Frame::Drained(frame) => link.drained(frame.received),
@@ -225,7 +254,7 @@ fn apply(link: &Arc<Link>, frame: Frame) -> Result<(), End> {
         Frame::Ask(frame) => link.serve(frame),
         Frame::Reply(frame) => link.replied(frame),
         Frame::Error(frame) => link.refused(&frame),
-        Frame::Monitor(frame) => link.guests.watch(link, frame),
+        Frame::Monitor(frame) => link.guests.watch(link, frame)?,
         Frame::Demonitor(frame) => link.guests.unwatch(link.shared.local.as_ref(), frame.id),
         Frame::Down(frame) => {
             if !link.down(&frame) {
@@ -248,6 +277,16 @@ fn apply(link: &Arc<Link>, frame: Frame) -> Result<(), End> {
         other => return Err(unexpected(&other)),
     }
     Ok(())
+}
+
+/// What a frame brings for its receiver, if it brings a message.
+fn came(frame: &Frame) -> Option<Came> {
+    let small = |bytes: usize| Came { messages: 1, bytes: bytes as u64, announced: 0 };
+    match frame {
+        Frame::Message { data, .. } | Frame::Ask(Ask { data, .. }) => Some(small(data.len())),
+        Frame::Bulk(bulk) if bulk.kind != REPLY => Some(Came { announced: bulk.total, ..small(0) }),
+        _ => None,
+    }
 }
 
 /// A frame of the handshake, or of a feature that was not agreed on.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::end::printable;
 use super::parting::Step;
 use super::{End, Link, lock};
 use crate::transport::CloseCode;
@@ -22,8 +23,11 @@ impl Link {
 
     pub(super) fn goaway(self: &Arc<Self>, lane: usize, frame: &Goaway) -> Result<(), End> {
         if !CloseCode::is_in_good_order(frame.code) {
-            let reason =
-                format!("closed by the peer with code {:#04x}: {}", frame.code, frame.reason.as_str());
+            let reason = format!(
+                "closed by the peer with code {:#04x}: {}",
+                frame.code,
+                printable(frame.reason.as_str())
+            );
             return Err(End::Cut(reason));
         }
         let steps = lock(&self.parting).goaway(lane, frame.code == CloseCode::GoingAway.as_u16());

@@ -10,7 +10,7 @@
 //! | `table` | which link lives when both nodes dial (sans-IO, with a search through all states) |
 //! | `greeting` | who we are, and what two nodes agree on |
 //! | `registry` | the links of a node, and the lanes that wait to join one |
-//! | `dial`, `accept` | the two sides of the handshake |
+//! | `dial`, `accept`, `begin` | the two sides of the handshake, and what follows it |
 //! | `end` | why a link is over |
 //! | `outgoing`, `queue`, `credit` | what waits to be written, and how much may be (sans-IO) |
 //! | `bulk` | large payloads on their way out, in chunks (sans-IO) |
@@ -20,7 +20,7 @@
 //! | `sparing` | large questions that nobody asks any more |
 //! | `clock`, `parting` | life and death, and leaving without loss (sans-IO) |
 //! | `leaving`, `pings`, `questions` | carrying out a parting; signs of life; resolves that wait |
-//! | `carrier`, `inlet` | the tasks of a link, and what incoming frames do |
+//! | `carrier`, `pen`, `inlet` | the tasks of a link, writing without them, and what incoming frames do |
 //! | `brakes` | which of our actors the peer is asked to spare |
 //! | `guests` | the peer's monitors of our actors |
 //! | `ties`, `bonds` | links and monitors between actors of both (sans-IO), and what is said of them |
@@ -30,6 +30,7 @@
 mod accept;
 mod answers;
 mod asks;
+mod begin;
 mod bonds;
 mod brakes;
 mod bulk;
@@ -49,6 +50,7 @@ mod parked;
 mod parking;
 mod parting;
 mod payload;
+mod pen;
 mod pings;
 mod questions;
 mod queue;
@@ -86,6 +88,7 @@ use self::health::Health;
 use self::outgoing::Outgoing;
 use self::parking::Parking;
 use self::parting::Parting;
+use self::pen::Pen;
 use self::pings::Ping;
 use self::questions::Questions;
 use self::ties::Ties;
@@ -97,6 +100,7 @@ use super::shown::Shown;
 use super::throttle::{self, TokenBucket};
 use crate::pid::Pid;
 use crate::transport::{CloseCode, NodeAddr, PeerIdentity};
+use crate::wire::Batch;
 use crate::wire::level2::{Credit, Demonitor, Frame, Hello, Id, Monitor, Resolve, Text16};
 
 pub(super) struct Link {
@@ -112,6 +116,7 @@ pub(super) struct Link {
     outgoing: Mutex<Outgoing>,
     /// Something was put into a lane, by its number.
     work: Vec<Notify>,
+    pens: Vec<Pen>,
     grant: Mutex<Grant>,
     questions: Mutex<Questions>,
     /// Something was asked.
@@ -128,6 +133,8 @@ pub(super) struct Link {
     beat: Notify,
     parting: Mutex<Parting>,
     parking: Parking,
+    /// Questions of the peer that have not got their outcome.
+    served: Arc<AtomicUsize>,
     guests: Guests,
     ties: Mutex<Ties>,
     brakes: Brakes,
@@ -146,14 +153,12 @@ impl Link {
         self.users().push(Arc::downgrade(peer));
     }
 
-    /// Queues a message, or hands it back.
-    pub(super) fn try_send(&self, pid: Pid, data: Bytes) -> Result<(), (Refusal, Bytes)> {
+    /// Queues a message, or hands it back. Returns the lane to [`rouse`](Self::rouse), if there is one.
+    pub(super) fn queue(&self, pid: Pid, data: Bytes) -> Result<Option<usize>, (Refusal, Bytes)> {
         if data.len() > self.agreed.max_sent {
             return Err((Refusal::TooLarge(self.agreed.max_sent), data));
         }
-        let waiting = self.out().push_message(pid, data)?;
-        waiting.into_iter().for_each(|lane| self.work[lane].notify_one());
-        Ok(())
+        self.out().push_message(pid, data)
     }
 
     /// The longest message that the peer takes.
@@ -214,9 +219,15 @@ impl Link {
     /// Waits until the link is over and what was read has taken effect.
     pub(super) async fn gone(&self) -> End {
         self.gone.wait_for(|gone| gone.then_some(())).await;
+        self.how_it_ended()
+    }
+
+    /// Why it is over.
+    pub(super) fn how_it_ended(&self) -> End {
         self.ended.read().clone().unwrap_or(End::Left)
     }
 
+    /// Whether nothing more is to be put into it.
     pub(super) fn is_gone(&self) -> bool {
         *self.gone.read()
     }
@@ -276,6 +287,7 @@ impl Link {
                 shared.budget.clone(),
             )),
             work: (0..lanes).map(|_| Notify::new()).collect(),
+            pens: (0..lanes).map(|_| Pen::default()).collect(),
             grant: Mutex::new(Grant::new(
                 config.credit_messages.into(),
                 config.credit_bytes.into(),
@@ -291,7 +303,9 @@ impl Link {
             health: Mutex::default(),
             beat: Notify::new(),
             parting: Mutex::new(Parting::new(shared.links.me().life, peer, lanes)),
-            parking: Parking::new(shared.budget.clone()),
+            // One peer does not take what is meant for all of them.
+            parking: Parking::new(shared.budget.clone(), config.queue_bytes / 4),
+            served: Arc::default(),
             guests: Guests::default(),
             ties: Mutex::default(),
             brakes: Brakes::default(),
@@ -309,18 +323,51 @@ impl Link {
         }
     }
 
-    /// Queues a frame in the lane of `to`.
+    /// Queues a frame in the lane of `to`. A peer that reads far too little of them is given up.
     fn push(&self, to: Option<Pid>, frame: Frame) {
-        let lane = self.out().push(to, frame);
-        self.work[lane].notify_one();
+        if let Some(lane) = self.put(to, frame) {
+            self.work[lane].notify_one();
+        }
+    }
+
+    /// As [`push`](Self::push), and writes it if that is possible; to be called with no lock held.
+    fn push_at_once(&self, to: Option<Pid>, frame: Frame) {
+        if let Some(lane) = self.put(to, frame) {
+            self.rouse(lane);
+        }
+    }
+
+    fn put(&self, to: Option<Pid>, frame: Frame) -> Option<usize> {
+        let pushed = self.out().push(to, frame);
+        if pushed.is_none() {
+            let reason = "it does not read what it is told".to_owned();
+            self.end(End::Refused(CloseCode::Overloaded, reason));
+        }
+        pushed
     }
 
     async fn ended(&self) -> End {
         self.ended.wait_for(Clone::clone).await
     }
 
-    fn has_ended(&self) -> bool {
+    /// Whether nothing more is to be put into it.
+    pub(super) fn has_ended(&self) -> bool {
         self.ended.read().is_some()
+    }
+
+    /// Moves what may be written next into `batch`. What it returns goes to [`written`](Self::written)
+    /// once it is. With it goes whether there is more, though the batch is not full.
+    fn fill(&self, lane: usize, batch: &mut Batch) -> (Load, bool) {
+        let (load, freed, unfinished) = {
+            let mut out = self.out();
+            (out.fill(lane, batch, now()), out.take_freed(), out.take_unfinished())
+        };
+        if freed {
+            // What was dropped may be all that the end of the bulk lane waited for.
+            self.work.iter().for_each(Notify::notify_one);
+            self.for_users(|peer| peer.link_has_written(self));
+        }
+        (load, unfinished)
     }
 
     /// A batch of a lane was written.
@@ -386,7 +433,7 @@ impl Link {
 
     /// The last thing that happens: whoever waits for something of this link is told.
     fn bury(&self) {
-        let end = self.ended.read().clone().unwrap_or(End::Left);
+        let end = self.how_it_ended();
         let reason = end.reason().to_string();
         let messages = self.out().abandon();
         if messages > 0

@@ -3,14 +3,19 @@
 //! Sans-IO: the caller holds the lock and does what the result says.
 
 mod asking;
+#[cfg(test)]
+mod order_tests;
+mod sparing;
+mod words;
 
 use std::time::Instant;
 
+use self::words::Words;
 use super::asks::Asks;
 use super::bulk::BulkQueue;
 use super::credit::Allowance;
-use super::held::{Held, waits_for};
-use super::queue::Queue;
+use super::held::{Held, passes};
+use super::queue::{Queue, Verdict};
 use crate::node::load::{Account, Budget};
 use crate::node::outbound::{Load, Refusal};
 use crate::pid::Pid;
@@ -20,11 +25,8 @@ use crate::wire::level2::{Credit, Frame};
 /// A batch is written when it holds so many bytes, or when its lane is empty.
 const BATCH: usize = 64 << 10;
 
-/// One actor that does not keep up may hold back this part of what the peer may hold back.
-const HELD_PART: usize = 8;
-
-/// Actors of one peer that are spared at once.
-const MAX_HELD: usize = 65_536;
+/// So many messages are set aside before others get at the queues.
+const ASIDE_AT_ONCE: usize = 4096;
 
 /// The control lane.
 pub(crate) const CONTROL: usize = 0;
@@ -53,8 +55,12 @@ pub(crate) struct Outgoing {
     load: Account,
     /// Answers queued, those on the bulk lane apart.
     answers: Load,
+    /// Every other frame that is queued.
+    words: Words,
     /// Room was made by questions that nobody asks any more.
     freed: bool,
+    /// The last batch ended early, so that others get at the queues.
+    unfinished: bool,
     allowance: Allowance,
     /// Nothing more is taken of the users of the link.
     closed: bool,
@@ -86,9 +92,11 @@ impl Outgoing {
             announcing: Vec::new(),
             held: Held::default(),
             asks: Asks::default(),
-            load: Account::new(budget),
+            load: Account::new(budget.clone()),
             answers: Load::default(),
+            words: Words::new(most, budget),
             freed: false,
+            unfinished: false,
             allowance,
             closed: false,
             sent: 0,
@@ -129,11 +137,6 @@ impl Outgoing {
         self.held.is_full(to, len, self.held_part()).then_some(Refusal::Held)
     }
 
-    fn held_part(&self) -> Load {
-        let Load { messages, bytes } = self.most;
-        Load { messages: messages / HELD_PART, bytes: bytes / HELD_PART }
-    }
-
     /// Queues a message that was taken earlier, whatever the bounds.
     pub(crate) fn admit(&mut self, to: Pid, data: bytes::Bytes) -> usize {
         let len = data.len();
@@ -144,44 +147,24 @@ impl Outgoing {
     fn push_payload(&mut self, len: usize, frame: Frame) -> usize {
         self.load.add(len);
         let frame = if self.is_bulk(len) { self.bulk.push(frame) } else { frame };
-        self.push(frame.to(), frame)
+        self.enqueue(frame.to(), frame)
     }
 
     fn is_bulk(&self, len: usize) -> bool {
         self.has_bulk() && len > self.bulk_above
     }
 
-    /// Queues any other frame in the lane of `to`; returns the lane. Frames of the link itself have a
-    /// source that bounds them.
-    pub(crate) fn push(&mut self, to: Option<Pid>, frame: Frame) -> usize {
+    /// Queues any other frame in the lane of `to`; returns the lane. `None` if so much waits that the peer does
+    /// not read (L09).
+    pub(crate) fn push(&mut self, to: Option<Pid>, mut frame: Frame) -> Option<usize> {
+        self.words.add(&mut frame).ok()?;
+        Some(self.enqueue(to, frame))
+    }
+
+    fn enqueue(&mut self, to: Option<Pid>, frame: Frame) -> usize {
         let lane = self.lane_of(to);
         let frame = self.held.keep(to, frame);
         self.queue(to).extend(frame);
-        lane
-    }
-
-    /// The peer asks to spare an actor: what comes for it is held back, and what waits already, unless that is
-    /// more than one actor may hold. Then it still goes, as what is under way does: the room that it takes
-    /// belongs to the other actors of the peer. `false` if the peer has far too many spared.
-    pub(crate) fn hold(&mut self, pid: Pid) -> bool {
-        if self.closed || self.held.holds(pid) {
-            return true;
-        }
-        if self.held.len() >= MAX_HELD {
-            return false;
-        }
-        let most = self.held_part();
-        let frames = self.queue(Some(pid)).extract(|frame| waits_for(pid, frame));
-        let too_many = self.held.hold(pid, frames, most);
-        self.queue(Some(pid)).extend(too_many);
-        true
-    }
-
-    /// The actor has caught up; returns the lane in which what was held back goes on.
-    pub(crate) fn release(&mut self, pid: Pid) -> usize {
-        let lane = self.lane_of(Some(pid));
-        let frames = self.held.release(pid);
-        self.queue(Some(pid)).extend(frames);
         lane
     }
 
@@ -230,16 +213,43 @@ impl Outgoing {
         taken
     }
 
+    /// Whoever wrote here has nothing more to write: true if nothing is left, and the next one who puts
+    /// something in is told so.
+    pub(crate) fn settle(&mut self, lane: usize) -> bool {
+        let left = !self.lanes[lane].is_empty() || (lane == CONTROL && !self.on_control.is_empty());
+        self.waiting[lane] = !left;
+        !left
+    }
+
     fn fill_from(&mut self, lane: usize, on_control: bool, batch: &mut Batch, now: Instant) -> Load {
-        let mut taken = Load::default();
+        let (mut taken, mut aside) = (Load::default(), 0);
         while batch.len() < BATCH {
+            if aside >= ASIDE_AT_ONCE {
+                self.unfinished = true;
+                break;
+            }
+            if self.set_aside(lane, on_control) {
+                aside += 1;
+                continue;
+            }
             if self.drop_abandoned(lane, on_control, now) {
                 continue;
             }
             let queue = if on_control { &mut self.on_control } else { &mut self.lanes[lane] };
             let mut taking = Taking { allowance: &mut self.allowance, taken: &mut taken };
             if let Some(run) = queue.front_run() {
-                if run.fill(batch, BATCH, |len| taking.message(len)) {
+                let held = &mut self.held;
+                let may = |to, len| {
+                    if !held.is_empty() && held.stops(to) {
+                        return Verdict::Aside;
+                    }
+                    let may = taking.message(len);
+                    if may && !held.is_empty() {
+                        held.passed(to);
+                    }
+                    if may { Verdict::Go } else { Verdict::Stop }
+                };
+                if run.fill(batch, BATCH, may) == Verdict::Stop {
                     break;
                 }
                 continue;
@@ -260,16 +270,24 @@ impl Outgoing {
                     self.answers.messages -= 1;
                     self.answers.bytes -= reply.data.len();
                 }
-                Some(Frame::Error(_)) => self.answers.messages -= 1,
+                Some(Frame::Error(error)) => {
+                    self.answers.messages -= 1;
+                    self.answers.bytes -= error.text.as_str().len();
+                }
                 Some(Frame::Bulk(bulk)) => {
                     if !taking.allowance.take(0) {
                         break;
                     }
                     self.announcing.push((lane, bulk.bulk));
                 }
-                Some(_) => {}
+                Some(word) => self.words.remove(word),
             }
-            queue.pop_front().into_iter().for_each(|frame| batch.frame(frame));
+            if let Some(frame) = queue.pop_front() {
+                if let Some(to) = frame.to().filter(|_| !passes(&frame)) {
+                    self.held.passed(to);
+                }
+                batch.frame(frame);
+            }
         }
         taken
     }
@@ -319,6 +337,7 @@ impl Outgoing {
         self.lanes.iter_mut().for_each(Queue::clear);
         self.on_control.clear();
         self.answers = Load::default();
+        self.words.clear();
         self.held.clear();
         self.bulk.clear();
         messages
@@ -552,9 +571,7 @@ mod tests {
             assert!(out.push_reply(Some(pid(1)), rid, Bytes::new()).is_some());
         }
         assert!(out.push_reply(Some(pid(1)), 11, Bytes::new()).is_none() && out.is_full_of_answers(0));
-        let refusal = || {
-            Frame::Error(crate::wire::level2::Error { rid: 1, to: Some(pid(1)), code: 2, text: "".into() })
-        };
+        let refusal = || crate::wire::level2::Error { rid: 1, to: Some(pid(1)), code: 2, text: "".into() };
         let refused = (0..100).filter(|_| out.push_refusal(Some(pid(1)), refusal()).is_some());
         assert_eq!(refused.count(), 10);
         assert_eq!(written(&mut out, 1), 0, "the message is held back");

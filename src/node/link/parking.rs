@@ -46,10 +46,13 @@ pub(super) struct Lot {
     kept: Account,
     /// What is parked.
     waiting: Account,
+    /// How many bytes may be.
+    most_waiting: usize,
 }
 
 impl Parking {
-    pub(super) fn new(budget: Budget) -> Self {
+    /// `most_waiting` bytes may be parked.
+    pub(super) fn new(budget: Budget, most_waiting: usize) -> Self {
         let lot = Lot {
             payloads: HashMap::new(),
             parked: HashMap::new(),
@@ -57,6 +60,7 @@ impl Parking {
             cancelled: HashSet::new(),
             kept: Account::new(budget.clone()),
             waiting: Account::new(budget),
+            most_waiting,
         };
         Self { lot: Mutex::new(lot), busy: AtomicUsize::new(0), announced: Notify::new() }
     }
@@ -74,7 +78,7 @@ impl Parking {
         let lot = &mut *self.lock();
         match frame.to().and_then(|to| lot.parked.get_mut(&to)) {
             Some(parked) if !overtakes(&frame) => {
-                if lot.waiting.is_spent() {
+                if lot.waiting.is_spent() || lot.waiting.load().bytes > lot.most_waiting {
                     return Err(End::overloaded());
                 }
                 lot.waiting.add(weight(&frame));
@@ -334,7 +338,7 @@ mod tests {
 
     impl Default for World {
         fn default() -> Self {
-            Self { parking: Parking::new(Budget::new(100_000)), ran: Vec::new() }
+            Self { parking: Parking::new(Budget::new(100_000), usize::MAX), ran: Vec::new() }
         }
     }
 
@@ -473,7 +477,7 @@ mod tests {
 
     #[test]
     fn l13_what_is_parked_counts_towards_the_memory_of_the_node() {
-        let (parking, a) = (Parking::new(Budget::new(10_000)), pid(1));
+        let (parking, a) = (Parking::new(Budget::new(10_000), usize::MAX), pid(1));
         parking.announce(&announcement(7, a, 20), MAX, &mut |_| Ok(())).unwrap();
         let reply = || Frame::Reply(Reply { rid: 1, to: Some(a), data: Bytes::from_static(&[0; 4000]) });
         let parked = (0..100).take_while(|_| parking.park(reply()).is_ok()).count();

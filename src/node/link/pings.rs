@@ -58,7 +58,7 @@ impl Link {
         let link = self.clone();
         self.shared.local.on_worker(Box::new(move || {
             for _ in 0..link.pongs_owed.swap(0, Ordering::AcqRel) {
-                link.push(None, Frame::Pong);
+                link.push_at_once(None, Frame::Pong);
             }
         }));
     }

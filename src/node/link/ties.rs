@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use crate::actor::Watcher;
+use crate::node::tally::Place;
 use crate::pid::Pid;
 
 /// Links of one peer, and as many monitors (L20).
@@ -30,8 +31,19 @@ pub(super) struct Pair {
 }
 
 struct Tie {
-    proxy: Pid,
+    /// Who stands for the peer's actor: more than one where a name is followed that leads there too.
+    proxies: Vec<Pid>,
     state: State,
+    /// Of one that the peer made: its place among those of our actor.
+    _place: Option<Place<Pid>>,
+}
+
+impl Tie {
+    fn add(&mut self, proxy: Pid) {
+        if !self.proxies.contains(&proxy) {
+            self.proxies.push(proxy);
+        }
+    }
 }
 
 enum State {
@@ -87,33 +99,47 @@ impl Ties {
 
     /// Our actor links itself.
     pub(super) fn link(&mut self, pair: Pair, proxy: Pid) -> Linking {
+        self.link_at(pair, proxy, None)
+    }
+
+    fn link_at(&mut self, pair: Pair, proxy: Pid, place: Option<Place<Pid>>) -> Linking {
         let full = self.closed || self.links.len() >= MAX_TIES;
-        match self.links.get_mut(&pair).map(|tie| &mut tie.state) {
-            Some(State::Linked) => Linking::Quiet,
-            Some(State::Unlinking { again, .. }) => {
-                *again = true;
+        match self.links.get_mut(&pair) {
+            Some(tie) => {
+                tie.add(proxy);
+                if let State::Unlinking { again, .. } = &mut tie.state {
+                    *again = true;
+                }
                 Linking::Quiet
             }
             None if full => Linking::Refused,
             None => {
-                self.links.insert(pair, Tie { proxy, state: State::Linked });
+                self.links.insert(pair, Tie { proxies: vec![proxy], state: State::Linked, _place: place });
                 Linking::Say
             }
         }
     }
 
     /// LINK came. `Quiet` if it was said by a peer that had not heard of our UNLINK.
-    pub(super) fn linked(&mut self, pair: Pair, proxy: Pid) -> Linking {
-        match self.links.get(&pair).map(|tie| &tie.state) {
-            Some(State::Unlinking { .. }) => Linking::Quiet,
-            Some(State::Linked) => Linking::Say,
-            None => self.link(pair, proxy),
+    pub(super) fn linked(&mut self, pair: Pair, proxy: Pid, place: Option<Place<Pid>>) -> Linking {
+        match self.links.get_mut(&pair) {
+            Some(Tie { state: State::Unlinking { .. }, .. }) => Linking::Quiet,
+            Some(tie) => {
+                tie.add(proxy);
+                Linking::Say
+            }
+            None => self.link_at(pair, proxy, place),
         }
     }
 
-    /// Our actor unlinks itself; the number for UNLINK, if there was a link.
-    pub(super) fn unlink(&mut self, pair: Pair) -> Option<u64> {
+    /// Our actor unlinks itself from one that stands for the peer's; the number for UNLINK, if that was the
+    /// last one.
+    pub(super) fn unlink(&mut self, pair: Pair, proxy: Pid) -> Option<u64> {
         let tie = self.links.get_mut(&pair)?;
+        tie.proxies.retain(|known| *known != proxy);
+        if !tie.proxies.is_empty() {
+            return None;
+        }
         match &mut tie.state {
             State::Linked => {
                 self.last += 1;
@@ -128,7 +154,7 @@ impl Ties {
     }
 
     /// UNLINK came; who stands for the peer's actor, if there was a link.
-    pub(super) fn unlinked(&mut self, pair: Pair) -> Option<Pid> {
+    pub(super) fn unlinked(&mut self, pair: Pair) -> Vec<Pid> {
         self.end(pair)
     }
 
@@ -148,10 +174,10 @@ impl Ties {
     }
 
     /// One of the two has ended, here or there; who stands for the peer's actor, if they were linked.
-    pub(super) fn end(&mut self, pair: Pair) -> Option<Pid> {
-        let linked = matches!(self.links.get(&pair)?.state, State::Linked);
+    pub(super) fn end(&mut self, pair: Pair) -> Vec<Pid> {
+        let linked = self.links.get(&pair).is_some_and(|tie| matches!(tie.state, State::Linked));
         let tie = if linked { self.links.remove(&pair) } else { None };
-        tie.map(|tie| tie.proxy)
+        tie.map_or(Vec::new(), |tie| tie.proxies)
     }
 
     /// The link of the nodes is over: whoever was monitored or linked, in a fixed order.
@@ -162,8 +188,9 @@ impl Ties {
         let linked = std::mem::take(&mut self.links)
             .into_iter()
             .filter(|(_, tie)| matches!(tie.state, State::Linked | State::Unlinking { again: true, .. }));
-        let mut links: Vec<_> = linked.map(|(pair, tie)| (pair, tie.proxy)).collect();
-        links.sort_unstable_by_key(|(pair, _)| (pair.near, pair.far));
+        let mut links: Vec<_> =
+            linked.flat_map(|(pair, tie)| tie.proxies.into_iter().map(move |proxy| (pair, proxy))).collect();
+        links.sort_unstable_by_key(|(pair, proxy)| (pair.near, pair.far, *proxy));
         Lost { monitors, links }
     }
 
@@ -225,7 +252,7 @@ mod tests {
             end.linked = link;
             let line = &mut self.lines[1 - side];
             if !link {
-                line.extend(end.ties.unlink(pair).map(Word::Unlink));
+                line.extend(end.ties.unlink(pair, pid(9)).map(Word::Unlink));
             } else if end.ties.link(pair, pid(9)) == Linking::Say {
                 line.push_back(Word::Link);
             }
@@ -235,9 +262,9 @@ mod tests {
             let Some(word) = self.lines[side].pop_front() else { return };
             let (end, pair) = (&mut self.ends[side], Self::pair(side));
             match word {
-                Word::Link => end.linked |= end.ties.linked(pair, pid(9)) == Linking::Say,
+                Word::Link => end.linked |= end.ties.linked(pair, pid(9), None) == Linking::Say,
                 Word::Unlink(id) => {
-                    if end.ties.unlinked(pair).is_some() {
+                    if !end.ties.unlinked(pair).is_empty() {
                         end.linked = false;
                     }
                     self.lines[1 - side].push_back(Word::Ack(id));
@@ -248,7 +275,7 @@ mod tests {
                     }
                 }
                 Word::Exit => {
-                    if end.ties.end(pair).is_some() {
+                    if !end.ties.end(pair).is_empty() {
                         assert!(end.linked, "an EXIT of a link that was removed");
                         end.exits += 1;
                         end.linked = false;
@@ -260,7 +287,7 @@ mod tests {
         /// The actor of `side` ends.
         fn die(&mut self, side: usize) {
             let end = &mut self.ends[side];
-            if std::mem::take(&mut end.linked) && end.ties.end(Self::pair(side)).is_some() {
+            if std::mem::take(&mut end.linked) && !end.ties.end(Self::pair(side)).is_empty() {
                 self.lines[1 - side].push_back(Word::Exit);
             }
         }
@@ -300,10 +327,21 @@ mod tests {
             let watched = Watched { proxy: pid(9), far: pid(50), watcher: None };
             assert!(ties.watch(n.into(), watched).is_ok());
         }
-        assert_eq!(ties.unlink(pair(2)), Some(1));
+        assert_eq!(ties.unlink(pair(2), pid(9)), Some(1));
         let Lost { monitors, links } = ties.close();
         assert_eq!((monitors.len(), links), (3, vec![(pair(1), pid(9)), (pair(3), pid(9))]));
         assert_eq!(ties.link(pair(4), pid(9)), Linking::Refused);
         assert!(ties.close().links.is_empty());
+    }
+
+    #[test]
+    fn s32_a_pair_that_two_proxies_stand_for_is_one_link_and_each_proxy_is_told() {
+        let (mut ties, pair) = (Ties::default(), Pair { near: pid(1), far: pid(50) });
+        assert_eq!(ties.link(pair, pid(8)), Linking::Say);
+        assert_eq!(ties.link(pair, pid(9)), Linking::Quiet);
+        assert_eq!(ties.unlink(pair, pid(8)), None, "the other one still stands");
+        assert_eq!(ties.link(pair, pid(8)), Linking::Quiet);
+        assert_eq!(ties.end(pair), [pid(9), pid(8)]);
+        assert_eq!(ties.unlink(pair, pid(9)), None);
     }
 }

@@ -75,7 +75,12 @@ impl Peer {
             return Err((Refusal::Gone, message));
         }
         match up {
-            Some(Up::Two(link)) if !out.is_closed() => link.try_send(pid, message),
+            Some(Up::Two(link)) if !out.is_closed() => {
+                let waiting = link.queue(pid, message)?;
+                drop(out);
+                waiting.into_iter().for_each(|lane| link.rouse(lane));
+                Ok(())
+            }
             Some(Up::Here) if !out.is_closed() => {
                 Here(&self.shared).send(pid, message);
                 Ok(())

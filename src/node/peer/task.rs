@@ -53,8 +53,11 @@ impl Peer {
 
     async fn is_needed(&self) -> bool {
         while !self.wanted.load(Ordering::Acquire) || self.shared.stage() != Stage::Running {
-            if self.outbound().has_work() {
-                return true;
+            {
+                let out = self.outbound();
+                if out.has_work() || out.is_closed() {
+                    return out.has_work();
+                }
             }
             tokio::select! {
                 biased;
@@ -67,8 +70,14 @@ impl Peer {
 
     /// One connection from beginning to end.
     async fn carry(self: &Arc<Self>, wanted: bool) {
+        if let Some(link) = self.standing.link() {
+            // The node has connected by itself.
+            return self.linked(link).await;
+        }
         self.outbound().dialling();
         match self.dial().await {
+            // The node has connected by itself meanwhile.
+            Err(_) if self.standing.link().is_some() => {}
             Err(reason) => {
                 self.broke(Vec::new(), reason.clone());
                 self.standing.failed(&reason);
@@ -79,6 +88,7 @@ impl Peer {
                 }
             }
             Ok((dialled, Dialled::One(lane))) => {
+                self.shared.whereabouts.found(self, None);
                 self.shared.neighbours.moved_in(self, None);
                 self.attend();
                 self.direct(&dialled, lane).await;
@@ -86,6 +96,7 @@ impl Peer {
             Ok((dialled, Dialled::Here)) => {
                 self.dialler.forget(&dialled);
                 drop(dialled);
+                self.shared.whereabouts.found(self, None);
                 self.shared.neighbours.moved_in(self, None);
                 self.here();
                 self.shared.at(Stage::Draining).await;
@@ -95,6 +106,7 @@ impl Peer {
                 self.dialler.forget(&dialled);
                 // The link has it, or it gave way: then its place among the connections is free again.
                 drop(dialled);
+                self.shared.whereabouts.found(self, Some(link.peer.node));
                 self.shared.neighbours.moved_in(self, Some(link.peer));
                 self.linked(link).await;
             }
@@ -102,19 +114,18 @@ impl Peer {
     }
 
     /// Connects, and finds out which level is spoken.
-    async fn dial(&self) -> Result<(dialler::Dialled, Dialled), String> {
+    async fn dial(self: &Arc<Self>) -> Result<(dialler::Dialled, Dialled), String> {
         let (dialled, lane) = self.dialler.open_lane(LaneClass::Control).await?;
         let asks = dialled.connection.level().map_or(!self.standing.is_known_one(now()), |l| l == Level::Two);
         if !asks {
             return Ok((dialled, Dialled::One(lane)));
         }
         let limit = self.shared.config.connect_timeout;
-        let reason =
-            match self.shared.within(limit, negotiate(&self.shared, &dialled, &self.addr, lane)).await {
-                Ok(Ok(found)) => return Ok((dialled, found)),
-                Ok(Err(reason)) => reason,
-                Err(_) => format!("it did not greet us within {limit:?}; does a node listen there?"),
-            };
+        let reason = match self.shared.within(limit, negotiate(&self.shared, &dialled, self, lane)).await {
+            Ok(Ok(found)) => return Ok((dialled, found)),
+            Ok(Err(reason)) => reason,
+            Err(_) => format!("it did not greet us within {limit:?}; does a node listen there?"),
+        };
         self.dialler.forget(&dialled);
         dialled.connection.close(CloseCode::Timeout, &reason);
         Err(reason)
@@ -157,6 +168,10 @@ impl Peer {
 
     /// Uses a link until it is over, or the node drains.
     async fn linked(self: &Arc<Self>, link: Arc<Link>) {
+        if let Some(other) = self.standing.link().filter(|other| other.id != link.id) {
+            // The address was taken for that of another node.
+            self.link_is_over(&other, &other.how_it_ended());
+        }
         self.attach(&link);
         tokio::select! {
             biased;
@@ -166,10 +181,20 @@ impl Peer {
         }
     }
 
-    /// Moves everything that waits into the link, in its order, and whatever comes from now on.
-    fn attach(self: &Arc<Self>, link: &Arc<Link>) {
+    /// Moves everything that waits into the link, in its order, and whatever comes from now on; done twice, it
+    /// does nothing. Nor does it where something else is up.
+    pub(in crate::node) fn attach(self: &Arc<Self>, link: &Arc<Link>) {
+        if let Some(earlier) =
+            self.standing.link().filter(|earlier| earlier.id != link.id && earlier.has_ended())
+        {
+            // Whoever is to hear of that has not yet heard.
+            self.link_is_over(&earlier, &earlier.how_it_ended());
+        }
         let mut out = self.outbound();
         loop {
+            if self.standing.up().is_some() {
+                return;
+            }
             let lost = out.drop_larger(link.max_sent());
             if lost == 0 {
                 break;

@@ -66,7 +66,9 @@ impl Remote for Far {
         let sent = match (self.node.peer(), self.node.link()) {
             // By one way only, or messages could overtake each other.
             (Some(peer), _) => peer.offer(Some(self.node.life), self.pid, message),
-            (None, Some(link)) => link.try_send(self.pid, message),
+            (None, Some(link)) => link
+                .queue(self.pid, message)
+                .map(|waiting| waiting.into_iter().for_each(|lane| link.rouse(lane))),
             (None, None) => {
                 let reason = "its node is lost, and its address is not known here".to_owned();
                 Err((Refusal::NoConnection(reason), message))
@@ -110,7 +112,7 @@ impl Remote for Far {
                 return self.lost(proxy, signal, reason);
             }
             Signal::Linked(near) => link.bond(proxy, far, near),
-            Signal::Unlinked(near) => link.unbond(far, near),
+            Signal::Unlinked(near) => link.unbond(proxy, far, near),
             Signal::Exit(ExitSignal { from: Some(near), reason, linked: true }) => {
                 link.bond_broke(far, near, &reason);
             }

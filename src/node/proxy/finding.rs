@@ -44,7 +44,7 @@ impl From<Pid> for Target {
 impl Node {
     /// See [`Runtime::remote`](crate::Runtime::remote).
     pub(crate) async fn remote(&self, addr: &NodeAddr, target: Target) -> Result<Pid, RemoteError> {
-        let peer = self.peer(addr).ok_or(ResolveError::Closed)?;
+        let peer = self.peer(addr).map_err(ResolveError::from)?;
         match peer.reached_now().await? {
             Up::Here => self.own(addr, target),
             Up::One => {
@@ -72,7 +72,7 @@ impl Node {
             return self.proxy(None, &link, reference.pid());
         }
         let addr = reference.addr().ok_or(RemoteError::NoAddress)?;
-        let peer = self.peer(addr).ok_or(ResolveError::Closed)?;
+        let peer = self.peer(addr).map_err(ResolveError::from)?;
         match peer.reached_now().await? {
             Up::Two(link) if link.peer == life => self.linked(&peer, &link, reference.pid()),
             _ => Err(RemoteError::Restarted { addr: addr.clone() }),

@@ -6,6 +6,9 @@
 //! | `far` | an actor of a node that speaks level 2, as its proxy sees it |
 //! | `plain` | the same at level 1, where only messages travel |
 //! | `finding` | from an address and a name, or a reference, to a proxy |
+//! | `following`, `follower` | proxies that stand for whoever has a name, one after the other |
+//! | `seeking`, `waiting` | looking for him again, and what waits meanwhile |
+//! | `own` | an actor of this node behind a name that is followed |
 //! | `error` | why there is none |
 //!
 //! A proxy outlives the connection: when that is lost its monitors and links fire, and it waits for the
@@ -15,8 +18,13 @@
 mod error;
 mod far;
 mod finding;
+mod follower;
+mod following;
 mod neighbours;
+mod own;
 mod plain;
+mod seeking;
+mod waiting;
 
 pub use error::RemoteError;
 pub use finding::Target;

@@ -3,11 +3,12 @@
 //! A neighbour is one life of a node. Its proxies are found by the PIDs over there, so that one actor has
 //! one proxy, by whatever address it was found.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::far::Far;
+use super::following::Following;
 use crate::actor::{ExitReason, MonitorRef, Remote, System};
 use crate::node::link::{Life, Link};
 use crate::node::peer::Peer;
@@ -20,6 +21,7 @@ pub(in crate::node) struct Neighbours {
     by_node: Mutex<HashMap<Id, Arc<Neighbour>>>,
     /// Proxies of actors of level-1 nodes, which have no life that could be told from another.
     plain: Mutex<HashMap<(NodeAddr, Pid), Pid>>,
+    pub(super) following: Following,
     /// Proxies of all of them.
     count: Arc<AtomicUsize>,
     most: usize,
@@ -30,7 +32,7 @@ pub(in crate::node) struct Neighbours {
 pub(in crate::node) struct Neighbour {
     pub(in crate::node) life: Life,
     /// Where it was found; not for one that has only dialled us.
-    peer: OnceLock<Weak<Peer>>,
+    peer: Mutex<Weak<Peer>>,
     /// Where it says that it can be dialled.
     pub(in crate::node) advertised: Option<NodeAddr>,
     known: Mutex<Known>,
@@ -49,8 +51,14 @@ struct Known {
 
 impl Neighbours {
     pub(in crate::node) fn new(most: usize) -> Self {
-        let plain = Mutex::default();
-        Self { by_node: Mutex::default(), plain, count: Arc::default(), most, system: OnceLock::new() }
+        Self {
+            by_node: Mutex::default(),
+            plain: Mutex::default(),
+            following: Following::default(),
+            count: Arc::default(),
+            most,
+            system: OnceLock::new(),
+        }
     }
 
     /// Connects with the actors here. Called once.
@@ -77,7 +85,8 @@ impl Neighbours {
             }
         };
         earlier.into_iter().for_each(|earlier| earlier.end(&ExitReason::NoProcess));
-        peer.into_iter().for_each(|peer| drop(neighbour.peer.set(Arc::downgrade(peer))));
+        peer.into_iter().for_each(|peer| neighbour.found_by(peer));
+        link.take_what_waits();
         neighbour.attach(link);
         neighbour
     }
@@ -159,6 +168,22 @@ impl Neighbours {
         }
     }
 
+    /// The addresses to which proxies lead.
+    pub(in crate::node) fn peers(&self) -> HashSet<NodeAddr> {
+        let neighbours: Vec<_> = self.lock().values().cloned().collect();
+        let led_to = neighbours.iter().filter(|neighbour| !neighbour.known().proxies.is_empty());
+        led_to.filter_map(|neighbour| neighbour.peer()).map(|peer| peer.addr.clone()).collect()
+    }
+
+    /// Counts one more proxy, unless there are too many.
+    pub(super) fn count_one(&self) -> bool {
+        take_one(&self.count, self.most)
+    }
+
+    pub(super) fn uncount_one(&self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// Ends the proxies of nodes that are lost, if there are as many as may be.
     pub(super) fn make_room(&self) {
         self.make_room_below(self.most);
@@ -191,7 +216,7 @@ impl Neighbours {
     fn neighbour(&self, link: &Link) -> Neighbour {
         Neighbour {
             life: link.peer,
-            peer: OnceLock::new(),
+            peer: Mutex::default(),
             advertised: link.advertised.clone(),
             known: Mutex::default(),
             count: self.count.clone(),
@@ -213,7 +238,15 @@ impl Neighbour {
 
     /// Where it was found.
     pub(super) fn peer(&self) -> Option<Arc<Peer>> {
-        self.peer.get().and_then(Weak::upgrade)
+        lock(&self.peer).upgrade()
+    }
+
+    /// It was found by `peer`. The first one stays, as messages go by one way only.
+    fn found_by(&self, peer: &Arc<Peer>) {
+        let mut found = lock(&self.peer);
+        if found.strong_count() == 0 {
+            *found = Arc::downgrade(peer);
+        }
     }
 
     /// The actors here, unless they are gone.
@@ -231,9 +264,13 @@ impl Neighbour {
         self.proxy_within(far, self.most)
     }
 
-    /// As [`proxy`](Self::proxy), where the node itself is the reason, which may take half of the room.
+    /// As [`proxy`](Self::proxy), where the node itself is the reason. Such nodes may take half of the room, and one
+    /// of them half of that.
     pub(in crate::node) fn guest_proxy(self: &Arc<Self>, far: Pid) -> Option<Pid> {
-        self.proxy_within(far, self.most / 2)
+        let known = self.known();
+        let (is_known, is_full) = (known.proxies.contains_key(&far), known.proxies.len() >= self.most / 4);
+        drop(known);
+        if is_full && !is_known { None } else { self.proxy_within(far, self.most / 2) }
     }
 
     fn proxy_within(self: &Arc<Self>, far: Pid, most: usize) -> Option<Pid> {

@@ -23,7 +23,6 @@
 //! not from a timeout.
 #![forbid(unsafe_code)]
 
-mod admission;
 mod config;
 mod connection;
 mod dial;

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use async_trait::async_trait;
+use myrmidon::transport::admission::Rates;
 use myrmidon::transport::{Connection, Listener, NodeAddr, TransportError};
 use quinn::{Connecting, Endpoint, Incoming};
 use tokio::sync::watch;
 
-use crate::admission::Admission;
 use crate::connection::{QuicConnection, State};
 use crate::error;
 use crate::handshake::{self, Failure};
@@ -26,12 +26,12 @@ pub(crate) struct QuicListener {
     endpoint: Arc<Endpoint>,
     shared: Arc<Shared>,
     half_open: Arc<AtomicUsize>,
-    admission: Admission,
+    rates: Rates,
 }
 
 impl QuicListener {
     pub(crate) fn new(local: SocketAddr, endpoint: Arc<Endpoint>, shared: Arc<Shared>) -> Self {
-        Self { local, endpoint, shared, half_open: Arc::default(), admission: Admission::default() }
+        Self { local, endpoint, shared, half_open: Arc::default(), rates: Rates::default() }
     }
 
     /// Begins the handshake, or turns the stranger away.
@@ -48,13 +48,13 @@ impl QuicListener {
         let now = Instant::now();
         match incoming.remote_address_validated() {
             _ if is_here => {}
-            true if self.admission.admit(peer.ip(), now) => {}
+            true if self.rates.admit(peer.ip(), now) => {}
             true => {
                 tracing::debug!(%peer, "too many handshakes from there, or altogether");
                 incoming.ignore();
                 return None;
             }
-            false if half_open < RETRY_ABOVE && self.admission.admit_unproven(now) => {}
+            false if half_open < RETRY_ABOVE && self.rates.admit_unproven(now) => {}
             false => {
                 // Never fails for an address that is not validated.
                 let _ = incoming.retry();

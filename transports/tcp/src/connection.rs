@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use myrmidon::transport::admission::HalfOpen;
 use myrmidon::transport::{
     CloseCode, Connection, Lane, LaneClass, Level, NodeAddr, PeerIdentity, TransportError,
 };
@@ -11,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::dial::Dialler;
-use crate::handshake::{HalfOpen, State, shake};
+use crate::handshake::{State, shake};
 use crate::lane::lane;
 use crate::link::Link;
 use crate::socket::{Socket, is_failure};

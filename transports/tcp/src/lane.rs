@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
 use bytes::{Buf, Bytes, BytesMut};
@@ -41,6 +42,27 @@ impl LaneSender for TcpSender {
             consume(rest, written);
         }
         poll_fn(|cx| self.socket.poll_flush(cx)).await
+    }
+
+    fn writes_at_once(&self) -> bool {
+        true
+    }
+
+    fn try_write(&mut self, bufs: &mut [Bytes]) -> Result<bool, TransportError> {
+        // Nobody waits for room but `write`, which asks for it anew.
+        let mut nobody = Context::from_waker(Waker::noop());
+        let mut rest = bufs;
+        while let Some(first) = rest.iter().position(|buf| !buf.is_empty()) {
+            rest = &mut rest[first..];
+            match self.socket.poll_write(&mut nobody, rest) {
+                Poll::Ready(written) => consume(rest, written?),
+                Poll::Pending => return Ok(false),
+            }
+        }
+        match self.socket.poll_flush(&mut nobody) {
+            Poll::Ready(flushed) => flushed.map(|()| true),
+            Poll::Pending => Ok(false),
+        }
     }
 
     async fn finish(&mut self) -> Result<(), TransportError> {

@@ -1,7 +1,8 @@
 //! What the sockets of one connection share, and when the connection is over.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
+use myrmidon::transport::admission::Known;
 use myrmidon::transport::{NodeAddr, TransportError};
 use tokio::sync::watch;
 
@@ -14,6 +15,8 @@ pub(crate) struct Link {
     /// The dialler can open a lane again after it dropped the last one; the acceptor cannot.
     reopens: bool,
     members: Mutex<Members>,
+    /// That the acceptor's peer has proved who it is, as long as it is connected.
+    known: OnceLock<Known>,
     /// Set once, under the lock of `members`.
     ended: watch::Sender<Option<TransportError>>,
 }
@@ -32,7 +35,13 @@ impl Link {
     /// With its first socket.
     pub(crate) fn new(peer: NodeAddr, reopens: bool) -> Self {
         let members = Mutex::new(Members { live: 1, ..Members::default() });
-        Self { peer, reopens, members, ended: watch::Sender::default() }
+        Self { peer, reopens, members, known: OnceLock::new(), ended: watch::Sender::default() }
+    }
+
+    /// The peer has proved who it is.
+    pub(crate) fn keep(&self, known: Known) {
+        // Set once, by the one handshake.
+        let _ = self.known.set(known);
     }
 
     /// Counts one more socket, unless the connection has ended.

@@ -4,15 +4,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use myrmidon::transport::admission::Strangers;
 use myrmidon::transport::{Connection, Listener, NodeAddr, TransportError};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::TcpConfig;
 use crate::connection::TcpConnection;
-use crate::handshake::Strangers;
 use crate::tls::Tls;
 
 /// Connections that the kernel completes before they are accepted.
@@ -55,7 +55,7 @@ impl TcpListener {
         let (stream, peer) = accepted?;
         self.config.apply(&stream)?;
         let Some(tls) = &self.tls else { return Ok(Some(TcpConnection::accepted(stream, peer.into()))) };
-        let place = self.strangers.admit(peer.ip()).ok();
+        let place = self.strangers.admit(peer.ip(), Instant::now()).ok();
         Ok(place.map(|place| TcpConnection::accepted_with_tls(stream, peer.into(), tls.clone(), place)))
     }
 }

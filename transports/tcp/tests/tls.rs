@@ -260,3 +260,48 @@ fn two_nodes_of_the_same_name_are_one_node_and_the_newer_life_takes_its_place() 
     assert!(events.iter().all(|event| event.node == events[0].node), "one node");
     assert_ne!(events[0].incarnation, events[2].incarnation, "in two lives");
 }
+
+/// An address of this machine that is not loopback, where strangers count; `None` where there is none.
+fn away() -> Option<std::net::IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    // Nothing is sent by this.
+    socket.connect("192.0.2.1:9").ok()?;
+    Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_loopback())
+}
+
+#[test]
+fn l05_a_flood_of_strangers_locks_no_node_out() {
+    let Some(ip) = away() else {
+        eprintln!("skipped: this machine has no address but loopback");
+        return;
+    };
+    let cluster = Cluster::new("prod");
+    let there = runtime(&cluster, "sink", Level::Two);
+    let io = there.io().clone();
+    let addr = io.block_on(there.node().listen(&format!("{ip}:0").parse().unwrap())).unwrap();
+    let connected = || runtime(&cluster, "early", Level::Two);
+    let early = connected();
+    assert!(early.io().block_on(early.node().is_up(&addr)));
+    // They say nothing, and come again when they are closed.
+    let flood: Vec<_> = (0..200)
+        .map(|_| {
+            let addr = addr.to_string();
+            io.spawn(async move {
+                loop {
+                    if let Ok(mut stream) = TcpStream::connect(&addr).await {
+                        let _ = stream.read(&mut [0]).await;
+                    }
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            })
+        })
+        .collect();
+    // A node that shares its address with strangers, and with another node.
+    let late = runtime(&cluster, "late", Level::Two);
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while !late.io().block_on(late.node().is_up(&addr)) {
+        assert!(std::time::Instant::now() < deadline, "locked out");
+    }
+    assert!(early.io().block_on(early.node().is_up(&addr)));
+    flood.iter().for_each(tokio::task::JoinHandle::abort);
+}

@@ -9,7 +9,7 @@ use crate::node::link::asks::{NO_DEADLINE, Question};
 use crate::node::link::bulk::ASK;
 use crate::node::outbound::{Load, Refusal};
 use crate::pid::Pid;
-use crate::wire::level2::{Ask, Frame, Reply};
+use crate::wire::level2::{Ask, Error, Frame, Reply, Text16};
 
 impl Outgoing {
     /// Queues a question; returns its lane, or hands it back.
@@ -41,16 +41,21 @@ impl Outgoing {
         }
         self.answers.messages += 1;
         self.answers.bytes += len;
-        Some(self.push(to, frame))
+        Some(self.enqueue(to, frame))
     }
 
-    /// Queues the refusal of a question; returns its lane, or `None` if far too many wait.
-    pub(crate) fn push_refusal(&mut self, to: Option<Pid>, frame: Frame) -> Option<usize> {
+    /// Queues the refusal of a question, with a shorter text where much waits; returns its lane, or `None` if far
+    /// too many wait.
+    pub(crate) fn push_refusal(&mut self, to: Option<Pid>, mut error: Error) -> Option<usize> {
         if self.answers.messages >= 2 * self.most.messages.max(1) {
             return None;
         }
+        if self.answers.bytes + error.text.as_str().len() > self.most.bytes {
+            error.text = Text16::default();
+        }
         self.answers.messages += 1;
-        Some(self.push(to, frame))
+        self.answers.bytes += error.text.as_str().len();
+        Some(self.enqueue(to, Frame::Error(error)))
     }
 
     /// Whether so many answers wait that the peer should ask nothing.
@@ -71,7 +76,11 @@ impl Outgoing {
             *left = ms;
             return false;
         }
-        let bytes = match queue.pop_front() {
+        let dropped = queue.pop_front();
+        if let Some(to) = dropped.as_ref().and_then(Frame::to) {
+            self.held.passed(to);
+        }
+        let bytes = match dropped {
             Some(Frame::Ask(ask)) => ask.data.len(),
             Some(Frame::Bulk(bulk)) => self.bulk.remove(bulk.bulk),
             _ => 0,
@@ -93,6 +102,11 @@ impl Outgoing {
     pub(crate) fn cancel(&mut self, bulk: u64) -> bool {
         let given_up = self.bulk.cancel(bulk);
         given_up.inspect(|bytes| self.count(Load { messages: 1, bytes: *bytes })).is_some()
+    }
+
+    /// Whether the last batch ended before its queue did, and before it was full.
+    pub(crate) fn take_unfinished(&mut self) -> bool {
+        std::mem::take(&mut self.unfinished)
     }
 
     /// Whether questions that nobody asks any more have made room since the last call.

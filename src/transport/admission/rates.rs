@@ -18,7 +18,7 @@ const REMEMBERED: usize = 4096;
 
 /// The rates of one listener.
 #[derive(Debug, Default)]
-pub(crate) struct Admission {
+pub struct Rates {
     unproven: Bucket,
     proven: Bucket,
     each: HashMap<IpAddr, Bucket>,
@@ -41,16 +41,16 @@ impl Bucket {
     }
 }
 
-impl Admission {
+impl Rates {
     /// Whether another handshake may begin for somebody who has proved nothing; if so it counts.
-    pub(crate) fn admit_unproven(&mut self, now: Instant) -> bool {
+    pub fn admit_unproven(&mut self, now: Instant) -> bool {
         let admitted = self.unproven.admits(now, ALL);
         self.unproven.used += if admitted { 1.0 } else { 0.0 };
         admitted
     }
 
     /// The same for somebody who has proved to be at `ip`.
-    pub(crate) fn admit(&mut self, ip: IpAddr, now: Instant) -> bool {
+    pub fn admit(&mut self, ip: IpAddr, now: Instant) -> bool {
         if self.each.len() >= REMEMBERED && !self.each.contains_key(&ip) {
             self.each.retain(|_, bucket| !bucket.admits(now, EACH) || bucket.used > 0.0);
         }
@@ -78,28 +78,28 @@ mod tests {
 
     #[test]
     fn l05_one_address_begins_ten_handshakes_a_second_and_all_fifty() {
-        let (mut admission, start) = (Admission::default(), Instant::now());
-        let burst = (0..1000).filter(|_| admission.admit(ip(1), start)).count();
+        let (mut rates, start) = (Rates::default(), Instant::now());
+        let burst = (0..1000).filter(|_| rates.admit(ip(1), start)).count();
         assert_eq!(burst, 40, "four seconds' worth at once");
         let later = start + Duration::from_secs(1);
-        assert_eq!((0..1000).filter(|_| admission.admit(ip(1), later)).count(), 10);
-        assert!(admission.admit(ip(2), later), "others are not held up");
-        let all = (0..200).flat_map(|n| [n as u8; 10]).filter(|n| admission.admit(ip(*n), later)).count();
+        assert_eq!((0..1000).filter(|_| rates.admit(ip(1), later)).count(), 10);
+        assert!(rates.admit(ip(2), later), "others are not held up");
+        let all = (0..200).flat_map(|n| [n as u8; 10]).filter(|n| rates.admit(ip(*n), later)).count();
         assert!(all <= 200, "{all}");
         let much_later = later + Duration::from_secs(60);
-        let all = (0..=255).flat_map(|n| [n; 10]).filter(|n| admission.admit(ip(*n), much_later)).count();
+        let all = (0..=255).flat_map(|n| [n; 10]).filter(|n| rates.admit(ip(*n), much_later)).count();
         assert_eq!(all, 200);
-        let strangers = (0..1000).filter(|_| admission.admit_unproven(much_later)).count();
+        let strangers = (0..1000).filter(|_| rates.admit_unproven(much_later)).count();
         assert_eq!(strangers, 200, "a rate of their own");
     }
 
     #[test]
     fn l05_addresses_are_remembered_up_to_a_bound() {
-        let (mut admission, start) = (Admission::default(), Instant::now());
+        let (mut rates, start) = (Rates::default(), Instant::now());
         for number in 0..20_000u32 {
             let now = start + Duration::from_millis(number.into());
-            admission.admit(IpAddr::from(number.to_be_bytes()), now);
+            rates.admit(IpAddr::from(number.to_be_bytes()), now);
         }
-        assert!(admission.each.len() <= REMEMBERED);
+        assert!(rates.each.len() <= REMEMBERED);
     }
 }

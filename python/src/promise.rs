@@ -1,0 +1,325 @@
+//! What is awaited in an event loop: something that any thread may give.
+//!
+//! To a task it is what a future of asyncio is, by the protocol that asyncio has for other classes of futures
+//! (`_asyncio_future_blocking`). It differs in two points, for speed: what is given is there at once and under no
+//! interpreter lock, so a thread may look for it; and the bell of the loop has those who wait go on itself,
+//! where a future would ask the loop to do so in its next round, each for itself.
+
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use pyo3::exceptions::asyncio::{CancelledError, InvalidStateError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use pyo3::{PyTraverseError, PyVisit};
+
+use crate::call;
+use crate::loop_bell::{Bell, Ticket};
+use crate::outcome::Outcome;
+
+/// Belongs to one loop. Everything but [`give`](Self::give) is to be done on the thread of that.
+#[pyclass(frozen, module = "myrmidon._core")]
+pub(crate) struct Promise {
+    bell: Bell,
+    /// Whether it is an ask, of which the bell's patience knows the number.
+    asks: bool,
+    /// Whether a task is about to wait for it, in the protocol of asyncio.
+    blocking: AtomicBool,
+    /// Whether `state` holds what was given; for those who only look.
+    done: AtomicBool,
+    /// Whether who awaits it lets others of the loop go first, though it is done.
+    polite: AtomicBool,
+    state: Mutex<State>,
+}
+
+struct State {
+    stage: Stage,
+    /// Whether the bell is rung when something is given.
+    rings: bool,
+    /// Whether it has been: nobody else is called.
+    rung: bool,
+    waiters: Vec<Waiter>,
+    deadline: Option<Ticket>,
+}
+
+enum Stage {
+    Open,
+    Given(Outcome),
+    Value(Py<PyAny>),
+    Error(PyErr),
+    /// With the message that was given along.
+    Cancelled(Option<Py<PyAny>>),
+}
+
+/// What is called, in its context.
+struct Waiter {
+    callback: Py<PyAny>,
+    context: Option<Py<PyAny>>,
+}
+
+impl Promise {
+    /// One that the loop of `bell` waits for.
+    pub(crate) fn new<'py>(py: Python<'py>, bell: Bell) -> PyResult<Bound<'py, Self>> {
+        Self::make(py, bell, false, true)
+    }
+
+    /// One for the answer to an ask that was counted. Nobody is woken before [`wait`](Self::wait).
+    pub(crate) fn of_ask<'py>(py: Python<'py>, bell: Bell) -> PyResult<Bound<'py, Self>> {
+        Self::make(py, bell, true, false)
+    }
+
+    fn make<'py>(py: Python<'py>, bell: Bell, asks: bool, rings: bool) -> PyResult<Bound<'py, Self>> {
+        let state = State { stage: Stage::Open, rings, rung: false, waiters: Vec::new(), deadline: None };
+        Bound::new(
+            py,
+            Self {
+                bell,
+                asks,
+                blocking: AtomicBool::new(false),
+                done: AtomicBool::new(false),
+                polite: AtomicBool::new(false),
+                state: Mutex::new(state),
+            },
+        )
+    }
+
+    /// From now on the loop waits for it.
+    pub(crate) fn wait(&self) {
+        self.state().rings = true;
+    }
+
+    /// Has it become `late` at `at`, unless it has become something before.
+    pub(crate) fn wait_until(this: &Bound<'_, Self>, at: Instant, late: Outcome) -> PyResult<()> {
+        let promise = this.get();
+        let ticket = promise.bell.wait_until(at, this.clone().unbind(), late, this.py())?;
+        promise.state().deadline = Some(ticket);
+        Ok(())
+    }
+
+    /// Gives up its deadline.
+    pub(crate) fn forget_deadline(&self) {
+        let deadline = self.state().deadline.take();
+        self.bell.forget(deadline);
+    }
+
+    /// Has others of the loop go first when it is awaited.
+    pub(crate) fn be_polite(&self) {
+        self.polite.store(true, Ordering::Relaxed);
+    }
+
+    /// Has it become `outcome`, unless it was cancelled, or has become something before. From any thread, attached
+    /// to the interpreter or not.
+    pub(crate) fn give(this: Py<Self>, outcome: Outcome) {
+        let promise = this.get();
+        let mut state = promise.state();
+        if !matches!(state.stage, Stage::Open) {
+            drop(state);
+            return drop(outcome);
+        }
+        state.stage = Stage::Given(outcome);
+        let rings = state.rings;
+        promise.done.store(true, Ordering::Release);
+        drop(state);
+        if rings {
+            promise.bell.clone().wake(this);
+        }
+    }
+
+    /// What was given, or what is raised for it; `CancelledError` if it was cancelled.
+    ///
+    /// # Errors
+    /// That, and `InvalidStateError` before.
+    pub(crate) fn outcome(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let mut state = self.state();
+        if let Stage::Given(_) = state.stage {
+            let given = mem::replace(&mut state.stage, Stage::Cancelled(None));
+            // It may make objects, which can run any code.
+            drop(state);
+            let stage = match given {
+                Stage::Given(outcome) => outcome.into_result(py).map_or_else(Stage::Error, Stage::Value),
+                other => other,
+            };
+            state = self.state();
+            state.stage = stage;
+        }
+        match &state.stage {
+            Stage::Value(value) => Ok(value.clone_ref(py)),
+            Stage::Error(error) => Err(error.clone_ref(py)),
+            Stage::Cancelled(message) => Err(cancelled(py, message.as_ref())),
+            Stage::Open | Stage::Given(_) => Err(InvalidStateError::new_err("it has not come yet: await it")),
+        }
+    }
+
+    /// Whether it was given something, or cancelled.
+    pub(crate) fn is_done(&self) -> bool {
+        self.done.load(Ordering::Acquire)
+    }
+
+    /// Has those go on who wait for it. Called by the bell, in no task.
+    ///
+    /// # Errors
+    /// What a task lets through: `KeyboardInterrupt` and `SystemExit`.
+    pub(crate) fn wake(this: &Bound<'_, Self>) -> PyResult<()> {
+        let promise = this.get();
+        let mut state = promise.state();
+        state.rung = true;
+        let waiters = mem::take(&mut state.waiters);
+        let deadline = state.deadline.take();
+        drop(state);
+        promise.bell.forget(deadline);
+        waiters.into_iter().try_for_each(|waiter| waiter.call(this))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[pymethods]
+impl Promise {
+    fn __await__(this: Py<Self>) -> Py<Self> {
+        this
+    }
+
+    fn __iter__(this: Py<Self>) -> Py<Self> {
+        this
+    }
+
+    /// What a task is to wait for: this, nothing but a turn of the others, or no more.
+    fn __next__(this: &Bound<'_, Self>) -> Option<Py<PyAny>> {
+        let promise = this.get();
+        if !promise.is_done() {
+            promise.blocking.store(true, Ordering::Relaxed);
+            return Some(this.clone().into_any().unbind());
+        }
+        promise.polite.swap(false, Ordering::Relaxed).then(|| this.py().None())
+    }
+
+    #[getter(_asyncio_future_blocking)]
+    fn is_blocking(&self) -> bool {
+        self.blocking.load(Ordering::Relaxed)
+    }
+
+    #[setter(_asyncio_future_blocking)]
+    fn set_blocking(&self, blocking: bool) {
+        self.blocking.store(blocking, Ordering::Relaxed);
+    }
+
+    fn get_loop<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.bell.event_loop(py).clone()
+    }
+
+    #[pyo3(signature = (callback, /, *, context=None))]
+    fn add_done_callback(
+        this: &Bound<'_, Self>,
+        callback: Py<PyAny>,
+        context: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        let waiter = Waiter { callback, context };
+        let promise = this.get();
+        let mut state = promise.state();
+        // Also where the bell is on its way.
+        if state.rings && !state.rung {
+            state.waiters.push(waiter);
+            return Ok(());
+        }
+        drop(state);
+        waiter.call_soon(this)
+    }
+
+    fn remove_done_callback(&self, callback: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let all = mem::take(&mut self.state().waiters);
+        let before = all.len();
+        let mut kept = Vec::with_capacity(before);
+        for waiter in all {
+            if !waiter.callback.bind(callback.py()).eq(callback)? {
+                kept.push(waiter);
+            }
+        }
+        let removed = before - kept.len();
+        let mut state = self.state();
+        kept.append(&mut state.waiters);
+        state.waiters = kept;
+        Ok(removed)
+    }
+
+    fn done(&self) -> bool {
+        self.is_done()
+    }
+
+    fn cancelled(&self) -> bool {
+        matches!(self.state().stage, Stage::Cancelled(_))
+    }
+
+    #[pyo3(signature = (msg=None))]
+    fn cancel(this: &Bound<'_, Self>, msg: Option<Py<PyAny>>) -> bool {
+        let promise = this.get();
+        let mut state = promise.state();
+        if !matches!(state.stage, Stage::Open) {
+            return false;
+        }
+        state.stage = Stage::Cancelled(msg);
+        promise.done.store(true, Ordering::Release);
+        drop(state);
+        promise.bell.wake(this.clone().unbind());
+        true
+    }
+
+    fn result(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.outcome(py)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // Held by another thread it is in use, and so alive.
+        let Ok(state) = self.state.try_lock() else { return Ok(()) };
+        for waiter in &state.waiters {
+            visit.call(&waiter.callback)?;
+            visit.call(&waiter.context)?;
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self) {
+        let waiters = mem::take(&mut self.state().waiters);
+        drop(waiters);
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        if self.asks {
+            self.bell.patience().end();
+        }
+    }
+}
+
+impl Waiter {
+    fn call(self, promise: &Bound<'_, Promise>) -> PyResult<()> {
+        let py = promise.py();
+        if let Some(context) = &self.context {
+            return call::in_context(context.bind(py), self.callback.bind(py), promise);
+        }
+        call::with_argument(self.callback.bind(py), promise).map(drop)
+    }
+
+    /// Leaves it to the loop.
+    fn call_soon(self, promise: &Bound<'_, Promise>) -> PyResult<()> {
+        let py = promise.py();
+        let options = PyDict::new(py);
+        if let Some(context) = self.context {
+            options.set_item(intern!(py, "context"), context)?;
+        }
+        let event_loop = promise.get().bell.event_loop(py);
+        event_loop.call_method(intern!(py, "call_soon"), (self.callback, promise), Some(&options)).map(drop)
+    }
+}
+
+fn cancelled(py: Python<'_>, message: Option<&Py<PyAny>>) -> PyErr {
+    match message {
+        Some(message) => CancelledError::new_err((message.clone_ref(py),)),
+        None => CancelledError::new_err(()),
+    }
+}

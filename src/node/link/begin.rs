@@ -1,0 +1,23 @@
+//! The first thing that happens to a link.
+
+use std::sync::Arc;
+
+use super::Link;
+
+impl Link {
+    /// The link is up.
+    pub(super) fn begin(self: &Arc<Self>) {
+        self.shared.links.insert(self);
+        self.take_what_waits();
+        self.shared.neighbours.linked(self);
+        self.announce();
+    }
+
+    /// Takes what waits at the addresses of its node. Nobody puts anything else into the link before, so neither
+    /// a question nor a signal overtakes a message (G2).
+    pub(in crate::node) fn take_what_waits(self: &Arc<Self>) {
+        if !self.has_ended() {
+            self.shared.whereabouts.of(self.peer.node).iter().for_each(|peer| peer.attach(self));
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The sender of a lane while its writer has nothing to do. It lies where every thread can reach it: who
+//! puts something into the lane then writes it too, as far as the system takes it at once, and no other
+//! thread has to wake for it.
+//!
+//! Only where a lane was quiet for a moment. Who sends one message after the other is not to make a system
+//! call for each; there the writer gathers what comes meanwhile.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::{Link, lock};
+use crate::node::outbound::Load;
+use crate::transport::LaneSender;
+use crate::wire::Batch;
+
+/// A lane that was written to within this is left to its writer.
+const QUIET: Duration = Duration::from_micros(10);
+
+/// What a lane has for whoever may write.
+#[derive(Default)]
+pub(super) struct Pen(Mutex<Place>);
+
+#[derive(Default)]
+struct Place {
+    lent: Option<Lent>,
+    /// The writer has come for the sender while somebody wrote with it.
+    wanted: bool,
+    last: Option<Instant>,
+}
+
+/// A sender, and what has begun to be written and does not go at once.
+pub(super) struct Lent {
+    pub(super) sender: Box<dyn LaneSender>,
+    pub(super) rest: Option<(Vec<Bytes>, Load)>,
+}
+
+impl Pen {
+    /// Leaves the sender to whoever has something to write. True if its writer has come for it meanwhile.
+    pub(super) fn put_down(&self, lent: Lent) -> bool {
+        let mut place = lock(&self.0);
+        place.lent = Some(lent);
+        place.last = Some(Instant::now());
+        std::mem::take(&mut place.wanted)
+    }
+
+    /// Gives the sender back to the writer, which is told when it is there if it is not.
+    pub(super) fn take_back(&self) -> Option<Lent> {
+        let mut place = lock(&self.0);
+        let lent = place.lent.take();
+        place.wanted = lent.is_none();
+        lent
+    }
+
+    /// The sender, if it lies here, has written all it was given, and was not used just now.
+    fn pick_up(&self) -> Option<Lent> {
+        let mut place = lock(&self.0);
+        let quiet = place.last.is_none_or(|last| last.elapsed() >= QUIET);
+        let whole = place.lent.as_ref().is_some_and(|lent| lent.rest.is_none());
+        if quiet && whole { place.lent.take() } else { None }
+    }
+}
+
+impl Link {
+    /// Something was put into a lane whose writer waits: writes it, or has it written. To be called with
+    /// no lock held.
+    pub(in crate::node) fn rouse(&self, lane: usize) {
+        let lent = self.pens[lane].pick_up();
+        if !lent.is_some_and(|lent| self.write_at_once(lane, lent)) {
+            self.work[lane].notify_one();
+        }
+    }
+
+    /// Writes what waits; false if there is something left for the writer.
+    fn write_at_once(&self, lane: usize, mut lent: Lent) -> bool {
+        let mut batch = Batch::new();
+        // What is unfinished is left to the writer, as it is still there when this lane settles.
+        let (load, _) = self.fill(lane, &mut batch);
+        let mut parts = batch.take();
+        // The writer meets an error again, and knows what to do.
+        let gone = parts.is_empty() || matches!(lent.sender.try_write(&mut parts), Ok(true));
+        if gone {
+            self.written(lane, load);
+            self.shared.spin.touch();
+        } else {
+            lent.rest = Some((parts, load));
+        }
+        let wanted = self.pens[lane].put_down(lent);
+        // Only now may the next one who sends come for it.
+        gone && !wanted && self.out().settle(lane)
+    }
+}

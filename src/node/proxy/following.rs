@@ -1,0 +1,73 @@
+//! The names that are followed, each by one proxy.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::error::RemoteError;
+use super::finding::Target;
+use super::follower::Follower;
+use super::seeking::behind;
+use crate::actor::ExitReason;
+use crate::node::Node;
+use crate::node::error::ResolveError;
+use crate::pid::Pid;
+use crate::transport::NodeAddr;
+
+/// By address and name.
+#[derive(Default)]
+pub(in crate::node) struct Following(Mutex<HashMap<(NodeAddr, String), Arc<Follower>>>);
+
+impl Following {
+    fn get(&self, addr: &NodeAddr, name: &str) -> Option<Pid> {
+        self.lock().get(&(addr.clone(), name.to_owned())).and_then(|follower| follower.proxy())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(NodeAddr, String), Arc<Follower>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Node {
+    /// See [`Runtime::follow`](crate::Runtime::follow).
+    pub(crate) async fn follow(&self, addr: &NodeAddr, name: String) -> Result<Pid, RemoteError> {
+        let shared = self.shared();
+        let (neighbours, following) = (&shared.neighbours, &shared.neighbours.following);
+        if let Some(proxy) = following.get(addr, &name) {
+            return Ok(proxy);
+        }
+        let found = self.remote(addr, Target::Name(name.clone())).await?;
+        let system = neighbours.system().ok_or(ResolveError::Closed)?;
+        let found = behind(self, found).ok_or(ResolveError::Closed)?;
+        let mut followers = following.lock();
+        let key = (addr.clone(), name);
+        if let Some(proxy) = followers.get(&key).and_then(|follower| follower.proxy()) {
+            return Ok(proxy);
+        }
+        if !neighbours.count_one() {
+            return Err(RemoteError::TooMany(shared.config.max_proxies));
+        }
+        let follower = Follower::new(key.clone(), self.downgrade(), shared, found);
+        let proxy = system.proxy(follower.clone());
+        followers.insert(key, follower.clone());
+        drop(followers);
+        follower.begin(proxy);
+        Ok(proxy)
+    }
+
+    /// See [`Runtime::unfollow`](crate::Runtime::unfollow).
+    pub(crate) fn unfollow(&self, proxy: Pid) -> bool {
+        let neighbours = &self.shared().neighbours;
+        let removed: Vec<_> = {
+            let mut followers = neighbours.following.lock();
+            followers.extract_if(|_, follower| follower.proxy() == Some(proxy)).collect()
+        };
+        for (_, follower) in &removed {
+            neighbours.uncount_one();
+            self.shared().lose(follower.end());
+            if let Some(system) = neighbours.system() {
+                system.end_proxy(proxy, ExitReason::Normal);
+            }
+        }
+        !removed.is_empty()
+    }
+}

@@ -1,0 +1,109 @@
+//! The task that looks for whoever has a name that is followed.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::time::sleep;
+
+use super::error::RemoteError;
+use super::finding::Target;
+use super::follower::{Absence, Follower, Found, gone};
+use super::own::Own;
+use super::waiting::Item;
+use crate::actor::{DeadLetterReason, System};
+use crate::mailbox::Payload;
+use crate::node::shared::{Shared, Stage, now};
+use crate::node::{Node, ResolveError};
+use crate::pid::Pid;
+
+/// The first pause between two looks, which doubles up to the second: who ends is often back at once.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Looks until somebody is found and has what waited, or `request_timeout` is over.
+pub(super) async fn seek(follower: Arc<Follower>) {
+    let Some(shared) = follower.shared.upgrade() else { return };
+    tokio::select! {
+        biased;
+        () = shared.at(Stage::Draining) => shared.lose(follower.end()),
+        absence = look(&follower, &shared) => {
+            if let Some(absence) = absence {
+                let lost = follower.give_up(shared.chance.spread(), absence);
+                shared.lose(lost);
+            }
+        }
+    }
+}
+
+/// `None` if somebody was found.
+async fn look(follower: &Follower, shared: &Arc<Shared>) -> Option<Absence> {
+    let until = now() + shared.config.request_timeout;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let absence = match find(follower, until).await {
+            Ok(found) => {
+                follower.found(found);
+                if hand_over(follower).await {
+                    return None;
+                }
+                Absence::Unreachable("whoever was found is gone again; try again".to_owned())
+            }
+            Err(absence) => absence,
+        };
+        if now() + pause >= until || matches!(absence, Absence::Closed) {
+            return Some(absence);
+        }
+        sleep(pause).await;
+        pause = (2 * pause).min(LONGEST_PAUSE);
+    }
+}
+
+async fn find(follower: &Follower, until: Instant) -> Result<Found, Absence> {
+    let node = follower.node.upgrade().ok_or(Absence::Closed)?;
+    if let Some(at) = node.dial_again_at(&follower.addr) {
+        // As everybody else, it does not dial a lost node all the time (L28).
+        tokio::time::sleep_until(at.min(until).into()).await;
+    }
+    let found = node.remote(&follower.addr, Target::Name(follower.name.clone())).await;
+    let pid = found.map_err(|error| match error {
+        RemoteError::NoName { .. } => Absence::Nobody,
+        RemoteError::Resolve(ResolveError::Closed) => Absence::Closed,
+        other => Absence::Unreachable(other.to_string()),
+    })?;
+    behind(&node, pid).ok_or(Absence::Closed)
+}
+
+/// The actor behind a PID that was found for a name; `None` if the runtime is gone.
+pub(super) fn behind(node: &Node, pid: Pid) -> Option<Found> {
+    let system = node.shared().system()?;
+    let remote = system.remote(pid);
+    let remote = remote.unwrap_or_else(|| Arc::new(Own::new(node.downgrade(), &system, pid)));
+    Some(Found::new(pid, remote))
+}
+
+/// Hands everything that waits to whoever was found, in its order; whether that is still there in the end.
+async fn hand_over(follower: &Follower) -> bool {
+    let (Some(proxy), Some(system)) = (follower.proxy(), follower.system()) else { return true };
+    loop {
+        let (found, item) = match follower.next_waiting() {
+            Ok(next) => next,
+            Err(is_there) => return is_there,
+        };
+        match item {
+            Item::Message(message) => match gone(found.remote.send_later(proxy, message).await) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => lose(&system, proxy, error.into_message()),
+                Err(message) => follower.put_back(Item::Message(message)),
+            },
+            Item::Question { message, reply, deadline } => found.remote.ask(message, reply, deadline),
+            // What makes no sense for an actor of another node is dropped.
+            Item::Signal(signal) => drop(found.remote.signal(proxy, signal)),
+        }
+    }
+}
+
+/// Accounts for a message that was taken and reaches nobody.
+pub(super) fn lose(system: &System, proxy: Pid, message: Bytes) {
+    system.dead_letter(proxy, DeadLetterReason::Unsendable, Some(Payload::Bytes(message)));
+}
