@@ -7,14 +7,14 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{DEADLINE, echo, eventually, listen, next, start, watch};
+use common::{DEADLINE, echo, eventually, held_with, listen, next, start, watch};
 use myrmidon::actor::{
     Actor, AskError, Context, ExitCause, ExitReason, Flow, Observed, Reference, Reply, SpawnOptions,
     SystemMessage, bytes_fn,
 };
 use myrmidon::config::{Level, NodeConfig};
 use myrmidon::error::{SendError, SwapError};
-use myrmidon::mailbox::Payload;
+use myrmidon::mailbox::{Mailbox, Overflow, Payload};
 use myrmidon::node::{RemoteError, ResolveError};
 use myrmidon::transport::NodeAddr;
 use myrmidon::transport::memory::MemoryNetwork;
@@ -693,4 +693,27 @@ fn g13_who_takes_messages_of_known_nodes_only_hears_nothing_of_others() {
     assert_eq!(next(&told), "from here");
     assert!(told.try_recv().is_err());
     assert!(server.is_alive(open));
+}
+
+#[test]
+fn g5_a_question_that_is_redirected_to_another_node_brings_its_way_back_along() {
+    let network = MemoryNetwork::new();
+    let (client, server, addr, _) = pair(&network);
+    let proxy = remote(&client, &addr, "svc");
+    let mailbox = Mailbox::Bounded { capacity: 1, overflow: Overflow::Redirect(proxy) };
+    let options = SpawnOptions { mailbox, ..SpawnOptions::default() };
+    let (full, go, told) = held_with(&client, "", options);
+    client.send(full, "fills it").unwrap();
+    assert_eq!(ask(&client, full, "redirected"), Ok("redirected".into()));
+    let late = client.ask_blocking(full, "keep", Duration::from_millis(20));
+    assert!(matches!(late, Err(AskError::Timeout(pid)) if pid == full), "{late:?}");
+    client.send(full, "release").unwrap();
+    eventually("the late answer is counted", || client.late_replies() == 1);
+    let outcome = ask(&client, full, "forget");
+    assert_eq!(outcome, Err(AskError::NoReply(full)));
+    server.shutdown(Duration::ZERO);
+    eventually("its node is gone", || !client.is_alive(proxy));
+    assert!(ask(&client, full, "nobody").is_err());
+    drop(go);
+    assert_eq!((next(&told), next(&told)), ("first".into(), "fills it".into()));
 }

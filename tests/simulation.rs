@@ -16,6 +16,7 @@ use myrmidon::mailbox::{Mailbox, Overflow};
 use myrmidon::runtime::JoinError;
 use myrmidon::sim::{self, Step, Strategy, Trace};
 use myrmidon::supervision::Strategy as Restart;
+use myrmidon::transport::memory::{MemoryNetwork, MemoryTransport};
 use myrmidon::{Pid, Runtime, Sim};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -458,4 +459,52 @@ fn blocking_work_is_done_while_its_result_is_waited_for() {
     sim.run();
     assert_eq!(log.taken(), ["other runs", "done"]);
     assert_eq!(sim.elapsed(), SECOND);
+}
+
+/// The simulation's clock stands still there, so the machine's decides.
+#[test]
+fn a_shutdown_from_another_thread_ends_at_its_limit_and_says_what_is_left() {
+    let sim = Sim::new(1).unwrap();
+    let rt = sim.runtime().clone();
+    let pid = rt.spawn_fn(|_, _| {});
+    (0..3).for_each(|_| rt.send(pid, "x").unwrap());
+    let left = std::thread::spawn(move || rt.shutdown(Duration::from_millis(50))).join().unwrap();
+    assert_eq!(left, 3);
+}
+
+/// Two runtimes on one tokio runtime with a paused clock.
+#[tokio::test(start_paused = true)]
+async fn the_mesh_takes_part_in_a_simulation_and_its_time() {
+    let network = MemoryNetwork::new();
+    let start = |seed: u64| {
+        let transport = Arc::new(MemoryTransport::new(&network));
+        Sim::builder()
+            .seed(seed)
+            .mesh_on(tokio::runtime::Handle::current())
+            .configure(move |builder| builder.transport(transport.clone()))
+            .start()
+            .unwrap()
+    };
+    let (here, there) = (start(1), start(2));
+    let rt = there.runtime();
+    let addr = rt.node().listen(&"there:1".parse().unwrap()).await.unwrap();
+    rt.names().register("upper", rt.spawn_fn(answer_in_capitals)).unwrap();
+    let rt = here.runtime();
+    let upper = rt.remote(&addr, "upper").await.unwrap();
+    let answer = rt.ask(upper, "hello", SECOND).await.unwrap();
+    assert_eq!(answer.into_bytes().unwrap(), "HELLO");
+    let (tell, told) = sync_channel(1);
+    let sleeper = rt.spawn_fn(move |_, cx| tell.send(cx.now()).unwrap());
+    let (began, by_tokio) = (rt.clock().now(), tokio::time::Instant::now());
+    rt.timers().send_after(60 * SECOND, sleeper, "wake up");
+    tokio::time::sleep(61 * SECOND).await;
+    assert_eq!(told.try_recv().unwrap() - began, 60 * SECOND);
+    assert!(rt.clock().now() - began >= by_tokio.elapsed() - SECOND, "one time for both");
+    assert_eq!(rt.node().shutdown(SECOND).await, 0);
+}
+
+fn answer_in_capitals(message: Bytes, cx: &mut Context<'_>) {
+    if let Some(reply) = cx.take_reply() {
+        reply.send(message.to_ascii_uppercase().into());
+    }
 }

@@ -77,8 +77,9 @@ impl System {
 
     /// Ends all of them: the runtime goes down.
     pub(crate) fn end_proxies(self: &Arc<Self>) {
-        let all: Vec<_> =
+        let mut all: Vec<_> =
             self.proxies.0.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect();
+        all.sort_unstable();
         for pid in all {
             self.end_proxy(pid, ExitReason::NoConnection("the runtime is shut down".to_owned()));
         }

@@ -33,6 +33,7 @@ mod lateness;
 mod link;
 mod load;
 mod local;
+mod log_limit;
 mod monitors;
 mod news;
 mod outbound;

@@ -92,7 +92,7 @@ impl Table {
         self.by_addr.len() < most
     }
 
-    /// Forgets those that are idle and, `unused`.
+    /// Forgets those that are idle and `unused`.
     fn forget(&mut self, shared: &Shared, unused: impl Fn(&Peer) -> bool) {
         let (led_to, now) = (shared.neighbours.peers(), now());
         // Under the lock nobody gets hold of a peer, but by a proxy that leads there.
@@ -107,6 +107,7 @@ impl Table {
             .collect();
         gone.sort();
         for peer in gone.iter().filter_map(|addr| self.by_addr.remove(addr)) {
+            shared.whereabouts.found(&peer, None);
             peer.close();
         }
     }

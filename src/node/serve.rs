@@ -140,10 +140,10 @@ fn refuse(shared: &Shared, connection: &dyn Connection, refused: &Refused) {
     connection.close(refused.code, &refused.reason);
 }
 
-/// At most ten lines a second, whatever peers do (L27).
+/// At most ten lines a second about one host (L27).
 fn complain(shared: &Shared, connection: &dyn Connection, reason: &str) {
-    if let Some(left_out) = shared.log.admit() {
-        let peer = connection.peer_addr();
+    let peer = connection.peer_addr();
+    if let Some(left_out) = shared.log.admit(peer.host()) {
         tracing::warn!(%peer, reason, left_out, "a peer was cut off");
     }
 }

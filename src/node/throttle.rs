@@ -1,9 +1,7 @@
-//! Rates: of control frames that one peer may send, and of log lines about peers.
+//! The rate of control frames that one peer may send.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-
-use super::shared::now;
 
 /// So many at once, then so many per second.
 #[derive(Debug)]
@@ -35,6 +33,12 @@ impl TokenBucket {
         self.fill(now);
         self.tokens -= 1.0;
         Duration::from_secs_f64((-self.tokens / self.per_second).max(0.0))
+    }
+
+    /// Whether nothing was taken for a while.
+    pub(super) fn is_full(&mut self, now: Instant) -> bool {
+        self.fill(now);
+        self.tokens >= self.burst
     }
 
     fn fill(&mut self, now: Instant) {
@@ -90,28 +94,6 @@ impl std::fmt::Display for Flood {
     }
 }
 
-/// At most ten log lines a second about one kind of event (L27); says how many were left out.
-#[derive(Debug)]
-pub(super) struct LogLimit {
-    state: Mutex<(TokenBucket, u64)>,
-}
-
-impl LogLimit {
-    pub(super) fn new() -> Self {
-        Self { state: Mutex::new((TokenBucket::new(10, 10, now()), 0)) }
-    }
-
-    /// `Some` if a line may be written, with the number of lines left out before it.
-    pub(super) fn admit(&self) -> Option<u64> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.0.try_take(now()) {
-            return Some(std::mem::take(&mut state.1));
-        }
-        state.1 += 1;
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,14 +127,5 @@ mod tests {
             patience.renew();
             now += patience.take(&rate, now).unwrap();
         }
-    }
-
-    #[test]
-    fn l27_left_out_lines_are_counted() {
-        let limit = LogLimit::new();
-        let lines = (0..1000).filter(|_| limit.admit().is_some()).count();
-        assert!((10..1000).contains(&lines), "{lines}");
-        let mut bucket = TokenBucket::new(10, 10, Instant::now());
-        assert_eq!((0..50).filter(|_| bucket.try_take(bucket.filled)).count(), 10);
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use myrmidon::actor::{Behaviour, bytes_fn};
-use myrmidon::config::RuntimeConfig;
+use myrmidon::config::{NodeConfig, Profile, RuntimeConfig};
 use myrmidon::supervision::{Factory, Strategy};
 use myrmidon::transport::{NodeAddr, Transport};
 use myrmidon::{Pid, Runtime};
@@ -28,17 +28,18 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// Runs a node until its input ends or says `quit`. `arguments` are pairs: `--transport` and `--listen`
 /// must be there, `--certs` names a directory, `--beyond-loopback yes` lets plain TCP leave this machine,
-/// `--lanes` is the number of message lanes.
+/// `--lanes` is the number of message lanes, and `--profile wan` says that the others are far away.
 ///
 /// # Errors
 /// If an argument is wrong, the node cannot start, or it ends with messages unsent.
 pub fn run(arguments: impl Iterator<Item = String>) -> Outcome<()> {
     let options = pairs(arguments);
     let listen = options.get("--listen").ok_or("--listen is missing")?;
-    let mut config = RuntimeConfig::default();
+    let mut node = NodeConfig::of(profile(&options)?.unwrap_or(Profile::Lan));
     if let Some(lanes) = options.get("--lanes") {
-        config.node.message_lanes = lanes.parse()?;
+        node.message_lanes = lanes.parse()?;
     }
+    let config = RuntimeConfig { node, ..RuntimeConfig::default() };
     let mut node = Node::start(transport(&options)?, listen, config)?;
     println!("ready {}", node.addr);
     for line in io::stdin().lock().lines() {
@@ -165,8 +166,20 @@ fn transport(options: &HashMap<String, String>) -> Outcome<Arc<dyn Transport>> {
             let tls = TlsConfig::new(credentials(options)?);
             Ok(Arc::new(TcpTransport::with_tls(TcpConfig::default(), tls)?))
         }
-        Some("quic") => Ok(Arc::new(QuicTransport::new(QuicConfig::new(credentials(options)?))?)),
+        Some("quic") => {
+            let config = QuicConfig { profile: profile(options)?, ..QuicConfig::new(credentials(options)?) };
+            Ok(Arc::new(QuicTransport::new(config)?))
+        }
         other => Err(format!("no transport {other:?}").into()),
+    }
+}
+
+/// How far away the others are, if that is said.
+fn profile(options: &HashMap<String, String>) -> Outcome<Option<Profile>> {
+    match options.get("--profile").map(String::as_str) {
+        Some("wan") => Ok(Some(Profile::Wan)),
+        Some(other) => Err(format!("no profile {other:?}").into()),
+        None => Ok(None),
     }
 }
 

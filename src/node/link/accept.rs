@@ -21,7 +21,7 @@ use crate::transport::{CloseCode, Lane};
 use crate::wire::level2::{self, Frame, Goaway, Hello, HelloAck, Id, LaneOk, Text16};
 
 /// How long an older link may take to prove that it lives, when a newer one wants its place.
-const LAST_SIGN: Duration = Duration::from_secs(1);
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Serves a lane that begins with HELLO, until the link is over. `expected` is the id that the peer's
 /// probe named.
@@ -180,13 +180,15 @@ async fn admit(shared: &Shared, hello: &Hello, peer: Life, verified: bool) -> Re
             Arrival::Up => return Ok(()),
             Arrival::Unknown => return Err(refused(CloseCode::Internal, "the link was given up".to_owned())),
             Arrival::Replace(old) => {
-                let older = shared.links.get(old);
-                if let Some(older) = older.filter(|_| !verified)
-                    && let Ok(Some(_)) = timeout(LAST_SIGN, older.ping()).await
+                // Of the same life it cannot be, where that is proved: a node has one link with another. What a life
+                // has said that has ended since may come behind what the next one says.
+                let older = shared.links.get(old).filter(|older| !verified || older.peer != peer);
+                if let Some(older) = older
+                    && older.still_lives().await
                 {
                     return Err(refused(CloseCode::Duplicate, "another link is up".to_owned()));
                 }
-                replace(shared, old, peer).await;
+                replace(shared, old, peer, hello.link).await;
             }
         }
     }
@@ -217,7 +219,7 @@ async fn say_why(control: &mut Strand, refused: &Refused) {
         let _ = control.sender.finish().await;
         while let Ok(Some(_)) = control.receiver.read(1 << 16).await {}
     };
-    let _ = timeout(LAST_SIGN, words).await;
+    let _ = timeout(LAST_WORDS, words).await;
 }
 
 fn refused(code: CloseCode, reason: String) -> Refused {

@@ -171,7 +171,13 @@ impl Attempt<'_> {
             match links.decide(self.id, peer, other, verified) {
                 Decision::Commit => return Ok(None),
                 Decision::Replace(old) => {
-                    replace(self.shared, old, peer).await;
+                    if let Some(older) = links.get(old)
+                        && older.still_lives().await
+                    {
+                        // What was dialled has ended since it answered.
+                        return Ok(Some(older));
+                    }
+                    replace(self.shared, old, peer, self.id).await;
                     continue;
                 }
                 Decision::Alias(up) => match links.get(up) {
@@ -222,9 +228,9 @@ async fn open(
 /// Ends a link that gives way to one with `peer`, which may be a new life of the node, and waits until
 /// nothing of it arrives any more and whoever monitors has been told: what the new one brings comes
 /// after that (G2, G4).
-pub(super) async fn replace(shared: &Shared, old: Id, peer: Life) {
+pub(super) async fn replace(shared: &Shared, old: Id, peer: Life, by: Id) {
     let link = shared.links.get(old);
-    shared.links.replaced(old, peer);
+    shared.links.replaced(old, peer, by);
     if let Some(link) = link {
         link.end(if link.peer == peer {
             End::Refused(CloseCode::Duplicate, "the node has connected anew".to_owned())

@@ -437,7 +437,7 @@ impl Link {
         let reason = end.reason().to_string();
         let messages = self.out().abandon();
         if messages > 0
-            && let Some(left_out) = self.shared.log.admit()
+            && let Some(left_out) = self.shared.log.admit(&self.peer.node.to_string())
         {
             let peer = self.peer.node;
             tracing::warn!(%peer, messages, %reason, left_out, "messages became dead letters");
@@ -448,7 +448,7 @@ impl Link {
         self.guests.clear(self.shared.local.as_ref());
         self.cut_ties(&end.reason().loss());
         self.account();
-        self.shared.links.dead(self.id);
+        self.shared.links.dead(self.id, self.round_trip().is_some());
         let left = matches!(end, End::Left) || lock(&self.parting).peer_leaves();
         self.shared.neighbours.unlinked(self, left, &end.reason().loss());
         self.for_users(|peer| peer.link_is_over(self, &end));

@@ -5,10 +5,14 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::{Link, lock};
 use crate::node::shared::now;
 use crate::wire::level2::Frame;
+
+/// How long a link that is to give way may take to show that it lives.
+const LAST_SIGN: Duration = Duration::from_secs(1);
 
 /// A ping whose pong has not come.
 pub(super) struct Ping {
@@ -27,6 +31,11 @@ impl Link {
             answer = answer => answer.ok(),
             _ = self.ended() => None,
         }
+    }
+
+    /// Whether the peer gives a sign of life soon, before another link takes the place of this one.
+    pub(super) async fn still_lives(&self) -> bool {
+        matches!(timeout(LAST_SIGN, self.ping()).await, Ok(Some(_)))
     }
 
     pub(super) fn send_ping(&self, asker: Option<oneshot::Sender<Duration>>) {

@@ -58,10 +58,10 @@ impl Queue {
     }
 
     fn push_small(&mut self, to: Pid, data: &[u8]) {
-        self.with_last_run(|run| run.push(to, data));
+        self.append(|run| run.push(to, data));
     }
 
-    fn with_last_run(&mut self, push: impl FnOnce(&mut Run)) {
+    fn append(&mut self, push: impl FnOnce(&mut Run)) {
         if !matches!(self.entries.back(), Some(Entry::Run(run)) if run.bytes.len() < LONGEST) {
             self.entries.push_back(Entry::Run(Run::new()));
         }
@@ -195,7 +195,7 @@ impl Run {
     pub(super) fn set_aside(&mut self, aside: &mut Queue) {
         if let Some(message) = self.messages.pop_front() {
             let bytes = self.bytes.split_to(message.encoded);
-            aside.with_last_run(|run| {
+            aside.append(|run| {
                 run.bytes.extend_from_slice(&bytes);
                 run.messages.push_back(message);
             });

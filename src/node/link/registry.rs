@@ -185,17 +185,21 @@ impl Links {
         self.change();
     }
 
-    /// `old` gives way to a link with `new`.
-    pub(super) fn replaced(&self, old: Id, new: Life) {
-        self.inner().table.replaced(old, new);
+    /// `old` gives way to `link` with `new`.
+    pub(super) fn replaced(&self, old: Id, new: Life, link: Id) {
+        self.inner().table.replaced(old, new, link);
         self.change();
     }
 
-    /// The link is over, or never came to be.
-    pub(super) fn dead(&self, link: Id) {
+    /// The link is over, or never came to be; `lived` says that a process at its other end has answered.
+    pub(super) fn dead(&self, link: Id, lived: bool) {
         {
             let mut inner = self.inner();
-            inner.table.dead(link);
+            if lived {
+                inner.table.dead(link);
+            } else {
+                inner.table.never_lived(link);
+            }
             inner.up.remove(&link);
             inner.offers.remove(&link);
         }
@@ -231,7 +235,7 @@ impl Tentative<'_> {
 impl Drop for Tentative<'_> {
     fn drop(&mut self) {
         if let Some(link) = self.link {
-            self.links.dead(link);
+            self.links.dead(link, false);
         }
     }
 }

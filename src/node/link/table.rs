@@ -82,7 +82,8 @@ impl Refusal {
 pub(crate) struct Table {
     me: Life,
     links: BTreeMap<Id, Held>,
-    replaced: VecDeque<Life>,
+    /// Each with the link that took the place of its own.
+    replaced: VecDeque<(Life, Id)>,
 }
 
 impl Table {
@@ -129,11 +130,11 @@ impl Table {
         Arrival::Up
     }
 
-    /// `old` was ended for `new`: if they are of different lives, the old one is over.
-    pub(crate) fn replaced(&mut self, old: Id, new: Life) {
+    /// `old` was ended for `link` with `new`: if they are of different lives, the old one is over.
+    pub(crate) fn replaced(&mut self, old: Id, new: Life, link: Id) {
         let Some(held) = self.links.remove(&old) else { return };
         if held.peer != new {
-            self.replaced.push_back(held.peer);
+            self.replaced.push_back((held.peer, link));
             self.replaced.drain(..self.replaced.len().saturating_sub(REPLACED));
         }
     }
@@ -141,6 +142,14 @@ impl Table {
     /// The link is over.
     pub(crate) fn dead(&mut self, link: Id) {
         self.links.remove(&link);
+    }
+
+    /// The link is over, and nothing has ever shown that a process was at its other end: perhaps that had ended
+    /// before, and what was still on its way from it took the place of a link with a later life. That is not to
+    /// be refused for it.
+    pub(crate) fn never_lived(&mut self, link: Id) {
+        self.dead(link);
+        self.replaced.retain(|(_, by)| *by != link);
     }
 
     /// The link that is up with `node`.
@@ -158,6 +167,6 @@ impl Table {
         if peer == self.me {
             return Err(Refusal::Ourselves);
         }
-        if self.replaced.contains(&peer) { Err(Refusal::Stale) } else { Ok(()) }
+        if self.replaced.iter().any(|(life, _)| *life == peer) { Err(Refusal::Stale) } else { Ok(()) }
     }
 }

@@ -298,10 +298,25 @@ fn s36_a_later_life_replaces_the_earlier_one_which_is_stale_from_then_on() {
     assert_eq!(table.decide(ids[0], old, Id::NONE, true), Decision::Commit);
     assert_eq!(table.hello(ids[1], new), Ok(ids[0]));
     assert_eq!(table.ready(ids[1]), Arrival::Replace(ids[0]));
-    table.replaced(ids[0], new);
+    table.replaced(ids[0], new, ids[1]);
     assert_eq!(table.ready(ids[1]), Arrival::Up);
     assert!(table.hello(ids[2], old).is_err());
     assert_eq!(table.decide(ids[2], new, Id::NONE, true), Decision::Alias(ids[1]));
     table.dead(ids[1]);
     assert_eq!(table.ready(ids[1]), Arrival::Unknown);
+}
+
+#[test]
+fn s36_a_life_that_gave_way_to_a_link_without_a_process_is_not_refused_for_ever() {
+    let (old, new) = (life(1), Life { incarnation: 77, ..life(1) });
+    let ids = [1, 2, 3, 4].map(|n| Id([n; 16]));
+    let mut table = Table::new(life(0));
+    assert_eq!(table.decide(ids[0], new, Id::NONE, true), Decision::Commit);
+    // What the earlier life had said before it ended comes only now.
+    assert_eq!(table.hello(ids[1], old), Ok(ids[0]));
+    table.replaced(ids[0], old, ids[1]);
+    assert!(table.hello(ids[2], new).is_err());
+    assert_eq!(table.ready(ids[1]), Arrival::Up);
+    table.never_lived(ids[1]);
+    assert!(table.hello(ids[2], new).is_ok() && table.hello(ids[3], old).is_ok());
 }

@@ -234,7 +234,7 @@ impl Peer {
     fn were_too_large(&self, messages: usize, max: usize) {
         self.shared.lose(messages);
         let reason = format!("{messages} messages were larger than the {max} bytes that it takes");
-        if let Some(left_out) = self.shared.log.admit() {
+        if let Some(left_out) = self.shared.log.admit(self.addr.host()) {
             tracing::warn!(peer = %self.addr, %reason, left_out, "messages became dead letters");
         }
         self.watch.lost(&DownReason::Unreachable(reason));
@@ -266,7 +266,7 @@ impl Peer {
         let Leftover { messages, resolves } = self.outbound().broke(now(), random, reason.clone());
         self.shared.lose(messages);
         if messages > 0
-            && let Some(left_out) = self.shared.log.admit()
+            && let Some(left_out) = self.shared.log.admit(self.addr.host())
         {
             let peer = &self.addr;
             tracing::warn!(%peer, messages, %reason, left_out, "messages became dead letters");

@@ -16,6 +16,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use super::absence::{Absence, Sought};
 use super::waiting::{Item, Waiting};
 use super::{far, seeking};
 use crate::actor::{
@@ -28,11 +29,9 @@ use crate::node::backoff::Gate;
 use crate::node::load::Load;
 use crate::node::shared::{Shared, now};
 use crate::pid::Pid;
-use crate::transport::NodeAddr;
 
 pub(super) struct Follower {
-    pub(super) addr: NodeAddr,
-    pub(super) name: String,
+    pub(super) sought: Sought,
     pub(super) node: WeakNode,
     pub(super) shared: Weak<Shared>,
     this: Weak<Self>,
@@ -80,14 +79,6 @@ impl Found {
     }
 }
 
-/// Why nobody was found.
-#[derive(Clone, Debug)]
-pub(super) enum Absence {
-    Nobody,
-    Unreachable(String),
-    Closed,
-}
-
 /// What becomes of something for the actor.
 enum Route {
     /// To the actor, at once.
@@ -98,17 +89,11 @@ enum Route {
 }
 
 impl Follower {
-    pub(super) fn new(
-        (addr, name): (NodeAddr, String),
-        node: WeakNode,
-        shared: &Arc<Shared>,
-        found: Found,
-    ) -> Arc<Self> {
+    pub(super) fn new(sought: Sought, node: WeakNode, shared: &Arc<Shared>, found: Found) -> Arc<Self> {
         let config = &shared.config;
         let most = Load { messages: config.outbound_messages, bytes: config.outbound_bytes };
         Arc::new_cyclic(|this| Self {
-            addr,
-            name,
+            sought,
             node,
             shared: Arc::downgrade(shared),
             this: this.clone(),
@@ -233,9 +218,13 @@ impl Follower {
     }
 
     fn seek(&self, state: &mut State) {
-        let (Some(shared), Some(this)) = (self.shared.upgrade(), self.this.upgrade()) else { return };
-        state.stage = Stage::Seeking;
-        shared.spawn(seeking::seek(this));
+        match (self.shared.upgrade(), self.this.upgrade()) {
+            (Some(shared), Some(this)) => {
+                state.stage = Stage::Seeking;
+                shared.spawn(seeking::seek(this));
+            }
+            _ => state.stage = Stage::Over,
+        }
     }
 
     fn route(&self, item: Item) -> Route {
@@ -270,57 +259,11 @@ impl Follower {
                     messages += 1;
                     seeking::lose(&system, proxy, message);
                 }
-                Item::Question { reply, .. } => drop(reply.refuse(self.no_answer(proxy, absence))),
-                Item::Signal(signal) => drop(self.unsignalled(&system, proxy, signal, absence)),
+                Item::Question { reply, .. } => drop(reply.refuse(absence.no_answer(&self.sought, proxy))),
+                Item::Signal(signal) => drop(absence.unsignalled(&self.sought, &system, proxy, signal)),
             }
         }
         messages
-    }
-
-    fn no_answer(&self, pid: Pid, absence: &Absence) -> AskError {
-        match absence {
-            Absence::Nobody => AskError::NoProcess(pid),
-            absence => AskError::NoConnection { pid, reason: self.why(absence) },
-        }
-    }
-
-    /// Tells who waits for a signal's effect; others get it back.
-    fn unsignalled(
-        &self,
-        system: &Arc<System>,
-        proxy: Pid,
-        signal: Signal,
-        absence: &Absence,
-    ) -> Result<(), Signal> {
-        let reason = match absence {
-            Absence::Nobody => ExitReason::NoProcess,
-            absence => ExitReason::NoConnection(self.why(absence)),
-        };
-        match signal {
-            Signal::Watch(monitor, watcher) => system.tell_watcher(monitor, watcher, proxy, &reason),
-            Signal::Linked(near) => drop(system.exit_from(near, Some(proxy), reason, true)),
-            other => return Err(other),
-        }
-        Ok(())
-    }
-
-    fn unsent(&self, pid: Pid, message: Bytes, absence: &Absence) -> SendError<Bytes> {
-        match absence {
-            Absence::Nobody => SendError::NoProcess { pid, message },
-            Absence::Unreachable(_) => {
-                SendError::NoConnection { pid, reason: self.why(absence).into(), message }
-            }
-            Absence::Closed => far::is_lost(pid, message),
-        }
-    }
-
-    fn why(&self, absence: &Absence) -> String {
-        let Self { addr, name, .. } = self;
-        match absence {
-            Absence::Nobody => format!("nobody has the name {name:?} at {addr}"),
-            Absence::Unreachable(reason) => format!("{name:?} is looked for at {addr}: {reason}"),
-            Absence::Closed => format!("{name:?} at {addr} is not followed any more"),
-        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -339,7 +282,7 @@ impl Remote for Follower {
                 },
                 Route::NoRoom(Item::Message(message)) => return Err(SendError::Full { pid: proxy, message }),
                 Route::Absent(absence, Item::Message(message)) => {
-                    return Err(self.unsent(proxy, message, &absence));
+                    return Err(absence.unsent(&self.sought, proxy, message));
                 }
                 _ => return Ok(()),
             }
@@ -369,7 +312,7 @@ impl Remote for Follower {
                     }
                     Route::NoRoom(Item::Message(back)) => message = back,
                     Route::Absent(absence, Item::Message(message)) => {
-                        return Err(self.unsent(proxy, message, &absence));
+                        return Err(absence.unsent(&self.sought, proxy, message));
                     }
                     _ => return Ok(()),
                 }
@@ -390,7 +333,7 @@ impl Remote for Follower {
             }
             Route::NoRoom(Item::Question { reply, .. }) => drop(reply.refuse(AskError::Full(pid))),
             Route::Absent(absence, Item::Question { reply, .. }) => {
-                reply.refuse(self.no_answer(pid, &absence));
+                reply.refuse(absence.no_answer(&self.sought, pid));
             }
             _ => {}
         }
@@ -401,11 +344,11 @@ impl Remote for Follower {
         match self.route(Item::Signal(signal)) {
             Route::To(found, Item::Signal(signal)) => found.remote.signal(proxy, signal),
             Route::Absent(absence, Item::Signal(signal)) => {
-                self.unsignalled(&system, proxy, signal, &absence)
+                absence.unsignalled(&self.sought, &system, proxy, signal)
             }
             Route::NoRoom(Item::Signal(signal)) => {
                 let absence = Absence::Unreachable("too many monitors and links wait for it".to_owned());
-                self.unsignalled(&system, proxy, signal, &absence)
+                absence.unsignalled(&self.sought, &system, proxy, signal)
             }
             _ => Ok(()),
         }

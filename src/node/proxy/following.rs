@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::absence::Sought;
 use super::error::RemoteError;
 use super::finding::Target;
 use super::follower::Follower;
@@ -15,14 +16,14 @@ use crate::transport::NodeAddr;
 
 /// By address and name.
 #[derive(Default)]
-pub(in crate::node) struct Following(Mutex<HashMap<(NodeAddr, String), Arc<Follower>>>);
+pub(in crate::node) struct Following(Mutex<HashMap<Sought, Arc<Follower>>>);
 
 impl Following {
-    fn get(&self, addr: &NodeAddr, name: &str) -> Option<Pid> {
-        self.lock().get(&(addr.clone(), name.to_owned())).and_then(|follower| follower.proxy())
+    fn get(&self, sought: &Sought) -> Option<Pid> {
+        self.lock().get(sought).and_then(|follower| follower.proxy())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(NodeAddr, String), Arc<Follower>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Sought, Arc<Follower>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -32,23 +33,23 @@ impl Node {
     pub(crate) async fn follow(&self, addr: &NodeAddr, name: String) -> Result<Pid, RemoteError> {
         let shared = self.shared();
         let (neighbours, following) = (&shared.neighbours, &shared.neighbours.following);
-        if let Some(proxy) = following.get(addr, &name) {
+        let sought = Sought { addr: addr.clone(), name };
+        if let Some(proxy) = following.get(&sought) {
             return Ok(proxy);
         }
-        let found = self.remote(addr, Target::Name(name.clone())).await?;
+        let found = self.remote(addr, Target::Name(sought.name.clone())).await?;
         let system = neighbours.system().ok_or(ResolveError::Closed)?;
         let found = behind(self, found).ok_or(ResolveError::Closed)?;
         let mut followers = following.lock();
-        let key = (addr.clone(), name);
-        if let Some(proxy) = followers.get(&key).and_then(|follower| follower.proxy()) {
+        if let Some(proxy) = followers.get(&sought).and_then(|follower| follower.proxy()) {
             return Ok(proxy);
         }
         if !neighbours.count_one() {
             return Err(RemoteError::TooMany(shared.config.max_proxies));
         }
-        let follower = Follower::new(key.clone(), self.downgrade(), shared, found);
+        let follower = Follower::new(sought.clone(), self.downgrade(), shared, found);
         let proxy = system.proxy(follower.clone());
-        followers.insert(key, follower.clone());
+        followers.insert(sought, follower.clone());
         drop(followers);
         follower.begin(proxy);
         Ok(proxy)

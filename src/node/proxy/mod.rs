@@ -8,6 +8,7 @@
 //! | `finding` | from an address and a name, or a reference, to a proxy |
 //! | `following`, `follower` | proxies that stand for whoever has a name, one after the other |
 //! | `seeking`, `waiting` | looking for him again, and what waits meanwhile |
+//! | `absence` | what is said while nobody is found |
 //! | `own` | an actor of this node behind a name that is followed |
 //! | `error` | why there is none |
 //!
@@ -15,6 +16,7 @@
 //! node to come back in the same life. It ends with its actor, with that life, when the node leaves, or, when
 //! there are too many, while the node is lost.
 
+mod absence;
 mod error;
 mod far;
 mod finding;

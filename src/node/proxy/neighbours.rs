@@ -115,8 +115,7 @@ impl Neighbours {
         let found_there = |known: &Neighbour| known.peer().is_some_and(|at| at.addr == peer.addr);
         let gone =
             |known: &Neighbour| Some(known.life) != life && known.link().is_none() && found_there(known);
-        let gone: Vec<_> = self.lock().values().filter(|known| gone(known)).cloned().collect();
-        for neighbour in gone {
+        for neighbour in self.those(gone) {
             self.forget(&neighbour);
             neighbour.end(&ExitReason::NoProcess);
         }
@@ -198,12 +197,18 @@ impl Neighbours {
         if self.count.load(Ordering::Relaxed) < most {
             return;
         }
-        let lost: Vec<_> = self.lock().values().filter(|known| known.link().is_none()).cloned().collect();
-        for neighbour in lost {
+        for neighbour in self.those(|known| known.link().is_none()) {
             self.forget(&neighbour);
             let reason = "its node was lost, and others needed the room".to_owned();
             neighbour.end(&ExitReason::NoConnection(reason));
         }
+    }
+
+    /// Those of which this is true, in an order that a simulation can repeat.
+    fn those(&self, wanted: impl Fn(&Neighbour) -> bool) -> Vec<Arc<Neighbour>> {
+        let mut those: Vec<_> = self.lock().values().filter(|known| wanted(known)).cloned().collect();
+        those.sort_unstable_by_key(|known| known.life);
+        those
     }
 
     fn forget(&self, neighbour: &Arc<Neighbour>) {

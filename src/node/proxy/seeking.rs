@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::time::sleep;
 
+use super::absence::Absence;
 use super::error::RemoteError;
 use super::finding::Target;
-use super::follower::{Absence, Follower, Found, gone};
+use super::follower::{Follower, Found, gone};
 use super::own::Own;
 use super::waiting::Item;
 use crate::actor::{DeadLetterReason, System};
@@ -61,11 +62,11 @@ async fn look(follower: &Follower, shared: &Arc<Shared>) -> Option<Absence> {
 
 async fn find(follower: &Follower, until: Instant) -> Result<Found, Absence> {
     let node = follower.node.upgrade().ok_or(Absence::Closed)?;
-    if let Some(at) = node.dial_again_at(&follower.addr) {
+    if let Some(at) = node.dial_again_at(&follower.sought.addr) {
         // As everybody else, it does not dial a lost node all the time (L28).
         tokio::time::sleep_until(at.min(until).into()).await;
     }
-    let found = node.remote(&follower.addr, Target::Name(follower.name.clone())).await;
+    let found = node.remote(&follower.sought.addr, Target::Name(follower.sought.name.clone())).await;
     let pid = found.map_err(|error| match error {
         RemoteError::NoName { .. } => Absence::Nobody,
         RemoteError::Resolve(ResolveError::Closed) => Absence::Closed,

@@ -18,6 +18,11 @@ use crate::tls::Tls;
 /// Connections that the kernel completes before they are accepted.
 const BACKLOG: u32 = 1024;
 
+/// What a spare descriptor is open on; any file does.
+const SPARE: &str = if cfg!(windows) { "NUL" } else { "/dev/null" };
+/// How many are turned away before the pause.
+const TURNED_AWAY: usize = 64;
+
 pub(crate) struct TcpListener {
     inner: tokio::net::TcpListener,
     addr: NodeAddr,
@@ -26,6 +31,7 @@ pub(crate) struct TcpListener {
     strangers: Strangers,
     errors: Arc<AtomicU64>,
     pause: Pause,
+    spare: Spare,
 }
 
 impl TcpListener {
@@ -42,12 +48,37 @@ impl TcpListener {
                 Ok(inner) => {
                     let addr = inner.local_addr()?.into();
                     let (config, strangers) = (config.clone(), Strangers::default());
-                    return Ok(Self { inner, addr, config, tls, strangers, errors, pause: Pause::default() });
+                    return Ok(Self {
+                        inner,
+                        addr,
+                        config,
+                        tls,
+                        strangers,
+                        errors,
+                        pause: Pause::default(),
+                        spare: Spare::new(),
+                    });
                 }
                 Err(error) => last = error,
             }
         }
         Err(last)
+    }
+
+    /// Closes who waits to be accepted, with the spare descriptor.
+    async fn turn_away(&mut self) {
+        if self.spare.0.take().is_none() {
+            self.spare = Spare::new();
+            return;
+        }
+        for _ in 0..TURNED_AWAY {
+            // Nobody is there at once, or it fails again: either way the pause follows.
+            match tokio::time::timeout(Duration::ZERO, self.inner.accept()).await {
+                Ok(Ok(turned_away)) => drop(turned_away),
+                _ => break,
+            }
+        }
+        self.spare = Spare::new();
     }
 
     /// Nothing, if the peer is one of too many strangers (L05): closing is all they are told.
@@ -57,6 +88,17 @@ impl TcpListener {
         let Some(tls) = &self.tls else { return Ok(Some(TcpConnection::accepted(stream, peer.into()))) };
         let place = self.strangers.admit(peer.ip(), Instant::now()).ok();
         Ok(place.map(|place| TcpConnection::accepted_with_tls(stream, peer.into(), tls.clone(), place)))
+    }
+}
+
+/// A descriptor kept for the time when there are no others, so that who knocks then is turned away and does not wait
+/// for an answer that cannot come (L29).
+struct Spare(Option<std::fs::File>);
+
+impl Spare {
+    fn new() -> Self {
+        // Where it cannot be had, nobody is turned away.
+        Self(std::fs::File::open(SPARE).ok())
     }
 }
 
@@ -92,6 +134,7 @@ impl Listener for TcpListener {
                     let count = self.errors.fetch_add(1, Ordering::Relaxed) + 1;
                     let pause = self.pause.next();
                     tracing::warn!(%error, count, ?pause, listener = %self.addr, "cannot accept; pausing");
+                    self.turn_away().await;
                     tokio::time::sleep(pause).await;
                 }
             }

@@ -73,3 +73,46 @@ async fn a_reset_of_the_peer_is_never_the_end_of_the_stream() {
         assert!(matches!(end, Err(TransportError::Lost(_))), "{end:?}");
     }
 }
+
+/// Run by the test below in a process that may open few files.
+#[test]
+#[ignore = "needs few file descriptors, as the test below arranges"]
+fn with_few_descriptors() {
+    let io = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    io.block_on(async {
+        use tokio::io::AsyncReadExt;
+
+        let transport = TcpTransport::default();
+        let mut listener = transport.bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let addr = listener.local_addr().to_string();
+        let mut knocking = tokio::net::TcpStream::connect(&addr).await.unwrap();
+        // The sockets of this process are all that can be accepted: nothing is left for that.
+        let mut files = Vec::new();
+        while let Ok(file) = std::fs::File::open("/dev/null") {
+            files.push(file);
+        }
+        let accepting = tokio::spawn(async move { listener.accept().await.map(|_| ()) });
+        let turned_away = within("an end", knocking.read(&mut [0])).await;
+        assert!(matches!(turned_away, Ok(0) | Err(_)), "{turned_away:?}");
+        assert!(transport.accept_errors() > 0 && !accepting.is_finished());
+        drop(files);
+        // Whoever knocked too early is turned away as well.
+        let taken = async {
+            while !accepting.is_finished() {
+                let _ = tokio::net::TcpStream::connect(&addr).await.unwrap().read(&mut [0]).await;
+            }
+        };
+        within("a connection", taken).await;
+        accepting.await.unwrap().unwrap();
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn f19_l29_without_descriptors_who_knocks_is_turned_away_and_later_taken() {
+    let this = std::env::current_exe().unwrap();
+    let run = "ulimit -n 64 && exec \"$0\" --ignored --exact with_few_descriptors";
+    let output = std::process::Command::new("sh").args(["-c", run]).arg(this).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}

@@ -14,7 +14,7 @@ const MOST_GROWTH: u64 = 48 << 20;
 /// A peer that stands still: the sender's queue fills to its bound, the sender is told, and when the
 /// peer goes on it gets all that was accepted; what a connection takes with it that breaks in the
 /// meantime, as it does after five seconds, is counted (F17 without credit, L10).
-pub fn a_peer_that_stands_still_costs_a_bounded_queue(setup: &Setup) {
+pub fn f17_a_peer_that_stands_still_costs_a_bounded_queue(setup: &Setup) {
     let Some(mut pair) = Pair::start(setup, 1, Conditions::round_trip(NEAR)) else { return };
     let sink = pair.b.sinks(1)[0];
     pair.a.find_counter(&pair.b.addr);
@@ -37,7 +37,7 @@ pub fn a_peer_that_stands_still_costs_a_bounded_queue(setup: &Setup) {
 
 /// One actor reads nothing while everybody else does: it holds up its own senders, who are told, it costs
 /// both sides a bounded memory, and the others get everything in order meanwhile (F17, L11, L12).
-pub fn an_actor_that_reads_nothing_holds_up_its_own_senders_only(setup: &Setup) {
+pub fn f17_an_actor_that_reads_nothing_holds_up_its_own_senders_only(setup: &Setup) {
     let Some(mut pair) = Pair::start(setup, 4, Conditions::round_trip(NEAR)) else { return };
     watch(&mut pair.a, &mut pair.b);
     let (unread, sinks) = (pair.b.unread(), pair.b.sinks(8));
@@ -63,7 +63,7 @@ pub fn an_actor_that_reads_nothing_holds_up_its_own_senders_only(setup: &Setup) 
 
 /// A hog, an actor that reads nothing and a lossy path at the same time: all signs of life are answered,
 /// nobody is taken for dead, and what the others are sent arrives in order.
-pub fn a_hog_a_dead_reader_and_loss_harm_nobody_else(setup: &Setup) {
+pub fn f17_f18_a_hog_a_dead_reader_and_loss_harm_nobody_else(setup: &Setup) {
     let path = Conditions::round_trip(NEAR).with_rate(200, MIB / 2).with_loss(0.01);
     let Some(mut pair) = Pair::start(setup, 5, path) else { return };
     watch(&mut pair.a, &mut pair.b);
@@ -92,7 +92,7 @@ pub fn a_hog_a_dead_reader_and_loss_harm_nobody_else(setup: &Setup) {
 
 /// Large messages fill the path while pings go on: all arrive, every ping is answered, nobody is taken
 /// for dead (F18).
-pub fn large_messages_leave_room_for_signs_of_life(setup: &Setup) {
+pub fn f18_large_messages_leave_room_for_signs_of_life(setup: &Setup) {
     let path = Conditions::round_trip(NEAR).with_rate(200, MIB / 2);
     let Some(mut pair) = Pair::start(setup, 2, path) else { return };
     watch(&mut pair.a, &mut pair.b);
@@ -111,7 +111,7 @@ pub fn large_messages_leave_room_for_signs_of_life(setup: &Setup) {
 
 /// Both dial at once, again and again: no message is lost (F12; that one link is left is tested with each
 /// transport).
-pub fn nodes_that_dial_each_other_at_once_lose_nothing(setup: &Setup) {
+pub fn f12_nodes_that_dial_each_other_at_once_lose_nothing(setup: &Setup) {
     for round in 0..lasting(3, 100) {
         let Some(mut pair) = Pair::start(setup, round, Conditions::round_trip(50)) else { return };
         let (here, there) = (pair.a.addr.clone(), pair.b.addr.clone());

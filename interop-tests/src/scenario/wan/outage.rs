@@ -21,7 +21,7 @@ const MOST_ATTEMPTS: usize = 30;
 const MOST_GROWTH: u64 = 32 << 20;
 
 /// An outage shorter than the patience of a node is a delay: nothing is lost, nobody is told (F06).
-pub fn a_short_outage_is_only_a_delay(setup: &Setup) {
+pub fn f06_a_short_outage_is_only_a_delay(setup: &Setup) {
     let Some(mut pair) = Pair::start(setup, 1, Conditions::round_trip(NEAR)) else { return };
     pair.watch_each_other();
     let flow = Flow::begin(&mut pair);
@@ -36,7 +36,7 @@ pub fn a_short_outage_is_only_a_delay(setup: &Setup) {
 
 /// A long outage breaks the connection. What was lost is a gap: nothing is repeated, the order stays,
 /// and the sender is told (F05, F06, G1, G2, G4).
-pub fn a_long_outage_leaves_a_gap_and_the_sender_is_told(setup: &Setup) {
+pub fn f05_f06_a_long_outage_leaves_a_gap_and_the_sender_is_told(setup: &Setup) {
     let Some(mut pair) = Pair::start(setup, 2, Conditions::round_trip(NEAR)) else { return };
     watch(&mut pair.a, &mut pair.b);
     let flow = Flow::begin(&mut pair);
@@ -50,7 +50,7 @@ pub fn a_long_outage_leaves_a_gap_and_the_sender_is_told(setup: &Setup) {
 
 /// The sender's ports change, as behind a translator of addresses that was restarted: what the receiver
 /// misses then, if anything, is told, and the stream goes on soon (F06).
-pub fn a_sender_whose_ports_change_is_back_soon(setup: &Setup) {
+pub fn f06_a_sender_whose_ports_change_is_back_soon(setup: &Setup) {
     let Some(mut pair) = Pair::start(setup, 5, Conditions::round_trip(NEAR)) else { return };
     watch(&mut pair.a, &mut pair.b);
     let flow = Flow::begin(&mut pair);
@@ -62,9 +62,27 @@ pub fn a_sender_whose_ports_change_is_back_soon(setup: &Setup) {
     println!("{}: the stream went on after {after:?}, {} messages were lost", setup.kind.name(), got.missing);
 }
 
+/// Far away a QUIC connection survives new ports of its dialler: nothing is lost, and nobody is told (F06, WAN
+/// profile).
+pub fn f06_a_connection_far_away_survives_new_ports(setup: &Setup) {
+    let setup = setup.clone().with_rust_arguments(&["--profile", "wan"]);
+    let Some(mut pair) = Pair::start(&setup, 6, Conditions::round_trip(50)) else { return };
+    pair.watch_each_other();
+    let flow = Flow::begin(&mut pair);
+    for _ in 0..3 {
+        let before = pair.b.received().received;
+        pair.wan.rebind(0);
+        until("the stream to flow on", || (pair.b.received().received > before + 200).then_some(()));
+    }
+    let got = flow.account(&mut pair);
+    assert_eq!(got.missing, 0, "{got:?}");
+    is_in_order(&got);
+    assert_eq!((pair.a.downs(), pair.b.downs()), (vec![], vec![]));
+}
+
 /// A link that comes and goes: no storm of connections, no growing memory, and what arrives is in
 /// order and once (F13, L28).
-pub fn a_flapping_link_is_dialled_with_patience(setup: &Setup) {
+pub fn f13_a_flapping_link_is_dialled_with_patience(setup: &Setup) {
     let Some(mut pair) = Pair::start(setup, 3, Conditions::round_trip(NEAR)) else { return };
     watch(&mut pair.a, &mut pair.b);
     let flow = Flow::begin(&mut pair);
@@ -81,7 +99,7 @@ pub fn a_flapping_link_is_dialled_with_patience(setup: &Setup) {
 
 /// Five nodes, parted two from three: each misses those of the other side and nobody else, each side
 /// goes on, and after the heal everybody reaches everybody (F14, without names).
-pub fn a_partition_leaves_each_side_whole_and_heals(setup: &Setup) {
+pub fn f14_a_partition_leaves_each_side_whole_and_heals(setup: &Setup) {
     let sides: [&[usize]; 2] = [&[0, 1], &[2, 3, 4]];
     let Some(wan) = Wan::start(5, 4) else { return };
     wan.everywhere(Conditions::round_trip(NEAR));

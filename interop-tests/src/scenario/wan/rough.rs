@@ -24,17 +24,17 @@ const LONG_GAP: u64 = 20_000;
 const TEN_MINUTES: (u64, u64) = (600_000_000 / LONG_GAP, LONG_GAP);
 
 /// F07 at 1 %.
-pub fn one_lost_packet_in_a_hundred_loses_no_message(setup: &Setup) {
+pub fn f07_one_lost_packet_in_a_hundred_loses_no_message(setup: &Setup) {
     nothing_is_lost(setup, 0.01, lasting((600, GAP), TEN_MINUTES));
 }
 
 /// F07 at 5 %.
-pub fn five_lost_packets_in_a_hundred_lose_no_message(setup: &Setup) {
+pub fn f07_five_lost_packets_in_a_hundred_lose_no_message(setup: &Setup) {
     nothing_is_lost(setup, 0.05, lasting((500, GAP), TEN_MINUTES));
 }
 
 /// F07 at 20 %: while the connection lives all arrives, and if it breaks the sender is told.
-pub fn twenty_lost_packets_in_a_hundred_lose_no_message_or_the_sender_is_told(setup: &Setup) {
+pub fn f07_twenty_lost_packets_in_a_hundred_lose_no_message_or_the_sender_is_told(setup: &Setup) {
     let Some(mut pair) = Pair::start(setup, 20, ROUGH.with_loss(0.2)) else { return };
     super::watch(&mut pair.a, &mut pair.b);
     let sink = pair.b.sinks(1);
@@ -53,7 +53,7 @@ pub fn twenty_lost_packets_in_a_hundred_lose_no_message_or_the_sender_is_told(se
 }
 
 /// Half of all packets is lost for a second: a delay, and nothing else.
-pub fn half_of_the_packets_lost_for_a_second_is_only_a_delay(setup: &Setup) {
+pub fn f07_half_of_the_packets_lost_for_a_second_is_only_a_delay(setup: &Setup) {
     let near = Conditions::round_trip(20);
     let Some(mut pair) = Pair::start(setup, 50, near) else { return };
     pair.watch_each_other();
@@ -70,7 +70,7 @@ pub fn half_of_the_packets_lost_for_a_second_is_only_a_delay(setup: &Setup) {
 
 /// Connections that have nothing to carry: a lost sign of life, or its lost answer, is not a lost peer
 /// (F07).
-pub fn five_lost_packets_in_a_hundred_end_no_idle_connection(setup: &Setup) {
+pub fn f07_five_lost_packets_in_a_hundred_end_no_idle_connection(setup: &Setup) {
     let Some(mut pair) = Pair::start(setup, 6, Conditions::round_trip(20).with_loss(0.05)) else { return };
     pair.watch_each_other();
     sleep(lasting(secs(16), secs(600)));

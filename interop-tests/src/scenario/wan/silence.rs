@@ -13,7 +13,7 @@ use crate::wan::{Conditions, Signal};
 
 /// Both directions are cut: both nodes see the other down in time, once, and talk again soon after the
 /// heal (F04, S28).
-pub fn a_cut_is_seen_from_both_sides_and_heals(setup: &Setup) {
+pub fn f04_a_cut_is_seen_from_both_sides_and_heals(setup: &Setup) {
     let Some(mut pair) = Pair::start(setup, 1, Conditions::round_trip(NEAR)) else { return };
     pair.watch_each_other();
     pair.wan.cut(0, 1);
@@ -21,7 +21,7 @@ pub fn a_cut_is_seen_from_both_sides_and_heals(setup: &Setup) {
 }
 
 /// One direction is cut, so that one side hears the other and is not heard: both see it (F04).
-pub fn a_cut_of_one_direction_is_seen_from_both_sides_and_heals(setup: &Setup) {
+pub fn f04_a_cut_of_one_direction_is_seen_from_both_sides_and_heals(setup: &Setup) {
     let Some(mut pair) = Pair::start(setup, 2, Conditions::round_trip(NEAR)) else { return };
     pair.watch_each_other();
     pair.wan.cut_one_way(0, 1);
@@ -30,7 +30,7 @@ pub fn a_cut_of_one_direction_is_seen_from_both_sides_and_heals(setup: &Setup) {
 
 /// A node that never stops trying to send while the cut lasts is back as soon as one that waited (F04,
 /// L28).
-pub fn a_sender_that_goes_on_trying_is_back_soon_after_the_heal(setup: &Setup) {
+pub fn f04_a_sender_that_goes_on_trying_is_back_soon_after_the_heal(setup: &Setup) {
     let Some(mut pair) = Pair::start(setup, 3, Conditions::round_trip(NEAR)) else { return };
     let sink = pair.b.sinks(1);
     let stream = pair.a.stream(&pair.b.addr, &sink, u64::MAX, 64, 20_000);
@@ -50,7 +50,7 @@ pub fn a_sender_that_goes_on_trying_is_back_soon_after_the_heal(setup: &Setup) {
 
 /// A frozen node is down in time and takes part again when it wakes; the monitor that fired stays
 /// fired (F03).
-pub fn a_frozen_node_is_down_and_takes_part_again_when_it_wakes(setup: &Setup) {
+pub fn f03_a_frozen_node_is_down_and_takes_part_again_when_it_wakes(setup: &Setup) {
     let Some(mut pair) = Pair::start(setup, 4, Conditions::round_trip(NEAR)) else { return };
     watch(&mut pair.a, &mut pair.b);
     pair.b.signal(Signal::SIGSTOP);
@@ -64,7 +64,7 @@ pub fn a_frozen_node_is_down_and_takes_part_again_when_it_wakes(setup: &Setup) {
 
 /// A killed node is missed, at once where its kernel says goodbye for it, and a new one on its port is
 /// found; the PID from before reaches nobody there (F01, F02, S36).
-pub fn a_killed_node_is_missed_and_the_next_on_its_port_is_found(setup: &Setup) {
+pub fn f01_f02_a_killed_node_is_missed_and_the_next_on_its_port_is_found(setup: &Setup) {
     let Some(mut pair) = Pair::start(setup, 5, Conditions::round_trip(NEAR)) else { return };
     watch(&mut pair.a, &mut pair.b);
     let old = pair.a.find_counter(&pair.b.addr);
@@ -80,7 +80,7 @@ pub fn a_killed_node_is_missed_and_the_next_on_its_port_is_found(setup: &Setup) 
 
 /// A node that dies and is back on its port at once is missed at the next heartbeat, over QUIC too: its
 /// successor has the same key and can tell that it knows nothing of the connection (F02).
-pub fn a_node_that_is_back_at_once_is_missed_at_once(setup: &Setup) {
+pub fn f02_a_node_that_is_back_at_once_is_missed_at_once(setup: &Setup) {
     let Some(mut pair) = Pair::start(setup, 6, Conditions::round_trip(NEAR)) else { return };
     watch(&mut pair.a, &mut pair.b);
     pair.b.process.kill();
