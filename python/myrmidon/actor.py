@@ -17,7 +17,6 @@
 
 import inspect
 import logging
-import pickle
 from collections.abc import Callable, Coroutine
 from typing import (
     TYPE_CHECKING,
@@ -26,14 +25,13 @@ from typing import (
     Concatenate,
     Generic,
     Literal,
-    NamedTuple,
     ParamSpec,
     TypeVar,
     cast,
     overload,
 )
 
-from myrmidon import codec as plain
+from myrmidon._codecs import CODECS, ActorCodec
 from myrmidon._core import ExitReason, Failure, PySystemMessage
 from myrmidon.errors import CodecError, MyrmidonError, NoMethod
 from myrmidon.options import Options
@@ -54,15 +52,6 @@ B = TypeVar("B", bound="Actor")
 _CAST, _CALL = 0, 1
 
 
-class _Codec(NamedTuple):
-    """How arguments and results become bytes and come back."""
-
-    encode: Callable[[object], bytes]
-    decode: Callable[[bytes], Any]
-    # Whether what is decoded can run code, so that it must come from somebody who is known.
-    trusts: bool
-
-
 class Actor:
     """The base of class actors. ``rt.start(Counter, 10)`` starts one, as ``Counter(10)``.
 
@@ -81,7 +70,7 @@ class Actor:
 
     _options: ClassVar[Options] = Options()
     _raises: ClassVar[tuple[type[Exception], ...]] = ()
-    _codec: ClassVar[_Codec] = _Codec(plain.encode, plain.decode, trusts=False)
+    _codec: ClassVar[ActorCodec] = CODECS["plain"]
     _methods: ClassVar[dict[str, Callable[..., Any]]] = {}
     _is_async: ClassVar[bool] = False
     _place: "tuple[Runtime, int] | None" = None
@@ -104,9 +93,9 @@ class Actor:
         if options is not None:
             cls._options = checked_options(options)
         if codec is not None:
-            if codec not in _CODECS:
+            if codec not in CODECS:
                 raise ValueError(f"{codec!r} is no codec of actors: write \"plain\" or \"pickle\"")
-            cls._codec = _CODECS[codec]
+            cls._codec = CODECS[codec]
         cls._methods = _public_methods(cls)
         cls._is_async = any(map(inspect.iscoroutinefunction, cls._methods.values()))
 
@@ -400,23 +389,3 @@ def _public_methods(cls: type[Actor]) -> dict[str, Callable[..., Any]]:
     own = {name: getattr(cls, name) for name in dir(cls) if not name.startswith("_") and not hasattr(Actor, name)}
     plain_functions = {name for name in own if inspect.isfunction(inspect.getattr_static(cls, name))}
     return {name: own[name] for name in plain_functions}
-
-
-def _pickle(value: object) -> bytes:
-    try:
-        return pickle.dumps(value)
-    except Exception as error:
-        raise CodecError(f"a {type(value).__name__} cannot be pickled: {error}") from error
-
-
-def _unpickle(data: bytes) -> Any:
-    try:
-        return pickle.loads(data)
-    except Exception as error:
-        raise CodecError(f"the bytes are no pickle of this program: {error}") from error
-
-
-_CODECS = {
-    "plain": _Codec(plain.encode, plain.decode, trusts=False),
-    "pickle": _Codec(_pickle, _unpickle, trusts=True),
-}
