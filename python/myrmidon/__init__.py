@@ -11,7 +11,7 @@ hello
 PIDs are plain ``int``, messages are ``bytes``, durations are seconds.
 """
 
-from myrmidon import codec, errors
+from myrmidon import _core, codec, errors
 from myrmidon._core import (
     ActorBonds,
     ActorInfo,
@@ -40,6 +40,7 @@ from myrmidon.runtime import Runtime
 from myrmidon.supervisors import Child, SupervisorSpec, dynamic, one_for_all, one_for_one, rest_for_one, worker
 
 __version__ = version()
+_core.load()
 
 __all__ = [
     "Actor",

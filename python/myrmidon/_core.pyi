@@ -37,12 +37,14 @@ __all__ = [
     "Runtime",
     "Simulation",
     "Supervisor",
+    "_exit_reason",
     "allocate_buffer",
     "command_line",
     "current",
     "decode",
     "encode",
     "free_buffer",
+    "load",
     "register_type",
     "registered_type",
     "version",
@@ -57,6 +59,7 @@ _Predicate: TypeAlias = Callable[[Any], object]
 _Kind: TypeAlias = Literal["message", "ask", "system"]
 
 def version() -> str: ...
+def load() -> None: ...
 def current() -> int | None: ...
 def allocate_buffer(size: int) -> tuple[int, memoryview, CapsuleType]: ...
 def free_buffer(buffer_id: int) -> bool: ...
@@ -158,6 +161,7 @@ class Buffer:
         def __buffer__(self, flags: int, /) -> memoryview: ...
         def __release_buffer__(self, view: memoryview, /) -> None: ...
 
+def _exit_reason(kind: str, message: str | None, traceback: str | None) -> ExitReason: ...
 @final
 class ExitReason:
     @property
@@ -355,6 +359,8 @@ class Runtime:
     def transport(self) -> str: ...
     @property
     def closed(self) -> bool: ...
+    @property
+    def _number(self) -> int: ...
 
     # actors
     def spawn(

@@ -17,11 +17,21 @@
 
 import inspect
 import logging
-import pickle
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, Literal, NamedTuple, ParamSpec, TypeVar, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Concatenate,
+    Generic,
+    Literal,
+    ParamSpec,
+    TypeVar,
+    cast,
+    overload,
+)
 
-from myrmidon import codec as plain
+from myrmidon._codecs import CODECS, ActorCodec
 from myrmidon._core import ExitReason, Failure, PySystemMessage
 from myrmidon.errors import CodecError, MyrmidonError, NoMethod
 from myrmidon.options import Options
@@ -42,15 +52,6 @@ B = TypeVar("B", bound="Actor")
 _CAST, _CALL = 0, 1
 
 
-class _Codec(NamedTuple):
-    """How arguments and results become bytes and come back."""
-
-    encode: Callable[[object], bytes]
-    decode: Callable[[bytes], Any]
-    # Whether what is decoded can run code, so that it must come from somebody who is known.
-    trusts: bool
-
-
 class Actor:
     """The base of class actors. ``rt.start(Counter, 10)`` starts one, as ``Counter(10)``.
 
@@ -69,10 +70,11 @@ class Actor:
 
     _options: ClassVar[Options] = Options()
     _raises: ClassVar[tuple[type[Exception], ...]] = ()
-    _codec: ClassVar[_Codec] = _Codec(plain.encode, plain.decode, trusts=False)
+    _codec: ClassVar[ActorCodec] = CODECS["plain"]
     _methods: ClassVar[dict[str, Callable[..., Any]]] = {}
     _is_async: ClassVar[bool] = False
     _place: "tuple[Runtime, int] | None" = None
+    _hosted: bool = False
 
     def __init_subclass__(
         cls,
@@ -83,12 +85,17 @@ class Actor:
         **kwargs: Any,
     ) -> None:
         super().__init_subclass__(**kwargs)
+        taken = sorted({"pid", "ref", "rt"} & vars(cls).keys())
+        if taken:
+            raise TypeError(f"{cls.__name__}.{taken[0]} would hide that of every actor: give it another name")
         if raises is not None:
-            cls._raises = raises
+            cls._raises = _exceptions(raises)
         if options is not None:
-            cls._options = options
+            cls._options = checked_options(options)
         if codec is not None:
-            cls._codec = _CODECS[codec]
+            if codec not in CODECS:
+                raise ValueError(f"{codec!r} is no codec of actors: write \"plain\" or \"pickle\"")
+            cls._codec = CODECS[codec]
         cls._methods = _public_methods(cls)
         cls._is_async = any(map(inspect.iscoroutinefunction, cls._methods.values()))
 
@@ -202,14 +209,14 @@ class ActorRef(Generic[A]):
 
         Raises ``NoProcess`` if the actor has ended, and what the constructor raises.
         """
-        instance = actor(*args, **kwargs)
+        instance = made(actor, *args, **kwargs)
         host = Host(instance, self.rt)
         if instance._codec.trusts and not self.rt._is_guarded(self.pid):
             raise MyrmidonError(
                 f"{type(instance).__name__} unpickles what it is sent, and the actor was started to take messages "
                 "from anybody: start a new one"
             )
-        instance._place = (self.rt, self.pid)
+        object.__setattr__(instance, "_place", (self.rt, self.pid))
         concurrency = instance._options.concurrency if instance._is_async else 1
         self.rt._upgrade_actor(self.pid, host, host.handler(), concurrency=concurrency, now=False)
         return ActorRef(self.rt, self.pid, type(instance), self.timeout)
@@ -251,6 +258,13 @@ class ActorRef(Generic[A]):
         return hash(self.pid)
 
 
+def made(actor: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> A:
+    """The object of a class actor."""
+    if not callable(actor) or isinstance(actor, Actor):
+        raise TypeError(f"what is started is a class, a subclass of myrmidon.Actor, not {actor!r}")
+    return actor(*args, **kwargs)
+
+
 class Host:
     """Stands between the runtime and one object: makes calls of messages, and keeps the hooks."""
 
@@ -259,6 +273,10 @@ class Host:
     def __init__(self, instance: object, rt: "Runtime") -> None:
         if not isinstance(instance, Actor):
             raise TypeError(f"a class actor is a subclass of myrmidon.Actor, not {type(instance).__name__}")
+        if instance._hosted:
+            raise MyrmidonError(f"{instance!r} is an actor's already: make a new object for each")
+        # Also where a class, such as a frozen dataclass, lets nobody set attributes.
+        object.__setattr__(instance, "_hosted", True)
         self.instance: Actor = instance
         self.rt = rt
 
@@ -266,7 +284,7 @@ class Host:
         return self.handle_async if self.instance._is_async else self.handle
 
     def started(self, pid: int) -> None:
-        self.instance._place = (self.rt, pid)
+        object.__setattr__(self.instance, "_place", (self.rt, pid))
         self.instance.started()
 
     def stopped(self, reason: ExitReason) -> None:
@@ -311,6 +329,8 @@ class Host:
         if call.__class__ is not list or len(call) != 4:
             raise CodecError("the message is no call: use call() or cast() of an ActorRef")
         kind, name, args, kwargs = call
+        if kind.__class__ is not int or kind not in (_CAST, _CALL):
+            raise CodecError("the message is neither a cast nor a call")
         if name.__class__ is not str:
             raise CodecError("the name of a method is a str")
         method = self.instance._methods.get(name)
@@ -322,7 +342,10 @@ class Host:
 
     def _refuse(self, error: Exception) -> object:
         """The message was no call that this actor knows. It goes on; who asked is told."""
-        _logger.warning("%r got a message that it cannot handle: %s", self.instance, error)
+        text = str(error)
+        if len(text) > _LONGEST_LOGGED:
+            text = text[:_LONGEST_LOGGED] + "…"
+        _logger.warning("%r got a message that it cannot handle: %s", self.instance, text)
         return Failure(error)
 
     def _raised(self, error: BaseException) -> object:
@@ -343,6 +366,22 @@ class Host:
 
 
 _logger = logging.getLogger("myrmidon.actor")
+# Who sends what cannot be handled decides what the error says.
+_LONGEST_LOGGED = 500
+
+
+def _exceptions(raises: object) -> tuple[type[Exception], ...]:
+    classes = cast("tuple[object, ...]", raises) if isinstance(raises, tuple) else (raises,)
+    for each in classes:
+        if not (isinstance(each, type) and issubclass(each, Exception)):
+            raise TypeError(f"raises= is a tuple of exception classes, and {each!r} is none")
+    return cast("tuple[type[Exception], ...]", classes)
+
+
+def checked_options(options: object) -> Options:
+    if not isinstance(options, Options):
+        raise TypeError(f"options are an Options(...), not {options!r}: start() takes those of the class")
+    return options
 
 
 def _public_methods(cls: type[Actor]) -> dict[str, Callable[..., Any]]:
@@ -350,23 +389,3 @@ def _public_methods(cls: type[Actor]) -> dict[str, Callable[..., Any]]:
     own = {name: getattr(cls, name) for name in dir(cls) if not name.startswith("_") and not hasattr(Actor, name)}
     plain_functions = {name for name in own if inspect.isfunction(inspect.getattr_static(cls, name))}
     return {name: own[name] for name in plain_functions}
-
-
-def _pickle(value: object) -> bytes:
-    try:
-        return pickle.dumps(value)
-    except Exception as error:
-        raise CodecError(f"a {type(value).__name__} cannot be pickled: {error}") from error
-
-
-def _unpickle(data: bytes) -> Any:
-    try:
-        return pickle.loads(data)
-    except Exception as error:
-        raise CodecError(f"the bytes are no pickle of this program: {error}") from error
-
-
-_CODECS = {
-    "plain": _Codec(plain.encode, plain.decode, trusts=False),
-    "pickle": _Codec(_pickle, _unpickle, trusts=True),
-}

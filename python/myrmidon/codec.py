@@ -53,8 +53,9 @@ def message(*, tag: str) -> Callable[[_C], _C]:
     The tag is what both sides have to agree on; the module and the name of the class may differ. A class
     with the same module and name may take the place of an earlier one, as when a module is reloaded.
 
-    Raises ``ValueError`` if another class has the tag, ``TypeError`` for any other kind of class.
+    Raises ``ValueError`` if another class has the tag or it is empty, ``TypeError`` for any other kind of class.
     """
+    _check_tag(tag)
 
     def register(cls: _C) -> _C:
         fields, make = _form(cls)
@@ -66,6 +67,11 @@ def message(*, tag: str) -> Callable[[_C], _C]:
         return cls
 
     return register
+
+
+def _check_tag(tag: object) -> None:
+    if not isinstance(tag, str) or not tag:
+        raise (ValueError if tag == "" else TypeError)(f"a tag is a text that both sides know, not {tag!r}")
 
 
 # The classes by their tags.
@@ -82,6 +88,8 @@ def _form(cls: Any) -> tuple[tuple[str, ...], Callable[[dict[str, Any]], object]
     if dataclasses.is_dataclass(cls):
         names = tuple(field.name for field in dataclasses.fields(cls) if field.init)
         return names, lambda fields: construct(**fields)
+    if issubclass(cls, enum.Flag):  # Several together have no name.
+        return ("value",), lambda fields: construct(fields["value"])
     if issubclass(cls, enum.Enum):
         return ("name",), lambda fields: cls[fields["name"]]
     struct_fields: tuple[str, ...] | None = getattr(cls, "__struct_fields__", None)

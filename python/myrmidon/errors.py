@@ -6,6 +6,7 @@ Each class also derives from the built-in error that fits, so ``except Connectio
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class RemoteActorError(MyrmidonError):
         super().__init__(text)
         self.kind = kind
         self.traceback = traceback
-        if hasattr(self, "add_note"):  # from Python 3.11
+        if sys.version_info >= (3, 11):
             self.add_note("On its node:\n" + traceback.rstrip())
 
     def __reduce__(self) -> tuple[type[RemoteActorError], tuple[str, str, str]]:

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from myrmidon import _core
-from myrmidon.actor import Actor, ActorRef, Host
+from myrmidon.actor import Actor, ActorRef, Host, checked_options, made
 from myrmidon.options import Options
 from myrmidon.supervisors import SupervisorSpec
 
@@ -57,13 +57,13 @@ class Runtime(_core.Runtime):
         Raises ``TypeError`` for what is no class actor, and ``RegisterError`` if the name in the options of
         its class is taken.
         """
-        return self._start(None, actor(*args, **kwargs))
+        return self._start(None, made(actor, *args, **kwargs))
 
     def start_with(
         self, options: Options, actor: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs
     ) -> ActorRef[A]:
         """As ``start``, with these options instead of those of the class."""
-        return self._start(options, actor(*args, **kwargs))
+        return self._start(checked_options(options), made(actor, *args, **kwargs))
 
     def _start(self, options: Options | None, instance: A) -> ActorRef[A]:
         host = Host(instance, self)

@@ -119,8 +119,8 @@ class Simulation:
     b'good morning'
 
     Calls of ``sim.rt`` that wait (``join``, ``ask_sync``, ``call_sync``) run the actors meanwhile. ``async def`` handlers,
-    pull actors, threads of the test's own and other nodes are not simulated: they take their own time. While a
-    simulation is open, use no ``Runtime`` of another kind on its thread.
+    pull actors are refused with ``TypeError``, as they would run in a time and an order of their own; threads of the test's own
+    and other nodes are not simulated. While a simulation is open, use no ``Runtime`` of another kind on its thread.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -184,7 +184,7 @@ def checked(rt: Runtime, *, leaks: bool = True, errors: bool = True) -> Generato
     itself goes first.
     """
     before = set(rt.actors())
-    with _recorded_errors() as records:
+    with _recorded_errors(rt) as records:
         yield
         leaked = _settled(rt, before)
         rt._settle(_SETTLE)
@@ -213,19 +213,21 @@ def _settled(rt: Runtime, before: set[int]) -> set[int]:
 
 
 class _Recorder(logging.Handler):
-    def __init__(self, records: list[str]) -> None:
+    def __init__(self, rt: Runtime, records: list[str]) -> None:
         super().__init__(logging.ERROR)
+        self.number = rt._number
         self.records = records
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.records.append(record.getMessage())
+        if getattr(record, "myrmidon_runtime", None) == self.number:
+            self.records.append(record.getMessage())
 
 
 @contextmanager
-def _recorded_errors() -> Generator[list[str], None, None]:
-    """What is logged about actors that failed."""
+def _recorded_errors(rt: Runtime) -> Generator[list[str], None, None]:
+    """What is logged about actors of ``rt`` that failed."""
     records: list[str] = []
-    logger, handler = logging.getLogger("myrmidon.actor"), _Recorder(records)
+    logger, handler = logging.getLogger("myrmidon.actor"), _Recorder(rt, records)
     logger.addHandler(handler)
     try:
         yield records

@@ -12,6 +12,7 @@ use crate::behaviour::AsyncOptions;
 use crate::current::current_actor;
 use crate::errors;
 use crate::exit_reason::ExitReason;
+use crate::number::{Id, count};
 use crate::options::{Options, USUAL_BUDGET};
 use crate::payload;
 use crate::runtime::Runtime;
@@ -46,14 +47,14 @@ impl Runtime {
     fn spawn(
         &self,
         handler: Bound<'_, PyAny>,
-        budget: u32,
+        #[pyo3(from_py_with = count)] budget: u32,
         name: Option<&str>,
         mailbox: Option<Bound<'_, PyAny>>,
         priority: &str,
         trap_exit: bool,
         blocking: bool,
         release_gil: bool,
-        concurrency: usize,
+        #[pyo3(from_py_with = count)] concurrency: usize,
         r#loop: Option<Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
         let blocking = blocking || release_gil;
@@ -68,8 +69,8 @@ impl Runtime {
     }
 
     /// Sends `data` to an actor: `bytes` as they are, a `Buffer` by moving it, and of anything else that
-    /// offers its memory as a buffer a copy. Returns whether the actor was alive to take it; to a dead one
-    /// a `Buffer` is not moved.
+    /// offers its memory as a buffer a copy. Returns whether the actor took it; not if it is dead, or its
+    /// full mailbox rejects it. A `Buffer` that was not taken, or could not be sent, stays as it is.
     ///
     /// It never waits, unless `pid` stands for an actor of another node (`remote`) and the queue to that is
     /// full: then at most `send_timeout` seconds.
@@ -77,9 +78,9 @@ impl Runtime {
     /// Raises `TypeError` for what is no message, `BufferError` for a `Buffer` that was sent before. Only for an
     /// actor of another node also `Busy` if there is still no room, `NodeDown` if the node cannot be reached,
     /// and `PayloadTooLarge`.
-    fn send(&self, py: Python<'_>, pid: u64, data: &Bound<'_, PyAny>) -> PyResult<bool> {
+    fn send(&self, py: Python<'_>, pid: Id, data: &Bound<'_, PyAny>) -> PyResult<bool> {
         let core = self.core()?;
-        let pid = Pid::from_u64(pid);
+        let pid = pid.pid();
         if payload::is_wasted(data, core, pid) {
             return Ok(false);
         }
@@ -87,39 +88,54 @@ impl Runtime {
         let Some(pid) = pid else { return Ok(false) };
         match core.send(pid, payload) {
             Ok(()) => Ok(true),
-            Err(error) => self.unsent(py, error),
+            Err(error) => self.unsent(py, error, data),
         }
     }
 
     /// Sends each of `items` to a local actor: in order, with none of another sender between them,
-    /// and for the price of one wake-up. Nothing is sent if one of them is no message; a `Buffer` in
-    /// front of it is lost then.
+    /// and for the price of one wake-up. Nothing is sent if one of them is no message.
     ///
-    /// Returns how many were sent: fewer than all, none as a rule, if the actor was dead.
-    fn send_many(&self, pid: u64, items: &Bound<'_, PyAny>) -> PyResult<usize> {
+    /// Returns how many were sent: fewer than all if the actor was dead, or its full mailbox rejected one
+    /// and thereby those behind it. A `Buffer` that was not sent stays as it is.
+    fn send_many(&self, pid: Id, items: &Bound<'_, PyAny>) -> PyResult<usize> {
         let core = self.core()?;
-        let payloads = items.try_iter()?.map(|item| payload::local(&item?)).collect::<PyResult<Vec<_>>>()?;
-        let Some(pid) = Pid::from_u64(pid) else { return Ok(0) };
-        Ok(core.send_many(pid, payloads).unwrap_or_else(|error| error.delivered))
+        let items = items.try_iter()?.collect::<PyResult<Vec<_>>>()?;
+        let mut payloads = Vec::with_capacity(items.len());
+        for item in &items {
+            match payload::local(item) {
+                Ok(payload) => payloads.push(payload),
+                Err(error) => {
+                    items[..payloads.len()].iter().for_each(payload::give_back);
+                    return Err(error);
+                }
+            }
+        }
+        let sent = match pid.pid().map(|pid| core.send_many(pid, payloads)) {
+            Some(Ok(sent)) => sent,
+            Some(Err(error)) => error.delivered,
+            None => 0,
+        };
+        items[sent..].iter().for_each(payload::give_back);
+        Ok(sent)
     }
 
     /// Sends `data` to the local actor that has `name`. Returns whether there was one alive.
     fn send_named(&self, py: Python<'_>, name: &str, data: &Bound<'_, PyAny>) -> PyResult<bool> {
         let pid = self.core()?.names().whereis(name);
-        self.send(py, pid.map_or(0, Pid::as_u64), data)
+        self.send(py, Id(pid.map_or(0, Pid::as_u64)), data)
     }
 
     /// Asks an actor to end once it has handled what was sent before. Returns whether it was alive.
-    fn stop(&self, pid: u64) -> PyResult<bool> {
+    fn stop(&self, pid: Id) -> PyResult<bool> {
         let core = self.core()?;
-        Ok(Pid::from_u64(pid).is_some_and(|pid| core.stop(pid)))
+        Ok(pid.pid().is_some_and(|pid| core.stop(pid)))
     }
 
     /// Ends an actor before its next message; what waits in its mailbox is lost. Returns whether it
     /// was alive.
-    fn kill(&self, pid: u64) -> PyResult<bool> {
+    fn kill(&self, pid: Id) -> PyResult<bool> {
         let core = self.core()?;
-        Ok(Pid::from_u64(pid).is_some_and(|pid| core.kill(pid)))
+        Ok(pid.pid().is_some_and(|pid| core.kill(pid)))
     }
 
     /// Waits until an actor has ended, at most `timeout` seconds. Returns why it ended, "noproc" if
@@ -127,10 +143,10 @@ impl Runtime {
     ///
     /// Raises `Timeout`.
     #[pyo3(signature = (pid, timeout=None))]
-    fn join(&self, py: Python<'_>, pid: u64, timeout: Option<f64>) -> PyResult<ExitReason> {
+    fn join(&self, py: Python<'_>, pid: Id, timeout: Option<f64>) -> PyResult<ExitReason> {
         let core = self.core()?;
         let timeout = timeout.map(|timeout| seconds("timeout", timeout)).transpose()?.flatten();
-        let Some(target) = Pid::from_u64(pid) else {
+        let Some(target) = pid.pid() else {
             return Ok(ExitReason::from(&Reason::NoProcess));
         };
         if current_actor(py)? == Some(target) {
@@ -154,22 +170,22 @@ impl Runtime {
     }
 
     /// Whether a local actor lives.
-    fn is_alive(&self, pid: u64) -> PyResult<bool> {
+    fn is_alive(&self, pid: Id) -> PyResult<bool> {
         let core = self.core()?;
-        Ok(Pid::from_u64(pid).is_some_and(|pid| core.is_alive(pid)))
+        Ok(pid.pid().is_some_and(|pid| core.is_alive(pid)))
     }
 
     /// How many messages wait for an actor; `None` if it is not alive.
-    fn mailbox_size(&self, pid: u64) -> PyResult<Option<usize>> {
+    fn mailbox_size(&self, pid: Id) -> PyResult<Option<usize>> {
         let core = self.core()?;
-        Ok(Pid::from_u64(pid).and_then(|pid| core.mailbox_size(pid)))
+        Ok(pid.pid().and_then(|pid| core.mailbox_size(pid)))
     }
 
     /// Has a PING sent to `pid` on behalf of `from_pid`, which gets the PONG. Returns whether `pid`
     /// was alive.
-    fn ping(&self, pid: u64, from_pid: u64) -> PyResult<bool> {
+    fn ping(&self, pid: Id, from_pid: Id) -> PyResult<bool> {
         let core = self.core()?;
-        let pids = Pid::from_u64(pid).zip(Pid::from_u64(from_pid));
+        let pids = pid.pid().zip(from_pid.pid());
         Ok(pids.is_some_and(|(pid, from)| core.ping(pid, from)))
     }
 
@@ -177,7 +193,7 @@ impl Runtime {
     ///
     /// Raises `RegisterError` if another living actor has the name or it is no legal name,
     /// `NoProcess` if the actor is dead.
-    fn register(&self, name: &str, pid: u64) -> PyResult<()> {
+    fn register(&self, name: &str, pid: Id) -> PyResult<()> {
         let core = self.core()?;
         core.names().register(name, living(pid)?).map_err(|error| errors::register(&error))
     }
@@ -206,10 +222,10 @@ impl Runtime {
     #[pyo3(signature = (pid, handler, *, now=false, concurrency=1, r#loop=None))]
     fn hot_swap(
         &self,
-        pid: u64,
+        pid: Id,
         handler: Bound<'_, PyAny>,
         now: bool,
-        concurrency: usize,
+        #[pyo3(from_py_with = count)] concurrency: usize,
         r#loop: Option<Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
         let core = self.core()?;
@@ -226,39 +242,36 @@ impl Runtime {
     /// Goes back to the code before the last swap. Returns the number of the new version.
     ///
     /// Raises `NoProcess`, and `NoHistory` if the code was never swapped.
-    fn rollback(&self, pid: u64) -> PyResult<u64> {
+    fn rollback(&self, pid: Id) -> PyResult<u64> {
         self.core()?.rollback(living(pid)?).map_err(|error| errors::swap(&error))
     }
 
     /// The version of an actor's code once all swaps so far are done: 1 at spawn; `None` if it is
     /// not alive.
-    fn version(&self, pid: u64) -> PyResult<Option<u64>> {
+    fn version(&self, pid: Id) -> PyResult<Option<u64>> {
         let core = self.core()?;
-        Ok(Pid::from_u64(pid).and_then(|pid| core.version(pid)))
+        Ok(pid.pid().and_then(|pid| core.version(pid)))
     }
 
     /// Sends `data` once, in `delay` seconds. Returns the timer's number.
-    fn send_after(&self, pid: u64, delay: f64, data: &Bound<'_, PyAny>) -> PyResult<u64> {
-        let core = self.core()?;
-        let payload = payload::remote(data)?;
-        Ok(core.timers().send_after(period("delay", delay)?, living(pid)?, payload).as_u64())
+    fn send_after(&self, pid: Id, delay: f64, data: &Bound<'_, PyAny>) -> PyResult<u64> {
+        let (core, delay, pid) = (self.core()?, period("delay", delay)?, living(pid)?);
+        Ok(core.timers().send_after(delay, pid, payload::remote(data)?).as_u64())
     }
 
     /// Sends `data` every `interval` seconds until cancelled or the actor ends. Returns the timer's
     /// number.
-    fn send_interval(&self, pid: u64, interval: f64, data: &Bound<'_, PyAny>) -> PyResult<u64> {
-        let core = self.core()?;
-        let interval = period("interval", interval)?;
+    fn send_interval(&self, pid: Id, interval: f64, data: &Bound<'_, PyAny>) -> PyResult<u64> {
+        let (core, interval, pid) = (self.core()?, period("interval", interval)?, living(pid)?);
         if interval.is_zero() {
             return Err(PyValueError::new_err("an interval is longer than 0 seconds"));
         }
-        let payload = payload::remote(data)?;
-        Ok(core.timers().send_interval(interval, living(pid)?, payload).as_u64())
+        Ok(core.timers().send_interval(interval, pid, payload::remote(data)?).as_u64())
     }
 
     /// Cancels a timer. Returns whether it was still to fire.
-    fn cancel_timer(&self, timer: u64) -> PyResult<bool> {
-        Ok(self.core()?.timers().cancel(TimerId::from_u64(timer)))
+    fn cancel_timer(&self, timer: Id) -> PyResult<bool> {
+        Ok(self.core()?.timers().cancel(TimerId::from_u64(timer.0)))
     }
 }
 
@@ -288,6 +301,6 @@ impl Runtime {
 }
 
 /// A PID that can name an actor.
-pub(crate) fn living(pid: u64) -> PyResult<Pid> {
-    Pid::from_u64(pid).ok_or_else(|| errors::no_process(pid))
+pub(crate) fn living(pid: Id) -> PyResult<Pid> {
+    pid.pid().ok_or_else(|| errors::no_process(pid.0))
 }

@@ -19,8 +19,10 @@ use crate::class_actor::Failure;
 use crate::current::current_actor;
 use crate::errors::{Busy, NoProcess, OwnActor};
 use crate::exit_reason::from_exception;
+use crate::handler::ran;
 use crate::lane::Crew;
 use crate::loop_bell::Bell;
+use crate::number::Id;
 use crate::outcome::{Lost, Outcome};
 use crate::payload;
 use crate::promise::Promise;
@@ -45,7 +47,7 @@ impl Runtime {
     fn ask_sync(
         &self,
         py: Python<'_>,
-        pid: u64,
+        pid: Id,
         data: &Bound<'_, PyAny>,
         timeout: Option<f64>,
     ) -> PyResult<Py<PyAny>> {
@@ -55,6 +57,7 @@ impl Runtime {
         let question = self.question(asked, message, deadline(limit), Way::Thread(seat.clone()))?;
         let lane = self.lane(asked);
         let mut question = Some(question);
+        let place = self.shared().waiters.enter(asked, &seat);
         // Sent with the interpreter let go, as who answers will want it.
         let waited = wait_for(py, limit, |limit| {
             if let Some(question) = question.take() {
@@ -69,6 +72,10 @@ impl Runtime {
             }
             seat.wait(limit).map(Ok)
         });
+        drop(place);
+        if question.is_some() || matches!(waited, Ok(Some(Err(_)))) {
+            payload::give_back(data);
+        }
         let left = seat.leave();
         let outcome = waited?
             .transpose()
@@ -82,7 +89,7 @@ impl Runtime {
     fn _ask<'py>(
         &self,
         py: Python<'py>,
-        pid: u64,
+        pid: Id,
         data: &Bound<'py, PyAny>,
         timeout: Option<f64>,
     ) -> PyResult<Py<PyAny>> {
@@ -100,7 +107,11 @@ impl Runtime {
             // Sent with the interpreter let go, as who answers will want it.
             let looked_for = promise.get();
             let given = py.detach(|| question.send(core).map(|()| lane.watch(|| looked_for.is_done())));
-            if given.map_err(|error| unasked(asked, error))? {
+            let given = given.map_err(|error| {
+                payload::give_back(data);
+                unasked(asked, error)
+            })?;
+            if given {
                 if !bell.patience().is_over(begun) {
                     return promise.get().outcome(py);
                 }
@@ -110,10 +121,14 @@ impl Runtime {
             promise.get().wait();
         } else {
             promise.get().wait();
-            question.send(core).map_err(|error| unasked(asked, error))?;
+            question.send(core).map_err(|error| {
+                payload::give_back(data);
+                unasked(asked, error)
+            })?;
         }
-        if let Some(at) = deadline {
-            Promise::wait_until(&promise, at, Outcome::Lost(asked, Lost::Late))?;
+        match deadline {
+            Some(at) => Promise::wait_until(&promise, at, Outcome::Lost(asked, Lost::Late))?,
+            None => self.shared().waiters.remember(asked, &promise),
         }
         Ok(promise.into_any().unbind())
     }
@@ -263,7 +278,10 @@ impl Answer {
             let reason = from_exception(py, &error);
             return self.fail(py, error, &reason);
         }
-        let bytes = if value.is_none() { Ok(PyBytes::new(py, b"")) } else { payload::frozen(value) };
+        let bytes = match value.is_none() {
+            true => Ok(PyBytes::new(py, b"")),
+            false => payload::frozen(value).map_err(|error| ran(value).err().unwrap_or(error)),
+        };
         match bytes {
             Ok(bytes) => self.send(Outcome::Value(bytes.into_any().unbind())),
             Err(error) => {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use myrmidon::actor::Behaviour;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 
 use crate::code::Code;
 use crate::giver::{Giver, Kind as Given};
 use crate::handler::{Handler, Kind, kind};
 use crate::handler_task::AsyncHandler;
+use crate::known;
 use crate::loop_bell::Bell;
 use crate::options::{Options, USUAL_BUDGET};
 use crate::pull::{Function, PullTask, PullThread};
@@ -78,6 +78,7 @@ impl Runtime {
             options.refuse_for_plain()?;
             return Ok(Box::new(Handler::new(handler, self.shared().actors.deal())));
         }
+        self.refuse_if_simulated("an async def")?;
         if options.blocking {
             let text = "blocking is for plain functions: an async def awaits what it waits for";
             return Err(PyTypeError::new_err(text));
@@ -103,6 +104,7 @@ impl Runtime {
         bounded: bool,
     ) -> PyResult<Box<dyn Behaviour>> {
         let py = function.py();
+        self.refuse_if_simulated("a pull actor")?;
         let function = match kind(&function)? {
             Kind::Plain if event_loop.is_some() => return Err(no_loop_for_plain()),
             Kind::Plain => Function::Thread(PullThread::new(function.unbind(), &self.shared().pull)?),
@@ -113,6 +115,15 @@ impl Runtime {
             })),
         };
         Ok(self.giver(Given::Function(function), bounded))
+    }
+
+    fn refuse_if_simulated(&self, what: &str) -> PyResult<()> {
+        match self.shared().simulated {
+            false => Ok(()),
+            true => Err(PyTypeError::new_err(format!(
+                "{what} runs in a time and an order of its own, which no simulation decides: test it with a Runtime"
+            ))),
+        }
     }
 
     fn giver(&self, kind: Given, bounded: bool) -> Box<dyn Behaviour> {
@@ -148,8 +159,7 @@ impl AsyncOptions<'_> {
 
 /// A context for one actor: a copy of its spawner's.
 fn context(py: Python<'_>) -> PyResult<Py<PyAny>> {
-    static COPY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    Ok(COPY.import(py, "contextvars", "copy_context")?.call0()?.unbind())
+    Ok(known::COPY_CONTEXT.get(py)?.call0()?.unbind())
 }
 
 fn no_loop_for_plain() -> PyErr {

@@ -4,14 +4,15 @@
 use std::ffi::c_void;
 use std::ptr::NonNull;
 
-use myrmidon::Pid;
-use myrmidon::buffer::{BufferId, BufferTable};
+use myrmidon::buffer::{BufferId, BufferTable, HeldTable};
+use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyMemoryView};
 
 use crate::errors::Busy;
 use crate::memory::Buffer;
+use crate::number::{Id, count};
 use crate::payload;
 use crate::runtime::Runtime;
 
@@ -20,6 +21,11 @@ const MOST: usize = 65_536;
 
 /// Buffers that were allocated and not yet sent or freed.
 static BUFFERS: BufferTable<Py<Buffer>> = BufferTable::new();
+
+/// The buffers, for who forks.
+pub(crate) fn hold() -> HeldTable<'static, Py<Buffer>> {
+    BUFFERS.hold()
+}
 
 /// Allocates `size` zero bytes to be filled in place and sent with `Runtime.send_buffer`.
 ///
@@ -33,7 +39,7 @@ static BUFFERS: BufferTable<Py<Buffer>> = BufferTable::new();
 #[pyfunction]
 pub(crate) fn allocate_buffer(
     py: Python<'_>,
-    size: usize,
+    #[pyo3(from_py_with = count)] size: usize,
 ) -> PyResult<(u64, Bound<'_, PyMemoryView>, Bound<'_, PyCapsule>)> {
     if BUFFERS.len() >= MOST {
         return Err(Busy::new_err(format!(
@@ -47,8 +53,8 @@ pub(crate) fn allocate_buffer(
 
 /// Frees a buffer that shall not be sent. Returns whether it was waiting.
 #[pyfunction]
-pub(crate) fn free_buffer(buffer_id: u64) -> bool {
-    BUFFERS.take(BufferId::from_u64(buffer_id)).is_some()
+pub(crate) fn free_buffer(buffer_id: Id) -> bool {
+    BUFFERS.take(BufferId::from_u64(buffer_id.0)).is_some()
 }
 
 #[pymethods]
@@ -57,7 +63,7 @@ impl Runtime {
     fn allocate_buffer<'py>(
         &self,
         py: Python<'py>,
-        size: usize,
+        #[pyo3(from_py_with = count)] size: usize,
     ) -> PyResult<(u64, Bound<'py, PyMemoryView>, Bound<'py, PyCapsule>)> {
         self.core()?;
         allocate_buffer(py, size)
@@ -65,28 +71,56 @@ impl Runtime {
 
     /// Sends a `Buffer`, or the allocated buffer of that number, to a local actor, which receives
     /// `bytes`. The buffer is sent afterwards, and the number dead. Returns whether buffer and actor
-    /// were alive; if only the actor was dead, the buffer stays.
-    fn send_buffer(&self, py: Python<'_>, pid: u64, buffer: Sendable<'_>) -> PyResult<bool> {
+    /// were alive and the actor took it; if only the actor was dead, or its full mailbox rejects the buffer,
+    /// that stays.
+    fn send_buffer(&self, py: Python<'_>, pid: Id, buffer: Sendable<'_>) -> PyResult<bool> {
         let core = self.core()?;
-        let Some(pid) = Pid::from_u64(pid).filter(|pid| core.is_alive(*pid)) else { return Ok(false) };
-        let Some(buffer) = buffer.take() else { return Ok(false) };
-        let bytes = buffer.get().hand_over(py)?;
-        Ok(core.send(pid, payload::wrap(bytes)).is_ok())
+        let Some(pid) = pid.pid().filter(|pid| core.is_alive(*pid)) else { return Ok(false) };
+        let (number, buffer) = match buffer {
+            Sendable::Buffer(buffer) => (None, buffer),
+            Sendable::Number(number) => {
+                let number = BufferId::from_u64(number.0);
+                match BUFFERS.with(number, |buffer| buffer.clone_ref(py)) {
+                    Some(buffer) => (Some(number), buffer.into_bound(py)),
+                    None => return Ok(false),
+                }
+            }
+        };
+        let bytes = match buffer.get().hand_over(py) {
+            Ok(bytes) => bytes,
+            // Another thread is sending it at this moment.
+            Err(_) if number.is_some() => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        match core.send(pid, payload::wrap(bytes)) {
+            Ok(()) => {
+                drop(number.and_then(|number| BUFFERS.take(number)));
+                Ok(true)
+            }
+            Err(error) => self.unsent(py, error, &buffer),
+        }
     }
 }
 
-#[derive(FromPyObject)]
 enum Sendable<'py> {
     Buffer(Bound<'py, Buffer>),
-    Number(u64),
+    Number(Id),
 }
 
-impl Sendable<'_> {
-    fn take(self) -> Option<Py<Buffer>> {
-        match self {
-            Self::Buffer(buffer) => Some(buffer.unbind()),
-            Self::Number(number) => BUFFERS.take(BufferId::from_u64(number)),
+impl<'py> FromPyObject<'_, 'py> for Sendable<'py> {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(buffer) = given.cast::<Buffer>() {
+            return Ok(Self::Buffer(buffer.to_owned()));
         }
+        given.extract().map(Self::Number).map_err(|error: PyErr| {
+            let kind = given.get_type();
+            let refused = PyTypeError::new_err(format!(
+                "what is sent is a Buffer or the number of one, not {kind}: send() takes all that offers bytes"
+            ));
+            if error.is_instance_of::<PyTypeError>(given.py()) { refused } else { error }
+        })
     }
 }
 

@@ -12,6 +12,7 @@ use crate::behaviour::AsyncOptions;
 use crate::errors;
 use crate::exit_reason::{ExitReason, from_exception, traceback};
 use crate::handler::failed;
+use crate::number::{Id, count};
 use crate::options::{Options, USUAL_BUDGET};
 use crate::runtime::Runtime;
 
@@ -27,14 +28,14 @@ impl Runtime {
         &self,
         hooks: Bound<'_, PyAny>,
         handler: Bound<'_, PyAny>,
-        budget: u32,
+        #[pyo3(from_py_with = count)] budget: u32,
         name: Option<&str>,
         mailbox: Option<Bound<'_, PyAny>>,
         priority: &str,
         trap_exit: bool,
         blocking: bool,
         guarded: bool,
-        concurrency: usize,
+        #[pyo3(from_py_with = count)] concurrency: usize,
         r#loop: Option<Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
         let bounded = mailbox.is_some();
@@ -45,12 +46,12 @@ impl Runtime {
     }
 
     /// Whether what the actor answers comes from this process or from a node that has proved who it is.
-    fn _is_trusted(&self, pid: u64) -> PyResult<bool> {
+    fn _is_trusted(&self, pid: Id) -> PyResult<bool> {
         Ok(self.core()?.is_trusted(living(pid)?))
     }
 
     /// Whether what is sent to the actor comes from this process or from a node that has proved who it is.
-    fn _is_guarded(&self, pid: u64) -> PyResult<bool> {
+    fn _is_guarded(&self, pid: Id) -> PyResult<bool> {
         Ok(self.core()?.is_guarded(living(pid)?))
     }
 
@@ -59,10 +60,10 @@ impl Runtime {
     #[pyo3(signature = (pid, hooks, handler, *, concurrency, now))]
     fn _upgrade_actor(
         &self,
-        pid: u64,
+        pid: Id,
         hooks: Bound<'_, PyAny>,
         handler: Bound<'_, PyAny>,
-        concurrency: usize,
+        #[pyo3(from_py_with = count)] concurrency: usize,
         now: bool,
     ) -> PyResult<u64> {
         let (core, pid) = (self.core()?, living(pid)?);

@@ -6,7 +6,8 @@ use myrmidon::Pid;
 use myrmidon::actor;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
+
+use crate::known;
 
 thread_local! {
     /// The actor to whose function this thread belongs.
@@ -20,11 +21,10 @@ pub(crate) fn current(py: Python<'_>) -> PyResult<Option<u64>> {
 }
 
 pub(crate) fn current_actor(py: Python<'_>) -> PyResult<Option<Pid>> {
-    static TASK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     if let Some(pid) = actor::current().or(OWNER.get()) {
         return Ok(Some(pid));
     }
-    let task = TASK.import(py, "myrmidon._tasks", "current")?.call_method0(intern!(py, "get"))?;
+    let task = known::CURRENT.get(py)?.call_method0(intern!(py, "get"))?;
     Ok(task.extract::<Option<u64>>()?.and_then(Pid::from_u64))
 }
 

@@ -89,7 +89,7 @@ pub(crate) fn closed_meanwhile() -> PyErr {
 /// For calls that need a living actor and were given another number.
 pub(crate) fn no_process(pid: u64) -> PyErr {
     let text = match pid {
-        0 => "0 is nobody's PID: give the PID of an actor".to_owned(),
+        0 => "0, or a number out of range, is nobody's PID: give the PID of an actor".to_owned(),
         _ => format!("no actor {pid} here: it has ended, or is of another runtime; look its name up again"),
     };
     NoProcess::new_err(text)

@@ -1,9 +1,11 @@
 //! Why an actor ended, as Python sees it and as an exception becomes it.
 
 use myrmidon::actor::ExitReason as Reason;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::PyString;
+
+use crate::known;
+use pyo3::types::{PyString, PyTuple};
 
 /// Why an actor ended.
 ///
@@ -31,6 +33,14 @@ impl ExitReason {
         }
     }
 
+    /// By pickle and copy, as errors that hold one travel between processes.
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
+        let py = slf.py();
+        let Self { kind, message, traceback } = slf.get();
+        let make = py.import("myrmidon._core")?.getattr("_exit_reason")?;
+        (make, (*kind, message.as_deref(), traceback.as_deref())).into_pyobject(py)
+    }
+
     fn __str__(&self) -> String {
         match &self.message {
             Some(message) => format!("{}: {message}", self.kind),
@@ -38,6 +48,22 @@ impl ExitReason {
         }
     }
 }
+
+/// An `ExitReason` as it was elsewhere.
+#[pyfunction]
+pub(crate) fn _exit_reason(
+    kind: &str,
+    message: Option<String>,
+    traceback: Option<String>,
+) -> PyResult<ExitReason> {
+    let known = KINDS.into_iter().find(|known| *known == kind);
+    let kind = known.ok_or_else(|| PyValueError::new_err(format!("no actor ends for {kind:?}")))?;
+    Ok(ExitReason { kind, message, traceback })
+}
+
+/// The names of all reasons.
+const KINDS: [&str; 9] =
+    ["normal", "shutdown", "kill", "killed", "noproc", "noconnection", "panic", "exception", "other"];
 
 impl From<&Reason> for ExitReason {
     fn from(reason: &Reason) -> Self {
@@ -78,9 +104,8 @@ fn text(py: Python<'_>, error: &PyErr) -> String {
 }
 
 fn format(py: Python<'_>, error: &PyErr) -> String {
-    static FORMAT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let lines = FORMAT
-        .import(py, "traceback", "format_exception")
+    let lines = known::FORMAT_EXCEPTION
+        .get(py)
         .and_then(|format| format.call1((error.get_type(py), error.value(py), error.traceback(py))));
     let joined = lines.and_then(|lines| PyString::new(py, "").call_method1("join", (lines,)));
     joined.map_or_else(|_| text(py, error), |joined| joined.to_string())

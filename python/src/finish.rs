@@ -55,6 +55,13 @@ fn drain(py: Python<'_>) {
     });
 }
 
+/// The list of runtimes, for who forks.
+pub(crate) type Held = MutexGuard<'static, Vec<Arc<Shared>>>;
+
+pub(crate) fn hold() -> Held {
+    running()
+}
+
 fn running() -> MutexGuard<'static, Vec<Arc<Shared>>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,11 +7,11 @@ use myrmidon::mailbox::Payload;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 
 use crate::ask::{self, Question};
 use crate::call::with_argument;
 use crate::exit_reason::from_exception;
+use crate::known;
 use crate::payload;
 use crate::system_message::PySystemMessage;
 
@@ -68,10 +68,9 @@ impl Handler {
 /// Refuses what a plain function around an `async def` returns, as some decorators make one: nobody would run
 /// it, and the message would be lost.
 #[inline]
-fn ran(returned: &Bound<'_, PyAny>) -> PyResult<()> {
-    static COROUTINE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+pub(crate) fn ran(returned: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = returned.py();
-    if returned.is_none() || !returned.get_type().is(COROUTINE.import(py, "types", "CoroutineType")?) {
+    if returned.is_none() || !returned.get_type().is(known::COROUTINE.get(py)?) {
         return Ok(());
     }
     returned.call_method0(intern!(py, "close"))?;
@@ -173,8 +172,7 @@ fn flags(callable: &Bound<'_, PyAny>) -> PyResult<u32> {
     if let Some(code) = callable.getattr_opt(intern!(py, "__code__"))? {
         return code.getattr(intern!(py, "co_flags"))?.extract();
     }
-    static PARTIAL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    if callable.is_instance(PARTIAL.import(py, "functools", "partial")?)? {
+    if callable.is_instance(known::PARTIAL.get(py)?)? {
         return flags(&callable.getattr(intern!(py, "func"))?);
     }
     let call = callable.get_type().getattr_opt(intern!(py, "__call__"))?;

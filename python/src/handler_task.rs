@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use myrmidon::Pid;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 
 use crate::code::Code;
+use crate::known;
 use crate::loop_bell::Bell;
 use crate::promise::Promise;
 use crate::shelf::Found;
@@ -41,7 +41,6 @@ impl AsyncHandler {
     }
 
     fn start(self: &Arc<Self>, py: Python<'_>, code: &Arc<Code>) -> PyResult<()> {
-        static START: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let server = HandlerTask {
             code: code.clone(),
             handler: self.clone(),
@@ -49,7 +48,7 @@ impl AsyncHandler {
             asked: AtomicU64::new(IDLE),
         };
         let arguments = (server, &self.handler, &self.context, self.bell.event_loop(py));
-        let task = START.import(py, "myrmidon._tasks", "start_handler")?.call1(arguments)?;
+        let task = known::START_HANDLER.get(py)?.call1(arguments)?;
         code.shelf.run_in(self.bell.clone(), task.unbind());
         Ok(())
     }
@@ -102,8 +101,12 @@ impl HandlerTask {
 
     /// Something to await that is done when there is a next message, or nothing more to wait for.
     fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Promise>> {
-        self.handled.store(0, Ordering::Relaxed);
+        let spent = self.handled.swap(0, Ordering::Relaxed) > self.handler.budget;
         let promise = Promise::new(py, self.handler.bell.clone())?;
+        if spent {
+            // There may be a next message already, and others of the loop are to have their turn first.
+            promise.get().be_polite();
+        }
         self.code.shelf.notify(promise.clone().unbind(), None);
         Ok(promise)
     }

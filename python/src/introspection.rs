@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 
 use crate::actors::living;
 use crate::errors::{self, Timeout};
+use crate::number::{Id, count};
 use crate::options::priority_name;
 use crate::runtime::Runtime;
 use crate::wait::{period, receive, wait_for};
@@ -22,14 +23,14 @@ impl Runtime {
     }
 
     /// What can be seen of an actor without asking it; `None` if it is not alive.
-    fn info(&self, pid: u64) -> PyResult<Option<ActorInfo>> {
+    fn info(&self, pid: Id) -> PyResult<Option<ActorInfo>> {
         let core = self.core()?;
-        Ok(Pid::from_u64(pid).and_then(|pid| core.info(pid)).map(ActorInfo::from))
+        Ok(pid.pid().and_then(|pid| core.info(pid)).map(ActorInfo::from))
     }
 
     /// The `limit` actors for which most messages wait, longest mailbox first.
     #[pyo3(signature = (limit=10))]
-    fn top(&self, limit: usize) -> PyResult<Vec<ActorInfo>> {
+    fn top(&self, #[pyo3(from_py_with = count)] limit: usize) -> PyResult<Vec<ActorInfo>> {
         Ok(self.core()?.top(limit).into_iter().map(ActorInfo::from).collect())
     }
 
@@ -38,7 +39,7 @@ impl Runtime {
     ///
     /// Raises `NoProcess`, and `Timeout` if its handler does not return within `timeout` seconds.
     #[pyo3(signature = (pid, timeout=5.0))]
-    fn bonds(&self, py: Python<'_>, pid: u64, timeout: f64) -> PyResult<ActorBonds> {
+    fn bonds(&self, py: Python<'_>, pid: Id, timeout: f64) -> PyResult<ActorBonds> {
         let (core, target, limit) = (self.core()?.clone(), living(pid)?, period("timeout", timeout)?);
         let (done, told) = sync_channel(1);
         let ask = move || drop(done.try_send(core.bonds(target, limit)));
@@ -46,7 +47,7 @@ impl Runtime {
         match wait_for(py, None, receive(told))?.flatten() {
             Some(Ok(bonds)) => Ok(ActorBonds::from(bonds)),
             Some(Err(error @ InspectError::Timeout(_))) => Err(Timeout::new_err(error.to_string())),
-            Some(Err(_)) | None => Err(errors::no_process(pid)),
+            Some(Err(_)) | None => Err(errors::no_process(pid.0)),
         }
     }
 

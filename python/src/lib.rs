@@ -52,6 +52,7 @@ mod giver;
 mod handler;
 mod handler_task;
 mod introspection;
+mod known;
 mod lane;
 mod lanes;
 mod logging;
@@ -60,6 +61,7 @@ mod mailbox;
 mod memory;
 mod mesh;
 mod nodes;
+mod number;
 mod observed;
 mod options;
 mod outcome;
@@ -79,6 +81,7 @@ mod supervisors;
 mod system_message;
 mod transport;
 mod wait;
+mod waiters;
 
 use mimalloc::MiMalloc;
 
@@ -104,11 +107,13 @@ mod _core {
     #[pymodule_export]
     use super::dead_letters::{DeadLetter, DeadLetterWatch};
     #[pymodule_export]
-    use super::exit_reason::ExitReason;
+    use super::exit_reason::{_exit_reason, ExitReason};
     #[pymodule_export]
     use super::handler_task::HandlerTask;
     #[pymodule_export]
     use super::introspection::{ActorBonds, ActorInfo};
+    #[pymodule_export]
+    use super::known::load;
     #[pymodule_export]
     use super::mailbox::Mailbox;
     #[pymodule_export]

@@ -2,18 +2,19 @@
 //! thread nor a worker ever waits for the interpreter.
 
 use std::fmt::{Debug, Write};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use myrmidon::runtime::{Event, EventSink};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
+use pyo3::types::PyDict;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata, Subscriber, span};
 
 use crate::exit_reason::traceback;
 use crate::finish;
+use crate::known;
 use crate::lane::Crew;
 
 /// Records that may wait to be logged; more are counted and left out.
@@ -21,13 +22,32 @@ const MOST: usize = 1024;
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 static LEFT_OUT: AtomicUsize = AtomicUsize::new(0);
 
-/// The crew that logs a runtime's events; set once the runtime has started.
-pub(crate) type Desk = Arc<OnceLock<Arc<Crew>>>;
+/// Where a runtime's events are logged.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    /// The number of the runtime in this process.
+    pub(crate) number: u64,
+    /// Who does it; set once the runtime has started.
+    crew: Arc<OnceLock<Arc<Crew>>>,
+}
+
+impl Desk {
+    pub(crate) fn new() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self { number: LAST.fetch_add(1, Ordering::Relaxed) + 1, crew: Arc::default() }
+    }
+
+    /// Says who logs.
+    pub(crate) fn open(&self, crew: &Arc<Crew>) {
+        let _ = self.crew.set(crew.clone());
+    }
+}
 
 /// The listener for a runtime's events. It never blocks the thread that reports.
 pub(crate) fn reporter(desk: Desk) -> EventSink {
     Arc::new(move |event| {
-        if let (Some(record), Some(chores)) = (Record::of(event), desk.get()) {
+        if let (Some(mut record), Some(chores)) = (Record::of(event), desk.crew.get()) {
+            record.runtime = Some(desk.number);
             record.submit(chores);
         }
     })
@@ -44,6 +64,8 @@ struct Record {
     /// A method of the logger.
     level: &'static str,
     text: String,
+    /// The number of the runtime, where it is about one.
+    runtime: Option<u64>,
 }
 
 impl Record {
@@ -86,7 +108,7 @@ impl Record {
             }
             _ => return None,
         };
-        Some(Self { logger: logger.to_owned(), level, text })
+        Some(Self { logger: logger.to_owned(), level, text, runtime: None })
     }
 
     /// Has the record logged soon, if there is room.
@@ -106,12 +128,14 @@ impl Record {
     }
 
     fn log(&self) {
-        static GET_LOGGER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         Python::attach(|py| {
-            let logger = GET_LOGGER
-                .import(py, "logging", "getLogger")
-                .and_then(|get_logger| get_logger.call1((&self.logger,)));
-            let logged = logger.and_then(|logger| logger.call_method1(self.level, ("%s", &self.text)));
+            let logger = known::GET_LOGGER.get(py).and_then(|get_logger| get_logger.call1((&self.logger,)));
+            let logged = logger.and_then(|logger| {
+                let (extra, options) = (PyDict::new(py), PyDict::new(py));
+                extra.set_item("myrmidon_runtime", self.runtime)?;
+                options.set_item("extra", extra)?;
+                logger.call_method(self.level, ("%s", &self.text), Some(&options))
+            });
             if let Err(error) = logged {
                 error.write_unraisable(py, None);
             }
@@ -155,7 +179,7 @@ impl Subscriber for Warnings {
         event.record(&mut text);
         let level = if *metadata.level() == Level::ERROR { "error" } else { "warning" };
         let logger = metadata.target().replace("::", ".").replacen("myrmidon_", "myrmidon.", 1);
-        Record { logger, level, text: text.message + &text.fields }.submit(&chores);
+        Record { logger, level, text: text.message + &text.fields, runtime: None }.submit(&chores);
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {

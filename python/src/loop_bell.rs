@@ -17,10 +17,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 
 pub(crate) use deadlines::Ticket;
 
+use crate::known;
 use crate::promise::Promise;
 use deadlines::Deadlines;
 use patience::Patience;
@@ -73,8 +73,7 @@ impl Bell {
 
     /// The bell of the loop that runs on this thread, if any.
     pub(crate) fn running(py: Python<'_>) -> PyResult<Option<Self>> {
-        static RUNNING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let event_loop = RUNNING.import(py, "asyncio", "_get_running_loop")?.call0()?;
+        let event_loop = known::RUNNING_LOOP.get(py)?.call0()?;
         if event_loop.is_none() {
             return Ok(None);
         }
@@ -131,12 +130,11 @@ impl Bell {
 
     /// Has the loop listen, and its end noticed. Called inside the loop.
     fn listen(&self, py: Python<'_>) -> PyResult<()> {
-        static WATCH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let ringer = Ringer(self.clone());
         let add = intern!(py, "add_reader");
         self.event_loop(py).call_method1(add, (self.0.heard.as_raw_fd(), ringer))?;
         let end = End(Arc::downgrade(&self.0));
-        let watch = WATCH.import(py, "myrmidon._tasks", "watch_loop")?.call1((end,))?.unbind();
+        let watch = known::WATCH_LOOP.get(py)?.call1((end,))?.unbind();
         let _ = self.0.watch.set(watch);
         Ok(())
     }
@@ -284,6 +282,13 @@ fn forget_closed(py: Python<'_>) {
     let known = std::mem::take(&mut *bells());
     let open: Vec<_> = known.into_iter().filter(|bell| !bell.is_closed(py)).collect();
     bells().extend(open);
+}
+
+/// The list of bells, for who forks.
+pub(crate) type Held = MutexGuard<'static, Vec<Bell>>;
+
+pub(crate) fn hold() -> Held {
+    bells()
 }
 
 fn bells() -> MutexGuard<'static, Vec<Bell>> {

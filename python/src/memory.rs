@@ -13,6 +13,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::number::count;
+
 /// The bit of `Buffer::exports` that says that the memory belongs to a receiver.
 const SENT: usize = 1 << (usize::BITS - 1);
 
@@ -20,7 +22,7 @@ const SENT: usize = 1 << (usize::BITS - 1);
 ///
 /// It offers the buffer protocol: `memoryview(buffer)`, `numpy.frombuffer(buffer, dtype)` and
 /// `pyarrow.py_buffer(buffer)` read and write it where it lies. Every call that sends `bytes` takes it
-/// too, and the receiver gets `bytes`. Sending moves it: afterwards it is empty-handed, and opening a
+/// too, and the receiver gets `bytes`. Sending moves it, unless the call says that it was not sent: afterwards it is empty-handed, and opening a
 /// view of it or sending it again raises `BufferError`. Views from before stay usable and harmless: if
 /// one is alive when the buffer is sent, the receiver gets a copy that they cannot reach; if none is,
 /// it gets the memory itself.
@@ -36,11 +38,14 @@ pub(crate) struct Buffer {
 #[pymethods]
 impl Buffer {
     #[new]
-    pub(crate) fn new(py: Python<'_>, size: usize) -> PyResult<Self> {
+    pub(crate) fn new(py: Python<'_>, #[pyo3(from_py_with = count)] size: usize) -> PyResult<Self> {
         if isize::try_from(size).is_err() {
-            return Err(PyMemoryError::new_err(format!("no memory has {size} bytes: ask for less")));
+            return Err(too_large(size));
         }
-        let bytes = PyBytes::new_with(py, size, |_| Ok(()))?.unbind();
+        let bytes = PyBytes::new_with(py, size, |_| Ok(())).map_err(|error| {
+            if error.is_instance_of::<PyMemoryError>(py) { too_large(size) } else { error }
+        })?;
+        let bytes = bytes.unbind();
         Ok(Self { bytes, exports: AtomicUsize::new(0) })
     }
 
@@ -103,6 +108,11 @@ impl Buffer {
         }
     }
 
+    /// Takes back what was handed over, where nobody has seen it.
+    pub(crate) fn give_back(&self) {
+        self.exports.fetch_and(!SENT, Ordering::AcqRel);
+    }
+
     /// Counts a view.
     fn export(&self) -> PyResult<()> {
         let add = |exports| if exports & SENT == 0 { Some(exports + 1) } else { None };
@@ -111,6 +121,10 @@ impl Buffer {
             Err(_) => Err(was_sent()),
         }
     }
+}
+
+fn too_large(size: usize) -> PyErr {
+    PyMemoryError::new_err(format!("there is no memory of {size} bytes to be had: ask for less"))
 }
 
 fn was_sent() -> PyErr {

@@ -6,9 +6,11 @@ use myrmidon::transport::{AddrParseError, NodeAddr, TransportError};
 use pyo3::prelude::*;
 
 use crate::actors::living;
+use crate::current::current_actor;
 use crate::errors::{
     AddressError, Busy, ListenError, NodeDown, PayloadTooLarge, RegisterError, RuntimeClosed, Timeout,
 };
+use crate::number::Id;
 use crate::payload;
 use crate::runtime::Runtime;
 use crate::wait::block_on;
@@ -50,10 +52,12 @@ impl Runtime {
     /// Returns at once unless the queue to that node is full; then it waits for room, at most
     /// `send_timeout` seconds.
     ///
+    /// A `Buffer` that could not be sent stays as it is.
+    ///
     /// Raises `Busy` if there is still no room, `NodeDown` if the node could not be reached a moment
     /// ago, `PayloadTooLarge` (`ValueError`) above 64 MiB, or above 1 MiB for a peer that speaks only
     /// the documented framing, and `AddressError`.
-    fn send_remote(&self, py: Python<'_>, addr: &str, pid: u64, data: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn send_remote(&self, py: Python<'_>, addr: &str, pid: Id, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let core = self.core()?;
         let (addr, pid, message) = (address(addr)?, living(pid)?, payload::remote(data)?);
         let refused = match core.node().try_send(&addr, pid, message) {
@@ -64,12 +68,15 @@ impl Runtime {
             }
             sent => sent,
         };
-        refused.map_err(|error| unsent(&error))
+        refused.map_err(|error| {
+            payload::give_back(data);
+            unsent(&error)
+        })
     }
 
     /// Watches the actor `pid` of the node at `addr`; returns at once.
     ///
-    /// Inside a handler the monitor belongs to that actor, inside a factory to the actor that the
+    /// In the code of an actor, a coroutine or a pull function too, the monitor belongs to that actor, inside a factory to the actor that the
     /// factory returns, elsewhere to the actor that this thread hands to `supervise_with_factory`
     /// next. When the actor ends, its owner gets an EXIT message with the reason ("noproc" if it had
     /// ended before, "noconnection" when its node is lost), or, if the owner is supervised, is ended so
@@ -77,9 +84,13 @@ impl Runtime {
     /// actor while its node lives is not noticed.
     ///
     /// Raises `AddressError`.
-    fn monitor_remote(&self, addr: &str, pid: u64) -> PyResult<()> {
+    fn monitor_remote(&self, py: Python<'_>, addr: &str, pid: Id) -> PyResult<()> {
         let core = self.core()?;
-        core.monitor_remote(&address(addr)?, living(pid)?);
+        let (addr, pid) = (address(addr)?, living(pid)?);
+        match current_actor(py)? {
+            Some(owner) => core.monitor_remote_for(owner, &addr, pid),
+            None => core.monitor_remote(&addr, pid),
+        }
         Ok(())
     }
 

@@ -1,11 +1,11 @@
 //! Other nodes as Python sees them: a list, and what actors are told when it changes.
 
-use myrmidon::Pid;
 use myrmidon::actor::NodeEvent as Event;
 use myrmidon::config::Level;
 use myrmidon::node::NodeInfo as Info;
 use pyo3::prelude::*;
 
+use crate::number::Id;
 use crate::runtime::Runtime;
 
 /// A change of how things stand with another node.
@@ -69,15 +69,15 @@ impl Runtime {
     /// twice changes nothing. Returns False if the actor has ended.
     ///
     /// A peer that speaks only the documented framing is told of once this node has dialled it.
-    fn monitor_nodes(&self, pid: u64) -> PyResult<bool> {
+    fn monitor_nodes(&self, pid: Id) -> PyResult<bool> {
         let core = self.core()?;
-        Ok(Pid::from_u64(pid).is_some_and(|pid| core.monitor_nodes(pid)))
+        Ok(pid.pid().is_some_and(|pid| core.monitor_nodes(pid)))
     }
 
     /// Ends what `monitor_nodes` began. Returns False if it was not begun.
-    fn demonitor_nodes(&self, pid: u64) -> PyResult<bool> {
+    fn demonitor_nodes(&self, pid: Id) -> PyResult<bool> {
         let core = self.core()?;
-        Ok(Pid::from_u64(pid).is_some_and(|pid| core.demonitor_nodes(pid)))
+        Ok(pid.pid().is_some_and(|pid| core.demonitor_nodes(pid)))
     }
 }
 

@@ -1,10 +1,10 @@
 //! Methods of `Runtime` about observed actors, which keep what they receive.
 
-use myrmidon::Pid;
 use myrmidon::actor::{Observed, SpawnOptions};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
+use crate::number::{Id, count};
 use crate::options;
 use crate::payload;
 use crate::runtime::Runtime;
@@ -15,7 +15,7 @@ impl Runtime {
     /// Starts an actor that keeps what it receives until `get_messages` takes it. Exits of linked
     /// actors arrive as messages. Returns its PID.
     #[pyo3(signature = (budget=100))]
-    fn spawn_observed_handler(&self, budget: u32) -> PyResult<u64> {
+    fn spawn_observed_handler(&self, #[pyo3(from_py_with = count)] budget: u32) -> PyResult<u64> {
         let core = self.core()?;
         let budget = Some(options::budget(budget)?);
         // On the workers: none of its code is Python's.
@@ -26,10 +26,10 @@ impl Runtime {
     /// Takes what an observed actor has received since the last call, in order: `bytes` and
     /// `PySystemMessage`. Works once more after its end; then, and for any other PID, there is
     /// nothing to take.
-    fn get_messages<'py>(&self, py: Python<'py>, pid: u64) -> PyResult<Bound<'py, PyList>> {
+    fn get_messages<'py>(&self, py: Python<'py>, pid: Id) -> PyResult<Bound<'py, PyList>> {
         let core = self.core()?;
         let list = PyList::empty(py);
-        let Some(observer) = Pid::from_u64(pid) else { return Ok(list) };
+        let Some(observer) = pid.pid() else { return Ok(list) };
         for message in core.take_messages(observer).unwrap_or_default() {
             match message {
                 Observed::Message(payload) => list.append(payload::into_python(py, payload)?)?,

@@ -9,6 +9,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::actors::living;
+use crate::number::{Id, count};
 
 /// Messages of one turn, unless told otherwise.
 pub(crate) const USUAL_BUDGET: u32 = 100;
@@ -34,11 +35,10 @@ impl Drop for StartingFor {
 }
 
 /// `myrmidon.Bounded`, by its attributes.
-#[derive(FromPyObject)]
 struct Bounded {
     capacity: usize,
     policy: String,
-    redirect_to: Option<u64>,
+    redirect_to: Option<Id>,
 }
 
 /// The keyword arguments that say how an actor is started.
@@ -76,9 +76,17 @@ impl Options<'_> {
 
 impl Bounded {
     fn read(mailbox: &Bound<'_, PyAny>) -> PyResult<Self> {
-        mailbox
-            .extract()
-            .map_err(|_| PyTypeError::new_err(format!("mailbox is Bounded(n) or None, not {mailbox:?}")))
+        let refused = |_| PyTypeError::new_err(format!("mailbox is Bounded(n) or None, not {mailbox:?}"));
+        let field = |name| mailbox.getattr(name).map_err(refused);
+        let of_kind = |error: PyErr| match error.is_instance_of::<PyTypeError>(mailbox.py()) {
+            true => refused(error),
+            false => error,
+        };
+        Ok(Self {
+            capacity: count(&field("capacity")?).map_err(of_kind)?,
+            policy: field("policy")?.extract().map_err(of_kind)?,
+            redirect_to: field("redirect_to")?.extract().map_err(of_kind)?,
+        })
     }
 
     fn build(self) -> PyResult<Mailbox> {

@@ -5,9 +5,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 
 use crate::call::with_argument;
+use crate::known;
 use crate::lane::STACK;
 use crate::loop_bell::Bell;
 
@@ -30,7 +30,7 @@ impl OwnLoop {
             return Ok(running.bell.clone());
         }
         // Made under no lock, as it runs Python. If two threads do so at once, one loop is thrown away.
-        let event_loop = py.import("asyncio")?.call_method0("new_event_loop")?;
+        let event_loop = known::NEW_EVENT_LOOP.get(py)?.call0()?;
         let mut running = self.running();
         if let Some(running) = &*running {
             let bell = running.bell.clone();
@@ -63,9 +63,8 @@ impl OwnLoop {
 }
 
 fn serve(event_loop: &Py<PyAny>) {
-    static SERVE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     Python::try_attach(|py| {
-        let serve = SERVE.import(py, "myrmidon._tasks", "serve_loop");
+        let serve = known::SERVE_LOOP.get(py);
         if let Err(error) = serve.and_then(|serve| with_argument(serve, event_loop.bind(py))) {
             error.write_unraisable(py, None);
         }

@@ -95,6 +95,14 @@ pub(crate) fn frozen<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyByt
     }
 }
 
+/// Leaves `data` with who could not send it: a `Buffer` is as it was before.
+#[cold]
+pub(crate) fn give_back(data: &Bound<'_, PyAny>) {
+    if let Ok(buffer) = data.cast::<Buffer>() {
+        buffer.get().give_back();
+    }
+}
+
 /// Whether sending `data` would move it to nobody.
 pub(crate) fn is_wasted(data: &Bound<'_, PyAny>, core: &Runtime, to: Option<Pid>) -> bool {
     // Nearly everything is `bytes`, which is told faster.

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use myrmidon::actor::ExitReason;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 
 use crate::call::with_argument;
 use crate::code::Code;
 use crate::current::own_thread;
 use crate::errors::Busy;
+use crate::known;
 use crate::lane::STACK;
 use crate::loop_bell::Bell;
 use crate::mailbox::Mailbox;
@@ -70,10 +70,9 @@ impl PullTask {
     }
 
     fn call(&self, py: Python<'_>, code: &Arc<Code>) -> PyResult<()> {
-        static START: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let mailbox = Mailbox::new(code.clone());
         let arguments = (mailbox, &self.function, &self.context, self.bell.event_loop(py));
-        let task = START.import(py, "myrmidon._tasks", "start_function")?.call1(arguments)?;
+        let task = known::START_FUNCTION.get(py)?.call1(arguments)?;
         code.shelf.run_in(self.bell.clone(), task.unbind());
         Ok(())
     }

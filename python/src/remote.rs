@@ -10,12 +10,15 @@ use myrmidon::node::{RemoteError, Target};
 use myrmidon::transport::NodeAddr;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyInt};
 
 use crate::actors::living;
 use crate::asyncio::{Open, Request};
 use crate::errors::{AddressError, Busy, NoProcess, NodeDown, PayloadTooLarge};
 use crate::loop_bell::Bell;
 use crate::mesh::{address, unresolved};
+use crate::number::Id;
+use crate::payload;
 use crate::runtime::Runtime;
 use crate::wait::block_on;
 
@@ -78,9 +81,9 @@ impl Runtime {
 
     /// Ends a PID that follows a name; the actor behind it lives on. What still waits is lost. `False` if it
     /// is none.
-    fn unfollow(&self, pid: u64) -> PyResult<bool> {
+    fn unfollow(&self, pid: Id) -> PyResult<bool> {
         let core = self.core()?;
-        Ok(Pid::from_u64(pid).is_some_and(|pid| core.unfollow(pid)))
+        Ok(pid.pid().is_some_and(|pid| core.unfollow(pid)))
     }
 
     /// Words for an actor that `remote` of any node understands: the address at which its node can be
@@ -92,27 +95,33 @@ impl Runtime {
     ///
     /// Raises `NoProcess` for 0.
     #[pyo3(name = "ref")]
-    fn reference(&self, pid: u64) -> PyResult<String> {
+    fn reference(&self, pid: Id) -> PyResult<String> {
         Ok(self.core()?.reference(living(pid)?).to_string())
     }
 
     /// Whether a PID stands for an actor of another node.
-    fn is_remote(&self, pid: u64) -> PyResult<bool> {
+    fn is_remote(&self, pid: Id) -> PyResult<bool> {
         let core = self.core()?;
-        Ok(Pid::from_u64(pid).is_some_and(|pid| core.is_remote(pid)))
+        Ok(pid.pid().is_some_and(|pid| core.is_remote(pid)))
     }
 }
 
 impl Runtime {
     /// What becomes of a message that was not sent: `false` if there is nobody, an exception if an actor of
-    /// another node was not reached. Where the queue to that node is full it waits for room.
-    pub(crate) fn unsent(&self, py: Python<'_>, error: SendError<Payload>) -> PyResult<bool> {
+    /// another node was not reached. Where the queue to that node is full it waits for room. `data` is what
+    /// was sent.
+    pub(crate) fn unsent(
+        &self,
+        py: Python<'_>,
+        error: SendError<Payload>,
+        data: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
         let core = self.core()?;
-        match error {
+        let unsent = match error {
             SendError::Full { pid, message } if core.is_remote(pid) => {
                 let rt = core.clone();
                 match block_on(py, core.io(), async move { rt.send_async(pid, message).await })? {
-                    Ok(()) => Ok(true),
+                    Ok(()) => return Ok(true),
                     Err(SendError::Full { .. }) => Err(Busy::new_err(format!(
                         "the queue to the node of actor {pid} is full: it reads too slowly; slow down, or try \
                          again later"
@@ -121,7 +130,9 @@ impl Runtime {
                 }
             }
             error => lost(&error),
-        }
+        };
+        payload::give_back(data);
+        unsent
     }
 }
 
@@ -154,8 +165,8 @@ impl Whom {
         };
         let target = if let Ok(name) = target.extract::<String>() {
             Target::Name(name)
-        } else if let Ok(pid) = target.extract::<u64>() {
-            Target::Pid(living(pid)?)
+        } else if target.is_instance_of::<PyInt>() && !target.is_instance_of::<PyBool>() {
+            Target::Pid(living(target.extract()?)?)
         } else {
             let kind = target.get_type().name()?;
             return Err(PyTypeError::new_err(format!(

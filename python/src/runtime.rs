@@ -18,11 +18,13 @@ use crate::fork::Birth;
 use crate::lane::{Crew, STACK};
 use crate::lanes::{Lanes, around_blocking_threads, usual_count};
 use crate::mesh::address;
+use crate::number::count_or_none;
 use crate::own_loop::OwnLoop;
 use crate::pull::Threads;
 use crate::simulation::Simulation;
 use crate::transport::{Kind, Setup};
 use crate::wait::{receive, seconds, wait_for};
+use crate::waiters::Waiters;
 use crate::{finish, logging};
 
 /// Stands for no limit where the core wants one.
@@ -49,7 +51,13 @@ pub(crate) struct Shared {
     pub(crate) pull: Arc<Threads>,
     /// Does what must not wait behind a handler: crash reports, answers for event loops.
     pub(crate) chores: Arc<Crew>,
+    /// Who waits for answers.
+    pub(crate) waiters: Waiters,
     transport: &'static str,
+    /// Its number in this process.
+    number: u64,
+    /// Whether its actors are run by a simulation.
+    pub(crate) simulated: bool,
     birth: Birth,
     closed: AtomicBool,
 }
@@ -84,11 +92,11 @@ impl Runtime {
         transport: Option<&str>,
         certs: Option<PathBuf>,
         allow_insecure_remote: bool,
-        workers: Option<usize>,
-        python_threads: Option<usize>,
-        blocking_threads: Option<usize>,
+        #[pyo3(from_py_with = count_or_none)] workers: Option<usize>,
+        #[pyo3(from_py_with = count_or_none)] python_threads: Option<usize>,
+        #[pyo3(from_py_with = count_or_none)] blocking_threads: Option<usize>,
         profile: Option<&str>,
-        level: Option<u8>,
+        #[pyo3(from_py_with = count_or_none)] level: Option<u8>,
         advertised: Option<String>,
         heartbeat: Option<f64>,
         down_after: Option<f64>,
@@ -124,6 +132,13 @@ impl Runtime {
         set_positive("connect_timeout", connect_timeout, &mut node.connect_timeout)?;
         set_positive("request_timeout", request_timeout, &mut node.request_timeout)?;
         set("send_timeout", send_timeout, &mut node.send_timeout)?;
+        if node.down_after <= node.heartbeat {
+            return Err(PyValueError::new_err(format!(
+                "down_after ({:?}) is longer than heartbeat ({:?}): a node that says nothing between two heartbeats \
+                 is up",
+                node.down_after, node.heartbeat
+            )));
+        }
         let kind = Kind::from_name(transport)?;
         let shared = py.detach(|| {
             let setup = Setup { certs: certs.as_deref(), allow_insecure_remote, profile, node: &config.node };
@@ -138,6 +153,12 @@ impl Runtime {
     #[getter]
     fn transport(&self) -> &'static str {
         self.0.transport
+    }
+
+    /// What records of the log that are about this runtime have as `myrmidon_runtime`.
+    #[getter]
+    fn _number(&self) -> u64 {
+        self.0.number
     }
 
     /// Whether it has been shut down.
@@ -230,7 +251,7 @@ impl Shared {
         config: RuntimeConfig,
         lanes: usize,
     ) -> PyResult<Arc<Self>> {
-        let desk = logging::Desk::default();
+        let desk = logging::Desk::new();
         let core = myrmidon::Runtime::builder()
             .config(config)
             .transport(transport)
@@ -238,12 +259,12 @@ impl Shared {
             .around_blocking_threads(around_blocking_threads())
             .start()
             .map_err(|error| StartError::new_err(error.to_string()))?;
-        Self::around(core, &desk, lanes, kind.name())
+        Self::around(core, &desk, lanes, kind.name(), false)
     }
 
     /// Around a runtime whose actors are run by a simulation.
     pub(crate) fn simulated(core: myrmidon::Runtime, desk: &logging::Desk) -> PyResult<Arc<Self>> {
-        Self::around(core, desk, 1, "none")
+        Self::around(core, desk, 1, "none", true)
     }
 
     fn around(
@@ -251,17 +272,21 @@ impl Shared {
         desk: &logging::Desk,
         lanes: usize,
         transport: &'static str,
+        simulated: bool,
     ) -> PyResult<Arc<Self>> {
         let actors = Lanes::start(&core, lanes)?;
         let chores = Crew::start(core.open_lane("chores"))?;
-        let _ = desk.set(chores.clone());
+        desk.open(&chores);
         Ok(Arc::new(Self {
             core,
             actors,
             own_loop: OwnLoop::default(),
             pull: Arc::default(),
             chores,
+            waiters: Waiters::default(),
             transport,
+            number: desk.number,
+            simulated,
             birth: Birth::now(),
             closed: AtomicBool::new(false),
         }))
@@ -276,6 +301,7 @@ impl Shared {
         }
         let left = self.core.shutdown(limit);
         self.closed.store(true, Ordering::Release);
+        self.waiters.close();
         self.own_loop.stop(LOOP_LEAVES);
         self.pull.wait(LEAVE);
         self.actors.close(LEAVE);

@@ -10,6 +10,7 @@ use myrmidon::mailbox::Payload;
 use pyo3::prelude::*;
 
 use crate::errors::Busy;
+use crate::number::Id;
 use crate::payload;
 use crate::runtime::Runtime;
 use crate::wait::{receive, seconds, wait_for};
@@ -21,30 +22,36 @@ impl Runtime {
     /// As `send`, but where the actor's mailbox is bounded with policy "block" waits for room, at most
     /// `timeout` seconds; first come, first served. Returns whether the actor was alive to take it.
     ///
+    /// A `Buffer` that was not taken stays as it is.
+    ///
     /// Raises `Busy` when the time is up, where another policy rejects the message, and for an actor that
     /// would wait for room in its own mailbox.
     #[pyo3(signature = (pid, data, timeout=None))]
     fn send_blocking(
         &self,
         py: Python<'_>,
-        pid: u64,
+        pid: Id,
         data: &Bound<'_, PyAny>,
         timeout: Option<f64>,
     ) -> PyResult<bool> {
         let limit = timeout.map(|timeout| seconds("timeout", timeout)).transpose()?.flatten();
         let core = self.core()?;
-        let target = Pid::from_u64(pid);
+        let target = pid.pid();
         if payload::is_wasted(data, core, target) {
             return Ok(false);
         }
         let payload = payload::local(data)?;
         let Some(target) = target else { return Ok(false) };
-        match core.send(target, payload) {
+        let sent = match core.send(target, payload) {
             Err(SendError::Full { message, .. }) if current() != Some(target) => {
                 self.wait_for_room(py, target, message, limit)
             }
             sent => told(sent, target),
+        };
+        if !matches!(sent, Ok(true)) {
+            payload::give_back(data);
         }
+        sent
     }
 }
 

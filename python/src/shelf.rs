@@ -124,15 +124,15 @@ impl Shelf {
         let lost = (std::mem::take(&mut state.ready), std::mem::take(&mut state.aside));
         let open = std::mem::take(&mut state.open);
         let tasks = std::mem::take(&mut state.tasks);
-        let cut_off = state.busy > 0;
-        state.tell_all();
-        self.call(state);
-        drop((lost, open));
-        if cut_off {
+        if state.busy > 0 {
+            // Before it is told that there is no more, or it would go on with that at once.
             for (bell, task) in tasks {
                 bell.run(Box::new(move |py| task.call_method0(py, "cancel").map(drop)));
             }
         }
+        state.tell_all();
+        self.call(state);
+        drop((lost, open));
     }
 }
 

@@ -2,28 +2,39 @@
 //! decides.
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use myrmidon::Sim;
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
 
 use crate::call::without_argument;
 use crate::errors::StartError;
+use crate::handler::take_interrupt;
 use crate::logging;
 use crate::runtime::Shared;
 use crate::wait::period;
 
 thread_local! {
-    /// The simulated runtimes of this thread, the newest last.
+    /// The simulated runtimes of this thread that are open, the newest last.
     static HERE: RefCell<Vec<Arc<Shared>>> = const { RefCell::new(Vec::new()) };
+    /// The simulations that this thread made, by number.
+    static MADE: RefCell<HashMap<u64, Rc<RefCell<Sim>>>> = RefCell::default();
 }
 
-/// See `myrmidon.testing.Simulation`.
-#[pyclass(unsendable, module = "myrmidon._core")]
+/// The number of the last simulation.
+static LAST: AtomicU64 = AtomicU64::new(0);
+/// Simulations whose objects the garbage collector dropped on other threads than made them.
+static DROPPED: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+
+/// See `myrmidon.testing.Simulation`. The simulation itself stays on its thread.
+#[pyclass(frozen, module = "myrmidon._core")]
 pub(crate) struct Simulation {
-    sim: RefCell<Sim>,
+    number: u64,
     shared: Arc<Shared>,
 }
 
@@ -31,7 +42,7 @@ pub(crate) struct Simulation {
 impl Simulation {
     #[new]
     fn new(seed: u64) -> PyResult<Self> {
-        let desk = logging::Desk::default();
+        let desk = logging::Desk::new();
         let listener = logging::reporter(desk.clone());
         let sim = Sim::builder()
             .seed(seed)
@@ -40,34 +51,53 @@ impl Simulation {
             .map_err(|error| StartError::new_err(error.to_string()))?;
         let shared = Shared::simulated(sim.runtime().clone(), &desk)?;
         HERE.with_borrow_mut(|here| here.push(shared.clone()));
-        Ok(Self { sim: RefCell::new(sim), shared })
+        let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut gone = Vec::new();
+        MADE.with_borrow_mut(|made| {
+            made.insert(number, Rc::new(RefCell::new(sim)));
+            dropped().retain(|number| match made.remove(number) {
+                Some(sim) => {
+                    gone.push(sim);
+                    false
+                }
+                None => true,
+            });
+        });
+        drop(gone); // Under no lock, as handlers may go with it.
+        Ok(Self { number, shared })
     }
 
     fn step(&self) -> PyResult<bool> {
         self.with(Sim::step)
     }
 
-    fn run(&self) -> PyResult<()> {
-        self.with(Sim::run)
+    fn run(&self, py: Python<'_>) -> PyResult<()> {
+        let mut ctrl_c = CtrlC::watch(py);
+        self.with(|sim| while !ctrl_c.came() && sim.step() {})?;
+        ctrl_c.raise()
     }
 
-    fn advance(&self, time: f64) -> PyResult<()> {
-        let time = period("time", time)?;
-        self.with(|sim| sim.run_for(time))
+    fn advance(&self, py: Python<'_>, time: f64) -> PyResult<()> {
+        let (time, mut ctrl_c) = (period("time", time)?, CtrlC::watch(py));
+        self.with(|sim| sim.run_until(time, || ctrl_c.came()))?;
+        ctrl_c.raise()
     }
 
     /// Runs until `condition()` is true, at most `within` simulated seconds; whether it is.
-    fn run_until(&self, condition: &Bound<'_, PyAny>, within: f64) -> PyResult<bool> {
-        let (within, mut failed) = (period("within", within)?, None);
+    fn run_until(&self, py: Python<'_>, condition: &Bound<'_, PyAny>, within: f64) -> PyResult<bool> {
+        let (within, mut ctrl_c) = (period("within", within)?, CtrlC::watch(py));
+        let mut failed = None;
         let done = self.with(|sim| {
-            sim.run_until(within, || match without_argument(condition).and_then(|value| value.is_truthy()) {
+            let mut is_true = || match without_argument(condition).and_then(|value| value.is_truthy()) {
                 Ok(done) => done,
                 Err(error) => {
                     failed = Some(error);
                     true
                 }
-            })
+            };
+            sim.run_until(within, || ctrl_c.came() || is_true())
         })?;
+        ctrl_c.raise()?;
         failed.map_or(Ok(done), Err)
     }
 
@@ -99,7 +129,12 @@ impl Simulation {
     }
 
     fn with<T>(&self, call: impl FnOnce(&mut Sim) -> T) -> PyResult<T> {
-        let mut sim = self.sim.try_borrow_mut().map_err(|_| {
+        let Some(sim) = MADE.with_borrow(|made| made.get(&self.number).cloned()) else {
+            return Err(PyRuntimeError::new_err(
+                "a simulation is run by the thread that made it: call it there",
+            ));
+        };
+        let mut sim = sim.try_borrow_mut().map_err(|_| {
             PyRuntimeError::new_err(
                 "a simulation cannot be run by one of its own actors: return from the handler",
             )
@@ -108,19 +143,70 @@ impl Simulation {
     }
 }
 
+impl Drop for Simulation {
+    fn drop(&mut self) {
+        let here = MADE.try_with(|made| made.borrow_mut().remove(&self.number));
+        if !matches!(here, Ok(Some(_))) {
+            dropped().push(self.number);
+        }
+    }
+}
+
+/// What was dropped, for who forks.
+pub(crate) type Held = MutexGuard<'static, Vec<u64>>;
+
+pub(crate) fn hold() -> Held {
+    dropped()
+}
+
+fn dropped() -> MutexGuard<'static, Vec<u64>> {
+    DROPPED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ctrl-C while actors run on the thread of the test: in a handler, which it ends, or between two.
+struct CtrlC<'py> {
+    py: Python<'py>,
+    error: Option<PyErr>,
+}
+
+impl<'py> CtrlC<'py> {
+    fn watch(py: Python<'py>) -> Self {
+        take_interrupt();
+        Self { py, error: None }
+    }
+
+    fn came(&mut self) -> bool {
+        if take_interrupt() {
+            self.error = Some(PyKeyboardInterrupt::new_err(()));
+        } else if let Err(error) = self.py.check_signals() {
+            self.error = Some(error);
+        }
+        self.error.is_some()
+    }
+
+    fn raise(self) -> PyResult<()> {
+        self.error.map_or(Ok(()), Err)
+    }
+}
+
 /// Runs the simulated actors of this thread until `step` gives a value, or their time is over (`Some(None)`).
 /// `None` if there are none, or nothing can happen any more: what is waited for is elsewhere.
+///
+/// # Errors
+/// What a signal handler raises.
 pub(crate) fn wait_for<T>(
+    py: Python<'_>,
     timeout: Option<Duration>,
     step: &mut impl FnMut(Option<Duration>) -> Option<T>,
-) -> Option<Option<T>> {
-    let shared = HERE.with_borrow(|here| here.last().cloned())?;
-    let core = shared.core();
+) -> PyResult<Option<Option<T>>> {
+    let Some(shared) = HERE.with_borrow(|here| here.last().cloned()) else { return Ok(None) };
+    let (core, mut ctrl_c) = (shared.core(), CtrlC::watch(py));
     let (began, mut value) = (core.clock().now(), None);
     core.drive_until(timeout, || {
         value = value.take().or_else(|| step(Some(Duration::ZERO)));
-        value.is_some()
+        value.is_some() || ctrl_c.came()
     });
+    ctrl_c.raise()?;
     let late = timeout.is_some_and(|timeout| core.clock().now() - began >= timeout);
-    if value.is_some() || late { Some(value) } else { None }
+    Ok(if value.is_some() || late { Some(value) } else { None })
 }

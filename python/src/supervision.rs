@@ -13,6 +13,7 @@ use crate::actors::living;
 use crate::call::without_argument;
 use crate::errors::{NoProcess, RuntimeClosed, Unsupported};
 use crate::exit_reason::{from_exception, traceback};
+use crate::number::Id;
 use crate::runtime::Runtime;
 
 #[pymethods]
@@ -21,7 +22,7 @@ impl Runtime {
     /// which gets an EXIT message. Linking twice is linking once. Returns whether `a` was alive.
     ///
     /// Raises `Unsupported` if one of them lives on a node that speaks only the documented framing.
-    fn link(&self, a: u64, b: u64) -> PyResult<bool> {
+    fn link(&self, a: Id, b: Id) -> PyResult<bool> {
         let (core, a, b) = (self.core()?, living(a)?, living(b)?);
         let linked = core.link(a, b);
         let far = [a, b].into_iter().find(|pid| core.is_remote(*pid));
@@ -34,25 +35,25 @@ impl Runtime {
     }
 
     /// Removes a link in both directions. Returns whether `a` was alive.
-    fn unlink(&self, a: u64, b: u64) -> PyResult<bool> {
+    fn unlink(&self, a: Id, b: Id) -> PyResult<bool> {
         Ok(self.core()?.unlink(living(a)?, living(b)?))
     }
 
     /// Has `watcher` told once, by an EXIT message, when `target` ends; at once if it is dead.
     /// Returns the number of the monitor.
-    fn monitor(&self, watcher: u64, target: u64) -> PyResult<u64> {
+    fn monitor(&self, watcher: Id, target: Id) -> PyResult<u64> {
         Ok(self.core()?.monitor(living(watcher)?, living(target)?).as_u64())
     }
 
     /// Takes a monitor of `watcher` back: no EXIT of it arrives any more. Returns whether `watcher`
     /// was alive.
-    fn demonitor(&self, watcher: u64, monitor: u64) -> PyResult<bool> {
-        Ok(self.core()?.demonitor(living(watcher)?, MonitorRef::from_u64(monitor)))
+    fn demonitor(&self, watcher: Id, monitor: Id) -> PyResult<bool> {
+        Ok(self.core()?.demonitor(living(watcher)?, MonitorRef::from_u64(monitor.0)))
     }
 
     /// Whether exits of linked actors come to `pid` as EXIT messages instead of ending it. Returns
     /// whether it was alive.
-    fn trap_exit(&self, pid: u64, trap: bool) -> PyResult<bool> {
+    fn trap_exit(&self, pid: Id, trap: bool) -> PyResult<bool> {
         Ok(self.core()?.trap_exit(living(pid)?, trap))
     }
 
@@ -60,7 +61,7 @@ impl Runtime {
     /// reasons "normal", which only a message can be, "shutdown" and "kill", which ends it in any case,
     /// are known to supervisors; any other text is a failure. Returns whether it was alive.
     #[pyo3(signature = (pid, reason="shutdown"))]
-    fn exit(&self, pid: u64, reason: &str) -> PyResult<bool> {
+    fn exit(&self, pid: Id, reason: &str) -> PyResult<bool> {
         let reason = match reason {
             "normal" => ExitReason::Normal,
             "shutdown" => ExitReason::Shutdown,
@@ -81,7 +82,7 @@ impl Runtime {
     ///
     /// Raises `TypeError`, and `ValueError` for another strategy.
     #[pyo3(signature = (pid, factory, strategy="RestartOne"))]
-    fn supervise_with_factory(&self, pid: u64, factory: Bound<'_, PyAny>, strategy: &str) -> PyResult<()> {
+    fn supervise_with_factory(&self, pid: Id, factory: Bound<'_, PyAny>, strategy: &str) -> PyResult<()> {
         let core = self.core()?;
         let strategy = parse(strategy)?;
         if !factory.is_callable() {
@@ -99,7 +100,7 @@ impl Runtime {
     ///
     /// Raises `NoProcess`, and `ValueError` for another strategy.
     #[pyo3(signature = (pid, strategy="RestartOne"))]
-    fn watch(&self, pid: u64, strategy: &str) -> PyResult<()> {
+    fn watch(&self, pid: Id, strategy: &str) -> PyResult<()> {
         let strategy = parse(strategy)?;
         self.core()?.supervisor().watch(living(pid)?, strategy).map_err(|e| refused(&e))
     }

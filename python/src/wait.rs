@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
+
+use crate::known;
 use tokio::runtime::Handle;
 
 use crate::{lane, simulation};
@@ -25,7 +26,7 @@ pub(crate) fn wait_for<T: Send>(
     timeout: Option<Duration>,
     mut step: impl FnMut(Option<Duration>) -> Option<T> + Send,
 ) -> PyResult<Option<T>> {
-    if let Some(value) = simulation::wait_for(timeout, &mut step) {
+    if let Some(value) = simulation::wait_for(py, timeout, &mut step)? {
         return Ok(value);
     }
     lane::make_way()?;
@@ -84,7 +85,7 @@ pub(crate) fn signal_slice(py: Python<'_>) -> PyResult<Option<Duration>> {
 /// `ValueError` for negative numbers and NaN.
 pub(crate) fn seconds(name: &str, seconds: f64) -> PyResult<Option<Duration>> {
     if seconds.is_nan() || seconds < 0.0 {
-        return Err(PyValueError::new_err(format!("{name} is in seconds and not negative, not {seconds}")));
+        return Err(PyValueError::new_err(format!("{name} is in seconds and not negative, not {seconds:?}")));
     }
     // A thousand years is more than the clock's arithmetic needs.
     Ok((seconds < 3e10).then(|| Duration::from_secs_f64(seconds)))
@@ -99,9 +100,7 @@ pub(crate) fn period(name: &str, given: f64) -> PyResult<Duration> {
 }
 
 fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
-    static MAIN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    static CURRENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let main = MAIN.import(py, "threading", "main_thread")?.call0()?;
-    let current = CURRENT.import(py, "threading", "get_ident")?.call0()?;
+    let main = known::MAIN_THREAD.get(py)?.call0()?;
+    let current = known::GET_IDENT.get(py)?.call0()?;
     main.getattr(pyo3::intern!(py, "ident"))?.eq(current)
 }

@@ -321,3 +321,63 @@ def test_an_async_handler_behind_a_plain_function_is_not_lost_in_silence(rt):
     reason = rt.join(pid, 10)
     assert reason.kind == "exception"
     assert "returned a coroutine" in reason.message
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**64, 10**400])
+def test_a_number_that_cannot_be_a_pid_is_nobodys(rt, number):
+    assert not rt.send(number, b"x")
+    assert not rt.is_alive(number)
+    assert rt.send_many(number, [b"x"]) == 0
+    assert rt.join(number).kind == "noproc"
+    assert rt.info(number) is None
+    assert not rt.cancel_timer(number)
+    assert not myrmidon.free_buffer(number)
+    for call in (
+        lambda: rt.ask_sync(number, b"x"),
+        lambda: rt.hot_swap(number, print),
+        lambda: rt.register("name", number),
+        lambda: rt.bonds(number),
+        lambda: rt.spawn(print, mailbox=myrmidon.Bounded(1, "redirect", redirect_to=number)),
+    ):
+        with pytest.raises(errors.NoProcess, match="nobody's PID"):
+            call()
+
+
+@pytest.mark.parametrize("number", [-1, 2**32, 2**64, 10**400])
+def test_a_count_that_is_out_of_range_is_refused_in_words(rt, number):
+    calls = [lambda: rt.spawn(print, budget=number), lambda: rt.spawn_observed_handler(number)]
+    if number < 0 or number >= 2**64:
+        calls += [
+            lambda: rt.top(number),
+            lambda: rt.spawn(print, mailbox=myrmidon.Bounded(number)),
+            lambda: myrmidon.Buffer(number),
+            lambda: myrmidon.Runtime(workers=number),
+            lambda: myrmidon.Runtime(level=number),
+        ]
+    for call in calls:
+        with pytest.raises(ValueError, match="number") as raised:
+            call()
+        assert len(str(raised.value)) < 200
+
+
+def test_what_is_no_number_is_refused_in_words(rt):
+    class Counter(myrmidon.Actor):
+        pass
+
+    counter = rt.start(Counter)
+    with pytest.raises(TypeError, match="not ActorRef: use its pid"):
+        rt.send(counter, b"x")
+    with pytest.raises(TypeError, match="not str"):
+        rt.kill("1")
+    with pytest.raises(TypeError, match="a Buffer or the number of one"):
+        rt.send_buffer(counter.pid, b"bytes")
+
+
+def test_a_node_that_is_down_before_its_heartbeat_is_refused():
+    with pytest.raises(ValueError, match="longer than heartbeat"):
+        myrmidon.Runtime(heartbeat=10.0)
+
+
+def test_a_very_small_number_of_seconds_is_shown_in_few_digits(rt):
+    with pytest.raises(ValueError, match="not -1e-300"):
+        rt.join(1, timeout=-1e-300)

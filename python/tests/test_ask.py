@@ -1,7 +1,10 @@
 """Asking: one question, one outcome (G5)."""
 
 import asyncio
+import copy
 import gc
+import pickle
+import sys
 import threading
 import traceback
 
@@ -326,3 +329,75 @@ def test_a_question_that_cannot_be_asked_leaves_nothing_behind_in_the_loop(rt):
         return complaints
 
     assert asyncio.run(main()) == []
+
+
+def test_a_shutdown_wakes_who_asked_a_handler_that_never_returns(make_runtime):
+    rt, gate, begun = make_runtime(), threading.Event(), threading.Semaphore(0)
+
+    def stuck(message):
+        begun.release()
+        gate.wait(60)
+
+    raised = []
+
+    def ask(blocking):
+        pid = rt.spawn(stuck, blocking=True)
+        try:
+            if blocking:
+                rt.ask_sync(pid, b"x", timeout=None)
+            else:
+                asyncio.run(rt.ask(pid, b"x", timeout=None))
+        except errors.ActorEnded as error:
+            raised.append(error.reason.kind)
+
+    askers = [threading.Thread(target=ask, args=(number % 2 == 0,)) for number in range(4)]
+    for asker in askers:
+        asker.start()
+    try:
+        for _ in askers:
+            assert begun.acquire(timeout=20)
+        rt.shutdown(0.01)
+        for asker in askers:
+            asker.join(20)
+        assert raised == ["killed"] * 4
+    finally:
+        gate.set()
+
+
+def test_asks_without_a_limit_that_were_answered_are_not_kept(rt):
+    def promises():
+        gc.collect()
+        return sum(type(thing).__name__ == "Promise" for thing in gc.get_objects())
+
+    # Blocking, so that the answer is never there at once.
+    pid = rt.spawn(lambda message: message, blocking=True)
+
+    async def main():
+        for _ in range(1000):
+            assert await rt.ask(pid, b"x", timeout=None) == b"x"
+
+    before = promises()
+    asyncio.run(main())
+    assert promises() < before + 300
+
+
+def test_an_actor_that_answers_with_a_coroutine_is_told_what_to_do(rt):
+    async def answer(message):
+        return message
+
+    pid = rt.spawn(lambda message: answer(message))
+    with pytest.raises(TypeError, match="make what is spawned an async def"):
+        rt.ask_sync(pid, b"x")
+    assert rt.is_alive(pid)
+
+
+@pytest.mark.parametrize("copied", [lambda x: pickle.loads(pickle.dumps(x)), copy.copy, copy.deepcopy])
+def test_the_end_of_an_actor_travels_between_processes(rt, copied):
+    pid = rt.spawn(lambda message: sys.exit(3))
+    with pytest.raises(errors.ActorEnded) as raised:
+        rt.ask_sync(pid, b"x")
+    other = copied(raised.value)
+    assert str(other) == str(raised.value)
+    assert other.reason == raised.value.reason
+    assert (other.reason.kind, other.reason.message) == ("exception", "SystemExit: 3")
+    assert "SystemExit" in other.reason.traceback

@@ -1,15 +1,19 @@
 """``Buffer`` objects: memory that is filled in place and moves to its receiver."""
 
 import array
+import asyncio
+import contextlib
 import ctypes
 import gc
 import mmap
+import threading
 import weakref
 
 import pytest
 from support import Inbox, eventually
 
 import myrmidon
+from myrmidon import errors
 
 
 def address(data):
@@ -84,6 +88,137 @@ def test_a_dead_receiver_leaves_the_buffer_to_be_sent_to_another(rt, send):
     assert received(rt, buffer, send) == b"\0"
 
 
+REJECTED = {
+    "send": lambda rt, pid, buffer: rt.send(pid, buffer),
+    "send_named": lambda rt, pid, buffer: rt.send_named("full", buffer),
+    "send_many": lambda rt, pid, buffer: rt.send_many(pid, [buffer]),
+    "send_buffer": lambda rt, pid, buffer: rt.send_buffer(pid, buffer),
+    "send_blocking": lambda rt, pid, buffer: rt.send_blocking(pid, buffer, timeout=0.01),
+    "ask_sync": lambda rt, pid, buffer: rt.ask_sync(pid, buffer),
+    "ask": lambda rt, pid, buffer: asyncio.run(rt.ask(pid, buffer)),
+}
+
+
+@pytest.mark.parametrize("way", REJECTED)
+@pytest.mark.parametrize("viewed", [False, True])
+def test_a_full_mailbox_leaves_the_buffer_to_be_sent_later(rt, way, viewed):
+    begun, gate, inbox = threading.Event(), threading.Event(), Inbox()
+
+    def slow(message):
+        begun.set()
+        gate.wait(20)
+        inbox(message)
+
+    policy = "block" if way == "send_blocking" else "reject"
+    pid = rt.spawn(slow, name="full", mailbox=myrmidon.Bounded(1, policy=policy), blocking=True)
+    assert rt.send(pid, b"being handled")
+    begun.wait(20)
+    assert rt.send(pid, b"waits")
+    buffer = myrmidon.Buffer(3)
+    view = memoryview(buffer)
+    view[:] = b"abc"
+    if not viewed:
+        view.release()
+    for _ in range(2):
+        try:
+            assert not REJECTED[way](rt, pid, buffer)
+        except errors.Busy:
+            pass
+        assert not buffer.sent
+    with memoryview(buffer) as again:
+        again[:2] = b"xy"
+    gate.set()
+    eventually(lambda: len(inbox) == 2)
+    assert rt.send(pid, buffer) and buffer.sent
+    eventually(lambda: len(inbox) == 3)
+    assert inbox[2] == b"xyc"
+
+
+def test_a_number_stays_that_of_a_buffer_which_a_full_mailbox_rejects(rt):
+    begun, gate, inbox = threading.Event(), threading.Event(), Inbox()
+
+    def slow(message):
+        begun.set()
+        gate.wait(20)
+        inbox(message)
+
+    pid = rt.spawn(slow, mailbox=myrmidon.Bounded(1), blocking=True)
+    rt.send(pid, b"being handled")
+    begun.wait(20)
+    rt.send(pid, b"waits")
+    number, view, _ = myrmidon.allocate_buffer(2)
+    assert not rt.send_buffer(pid, number)
+    view[:] = b"ok"
+    view.release()
+    gate.set()
+    eventually(lambda: len(inbox) == 2)
+    assert rt.send_buffer(pid, number)
+    assert not rt.send_buffer(pid, number)
+    assert not myrmidon.free_buffer(number)
+    eventually(lambda: inbox[2:] == [b"ok"])
+
+
+def test_buffers_that_were_not_sent_with_the_others_stay(rt):
+    begun, gate = threading.Event(), threading.Event()
+
+    def slow(message):
+        begun.set()
+        gate.wait(20)
+
+    pid = rt.spawn(slow, mailbox=myrmidon.Bounded(2), blocking=True)
+    rt.send(pid, b"being handled")
+    begun.wait(20)
+    buffers = [myrmidon.Buffer(1) for _ in range(4)]
+    assert rt.send_many(pid, buffers) == 2
+    assert [buffer.sent for buffer in buffers] == [True, True, False, False]
+    gate.set()
+    with pytest.raises(TypeError):
+        rt.send_many(pid, [buffers[2], "no message"])
+    with pytest.raises(BufferError):
+        rt.send_many(pid, [buffers[2], buffers[0]])
+    with pytest.raises(BufferError):
+        rt.send_many(pid, [buffers[2], buffers[2]])
+    assert [buffer.sent for buffer in buffers] == [True, True, False, False]
+    assert rt.send_many(0, buffers[2:]) == 0
+    assert not buffers[2].sent
+
+
+def test_a_buffer_that_does_not_get_to_another_node_stays(make_runtime):
+    here, there = make_runtime(), make_runtime(level=1)
+    addr = there.listen("127.0.0.1:0")
+    buffer = myrmidon.Buffer(2 << 20)
+    with pytest.raises(errors.PayloadTooLarge):
+        here.send_remote(addr, 1, buffer)
+    assert not buffer.sent
+    gone = make_runtime()
+    gone_addr = gone.listen("127.0.0.1:0")
+    gone.shutdown()
+    eventually(lambda: not here.is_node_up(gone_addr))
+
+    def refused():
+        with contextlib.suppress(errors.NodeDown):
+            small = myrmidon.Buffer(1)
+            here.send_remote(gone_addr, 1, small)
+            return False
+        return not small.sent
+
+    eventually(refused)
+
+
+def test_a_timer_that_is_refused_takes_no_buffer(rt):
+    pid, buffer = rt.spawn(print), myrmidon.Buffer(1)
+    for refused in (
+        lambda: rt.send_after(pid, -1, buffer),
+        lambda: rt.send_after(pid, float("inf"), buffer),
+        lambda: rt.send_after(0, 1, buffer),
+        lambda: rt.send_interval(pid, 0, buffer),
+        lambda: rt.send_interval(0, 1, buffer),
+    ):
+        with pytest.raises((ValueError, errors.NoProcess)):
+            refused()
+    assert not buffer.sent
+
+
 def test_buffers_go_wherever_bytes_go(rt):
     inbox = Inbox()
     pid = rt.spawn(inbox, name="inbox")
@@ -121,7 +256,7 @@ def test_a_buffer_that_nobody_sends_is_freed(rt):
 
 @pytest.mark.parametrize("size", [-1, 2**62, 2**63, 2**64])
 def test_a_size_that_is_no_size_is_refused(size):
-    with pytest.raises((OverflowError, MemoryError)):
+    with pytest.raises((ValueError, MemoryError)):
         myrmidon.Buffer(size)
 
 

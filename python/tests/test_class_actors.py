@@ -1,6 +1,7 @@
 """Class actors: calls, casts, hooks, errors, upgrades, and what others can do to them."""
 
 import asyncio
+import dataclasses
 import logging
 import pickle
 import sys
@@ -416,3 +417,86 @@ def test_references_are_equal_where_they_name_the_same_actor(rt: Runtime) -> Non
     assert account == ActorRef(rt, account.pid, Account) == account.with_timeout(1)
     assert len({account, ActorRef(rt, account.pid, Account)}) == 1
     assert account != rt.start(Account)
+
+
+def test_what_a_sender_can_have_logged_is_short(rt: Runtime, caplog: pytest.LogCaptureFixture) -> None:
+    account = rt.start(Account)
+    tag = b"t" * 60_000
+    # An object of a class that nobody has registered: extension type 1 with its tag and no fields.
+    body = b"\xda" + len(tag).to_bytes(2, "big") + tag + b"\x80"
+    rt.send(account.pid, b"\xc9" + len(body).to_bytes(4, "big") + b"\x01" + body)
+    eventually(lambda: "cannot handle" in caplog.text)
+    assert "under the tag" in caplog.text
+    assert max(len(record.getMessage()) for record in caplog.records) < 1000
+
+
+@pytest.mark.parametrize(
+    ("keywords", "names", "error"),
+    [
+        ({"codec": "json"}, {}, ValueError),
+        ({"raises": (5,)}, {}, TypeError),
+        ({"raises": BaseException}, {}, TypeError),
+        ({"options": {"name": "x"}}, {}, TypeError),
+        ({}, {"pid": 5}, TypeError),
+        ({}, {"ref": lambda self: self}, TypeError),
+        ({}, {"rt": None}, TypeError),
+    ],
+)
+def test_a_class_that_makes_no_sense_is_refused(
+    keywords: dict[str, Any], names: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        type("Wrong", (Actor,), names, **keywords)
+
+
+def test_one_exception_class_needs_no_tuple(rt: Runtime) -> None:
+    class Picky(Actor, raises=Overdrawn):  # type: ignore[arg-type]
+        def refuse(self) -> None:
+            raise Overdrawn
+
+    picky = rt.start(Picky)
+    with pytest.raises(Overdrawn):
+        picky.call_sync(Picky.refuse)
+    assert picky.is_alive
+
+
+def test_what_is_started_is_a_class(rt: Runtime) -> None:
+    for wrong in (None, 5, Account()):
+        with pytest.raises(TypeError, match="what is started is a class"):
+            rt.start(wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="not int"):
+        rt.start(int)  # type: ignore[type-var]
+    for wrong in (None, 5):
+        with pytest.raises(TypeError, match=r"Options\(\.\.\.\)"):
+            rt.start_with(wrong, Account)  # type: ignore[arg-type]
+
+
+def test_one_object_is_the_state_of_one_actor(rt: Runtime) -> None:
+    account = Account()
+    first = rt.start(lambda: account)
+    with pytest.raises(MyrmidonError, match="make a new object"):
+        rt.start(lambda: account)
+    with pytest.raises(MyrmidonError, match="make a new object"):
+        first.upgrade(lambda: account)
+    assert first.call_sync(Account.deposit, 1) == 1
+
+
+def test_a_class_whose_objects_cannot_be_changed_may_be_an_actor(rt: Runtime) -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Constant(Actor):
+        value: int
+
+        def get(self) -> int:
+            return self.value
+
+    constant = rt.start(Constant, 7)
+    assert constant.call_sync(Constant.get) == 7
+    assert constant.upgrade(Constant, 8).call_sync(Constant.get) == 8
+
+
+@pytest.mark.parametrize("kind", [2, -1, 1.0, True, "call", None, [], 2**70])
+def test_g13_a_message_that_is_neither_call_nor_cast_is_refused(rt: Runtime, kind: object) -> None:
+    account = rt.start(Account)
+    with pytest.raises(CodecError):
+        rt.ask_sync(account.pid, codec.encode([kind, "deposit", [5], {}]))
+    assert account.call_sync(Account.deposit, 0) == 0

@@ -30,6 +30,12 @@ class Color(enum.Enum):
     BLUE = "b"
 
 
+@codec.message(tag="tests.access")
+class Access(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
 @codec.message(tag="tests.order")
 class Order(msgspec.Struct):
     id: int
@@ -38,6 +44,7 @@ class Order(msgspec.Struct):
 
 
 VALUES: list[Any] = [
+    *(Color.RED, Access.READ, Access.READ | Access.WRITE, Access(0)),
     *(None, True, False, 0.0, -1.5, math.inf, "", "ä€😀", "x" * 31, "x" * 32, "x" * 256, "x" * 70_000, b"", b"\0" * 300),
     *(sign * (2**power + offset) for sign in (1, -1) for power in (0, 5, 7, 8, 15, 16, 31, 32, 62, 63, 64, 200)
       for offset in (-1, 0, 1)),
@@ -149,3 +156,14 @@ def test_fields_are_checked_by_who_makes_the_object() -> None:
         codec.decode(wrong)
     with pytest.raises(CodecError, match="GREEN"):
         codec.decode(codec.encode(Color.RED).replace(b"\xa3RED", b"\xa5GREEN").replace(b"\xc7\x16", b"\xc7\x18"))
+
+
+@pytest.mark.parametrize(("tag", "error"), [("", ValueError), (5, TypeError), (None, TypeError)])
+def test_a_tag_is_a_text(tag: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="a tag is a text"):
+        codec.message(tag=tag)
+
+
+def test_flags_that_are_not_known_are_refused() -> None:
+    with pytest.raises(CodecError, match="cannot be made"):
+        codec.decode(codec.encode(Access.READ)[:-1] + b"\x40")

@@ -75,6 +75,50 @@ def test_a_remote_monitor_tells_of_one_actor_and_its_reason(pair):
     assert here.is_node_up(addr)
 
 
+@pytest.mark.parametrize("way", ["thread", "task", "async handler", "blocking"])
+def test_a_remote_monitor_made_by_code_of_any_kind_belongs_to_its_actor(make_runtime, way):
+    here, there = make_runtime(), make_runtime()
+    addr = there.listen("127.0.0.1:0")
+    target = there.spawn(lambda message: None)
+    seen = Inbox()
+
+    def thread(mailbox):
+        here.monitor_remote(addr, target)
+        seen(b"watching")
+        for message in mailbox:
+            seen(message)
+
+    async def task(mailbox):
+        here.monitor_remote(addr, target)
+        seen(b"watching")
+        async for message in mailbox:
+            seen(message)
+
+    def plain(message):
+        if message == b"watch":
+            here.monitor_remote(addr, target)
+            seen(b"watching")
+        else:
+            seen(message)
+
+    async def handler(message):
+        plain(message)
+
+    if way == "thread":
+        here.spawn_with_mailbox(thread)
+    elif way == "task":
+        here.spawn_with_mailbox(task)
+    else:
+        pid = here.spawn(handler if way == "async handler" else plain, blocking=way == "blocking")
+        here.send(pid, b"watch")
+    eventually(lambda: seen == [b"watching"])
+    # Nobody else's, such as this thread's next supervision.
+    there.kill(target)
+    eventually(lambda: len(seen) == 2)
+    assert (seen[1].type_name, seen[1].target_pid) == ("EXIT", target)
+    assert seen[1].reason in ("killed", "noproc"), "the monitor may have come there after the end"
+
+
 def test_a_node_that_answers_is_up_and_one_that_is_gone_is_not(pair):
     here, there, addr = pair
     assert here.is_node_up(addr)

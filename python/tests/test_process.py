@@ -1,12 +1,10 @@
-"""How a process with a runtime ends, is interrupted, and forks. Each in a process of its own."""
+"""How a process with a runtime ends. Each in a process of its own."""
 
-import os
-import signal
 import subprocess
 import sys
 
 import pytest
-from support import program, run_program
+from support import run_program
 
 
 def ends_well(done):
@@ -145,74 +143,6 @@ def test_a_crash_right_before_the_end_is_still_logged():
     """)
     ends_well(done)
     assert done.stderr.count("ValueError: last words") == 2  # the reason, and the traceback's last line
-
-
-@pytest.mark.parametrize(
-    "call",
-    ["rt.join(pid)", "rt.run()", "rt.join(pid, timeout=1000)", "rt.resolve_remote(silent, 'x')", "loop()"],
-)
-def test_ctrl_c_interrupts_a_blocked_main_thread(call):
-    process = subprocess.Popen(
-        program(f"""
-            import asyncio, socket, myrmidon
-            rt = myrmidon.Runtime(request_timeout=1000.0)
-            pid = rt.spawn(lambda message: None)
-            server = socket.create_server(("127.0.0.1", 0))
-            silent = "127.0.0.1:%d" % server.getsockname()[1]
-            def loop():
-                asyncio.run(rt.resolve_remote_py(silent, "x"))
-            try:
-                print("ready", flush=True)
-                {call}
-            except KeyboardInterrupt:
-                print("interrupted", rt.is_alive(pid), flush=True)
-        """),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
-    finally:
-        process.kill()
-        process.communicate()
-    assert out.split() == ["interrupted", "True"], err
-    assert process.returncode == 0, err
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_after_fork_every_call_says_what_to_do_and_the_child_may_start_anew():
-    done = run_program("""
-        import os, warnings, myrmidon
-        warnings.simplefilter("ignore")
-        rt = myrmidon.Runtime()
-        pid = rt.spawn(lambda message: None)
-        child = os.fork()
-        if child == 0:
-            calls = [
-                lambda: rt.send(pid, b""), lambda: rt.spawn(print), lambda: rt.shutdown(),
-                lambda: rt.join(pid), lambda: rt.listen("127.0.0.1:0"), lambda: rt.get_messages(pid),
-            ]
-            for call in calls:
-                try:
-                    call()
-                    print("no error", flush=True)
-                except RuntimeError as error:
-                    assert "fork" in str(error) and isinstance(error, myrmidon.MyrmidonError)
-            del rt, calls, call
-            own = myrmidon.Runtime()
-            answer = own.spawn(lambda message: print(message.decode(), flush=True))
-            own.send(answer, b"child")
-            own.shutdown()
-            raise SystemExit(0)
-        _, status = os.waitpid(child, 0)
-        assert status == 0, status
-        print("parent", rt.send(pid, b""))
-    """)
-    assert ends_well(done) == ["child", "parent", "True"]
 
 
 def test_the_command_is_in_the_package():

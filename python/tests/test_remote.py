@@ -185,6 +185,18 @@ def test_the_largest_message_is_told(pair):
     assert isinstance(here, myrmidon.Runtime)
 
 
+@pytest.mark.parametrize("target", [True, 1.0, b"name", [1]])
+def test_a_target_of_another_type_is_refused(make_runtime, target):
+    with pytest.raises(TypeError, match="has a name"):
+        make_runtime().remote("127.0.0.1:1", target)
+
+
+@pytest.mark.parametrize("target", [0, -1, 2**64, 10**30])
+def test_a_number_that_is_no_pid_is_nobody(make_runtime, target):
+    with pytest.raises(errors.NoProcess, match="nobody's PID"):
+        make_runtime().remote("127.0.0.1:1", target)
+
+
 def test_a_followed_name_leads_to_its_next_owner(pair):
     here, there, addr = pair
     first, second = Inbox(), Inbox()

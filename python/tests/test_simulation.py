@@ -1,6 +1,7 @@
 """The simulated runtime: its order, its clock, its calls that wait."""
 
 import random
+import threading
 
 import pytest
 from support import Inbox
@@ -129,3 +130,50 @@ def test_the_end_ends_the_actors() -> None:
     assert sim.rt.closed
     with pytest.raises(myrmidon.errors.RuntimeClosed):
         sim.rt.spawn(print)
+
+
+def test_a_simulation_belongs_to_the_thread_that_made_it() -> None:
+    errors: list[BaseException] = []
+
+    def elsewhere() -> None:
+        try:
+            sim.run()
+        except RuntimeError as error:
+            errors.append(error)
+
+    with Simulation() as sim:
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+        assert "thread that made it" in str(errors)
+        assert sim.rt.ask_sync(sim.rt.spawn(lambda message: message), b"x") == b"x"
+
+
+def test_a_simulation_may_be_garbage_on_another_thread() -> None:
+    made = [Simulation()]
+    made[0].close()
+    thread = threading.Thread(target=made.clear)
+    thread.start()
+    thread.join()
+    with Simulation() as another:
+        another.run()
+
+
+def test_code_that_no_seed_can_order_is_refused() -> None:
+    async def handler(message: bytes) -> None:
+        pass
+
+    class Asynchronous(Actor):
+        async def work(self) -> None:
+            pass
+
+    with Simulation() as sim:
+        pid = sim.rt.spawn(print)
+        for refused in (
+            lambda: sim.rt.spawn(handler),
+            lambda: sim.rt.hot_swap(pid, handler),
+            lambda: sim.rt.spawn_with_mailbox(print),
+            lambda: sim.rt.start(Asynchronous),
+        ):
+            with pytest.raises(TypeError, match="test it with a Runtime"):
+                refused()

@@ -133,3 +133,15 @@ def test_importing_the_package_does_not_import_pytest() -> None:
     program = "import sys, myrmidon, myrmidon.testing; sys.exit('pytest' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0
     assert myrmidon.testing.__name__ == "myrmidon.testing"
+
+
+def test_errors_of_another_runtime_are_that_ones_own(rt: Runtime) -> None:
+    with Runtime() as other, checked(rt):
+        pid = other.spawn(broken)
+        other.send(pid, b"x")
+        other.join(pid)
+        other._settle(1.0)
+    with Runtime() as other, pytest.raises(UnhandledErrors), checked(other), checked(rt):
+        pid = other.spawn(broken)
+        other.send(pid, b"x")
+        other.join(pid)

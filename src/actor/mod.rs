@@ -46,6 +46,7 @@ mod context;
 mod dead_letters;
 mod debt;
 mod exit;
+mod fork;
 mod guard;
 mod info;
 #[cfg(all(test, myrmidon_loom))]
@@ -85,6 +86,7 @@ pub use context::{Context, current};
 pub use dead_letters::{DeadLetter, DeadLetterReason, DeadLetterWatch};
 pub(crate) use debt::forgive as forgive_debt;
 pub use exit::{ExitHook, ExitNotice};
+pub use fork::ForkGuard;
 pub(crate) use guard::{discard, panic_text, shielded};
 pub use info::{ActorBonds, ActorInfo};
 pub use node_event::{NodeEvent, NodeState};

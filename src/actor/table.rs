@@ -1,7 +1,7 @@
 //! The slots of one runtime: chunks that never move, found by index without a lock.
 
 use std::sync::atomic::{self, Ordering as StdOrdering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::slot::{Slot, flag};
 use crate::pid::{Pid, RESERVED_GENERATION};
@@ -98,6 +98,13 @@ impl Table {
 fn take_chunk(chunk: usize) -> Chunk {
     let pooled = POOL[chunk].lock().unwrap_or_else(PoisonError::into_inner).pop();
     pooled.unwrap_or_else(|| Slot::chunk(FIRST << chunk))
+}
+
+/// The pool, from which nobody else can take meanwhile.
+pub(super) type HeldPool = Vec<MutexGuard<'static, Vec<Chunk>>>;
+
+pub(super) fn hold() -> HeldPool {
+    POOL.iter().map(|pool| pool.lock().unwrap_or_else(PoisonError::into_inner)).collect()
 }
 
 impl Drop for Table {

@@ -8,7 +8,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ptr::{self, NonNull};
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard, Weak};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use super::System;
@@ -29,6 +29,13 @@ pub(super) fn unregister(runtime: u32) {
 /// The runtime with this number, if it still runs.
 pub(super) fn system(runtime: u32) -> Option<Arc<System>> {
     SYSTEMS.read().unwrap_or_else(PoisonError::into_inner).get(&runtime).and_then(Weak::upgrade)
+}
+
+/// The register of runtimes, which nobody else can look at meanwhile.
+pub(super) type HeldSystems = RwLockWriteGuard<'static, BTreeMap<u32, Weak<System>>>;
+
+pub(super) fn hold() -> HeldSystems {
+    SYSTEMS.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 thread_local! {

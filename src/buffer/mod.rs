@@ -23,6 +23,11 @@ impl BufferId {
 /// Memory by id. `T` is what holds the memory: a `Vec<u8>`, or a binding's own shared block.
 pub struct BufferTable<T>(Mutex<Entries<T>>);
 
+/// A table that nobody else can use meanwhile.
+pub struct HeldTable<'a, T> {
+    _entries: MutexGuard<'a, Entries<T>>,
+}
+
 struct Entries<T> {
     slab: Slab<(u32, T)>,
     serial: u32,
@@ -65,6 +70,11 @@ impl<T> BufferTable<T> {
     /// Whether no id lives.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Keeps others from the table until the guard is dropped: for who forks.
+    pub fn hold(&self) -> HeldTable<'_, T> {
+        HeldTable { _entries: self.lock() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries<T>> {

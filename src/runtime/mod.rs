@@ -38,7 +38,7 @@ pub use introspection::InspectError;
 pub use supervise::SupervisorRef;
 pub use supervisor::{SuperviseError, Supervisor};
 
-use crate::actor::{Observers, Reference, System};
+use crate::actor::{Observers, Reference, System, current};
 use crate::buffer::BufferTable;
 use crate::clock::Clock;
 use crate::config::RuntimeConfig;
@@ -125,8 +125,18 @@ impl Runtime {
     /// it is supervised it is stopped and its factory runs again. A monitor without an owner is
     /// reported as [`Event::RemoteDown`].
     pub fn monitor_remote(&self, addr: &NodeAddr, pid: Pid) {
+        self.watch_from(current(), addr, pid);
+    }
+
+    /// As [`monitor_remote`](Self::monitor_remote), on behalf of `owner`, whose code runs elsewhere than in its
+    /// handler.
+    pub fn monitor_remote_for(&self, owner: Pid, addr: &NodeAddr, pid: Pid) {
+        self.watch_from(Some(owner), addr, pid);
+    }
+
+    fn watch_from(&self, owner: Option<Pid>, addr: &NodeAddr, pid: Pid) {
         let node = &self.inner.node;
-        self.inner.claims.make(|fire| {
+        self.inner.claims.make(owner, |fire| {
             let monitor = node.monitor(addr, pid, Box::new(move |down| fire(Lost::from(down))));
             let node = node.clone();
             Box::new(move || {

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Event, EventSink};
-use crate::actor::{ExitCause, ExitReason, Signal, System, SystemMessage, current};
+use crate::actor::{ExitCause, ExitReason, Signal, System, SystemMessage};
 use crate::node::RemoteDown;
 use crate::pid::Pid;
 
@@ -66,14 +66,14 @@ impl Claims {
         Self(Arc::new(Inner { system: system.clone(), events, owned: Mutex::default() }))
     }
 
-    /// A new monitor. `arm` makes it at the node, given what to call when it fires, and returns how
+    /// A new monitor of `owner`, or of whoever this thread will give it to. `arm` makes it at the node, given what to call when it fires, and returns how
     /// to take it back.
-    pub(super) fn make(&self, arm: impl FnOnce(Box<dyn FnOnce(Lost) + Send>) -> Cancel) {
+    pub(super) fn make(&self, owner: Option<Pid>, arm: impl FnOnce(Box<dyn FnOnce(Lost) + Send>) -> Cancel) {
         let claim = Arc::new(Claim { state: Mutex::new(State::Unclaimed), cancel: Mutex::default() });
         let (this, fired) = (self.clone(), claim.clone());
         let cancel = arm(Box::new(move |lost| this.fired(&fired, lost)));
         *lock(&claim.cancel) = Some(cancel);
-        match current() {
+        match owner {
             Some(actor) => self.give(vec![claim], actor),
             None => MADE_HERE.with_borrow_mut(|made| made.push((self.clone(), claim))),
         }

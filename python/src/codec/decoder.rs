@@ -191,12 +191,14 @@ impl<'a, 'py> Decoder<'a, 'py> {
             return Err(malformed("an object is a tag and a map of fields"));
         };
         let Some(make) = Register::get(self.py).by_tag.bind(self.py).get_item(tag)? else {
-            let text =
-                format!("no class is registered here under the tag {tag:?}: import the module that does");
-            return Err(CodecError::new_err(text));
+            return Err(CodecError::new_err(format!(
+                "no class is registered here under the tag {}: import the module that does",
+                shortened(&tag.repr()?.to_string())
+            )));
         };
         make.call1((fields,)).map_err(|error| {
-            let refused = CodecError::new_err(format!("{tag:?} cannot be made of its fields: {error}"));
+            let text = format!("{tag:?} cannot be made of its fields: {}", shortened(&error.to_string()));
+            let refused = CodecError::new_err(text);
             refused.set_cause(self.py, Some(error));
             refused
         })
@@ -254,4 +256,13 @@ fn truncated() -> PyErr {
 
 fn malformed(what: &str) -> PyErr {
     CodecError::new_err(format!("the bytes are no data of this codec: {what}"))
+}
+
+/// What came from elsewhere, as far as an error shows it.
+fn shortened(text: &str) -> String {
+    const MOST: usize = 200;
+    match text.char_indices().nth(MOST) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
 }

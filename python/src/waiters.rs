@@ -1,0 +1,96 @@
+//! Who waits for an answer, for when the runtime goes down under it: a handler that never returns would keep
+//! them waiting.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use myrmidon::Pid;
+use myrmidon::actor::ExitReason;
+use pyo3::prelude::*;
+
+use crate::outcome::{Lost, Outcome};
+use crate::promise::Promise;
+use crate::seat::Seat;
+
+/// Those of one runtime.
+#[derive(Default)]
+pub(crate) struct Waiters(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    last: u64,
+    threads: HashMap<u64, (Pid, Arc<Seat>)>,
+    /// Only those that wait without a limit. Some may be done already.
+    loops: Vec<(Pid, Py<Promise>)>,
+    /// How many of those there may be before the done ones are looked for.
+    most: usize,
+    closed: bool,
+}
+
+/// A thread that waits; not any more when dropped.
+pub(crate) struct Place<'a>(&'a Waiters, u64);
+
+impl Waiters {
+    /// Remembers a thread that waits for `asked`.
+    pub(crate) fn enter(&self, asked: Pid, seat: &Arc<Seat>) -> Place<'_> {
+        let mut state = self.state();
+        state.last += 1;
+        let number = state.last;
+        if state.closed {
+            drop(state);
+            seat.give(over(asked));
+        } else {
+            state.threads.insert(number, (asked, seat.clone()));
+        }
+        Place(self, number)
+    }
+
+    /// Remembers what a loop waits for without a limit.
+    pub(crate) fn remember(&self, asked: Pid, promise: &Bound<'_, Promise>) {
+        let mut state = self.state();
+        if state.closed {
+            drop(state);
+            return Promise::give(promise.clone().unbind(), over(asked));
+        }
+        state.loops.push((asked, promise.clone().unbind()));
+        if state.loops.len() <= state.most {
+            return;
+        }
+        let (open, done): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut state.loops).into_iter().partition(|(_, promise)| !promise.get().is_done());
+        state.loops = open;
+        state.most = state.loops.len().max(64) * 2;
+        drop(state);
+        drop(done); // Under no lock, as objects of Python go with it.
+    }
+
+    /// Tells all of them that their actors are gone, and whoever comes later at once.
+    pub(crate) fn close(&self) {
+        let (threads, loops) = {
+            let mut state = self.state();
+            state.closed = true;
+            (std::mem::take(&mut state.threads), std::mem::take(&mut state.loops))
+        };
+        for (asked, seat) in threads.into_values() {
+            seat.give(over(asked));
+        }
+        for (asked, promise) in loops {
+            Promise::give(promise, over(asked));
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let gone = self.0.state().threads.remove(&self.1);
+        drop(gone);
+    }
+}
+
+fn over(asked: Pid) -> Outcome {
+    Outcome::Lost(asked, Lost::Ended(ExitReason::Killed))
+}
