@@ -13,9 +13,9 @@ use crate::current::current_actor;
 use crate::errors;
 use crate::exit_reason::ExitReason;
 use crate::options::{Options, USUAL_BUDGET};
-use crate::payload;
 use crate::runtime::Runtime;
 use crate::wait::{period, receive, seconds, wait_for};
+use crate::{number, payload};
 
 #[pymethods]
 impl Runtime {
@@ -77,7 +77,12 @@ impl Runtime {
     /// Raises `TypeError` for what is no message, `BufferError` for a `Buffer` that was sent before. Only for an
     /// actor of another node also `Busy` if there is still no room, `NodeDown` if the node cannot be reached,
     /// and `PayloadTooLarge`.
-    fn send(&self, py: Python<'_>, pid: u64, data: &Bound<'_, PyAny>) -> PyResult<bool> {
+    fn send(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = number::pid)] pid: u64,
+        data: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
         let core = self.core()?;
         let pid = Pid::from_u64(pid);
         if payload::is_wasted(data, core, pid) {

@@ -102,8 +102,12 @@ impl HandlerTask {
 
     /// Something to await that is done when there is a next message, or nothing more to wait for.
     fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Promise>> {
-        self.handled.store(0, Ordering::Relaxed);
+        let spent = self.handled.swap(0, Ordering::Relaxed) > self.handler.budget;
         let promise = Promise::new(py, self.handler.bell.clone())?;
+        if spent {
+            // There may be more already, and others are to have their turn before it.
+            promise.get().be_polite();
+        }
         self.code.shelf.notify(promise.clone().unbind(), None);
         Ok(promise)
     }

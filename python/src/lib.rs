@@ -60,6 +60,7 @@ mod mailbox;
 mod memory;
 mod mesh;
 mod nodes;
+mod number;
 mod observed;
 mod options;
 mod outcome;

@@ -125,7 +125,7 @@ impl Shelf {
         let open = std::mem::take(&mut state.open);
         let tasks = std::mem::take(&mut state.tasks);
         let cut_off = state.busy > 0;
-        state.tell_all();
+        let waiting = std::mem::take(&mut state.waiting);
         self.call(state);
         drop((lost, open));
         if cut_off {
@@ -133,6 +133,8 @@ impl Shelf {
                 bell.run(Box::new(move |py| task.call_method0(py, "cancel").map(drop)));
             }
         }
+        // Behind the cancelling: a task that goes on first would find an end of another kind.
+        waiting.into_iter().for_each(Waiting::tell);
     }
 }
 
