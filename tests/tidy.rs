@@ -22,11 +22,13 @@ const UNSAFE: &[&str] = &[
     "src/actor/table.rs",
     "src/actor/waker.rs",
     "src/scheduler/run_queue.rs",
+    "src/sync/prompt.rs",
     "tests/ask_memory.rs",
     "fuzz/src/coverage.rs",
     "python/src/buffer.rs",
     "python/src/call.rs",
     "python/src/memory.rs",
+    "python/src/number.rs",
 ];
 
 const SECRETS: &[&str] = &["pem", "key", "crt", "csr", "p12", "der"];

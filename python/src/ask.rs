@@ -28,6 +28,7 @@ use crate::payload;
 use crate::promise::Promise;
 use crate::runtime::Runtime;
 use crate::seat::Seat;
+use crate::simulation;
 use crate::wait::{seconds, wait_for};
 
 #[pymethods]
@@ -102,8 +103,11 @@ impl Runtime {
         let promise = Promise::of_ask(py, bell.clone())?;
         let question = self.question(asked, message, deadline, Way::Loop(promise.clone().unbind()))?;
         let core = self.shared().core();
-        let lane = if alone && limit != Some(Duration::ZERO) { self.lane(asked) } else { None };
-        if let Some(lane) = lane {
+        let lane = self.lane(asked);
+        if let Some(lane) = lane
+            && alone
+            && limit != Some(Duration::ZERO)
+        {
             // Sent with the interpreter let go, as who answers will want it.
             let looked_for = promise.get();
             let given = py.detach(|| question.send(core).map(|()| lane.watch(|| looked_for.is_done())));
@@ -121,7 +125,10 @@ impl Runtime {
             promise.get().wait();
         } else {
             promise.get().wait();
-            question.send(core).map_err(|error| {
+            if question.is_here() {
+                bell.linger(py, lane)?;
+            }
+            question.send_here(core).map_err(|error| {
                 payload::give_back(data);
                 unasked(asked, error)
             })?;
@@ -164,9 +171,9 @@ impl Runtime {
     }
 
     /// The lane whose driver will answer, if `asked` is on one.
-    fn lane(&self, asked: Pid) -> Option<&Crew> {
+    fn lane(&self, asked: Pid) -> Option<&Arc<Crew>> {
         let lane = self.shared().core().lane_of(asked)?;
-        self.shared().actors.crew(lane).map(AsRef::as_ref)
+        self.shared().actors.crew(lane)
     }
 }
 
@@ -177,6 +184,21 @@ enum Unsent {
 }
 
 impl Unsent {
+    /// Whether an actor of this node is asked.
+    fn is_here(&self) -> bool {
+        matches!(self, Self::Here { .. })
+    }
+
+    /// As [`send`](Self::send). An actor whose code runs elsewhere is called on this thread to pass the question on to it.
+    fn send_here(self, core: &myrmidon::Runtime) -> Result<(), SendError<Payload>> {
+        match self {
+            Self::Here { asked, question } if !simulation::is_here() => {
+                core.send_here(asked, Payload::Value(Value::with_bytes(question)))
+            }
+            other => other.send(core),
+        }
+    }
+
     /// Needs no interpreter.
     fn send(self, core: &myrmidon::Runtime) -> Result<(), SendError<Payload>> {
         match self {

@@ -87,12 +87,8 @@ impl Behaviour for Giver {
         if self.code.shelf.close(|| cx.waker()) { Flow::Continue } else { Flow::Waiting }
     }
 
-    fn cancel(&mut self) {
-        self.code.shelf.end();
-    }
-
-    fn stopped(&mut self, _: &ExitReason) {
-        self.code.shelf.end();
+    fn runs_anywhere(&self) -> bool {
+        true
     }
 
     fn lane(&self, _: u32) -> u32 {
@@ -100,6 +96,7 @@ impl Behaviour for Giver {
     }
 }
 
+/// What is given is lost once the actor has ended, so that who asked finds it dead.
 impl Drop for Giver {
     fn drop(&mut self) {
         self.code.shelf.end();

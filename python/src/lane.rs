@@ -6,7 +6,7 @@
 //! handler holds up nobody else. `rt.run()` claims the seat for the calling thread.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -20,12 +20,18 @@ use crate::errors::Busy;
 use crate::handler::take_interrupt;
 use crate::wait;
 
-/// The longest time that a driver keeps the interpreter from threads that want it.
+/// How long a driver may keep the interpreter from threads that want it: so long at least, and twice as long as it had
+/// to wait for it. A sender that never pauses would be further ahead with every turn, and its messages in memory that
+/// nothing has used before.
 const SLICE: Duration = Duration::from_millis(2);
+/// The longest, whatever it had to wait.
+const LONGEST_SLICE: Duration = Duration::from_millis(10);
 /// Threads of one crew, which is one more than the handlers that can wait at the same time.
 const MOST_THREADS: usize = 256;
 /// The longest look for what a handler is about to give, before who waits for it sleeps.
 const VIGIL: Duration = Duration::from_micros(20);
+/// As long for a burst of questions to be put, or answered.
+const BURST: Duration = Duration::from_micros(100);
 /// Spares kept for the next handler that waits.
 const KEPT_SPARES: usize = 4;
 /// The depth of Python code is bounded by the stack on some versions; a main thread has as much.
@@ -40,7 +46,12 @@ pub(crate) struct Crew {
     recall: AtomicBool,
     /// Whether the driver has the interpreter, or is about to.
     attached: AtomicBool,
+    /// How looks for one answer turn out, for the answers to a burst of questions, and for the end of such a burst.
     vigil: Vigil,
+    bursts: Vigil,
+    courtesy: Vigil,
+    /// Threads that will let go of the interpreter.
+    expected: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -92,6 +103,9 @@ impl Crew {
             recall: AtomicBool::new(false),
             attached: AtomicBool::new(false),
             vigil: Vigil::new(VIGIL),
+            bursts: Vigil::new(BURST),
+            courtesy: Vigil::new(BURST),
+            expected: AtomicUsize::new(0),
         });
         crew.hire(&mut crew.seats())?;
         Ok(crew)
@@ -121,6 +135,21 @@ impl Crew {
     /// with the interpreter let go. It ends when the driver has let go too, as who looked wants it next.
     pub(crate) fn watch(&self, given: impl Fn() -> bool) -> bool {
         self.vigil.keep(|| given() && !self.attached.load(Ordering::Acquire)) || given()
+    }
+
+    /// As [`watch`](Self::watch), for the answers to many questions.
+    pub(crate) fn watch_burst(&self, given: impl Fn() -> bool) {
+        self.bursts.keep(|| given() && !self.attached.load(Ordering::Acquire));
+    }
+
+    /// The calling thread will let go of the interpreter soon, and then call [`make_room`](Self::make_room).
+    pub(crate) fn expect_room(&self) {
+        self.expected.fetch_add(1, Ordering::Release);
+    }
+
+    /// It has.
+    pub(crate) fn make_room(&self) {
+        self.expected.fetch_sub(1, Ordering::Release);
     }
 
     /// Has everything submitted so far done, tells all threads to leave and waits for them, at most
@@ -183,15 +212,25 @@ impl Crew {
         check: impl Fn(Python<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         while drives() && !self.recall.load(Ordering::SeqCst) {
-            py.detach(|| {
+            let ready = py.detach(|| {
                 self.attached.store(false, Ordering::Release);
                 self.lane.wait(limit);
+                self.let_go_first();
                 self.attached.store(true, Ordering::Release);
+                Instant::now()
             });
-            self.lane.run(SLICE, drives);
+            self.lane.run((ready.elapsed() * 2).clamp(SLICE, LONGEST_SLICE), drives);
             check(py)?;
         }
         Ok(())
+    }
+
+    /// Waits a moment for those who have asked and are about to let go of the interpreter. To wait for that itself would
+    /// be to sleep.
+    fn let_go_first(&self) {
+        if self.expected.load(Ordering::Acquire) > 0 {
+            self.courtesy.keep(|| self.expected.load(Ordering::Acquire) == 0);
+        }
     }
 
     /// Leaves the seat, if this thread still has it.

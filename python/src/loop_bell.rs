@@ -5,6 +5,8 @@
 //! one bell per loop, for all runtimes of the process. It works with every loop that has `add_reader`.
 
 mod deadlines;
+mod linger;
+mod list;
 mod patience;
 
 use std::cell::RefCell;
@@ -13,6 +15,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::intern;
@@ -23,7 +26,11 @@ pub(crate) use deadlines::Ticket;
 use crate::known;
 use crate::promise::Promise;
 use deadlines::Deadlines;
+use list::{List, Task};
 use patience::Patience;
+
+/// So long may what is left follow itself before others of the loop have their turn.
+const TURN: Duration = Duration::from_micros(100);
 
 /// Something to be done on the loop's thread.
 pub(crate) type Errand = Box<dyn FnOnce(Python<'_>) -> PyResult<()> + Send>;
@@ -34,7 +41,7 @@ pub(crate) struct Bell(Arc<Inner>);
 
 struct Inner {
     event_loop: Py<PyAny>,
-    waiting: Mutex<Vec<Task>>,
+    waiting: Mutex<List>,
     deadlines: Mutex<Deadlines>,
     patience: Patience,
     ring: UnixStream,
@@ -43,14 +50,10 @@ struct Inner {
     over: AtomicBool,
     /// The loop is to stop.
     halted: AtomicBool,
+    /// It was told so.
+    stopped: AtomicBool,
     /// What notices that; kept as long as the bell.
     watch: OnceLock<Py<PyAny>>,
-}
-
-enum Task {
-    /// Have those go on who wait for it.
-    Wake(Py<Promise>),
-    Run(Errand),
 }
 
 thread_local! {
@@ -171,6 +174,7 @@ impl Bell {
             heard,
             over: AtomicBool::new(false),
             halted: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
             watch: OnceLock::new(),
         })))
     }
@@ -182,38 +186,70 @@ impl Bell {
         self.run(Box::new(|_| Ok(())));
     }
 
-    fn halt_now(&self, py: Python<'_>) {
-        if let Err(error) = self.event_loop(py).call_method0(intern!(py, "stop")) {
-            error.write_unraisable(py, None);
+    /// Stops the loop, once, with these tasks `left`: who waited for what has come is to be found by who cancels it.
+    fn halt_now(&self, py: Python<'_>, left: impl Iterator<Item = Task>) -> PyResult<()> {
+        for task in left {
+            if let Task::Wake(promise) = task {
+                Promise::wake_soon(promise.bind(py))?;
+            }
         }
+        if !self.0.stopped.swap(true, Ordering::Relaxed) {
+            self.event_loop(py).call_method0(intern!(py, "stop"))?;
+        }
+        Ok(())
     }
 
     fn leave(&self, task: Task) {
-        let first = {
-            let mut waiting = self.waiting();
-            waiting.push(task);
-            waiting.len() == 1
-        };
-        if first {
-            // A full socket is rung enough.
-            let _ = (&self.0.ring).write(&[1]);
+        if self.waiting().add(task) {
+            self.ring();
         }
     }
 
-    /// Does what has been left. Called by the loop when the bell was rung.
+    fn ring(&self) {
+        // A full socket is rung enough.
+        let _ = (&self.0.ring).write(&[1]);
+    }
+
+    /// Called by the loop when the bell was rung.
+    fn answer(&self, py: Python<'_>) -> PyResult<()> {
+        // Read before the list is taken: who adds to it afterwards rings again.
+        while (&self.0.heard).read(&mut [0; 64]).is_ok_and(|read| read == 64) {}
+        self.work(py)
+    }
+
+    /// Does what has been left, and what that leaves, until there is no more or the loop is to have its turn.
     ///
     /// # Errors
     /// What ends the loop: `KeyboardInterrupt` or `SystemExit` of a task. What is left then waits for the next
-    /// ring.
-    fn answer(&self, py: Python<'_>) -> PyResult<()> {
-        // Read before the list is taken: who finds it empty afterwards rings again.
-        while (&self.0.heard).read(&mut [0; 64]).is_ok_and(|read| read == 64) {}
-        let mut tasks = std::mem::take(&mut *self.waiting()).into_iter();
+    /// time.
+    fn work(&self, py: Python<'_>) -> PyResult<()> {
+        let begun = Instant::now();
+        loop {
+            let tasks = self.waiting().take();
+            if tasks.is_empty() {
+                break;
+            }
+            if let Err(error) = self.work_off(py, tasks) {
+                self.rest();
+                return Err(error);
+            }
+            if begun.elapsed() >= TURN {
+                break;
+            }
+        }
+        self.rest();
+        Ok(())
+    }
+
+    fn work_off(&self, py: Python<'_>, tasks: Vec<Task>) -> PyResult<()> {
+        let mut tasks = tasks.into_iter();
         while let Some(task) = tasks.next() {
             // Seen to between any two: at the end of the interpreter no thread may be caught in here.
             if self.0.halted.load(Ordering::Acquire) {
-                self.halt_now(py);
-                break;
+                if let Err(error) = self.halt_now(py, std::iter::once(task).chain(tasks)) {
+                    error.write_unraisable(py, None);
+                }
+                return Ok(());
             }
             let done = match task {
                 Task::Wake(promise) => Promise::wake(promise.bind(py)),
@@ -231,7 +267,14 @@ impl Bell {
         Ok(())
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Vec<Task>> {
+    /// The loop turns to other things, and is rung for what is left.
+    fn rest(&self) {
+        if self.waiting().rest() {
+            self.ring();
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, List> {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -163,14 +163,25 @@ impl Promise {
     /// # Errors
     /// What a task lets through: `KeyboardInterrupt` and `SystemExit`.
     pub(crate) fn wake(this: &Bound<'_, Self>) -> PyResult<()> {
-        let promise = this.get();
-        let mut state = promise.state();
+        this.get().take_waiters().into_iter().try_for_each(|waiter| waiter.call(this))
+    }
+
+    /// As [`wake`](Self::wake), in a later round of the loop.
+    ///
+    /// # Errors
+    /// If the loop is closed.
+    pub(crate) fn wake_soon(this: &Bound<'_, Self>) -> PyResult<()> {
+        this.get().take_waiters().into_iter().try_for_each(|waiter| waiter.call_soon(this))
+    }
+
+    fn take_waiters(&self) -> Vec<Waiter> {
+        let mut state = self.state();
         state.rung = true;
         let waiters = mem::take(&mut state.waiters);
         let deadline = state.deadline.take();
         drop(state);
-        promise.bell.forget(deadline);
-        waiters.into_iter().try_for_each(|waiter| waiter.call(this))
+        self.bell.forget(deadline);
+        waiters
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

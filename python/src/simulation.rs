@@ -189,6 +189,11 @@ impl<'py> CtrlC<'py> {
     }
 }
 
+/// Whether actors are simulated on this thread.
+pub(crate) fn is_here() -> bool {
+    HERE.with_borrow(|here| !here.is_empty())
+}
+
 /// Runs the simulated actors of this thread until `step` gives a value, or their time is over (`Some(None)`).
 /// `None` if there are none, or nothing can happen any more: what is waited for is elsewhere.
 ///

@@ -95,6 +95,12 @@ pub trait Behaviour: Send + 'static {
         lane
     }
 
+    /// Whether its turns, of messages as of everything else, are so short, and wait for so little, that a sender may run
+    /// them on its own thread: see [`Runtime::send_here`](crate::Runtime::send_here).
+    fn runs_anywhere(&self) -> bool {
+        false
+    }
+
     /// Whether [`started`](Self::started) has something to do. A behaviour that says `false` costs
     /// no slice of its own at spawn.
     fn starts(&self) -> bool {

@@ -17,7 +17,7 @@
 //! | `cell` | what only the running owner touches |
 //! | `signal` | system signals and which of them overtake (S41) |
 //! | `system` | spawn (the one way to start), and the calls about single actors |
-//! | `sending`, `send_many` | to one actor, to a bounded mailbox, many messages at once |
+//! | `sending`, `sending_here`, `send_many` | to one actor, to a bounded mailbox; with its turn at once; many messages |
 //! | `send_async` | waiting for room |
 //! | `debt` | what a sender to a very long queue owes |
 //! | `dead_letters` | messages that nobody will handle |
@@ -63,6 +63,7 @@ mod request;
 mod send_async;
 mod send_many;
 mod sending;
+mod sending_here;
 mod signal;
 mod signals;
 mod sinks;

@@ -106,6 +106,16 @@ impl Runtime {
         self.inner.system.send(pid, message.into())
     }
 
+    /// As [`send`](Self::send). If that makes the actor ready, and its behaviour
+    /// [runs anywhere](Behaviour::runs_anywhere), it has its turn on this thread before the call returns, and no
+    /// worker has to be woken.
+    ///
+    /// # Errors
+    /// As `send`.
+    pub fn send_here(&self, pid: Pid, message: impl Into<Payload>) -> Result<(), SendError<Payload>> {
+        self.inner.system.send_here(pid, message.into())
+    }
+
     /// Sends all messages, in order and with none of another sender between them, for the price of one
     /// wake-up. Returns how many. To a bounded mailbox they go one by one, each by its policy.
     ///

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::Inner;
 use crate::actor::Signal;
 use crate::config::RuntimeConfig;
+use crate::sync::be_prompt;
 
 /// How long killed actors may take to end; a handler that does not return is left behind.
 const KILL_LIMIT: Duration = Duration::from_secs(1);
@@ -38,6 +39,7 @@ impl Io {
         let io = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.io_threads.max(1))
             .thread_name("myrmidon-io")
+            .on_thread_start(be_prompt)
             .enable_all()
             .build()?;
         Ok((io.handle().clone(), Self::Own(io)))

@@ -16,6 +16,7 @@ use crate::actor::{
     After, LifoSlot, LifoThief, Priority, Ready, Runner, System, run_slice, serving, shielded,
 };
 use crate::pid::Pid;
+use crate::sync;
 
 /// For how long a worker that has nothing else to do looks for another message of the actor it ran. By the
 /// clock, as a pause takes a processor from ten to fifty nanoseconds.
@@ -121,6 +122,7 @@ pub(super) fn spawn(
     index: usize,
 ) -> std::io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name(format!("myrmidon-{index}")).spawn(move || {
+        sync::be_prompt();
         let _context = scheduler.io.enter();
         let desk = scheduler.desks[index].clone();
         let seat = desk.take_seat().expect("each worker is started once");

@@ -9,6 +9,7 @@
 mod asymmetric;
 #[cfg(all(test, myrmidon_loom))]
 mod model;
+mod prompt;
 #[cfg(not(all(test, myrmidon_loom)))]
 mod standard;
 
@@ -16,6 +17,8 @@ mod standard;
 pub(crate) use model::*;
 #[cfg(not(all(test, myrmidon_loom)))]
 pub(crate) use standard::*;
+
+pub(crate) use prompt::be_prompt;
 
 /// Whether this is a build for loom, where sizes are small so that few steps reach their limits.
 pub(crate) const MODEL: bool = cfg!(all(test, myrmidon_loom));

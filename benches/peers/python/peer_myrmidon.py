@@ -234,17 +234,29 @@ def hot_swap(swaps: int) -> Figures:
 
 
 def ask_one(trips: int) -> Figures:
-    return asyncio.run(ask(trips, 1))
+    return asyncio.run(ask(trips, 1, plain))
 
 
 def ask_hundred(trips: int) -> Figures:
-    return asyncio.run(ask(trips, 100))
+    return asyncio.run(ask(trips, 100, plain))
 
 
-async def ask(trips: int, in_flight: int) -> Figures:
+def ask_loop(trips: int) -> Figures:
+    return asyncio.run(ask(trips, 1, in_loop))
+
+
+def plain(message: bytes) -> bytes:
+    return message
+
+
+async def in_loop(message: bytes) -> bytes:
+    return message
+
+
+async def ask(trips: int, in_flight: int, handler: Callable[[bytes], object]) -> Figures:
     trips = max(trips, in_flight)
     async with myrmidon.Runtime() as rt:
-        pid = rt.spawn(lambda message: message)
+        pid = rt.spawn(handler)
         answered = 0
 
         async def client(count: int) -> None:
@@ -347,4 +359,4 @@ WORKLOADS: dict[str, Callable[[int], Figures]] = {
 }
 
 if hasattr(myrmidon.Runtime, "ask"):
-    WORKLOADS |= {"py-ask-1": ask_one, "py-ask-100": ask_hundred}
+    WORKLOADS |= {"py-ask-1": ask_one, "py-ask-100": ask_hundred, "py-ask-loop": ask_loop}

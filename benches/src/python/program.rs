@@ -34,6 +34,7 @@ pub(super) const PEERS: &[PythonPeer] = &[
             ("py-ping-pong", 5),
             ("py-ask-1", 2),
             ("py-ask-100", 2),
+            ("py-ask-loop", 2),
         ],
     },
     PythonPeer {

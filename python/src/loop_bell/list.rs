@@ -1,0 +1,55 @@
+//! What is left for a loop, and whether it has to be rung for it.
+
+use pyo3::prelude::*;
+
+use super::Errand;
+use crate::promise::Promise;
+
+pub(super) enum Task {
+    /// Have those go on who wait for it.
+    Wake(Py<Promise>),
+    Run(Errand),
+}
+
+#[derive(Default)]
+pub(super) struct List {
+    tasks: Vec<Task>,
+    /// Whether the loop is at it.
+    working: bool,
+    /// Whether it was told to come by.
+    announced: bool,
+}
+
+impl List {
+    /// Adds a task; whether the loop has to be rung.
+    pub(super) fn add(&mut self, task: Task) -> bool {
+        self.tasks.push(task);
+        self.tasks.len() == 1 && !self.working && !self.announced
+    }
+
+    /// The loop will come by; whether that is new.
+    pub(super) fn announce(&mut self) -> bool {
+        !std::mem::replace(&mut self.announced, true)
+    }
+
+    /// It has come, or never will.
+    pub(super) fn come(&mut self) {
+        self.announced = false;
+    }
+
+    /// All that is left, for a loop that is at it.
+    pub(super) fn take(&mut self) -> Vec<Task> {
+        self.working = true;
+        std::mem::take(&mut self.tasks)
+    }
+
+    /// The loop turns to other things; whether it has to be rung for what is left.
+    pub(super) fn rest(&mut self) -> bool {
+        self.working = false;
+        !self.tasks.is_empty() && !self.announced
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+}
