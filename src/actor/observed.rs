@@ -60,8 +60,10 @@ impl Behaviour for Observer {
 
     fn handle(&mut self, message: Payload, _: &mut Context<'_>) -> Flow {
         // An observer answers nobody, and who asked is told so.
-        let (message, _) = Request::open(message);
+        let (message, asked) = Request::open(message);
         lock(&self.0).push_back(Observed::Message(message));
+        // Only now, so that who is told so finds the message.
+        drop(asked);
         Flow::Continue
     }
 
