@@ -81,6 +81,8 @@ pub(super) struct LaneServer {
     patience: Patience,
     /// Bytes of the last read.
     read: usize,
+    /// What was read while an actor was to be spared.
+    ahead: Option<Bytes>,
     /// A worker has run since the last read, so that pings need not ask for another one.
     alive: bool,
 }
@@ -102,6 +104,7 @@ impl LaneServer {
             progress,
             patience: Patience::default(),
             read: 0,
+            ahead: None,
             alive: false,
         }
     }
@@ -134,8 +137,11 @@ impl LaneServer {
         sender: &mut dyn LaneSender,
         receiver: &mut dyn LaneReceiver,
     ) -> Result<(), Over> {
-        self.spare().await?;
-        let bytes = self.read(receiver).await?;
+        self.spare(receiver).await?;
+        let bytes = match self.ahead.take() {
+            Some(bytes) => bytes,
+            None => self.read(receiver).await?,
+        };
         self.read = bytes.len();
         self.decoder.feed(bytes);
         self.patience.renew();
@@ -145,21 +151,32 @@ impl LaneServer {
         handled
     }
 
-    /// Reads no further while an actor does not keep up (L12): at this level that is all that slows its senders
-    /// down.
-    async fn spare(&mut self) -> Result<(), Over> {
+    /// Reads no further than one block while an actor does not keep up (L12): at this level that is all that slows
+    /// its senders down. That block shows whether the peer has gone, whose connection is not kept then.
+    async fn spare(&mut self, receiver: &mut dyn LaneReceiver) -> Result<(), Over> {
         for (pid, len) in std::mem::take(&mut self.receivers) {
             while self.shared.is_full(pid, len) {
-                let (tell, told) = oneshot::channel();
+                let (tell, mut told) = oneshot::channel();
                 // The lane may be gone when it is reached.
                 let reached = move || {
                     let _ = tell.send(());
                 };
                 self.shared.local.mark(pid, Box::new(reached));
-                tokio::select! {
-                    biased;
-                    () = self.shared.at(Stage::Closed) => return Err(Over::Goodbye),
-                    _ = told => {}
+                let reached = loop {
+                    tokio::select! {
+                        biased;
+                        () = self.shared.at(Stage::Closed) => return Err(Over::Goodbye),
+                        reached = &mut told => break reached,
+                        read = receiver.read(STEP), if self.ahead.is_none() => match read {
+                            Ok(Some(bytes)) => self.ahead = Some(bytes),
+                            Ok(None) => return Err(Over::Goodbye),
+                            Err(_) => return Err(Over::Broken),
+                        },
+                    }
+                };
+                if reached.is_err() {
+                    // Nobody will say it.
+                    break;
                 }
             }
         }

@@ -75,8 +75,10 @@ async fn l12_a_peer_that_spares_nobody_is_cut_off_after_what_its_credit_allowed(
     assert_eq!(code, CloseCode::CreditViolated.as_u16(), "{reason:?}");
     assert!(reason.as_str().contains("asked to spare"), "{reason:?}");
     assert_eq!(spared, Some((pid(1), 50)));
-    assert!((250..=300).contains(&said), "two windows more: {said}");
-    assert!(a.runtime.received().len() <= 300);
+    // Two windows more, and what one that leaves may have held back.
+    let most = 300 + 65_536;
+    assert!((most - 50..=most).contains(&said), "{said}");
+    assert!(a.runtime.received().len() <= most as usize);
 }
 
 #[tokio::test(start_paused = true)]
@@ -131,7 +133,7 @@ async fn g11_a_peer_whose_signals_an_actor_does_not_take_is_asked_to_spare_it_an
     let demonitor = |id| Frame::Demonitor(Demonitor { id, to: Some(pid(1)), from: Some(pid(2)) });
     peer.say((0..101).map(demonitor)).await;
     assert!(matches!(peer.answer().await, Frame::Xoff(_)));
-    peer.say((0..200).map(demonitor)).await;
+    peer.say((0..66_000).map(demonitor)).await;
     assert_eq!(peer.code().await, CloseCode::CreditViolated.as_u16());
 }
 

@@ -32,6 +32,8 @@ pub(super) struct Asks {
     open: HashMap<u64, Question>,
     /// With so many the table is looked through.
     look_at: usize,
+    /// Those that came too late to be written. Dropping one may wake who asked, so it is done with no lock held.
+    late: Vec<Question>,
 }
 
 impl Asks {
@@ -54,12 +56,17 @@ impl Asks {
         let question = self.open.get(&rid)?;
         let left = question.deadline.map(|deadline| deadline.saturating_duration_since(now));
         if question.reply.is_abandoned() || left.is_some_and(|left| left.is_zero()) {
-            self.open.remove(&rid);
+            self.late.extend(self.open.remove(&rid));
             return None;
         }
         // Rounded up: who asks decides when it is too late.
         let ms = left.map(|left| u32::try_from(left.as_micros().div_ceil(1000)).unwrap_or(NO_DEADLINE));
         Some(ms.unwrap_or(NO_DEADLINE))
+    }
+
+    /// What was too late since the last call, to be dropped with no lock held.
+    pub(super) fn take_late(&mut self) -> Vec<Question> {
+        std::mem::take(&mut self.late)
     }
 
     /// An answer or a refusal came: who gets it, if anybody still waits for it.
@@ -118,7 +125,7 @@ mod tests {
             [endless, soon, late, given_up].map(|question| asks.add(question).ok().unwrap()).into();
         let left: Vec<_> = rids.iter().map(|rid| asks.left_ms(*rid, now)).collect();
         assert_eq!(left, [Some(NO_DEADLINE), Some(2), None, None]);
-        assert_eq!(asks.len(), 2);
+        assert_eq!((asks.len(), asks.take_late().len()), (2, 2));
     }
 
     #[test]

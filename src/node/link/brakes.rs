@@ -2,8 +2,8 @@
 //!
 //! An actor whose mailbox grows beyond its bound is named in XOFF, and in XON when it has handled what was in
 //! it then, or has ended. What came in between keeps it busy until more arrives. A peer that keeps to the rules still
-//! sends what its credit allowed when XOFF left, since CREDIT comes behind that, and one window more (protocol, slow
-//! actors); who sends more is cut off.
+//! sends what its credit allowed when XOFF left, since CREDIT comes behind that, one window more, and when it leaves
+//! what it held back (protocol, slow actors); who sends more is cut off.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,6 +22,10 @@ use crate::wire::level2::{Frame, Xoff, Xon};
 
 /// How soon an actor is looked at again for which large payloads are under way.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// As much as an unconfigured peer queues.
+const LEAVING_MESSAGES: usize = 65_536;
+const LEAVING_BYTES: u64 = 16 << 20;
 
 #[derive(Default)]
 pub(super) struct Brakes {
@@ -57,13 +61,14 @@ struct Spared {
 }
 
 impl Came {
-    /// What may come after XOFF.
+    /// What may come after XOFF: two windows, and what a peer that leaves may have held back, which it sends first.
     fn allowed(config: &NodeConfig) -> Self {
         let large = u64::from(config.bulk_slots) * config.max_accepted_payload as u64;
+        let bytes = 2 * u64::from(config.credit_bytes) + LEAVING_BYTES;
         Self {
-            messages: 2 * config.credit_messages as usize,
-            bytes: 2 * (u64::from(config.credit_bytes) + max_frame(config) as u64),
-            announced: 2 * u64::from(config.credit_bytes) + large,
+            messages: 2 * config.credit_messages as usize + LEAVING_MESSAGES,
+            bytes: bytes + 2 * max_frame(config) as u64,
+            announced: bytes + large,
         }
     }
 
@@ -180,8 +185,9 @@ impl Brakes {
             } else if link.shared.is_full(pid, len) {
                 self.ask(link, pid);
             } else {
-                self.forget(pid);
+                // In this order, as what comes in between may have it spared again.
                 link.push(None, Frame::Xon(Xon { pid: Some(pid) }));
+                self.forget(pid);
             }
         }
         !lock(&self.reached.pids).is_empty()

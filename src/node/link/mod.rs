@@ -358,10 +358,11 @@ impl Link {
     /// Moves what may be written next into `batch`. What it returns goes to [`written`](Self::written)
     /// once it is. With it goes whether there is more, though the batch is not full.
     fn fill(&self, lane: usize, batch: &mut Batch) -> (Load, bool) {
-        let (load, freed, unfinished) = {
+        let (load, freed, unfinished, late) = {
             let mut out = self.out();
-            (out.fill(lane, batch, now()), out.take_freed(), out.take_unfinished())
+            (out.fill(lane, batch, now()), out.take_freed(), out.take_unfinished(), out.take_late())
         };
+        drop(late);
         if freed {
             // What was dropped may be all that the end of the bulk lane waited for.
             self.work.iter().for_each(Notify::notify_one);

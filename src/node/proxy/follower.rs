@@ -11,12 +11,13 @@
 //! While it seeks, what comes waits in its order, and goes to whoever is found before anything later does.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::absence::{Absence, Sought};
+use super::found::{Found, gone};
 use super::waiting::{Item, Waiting};
 use super::{far, seeking};
 use crate::actor::{
@@ -29,6 +30,9 @@ use crate::node::backoff::Gate;
 use crate::node::load::Load;
 use crate::node::shared::{Shared, now};
 use crate::pid::Pid;
+
+/// How long a find is news.
+const JUST_NOW: Duration = Duration::from_secs(1);
 
 pub(super) struct Follower {
     pub(super) sought: Sought,
@@ -50,6 +54,7 @@ struct State {
     /// How soon it is looked for again.
     gate: Gate,
     absence: Absence,
+    found_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,24 +64,6 @@ enum Stage {
     Lost,
     /// It is not followed any more, or the node is shut down.
     Over,
-}
-
-/// An actor that was found.
-#[derive(Clone)]
-pub(super) struct Found {
-    /// Its own PID here.
-    pub(super) pid: Pid,
-    pub(super) remote: Arc<dyn Remote>,
-    /// Tells of its end.
-    pub(super) monitor: MonitorRef,
-    /// Whether it did so.
-    over: bool,
-}
-
-impl Found {
-    pub(super) fn new(pid: Pid, remote: Arc<dyn Remote>) -> Self {
-        Self { pid, remote, monitor: MonitorRef::next(), over: false }
-    }
 }
 
 /// What becomes of something for the actor.
@@ -104,15 +91,15 @@ impl Follower {
                 waiting: Waiting::new(most, shared.budget.clone()),
                 gate: Gate::new(config.reconnect_first, config.reconnect_cap),
                 absence: Absence::Nobody,
+                found_at: None,
             }),
             room: Notify::new(),
         })
     }
 
-    /// Tells it its PID, and begins to watch over whom it stands for. Called once.
-    pub(super) fn begin(&self, proxy: Pid) {
+    /// Tells it its PID. Called once.
+    pub(super) fn is(&self, proxy: Pid) {
         let _ = self.proxy.set(proxy);
-        self.watch_over();
     }
 
     pub(super) fn system(&self) -> Option<Arc<System>> {
@@ -135,16 +122,27 @@ impl Follower {
 
     /// The actor was found; what waits is still to be handed to it.
     pub(super) fn found(&self, found: Found) {
-        {
+        let earlier = {
             let mut state = self.state();
             if state.stage == Stage::Over {
                 return;
             }
-            state.last = found;
+            state.found_at = Some(now());
             state.gate.rested();
             state.gate.reached();
+            std::mem::replace(&mut state.last, found)
+        };
+        if !earlier.over
+            && let Some(system) = self.system()
+        {
+            system.signal(earlier.pid, Signal::Unwatch(earlier.monitor));
         }
         self.watch_over();
+    }
+
+    /// Whether somebody was found a moment ago: who is gone again at once is not looked for without a pause.
+    pub(super) fn was_just_found(&self) -> bool {
+        self.state().found_at.is_some_and(|at| now() < at + JUST_NOW)
     }
 
     /// The next that waits for the actor, with that; `Err` says whether it is still there if nothing waits.
@@ -164,11 +162,16 @@ impl Follower {
         }
     }
 
-    /// What was taken out could not be handed over, since the actor is gone.
-    pub(super) fn put_back(&self, item: Item) {
+    /// What was taken out could not be handed over, since the actor is gone. It comes back if nobody uses the
+    /// proxy any more.
+    pub(super) fn put_back(&self, item: Item) -> Result<(), Item> {
         let mut state = self.state();
+        if state.stage == Stage::Over {
+            return Err(item);
+        }
         state.last.over = true;
         state.waiting.put_back(item);
+        Ok(())
     }
 
     /// It was looked for in vain: what waits is told so. Returns how many messages are lost.
@@ -190,7 +193,8 @@ impl Follower {
         self.proxy.get().copied()
     }
 
-    fn watch_over(&self) {
+    /// Watches over whom it stands for.
+    pub(super) fn watch_over(&self) {
         let Some(system) = self.system() else { return };
         let (pid, monitor) = {
             let state = self.state();
@@ -278,7 +282,10 @@ impl Remote for Follower {
             match self.route(Item::Message(message)) {
                 Route::To(found, Item::Message(bytes)) => match gone(found.remote.send(proxy, bytes)) {
                     Ok(sent) => return sent,
-                    Err(back) => message = back,
+                    Err(back) => {
+                        message = back;
+                        self.missed(found.monitor);
+                    }
                 },
                 Route::NoRoom(Item::Message(message)) => return Err(SendError::Full { pid: proxy, message }),
                 Route::Absent(absence, Item::Message(message)) => {
@@ -286,7 +293,6 @@ impl Remote for Follower {
                 }
                 _ => return Ok(()),
             }
-            self.missed_now();
         }
     }
 
@@ -307,7 +313,7 @@ impl Remote for Follower {
                             Ok(sent) => return sent,
                             Err(back) => message = back,
                         }
-                        self.missed_now();
+                        self.missed(found.monitor);
                         continue;
                     }
                     Route::NoRoom(Item::Message(back)) => message = back,
@@ -374,13 +380,5 @@ impl Follower {
     fn missed_now(&self) {
         let monitor = self.state().last.monitor;
         self.missed(monitor);
-    }
-}
-
-/// What came of a message, unless it comes back since its receiver is gone.
-pub(super) fn gone(sent: Result<(), SendError<Bytes>>) -> Result<Result<(), SendError<Bytes>>, Bytes> {
-    match sent {
-        Err(SendError::NoProcess { message, .. } | SendError::NoConnection { message, .. }) => Err(message),
-        sent => Ok(sent),
     }
 }

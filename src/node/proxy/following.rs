@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::absence::Sought;
+use super::absence::{Absence, Sought};
 use super::error::RemoteError;
 use super::finding::Target;
 use super::follower::Follower;
@@ -23,6 +23,11 @@ impl Following {
         self.lock().get(sought).and_then(|follower| follower.proxy())
     }
 
+    /// Whether this PID follows a name itself.
+    pub(super) fn leads(&self, pid: Pid) -> bool {
+        self.lock().values().any(|follower| follower.proxy() == Some(pid))
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Sought, Arc<Follower>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -39,7 +44,10 @@ impl Node {
         }
         let found = self.remote(addr, Target::Name(sought.name.clone())).await?;
         let system = neighbours.system().ok_or(ResolveError::Closed)?;
-        let found = behind(self, found).ok_or(ResolveError::Closed)?;
+        let found = behind(self, found).map_err(|absence| match absence {
+            Absence::Nobody => RemoteError::NoName { addr: addr.clone(), name: sought.name.clone() },
+            _ => ResolveError::Closed.into(),
+        })?;
         let mut followers = following.lock();
         if let Some(proxy) = followers.get(&sought).and_then(|follower| follower.proxy()) {
             return Ok(proxy);
@@ -49,9 +57,10 @@ impl Node {
         }
         let follower = Follower::new(sought.clone(), self.downgrade(), shared, found);
         let proxy = system.proxy(follower.clone());
+        follower.is(proxy);
         followers.insert(sought, follower.clone());
         drop(followers);
-        follower.begin(proxy);
+        follower.watch_over();
         Ok(proxy)
     }
 

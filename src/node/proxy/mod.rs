@@ -22,6 +22,7 @@ mod far;
 mod finding;
 mod follower;
 mod following;
+mod found;
 mod neighbours;
 mod own;
 mod plain;

@@ -9,7 +9,8 @@ use tokio::time::sleep;
 use super::absence::Absence;
 use super::error::RemoteError;
 use super::finding::Target;
-use super::follower::{Follower, Found, gone};
+use super::follower::Follower;
+use super::found::{Found, gone};
 use super::own::Own;
 use super::waiting::Item;
 use crate::actor::{DeadLetterReason, System};
@@ -41,6 +42,9 @@ pub(super) async fn seek(follower: Arc<Follower>) {
 async fn look(follower: &Follower, shared: &Arc<Shared>) -> Option<Absence> {
     let until = now() + shared.config.request_timeout;
     let mut pause = FIRST_PAUSE;
+    if follower.was_just_found() {
+        sleep(pause).await;
+    }
     loop {
         let absence = match find(follower, until).await {
             Ok(found) => {
@@ -72,15 +76,19 @@ async fn find(follower: &Follower, until: Instant) -> Result<Found, Absence> {
         RemoteError::Resolve(ResolveError::Closed) => Absence::Closed,
         other => Absence::Unreachable(other.to_string()),
     })?;
-    behind(&node, pid).ok_or(Absence::Closed)
+    behind(&node, pid)
 }
 
-/// The actor behind a PID that was found for a name; `None` if the runtime is gone.
-pub(super) fn behind(node: &Node, pid: Pid) -> Option<Found> {
-    let system = node.shared().system()?;
+/// The actor behind a PID that was found for a name. One that follows a name is nobody here, as names could lead
+/// in a circle.
+pub(super) fn behind(node: &Node, pid: Pid) -> Result<Found, Absence> {
+    if node.shared().neighbours.following.leads(pid) {
+        return Err(Absence::Nobody);
+    }
+    let system = node.shared().system().ok_or(Absence::Closed)?;
     let remote = system.remote(pid);
     let remote = remote.unwrap_or_else(|| Arc::new(Own::new(node.downgrade(), &system, pid)));
-    Some(Found::new(pid, remote))
+    Ok(Found::new(pid, remote))
 }
 
 /// Hands everything that waits to whoever was found, in its order; whether that is still there in the end.
@@ -95,7 +103,11 @@ async fn hand_over(follower: &Follower) -> bool {
             Item::Message(message) => match gone(found.remote.send_later(proxy, message).await) {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => lose(&system, proxy, error.into_message()),
-                Err(message) => follower.put_back(Item::Message(message)),
+                Err(message) => {
+                    if let Err(Item::Message(message)) = follower.put_back(Item::Message(message)) {
+                        lose(&system, proxy, message);
+                    }
+                }
             },
             Item::Question { message, reply, deadline } => found.remote.ask(message, reply, deadline),
             // What makes no sense for an actor of another node is dropped.

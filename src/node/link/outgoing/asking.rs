@@ -109,6 +109,11 @@ impl Outgoing {
         std::mem::take(&mut self.unfinished)
     }
 
+    /// Questions that came too late to be written, to be dropped with no lock held.
+    pub(crate) fn take_late(&mut self) -> Vec<Question> {
+        self.asks.take_late()
+    }
+
     /// Whether questions that nobody asks any more have made room since the last call.
     pub(crate) fn take_freed(&mut self) -> bool {
         std::mem::take(&mut self.freed)
