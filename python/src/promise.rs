@@ -49,7 +49,8 @@ enum Stage {
     Open,
     Given(Outcome),
     Value(Py<PyAny>),
-    Error(PyErr),
+    /// An error, which is not kept: raised, it holds the frames that hold this.
+    Raised,
     /// With the message that was given along.
     Cancelled(Option<Py<PyAny>>),
 }
@@ -128,26 +129,26 @@ impl Promise {
         }
     }
 
-    /// What was given, or what is raised for it; `CancelledError` if it was cancelled.
+    /// What was given, or what is raised for it, once; `CancelledError` if it was cancelled.
     ///
     /// # Errors
-    /// That, and `InvalidStateError` before.
+    /// That, and `InvalidStateError` before it has come and after it was raised.
     pub(crate) fn outcome(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let mut state = self.state();
         if let Stage::Given(_) = state.stage {
-            let given = mem::replace(&mut state.stage, Stage::Cancelled(None));
+            let given = mem::replace(&mut state.stage, Stage::Raised);
             // It may make objects, which can run any code.
             drop(state);
-            let stage = match given {
-                Stage::Given(outcome) => outcome.into_result(py).map_or_else(Stage::Error, Stage::Value),
-                other => other,
-            };
+            if let Stage::Given(outcome) = given {
+                let value = outcome.into_result(py)?;
+                self.state().stage = Stage::Value(value.clone_ref(py));
+                return Ok(value);
+            }
             state = self.state();
-            state.stage = stage;
         }
         match &state.stage {
             Stage::Value(value) => Ok(value.clone_ref(py)),
-            Stage::Error(error) => Err(error.clone_ref(py)),
+            Stage::Raised => Err(InvalidStateError::new_err("its error was raised before")),
             Stage::Cancelled(message) => Err(cancelled(py, message.as_ref())),
             Stage::Open | Stage::Given(_) => Err(InvalidStateError::new_err("it has not come yet: await it")),
         }
