@@ -115,14 +115,15 @@ impl Runtime {
                 payload::give_back(data);
                 unasked(asked, error)
             })?;
-            if given {
+            // It may have come since the last look.
+            if given || !promise.get().wait() {
+                promise.get().count_out();
                 if !bell.patience().is_over(begun) {
                     return promise.get().outcome(py);
                 }
                 promise.get().be_polite();
                 return Ok(promise.into_any().unbind());
             }
-            promise.get().wait();
         } else {
             promise.get().wait();
             if question.is_here() {
@@ -133,10 +134,10 @@ impl Runtime {
                 unasked(asked, error)
             })?;
         }
-        match deadline {
-            Some(at) => Promise::wait_until(&promise, at, Outcome::Lost(asked, Lost::Late))?,
-            None => self.shared().waiters.remember(asked, &promise),
+        if let Some(at) = deadline {
+            Promise::wait_until(&promise, at, Outcome::Lost(asked, Lost::Late))?;
         }
+        self.shared().waiters.remember(asked, &promise);
         Ok(promise.into_any().unbind())
     }
 }

@@ -19,13 +19,14 @@ use pyo3::{PyTraverseError, PyVisit};
 use crate::call;
 use crate::loop_bell::{Bell, Ticket};
 use crate::outcome::Outcome;
+use crate::waiters::Remembered;
 
 /// Belongs to one loop. Everything but [`give`](Self::give) is to be done on the thread of that.
 #[pyclass(frozen, module = "myrmidon._core")]
 pub(crate) struct Promise {
     bell: Bell,
-    /// Whether it is an ask, of which the bell's patience knows the number.
-    asks: bool,
+    /// Whether it is an ask under way, which the bell's patience counts.
+    counted: AtomicBool,
     /// Whether a task is about to wait for it, in the protocol of asyncio.
     blocking: AtomicBool,
     /// Whether `state` holds what was given; for those who only look.
@@ -43,6 +44,7 @@ struct State {
     rung: bool,
     waiters: Vec<Waiter>,
     deadline: Option<Ticket>,
+    remembered: Option<Remembered>,
 }
 
 enum Stage {
@@ -73,12 +75,19 @@ impl Promise {
     }
 
     fn make<'py>(py: Python<'py>, bell: Bell, asks: bool, rings: bool) -> PyResult<Bound<'py, Self>> {
-        let state = State { stage: Stage::Open, rings, rung: false, waiters: Vec::new(), deadline: None };
+        let state = State {
+            stage: Stage::Open,
+            rings,
+            rung: false,
+            waiters: Vec::new(),
+            deadline: None,
+            remembered: None,
+        };
         Bound::new(
             py,
             Self {
                 bell,
-                asks,
+                counted: AtomicBool::new(asks),
                 blocking: AtomicBool::new(false),
                 done: AtomicBool::new(false),
                 polite: AtomicBool::new(false),
@@ -87,9 +96,11 @@ impl Promise {
         )
     }
 
-    /// From now on the loop waits for it.
-    pub(crate) fn wait(&self) {
-        self.state().rings = true;
+    /// From now on the loop waits for it, unless it is done; whether it does.
+    pub(crate) fn wait(&self) -> bool {
+        let mut state = self.state();
+        state.rings = matches!(state.stage, Stage::Open);
+        state.rings
     }
 
     /// Has it become `late` at `at`, unless it has become something before.
@@ -98,6 +109,19 @@ impl Promise {
         let ticket = promise.bell.wait_until(at, this.clone().unbind(), late, this.py())?;
         promise.state().deadline = Some(ticket);
         Ok(())
+    }
+
+    /// Has it forgotten when it has become something.
+    pub(crate) fn is_remembered(&self, place: Remembered) {
+        let before = self.state().remembered.replace(place);
+        drop(before);
+    }
+
+    /// It is no ask under way any more.
+    pub(crate) fn count_out(&self) {
+        if self.counted.swap(false, Ordering::Relaxed) {
+            self.bell.patience().end();
+        }
     }
 
     /// Gives up its deadline.
@@ -179,9 +203,11 @@ impl Promise {
         let mut state = self.state();
         state.rung = true;
         let waiters = mem::take(&mut state.waiters);
-        let deadline = state.deadline.take();
+        let (deadline, remembered) = (state.deadline.take(), state.remembered.take());
         drop(state);
         self.bell.forget(deadline);
+        drop(remembered);
+        self.count_out();
         waiters
     }
 
@@ -302,9 +328,7 @@ impl Promise {
 
 impl Drop for Promise {
     fn drop(&mut self) {
-        if self.asks {
-            self.bell.patience().end();
-        }
+        self.count_out();
     }
 }
 
