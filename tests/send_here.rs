@@ -8,6 +8,7 @@ use std::time::Duration;
 use myrmidon::Runtime;
 use myrmidon::actor::{Behaviour, Context, Flow, SpawnOptions};
 use myrmidon::mailbox::Payload;
+use myrmidon::sim;
 
 /// Says on which thread it handles what.
 struct Teller {
@@ -67,4 +68,44 @@ fn g1_messages_that_are_sent_both_ways_keep_their_order() {
     }
     let order = (0..200).map(|_| tells.recv_timeout(Duration::from_secs(20)).unwrap().0[0]);
     assert!(order.eq(0..200));
+}
+
+/// Says whether it may use the timers and sockets of the runtime.
+struct Timed(SyncSender<bool>);
+
+impl Behaviour for Timed {
+    fn starts(&self) -> bool {
+        false
+    }
+
+    fn runs_anywhere(&self) -> bool {
+        true
+    }
+
+    fn handle(&mut self, _: Payload, _: &mut Context<'_>) -> Flow {
+        self.0.send(tokio::runtime::Handle::try_current().is_ok()).expect("the test waits");
+        Flow::Continue
+    }
+}
+
+#[test]
+fn a_turn_on_the_senders_thread_may_use_timers() {
+    let rt = Runtime::builder().start().unwrap();
+    let (told, tells) = sync_channel(1);
+    let pid = rt.spawn_behaviour(Box::new(Timed(told)), SpawnOptions::default());
+    rt.send_here(pid, "x").unwrap();
+    assert!(tells.try_recv().unwrap());
+}
+
+#[test]
+fn a_simulation_chooses_when_the_turn_is() {
+    sim::check(0..3, |sim| {
+        let (told, tells) = sync_channel(256);
+        let behaviour = Box::new(Teller { anywhere: true, told });
+        let pid = sim.runtime().spawn_behaviour(behaviour, SpawnOptions::default());
+        sim.runtime().send_here(pid, vec![1]).unwrap();
+        assert!(tells.try_recv().is_err());
+        sim.run();
+        assert_eq!(tells.try_recv().unwrap().0, [1]);
+    });
 }

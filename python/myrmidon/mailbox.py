@@ -111,5 +111,7 @@ class AsyncMailbox:
             except BaseException:
                 self._mailbox._withdraw(arrival)
                 raise
+            finally:
+                del arrival
             message = take(matcher)
         return message

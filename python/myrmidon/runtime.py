@@ -103,8 +103,11 @@ class Runtime(_core.Runtime):
         answer = self._ask(pid, data, timeout)
         if isinstance(answer, bytes):
             return answer
-        await answer
-        return answer.result()
+        try:
+            await answer
+            return answer.result()
+        finally:
+            del answer  # What is raised keeps this frame, and would keep it.
 
     async def remote_py(
         self, addr: str, target: str | int | None = None, *, follow: bool = False
@@ -122,6 +125,7 @@ class Runtime(_core.Runtime):
             return pid
         finally:
             request.cancel()
+            del request
 
     async def resolve_remote_py(self, addr: str, name: str) -> int | None:
         """Asks the node at ``addr`` who has ``name``, without blocking the event loop.
@@ -140,3 +144,4 @@ class Runtime(_core.Runtime):
             return answer
         finally:
             request.cancel()
+            del request

@@ -55,7 +55,9 @@ impl Runtime {
         let (asked, limit) = (living(pid)?, limit(timeout)?);
         let message = self.checked(asked, data)?;
         let seat = Arc::new(Seat::default());
-        let question = self.question(asked, message, deadline(limit), Way::Thread(seat.clone()))?;
+        let question = self
+            .question(asked, message, deadline(limit), Way::Thread(seat.clone()))
+            .inspect_err(|_| payload::give_back(data))?;
         let lane = self.lane(asked);
         let mut question = Some(question);
         let place = self.shared().waiters.enter(asked, &seat);
@@ -100,8 +102,10 @@ impl Runtime {
         let begun = Instant::now();
         let deadline = limit.and_then(|limit| begun.checked_add(limit));
         let alone = bell.patience().begin();
-        let promise = Promise::of_ask(py, bell.clone())?;
-        let question = self.question(asked, message, deadline, Way::Loop(promise.clone().unbind()))?;
+        let promise = Promise::of_ask(py, bell.clone()).inspect_err(|_| payload::give_back(data))?;
+        let question = self
+            .question(asked, message, deadline, Way::Loop(promise.clone().unbind()))
+            .inspect_err(|_| payload::give_back(data))?;
         let core = self.shared().core();
         let lane = self.lane(asked);
         if let Some(lane) = lane
@@ -115,28 +119,29 @@ impl Runtime {
                 payload::give_back(data);
                 unasked(asked, error)
             })?;
-            if given {
+            // It may have come since the last look.
+            if given || !promise.get().wait() {
+                promise.get().count_out();
                 if !bell.patience().is_over(begun) {
                     return promise.get().outcome(py);
                 }
                 promise.get().be_polite();
                 return Ok(promise.into_any().unbind());
             }
-            promise.get().wait();
         } else {
             promise.get().wait();
             if question.is_here() {
-                bell.linger(py, lane)?;
+                bell.linger(py, lane).inspect_err(|_| payload::give_back(data))?;
             }
             question.send_here(core).map_err(|error| {
                 payload::give_back(data);
                 unasked(asked, error)
             })?;
         }
-        match deadline {
-            Some(at) => Promise::wait_until(&promise, at, Outcome::Lost(asked, Lost::Late))?,
-            None => self.shared().waiters.remember(asked, &promise),
+        if let Some(at) = deadline {
+            Promise::wait_until(&promise, at, Outcome::Lost(asked, Lost::Late))?;
         }
+        self.shared().waiters.remember(asked, &promise);
         Ok(promise.into_any().unbind())
     }
 }

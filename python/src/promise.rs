@@ -19,13 +19,14 @@ use pyo3::{PyTraverseError, PyVisit};
 use crate::call;
 use crate::loop_bell::{Bell, Ticket};
 use crate::outcome::Outcome;
+use crate::waiters::Remembered;
 
 /// Belongs to one loop. Everything but [`give`](Self::give) is to be done on the thread of that.
 #[pyclass(frozen, module = "myrmidon._core")]
 pub(crate) struct Promise {
     bell: Bell,
-    /// Whether it is an ask, of which the bell's patience knows the number.
-    asks: bool,
+    /// Whether it is an ask under way, which the bell's patience counts.
+    counted: AtomicBool,
     /// Whether a task is about to wait for it, in the protocol of asyncio.
     blocking: AtomicBool,
     /// Whether `state` holds what was given; for those who only look.
@@ -43,13 +44,15 @@ struct State {
     rung: bool,
     waiters: Vec<Waiter>,
     deadline: Option<Ticket>,
+    remembered: Option<Remembered>,
 }
 
 enum Stage {
     Open,
     Given(Outcome),
     Value(Py<PyAny>),
-    Error(PyErr),
+    /// An error, which is not kept: raised, it holds the frames that hold this.
+    Raised,
     /// With the message that was given along.
     Cancelled(Option<Py<PyAny>>),
 }
@@ -72,12 +75,19 @@ impl Promise {
     }
 
     fn make<'py>(py: Python<'py>, bell: Bell, asks: bool, rings: bool) -> PyResult<Bound<'py, Self>> {
-        let state = State { stage: Stage::Open, rings, rung: false, waiters: Vec::new(), deadline: None };
+        let state = State {
+            stage: Stage::Open,
+            rings,
+            rung: false,
+            waiters: Vec::new(),
+            deadline: None,
+            remembered: None,
+        };
         Bound::new(
             py,
             Self {
                 bell,
-                asks,
+                counted: AtomicBool::new(asks),
                 blocking: AtomicBool::new(false),
                 done: AtomicBool::new(false),
                 polite: AtomicBool::new(false),
@@ -86,9 +96,11 @@ impl Promise {
         )
     }
 
-    /// From now on the loop waits for it.
-    pub(crate) fn wait(&self) {
-        self.state().rings = true;
+    /// From now on the loop waits for it, unless it is done; whether it does.
+    pub(crate) fn wait(&self) -> bool {
+        let mut state = self.state();
+        state.rings = matches!(state.stage, Stage::Open);
+        state.rings
     }
 
     /// Has it become `late` at `at`, unless it has become something before.
@@ -97,6 +109,19 @@ impl Promise {
         let ticket = promise.bell.wait_until(at, this.clone().unbind(), late, this.py())?;
         promise.state().deadline = Some(ticket);
         Ok(())
+    }
+
+    /// Has it forgotten when it has become something.
+    pub(crate) fn is_remembered(&self, place: Remembered) {
+        let before = self.state().remembered.replace(place);
+        drop(before);
+    }
+
+    /// It is no ask under way any more.
+    pub(crate) fn count_out(&self) {
+        if self.counted.swap(false, Ordering::Relaxed) {
+            self.bell.patience().end();
+        }
     }
 
     /// Gives up its deadline.
@@ -128,26 +153,26 @@ impl Promise {
         }
     }
 
-    /// What was given, or what is raised for it; `CancelledError` if it was cancelled.
+    /// What was given, or what is raised for it, once; `CancelledError` if it was cancelled.
     ///
     /// # Errors
-    /// That, and `InvalidStateError` before.
+    /// That, and `InvalidStateError` before it has come and after it was raised.
     pub(crate) fn outcome(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let mut state = self.state();
         if let Stage::Given(_) = state.stage {
-            let given = mem::replace(&mut state.stage, Stage::Cancelled(None));
+            let given = mem::replace(&mut state.stage, Stage::Raised);
             // It may make objects, which can run any code.
             drop(state);
-            let stage = match given {
-                Stage::Given(outcome) => outcome.into_result(py).map_or_else(Stage::Error, Stage::Value),
-                other => other,
-            };
+            if let Stage::Given(outcome) = given {
+                let value = outcome.into_result(py)?;
+                self.state().stage = Stage::Value(value.clone_ref(py));
+                return Ok(value);
+            }
             state = self.state();
-            state.stage = stage;
         }
         match &state.stage {
             Stage::Value(value) => Ok(value.clone_ref(py)),
-            Stage::Error(error) => Err(error.clone_ref(py)),
+            Stage::Raised => Err(InvalidStateError::new_err("its error was raised before")),
             Stage::Cancelled(message) => Err(cancelled(py, message.as_ref())),
             Stage::Open | Stage::Given(_) => Err(InvalidStateError::new_err("it has not come yet: await it")),
         }
@@ -178,9 +203,11 @@ impl Promise {
         let mut state = self.state();
         state.rung = true;
         let waiters = mem::take(&mut state.waiters);
-        let deadline = state.deadline.take();
+        let (deadline, remembered) = (state.deadline.take(), state.remembered.take());
         drop(state);
         self.bell.forget(deadline);
+        drop(remembered);
+        self.count_out();
         waiters
     }
 
@@ -301,9 +328,7 @@ impl Promise {
 
 impl Drop for Promise {
     fn drop(&mut self) {
-        if self.asks {
-            self.bell.patience().end();
-        }
+        self.count_out();
     }
 }
 

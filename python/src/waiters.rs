@@ -2,7 +2,7 @@
 //! them waiting.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use myrmidon::Pid;
 use myrmidon::actor::ExitReason;
@@ -14,14 +14,14 @@ use crate::seat::Seat;
 
 /// Those of one runtime.
 #[derive(Default)]
-pub(crate) struct Waiters(Mutex<State>);
+pub(crate) struct Waiters(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
     last: u64,
     threads: HashMap<u64, (Pid, Arc<Seat>)>,
-    /// Only those that wait without a limit. Some may be done already.
-    loops: Vec<(Pid, Py<Promise>)>,
+    /// Some may be done already: the loop has not come to it, or is closed and never will.
+    loops: HashMap<u64, (Pid, Py<Promise>)>,
     /// How many of those there may be before the done ones are looked for.
     most: usize,
     closed: bool,
@@ -29,6 +29,9 @@ struct State {
 
 /// A thread that waits; not any more when dropped.
 pub(crate) struct Place<'a>(&'a Waiters, u64);
+
+/// A promise that is waited for; not any more when dropped.
+pub(crate) struct Remembered(Weak<Mutex<State>>, u64);
 
 impl Waiters {
     /// Remembers a thread that waits for `asked`.
@@ -45,23 +48,20 @@ impl Waiters {
         Place(self, number)
     }
 
-    /// Remembers what a loop waits for without a limit.
+    /// Remembers what a loop waits for. To be called on the loop's thread.
     pub(crate) fn remember(&self, asked: Pid, promise: &Bound<'_, Promise>) {
         let mut state = self.state();
         if state.closed {
             drop(state);
             return Promise::give(promise.clone().unbind(), over(asked));
         }
-        state.loops.push((asked, promise.clone().unbind()));
-        if state.loops.len() <= state.most {
-            return;
-        }
-        let (open, done): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut state.loops).into_iter().partition(|(_, promise)| !promise.get().is_done());
-        state.loops = open;
-        state.most = state.loops.len().max(64) * 2;
+        state.last += 1;
+        let number = state.last;
+        state.loops.insert(number, (asked, promise.clone().unbind()));
+        let done = state.take_done();
         drop(state);
         drop(done); // Under no lock, as objects of Python go with it.
+        promise.get().is_remembered(Remembered(Arc::downgrade(&self.0), number));
     }
 
     /// Tells all of them that their actors are gone, and whoever comes later at once.
@@ -74,13 +74,35 @@ impl Waiters {
         for (asked, seat) in threads.into_values() {
             seat.give(over(asked));
         }
-        for (asked, promise) in loops {
+        for (asked, promise) in loops.into_values() {
             Promise::give(promise, over(asked));
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Those that are done, where there are so many that a look is worth it.
+    fn take_done(&mut self) -> HashMap<u64, (Pid, Py<Promise>)> {
+        if self.loops.len() <= self.most {
+            return HashMap::new();
+        }
+        let all = std::mem::take(&mut self.loops);
+        let (done, open) = all.into_iter().partition(|(_, (_, promise))| promise.get().is_done());
+        self.loops = open;
+        self.most = self.loops.len().max(64) * 2;
+        done
+    }
+}
+
+impl Drop for Remembered {
+    fn drop(&mut self) {
+        let Some(waiters) = self.0.upgrade() else { return };
+        let gone = waiters.lock().unwrap_or_else(PoisonError::into_inner).loops.remove(&self.1);
+        drop(gone);
     }
 }
 

@@ -331,7 +331,8 @@ def test_a_question_that_cannot_be_asked_leaves_nothing_behind_in_the_loop(rt):
     assert asyncio.run(main()) == []
 
 
-def test_a_shutdown_wakes_who_asked_a_handler_that_never_returns(make_runtime):
+@pytest.mark.parametrize("timeout", [None, 3600])
+def test_a_shutdown_wakes_who_asked_a_handler_that_never_returns(make_runtime, timeout):
     rt, gate, begun = make_runtime(), threading.Event(), threading.Semaphore(0)
 
     def stuck(message):
@@ -344,9 +345,9 @@ def test_a_shutdown_wakes_who_asked_a_handler_that_never_returns(make_runtime):
         pid = rt.spawn(stuck, blocking=True)
         try:
             if blocking:
-                rt.ask_sync(pid, b"x", timeout=None)
+                rt.ask_sync(pid, b"x", timeout=timeout)
             else:
-                asyncio.run(rt.ask(pid, b"x", timeout=None))
+                asyncio.run(rt.ask(pid, b"x", timeout=timeout))
         except errors.ActorEnded as error:
             raised.append(error.reason.kind)
 
@@ -364,7 +365,8 @@ def test_a_shutdown_wakes_who_asked_a_handler_that_never_returns(make_runtime):
         gate.set()
 
 
-def test_asks_without_a_limit_that_were_answered_are_not_kept(rt):
+@pytest.mark.parametrize("timeout", [None, 3600])
+def test_asks_that_were_answered_are_not_kept(rt, timeout):
     def promises():
         gc.collect()
         return sum(type(thing).__name__ == "Promise" for thing in gc.get_objects())
@@ -374,11 +376,11 @@ def test_asks_without_a_limit_that_were_answered_are_not_kept(rt):
 
     async def main():
         for _ in range(1000):
-            assert await rt.ask(pid, b"x", timeout=None) == b"x"
+            assert await rt.ask(pid, b"x", timeout=timeout) == b"x"
 
     before = promises()
     asyncio.run(main())
-    assert promises() < before + 300
+    assert promises() < before + 10
 
 
 def test_an_actor_that_answers_with_a_coroutine_is_told_what_to_do(rt):

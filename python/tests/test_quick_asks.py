@@ -7,7 +7,7 @@ import json
 import threading
 
 import pytest
-from support import run_program
+from support import eventually, run_program
 
 from myrmidon import errors
 
@@ -290,3 +290,35 @@ def test_nothing_is_looked_for_while_nobody_asks():
     """)
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout) < 0.3
+
+
+def promises():
+    """How many there are, of those in no cycle."""
+    gc.collect()
+    return sum(type(what).__name__ == "Promise" for what in gc.get_objects())
+
+
+def test_the_errors_of_asks_and_waits_leave_nothing_behind(rt):
+    async def impatient(mailbox):
+        for _ in range(1000):
+            with pytest.raises(errors.Timeout):
+                await mailbox.recv(timeout=0.00001)
+        ended.set()
+
+    async def main():
+        for _ in range(1000):
+            with pytest.raises(errors.AskTimeout):
+                await rt.ask(stuck, b"question", timeout=0.00001)
+        rt.spawn_with_mailbox(impatient, loop=asyncio.get_running_loop())
+        await asyncio.to_thread(ended.wait, 60)
+
+    ended = threading.Event()
+    release = threading.Event()
+    stuck = rt.spawn(lambda message: release.wait(60) and None, blocking=True)
+    before = promises()
+    try:
+        asyncio.run(main())
+    finally:
+        release.set()
+    assert ended.is_set()
+    eventually(lambda: promises() <= before + 10)

@@ -36,10 +36,22 @@ impl System {
         if ready.lane() != 0 || current().is_some() || !ready.open().1.behaviour.runs_anywhere() {
             return self.schedule(Some(ready));
         }
-        let mut runner = Runner::new(SLICE);
-        if let After::Again(ready) = run_slice(ready, self, &mut runner, || false) {
-            self.schedule(Some(ready));
+        // Left for the scheduler where that has its turns in another way.
+        let mut left = Some(ready);
+        if let Some(scheduler) = self.scheduler() {
+            scheduler.run_here(&mut || left = left.take().and_then(|ready| self.turn(ready)));
         }
+        self.schedule(left);
+    }
+
+    /// Runs one slice; the actor if it has more to do.
+    fn turn(self: &Arc<Self>, ready: Ready) -> Option<Ready> {
+        let mut runner = Runner::new(SLICE);
+        let after = run_slice(ready, self, &mut runner, || false);
         runner.rest();
+        match after {
+            After::Again(ready) => Some(ready),
+            After::Done => None,
+        }
     }
 }

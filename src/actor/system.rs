@@ -30,6 +30,12 @@ pub(crate) trait Schedule: Send + Sync {
         let _ = (deadline, done);
         None
     }
+    /// Calls `turn`, which runs an actor, on this thread and as a worker would; not where it is for the
+    /// scheduler to choose who runs next.
+    fn run_here(&self, turn: &mut dyn FnMut()) {
+        let _ = turn;
+    }
+
     /// The handler that runs on this thread is about to wait: others take over what the thread would run
     /// next. Whether anything was done, so that [`go_on`](Self::go_on) is due.
     fn make_way(&self) -> bool {

@@ -108,7 +108,7 @@ impl Runtime {
 
     /// As [`send`](Self::send). If that makes the actor ready, and its behaviour
     /// [runs anywhere](Behaviour::runs_anywhere), it has its turn on this thread before the call returns, and no
-    /// worker has to be woken.
+    /// worker has to be woken. In a [simulation](crate::sim) it has it when it is chosen.
     ///
     /// # Errors
     /// As `send`.

@@ -74,6 +74,8 @@ pub(crate) struct Scheduler {
     blocking: Arc<Blocking>,
     lanes: LaneTable,
     threads: Mutex<Vec<thread::JoinHandle<()>>>,
+    /// Turns that others than the workers run on their own threads.
+    guests: AtomicUsize,
     io: tokio::runtime::Handle,
 }
 
@@ -107,6 +109,7 @@ impl Scheduler {
             blocking: Arc::new(Blocking::new(system, config, around_blocking, io.clone())),
             lanes: LaneTable::new(),
             threads: Mutex::default(),
+            guests: AtomicUsize::new(0),
             io: io.clone(),
         });
         let started = (0..workers).try_for_each(|place| scheduler.start_worker(system, place));
@@ -194,7 +197,8 @@ impl Scheduler {
     fn is_quiet(&self) -> bool {
         // Twice, because an actor of one may just have woken an actor of the other.
         (0..2).all(|_| {
-            self.injector.is_empty()
+            self.guests.load(Ordering::SeqCst) == 0
+                && self.injector.is_empty()
                 && self.jobs.is_empty()
                 && self.idle.all_asleep()
                 && self.blocking.is_quiet()
@@ -252,6 +256,12 @@ impl Schedule for Arc<Scheduler> {
         self.call_others();
     }
 
+    fn run_here(&self, turn: &mut dyn FnMut()) {
+        let _context = self.io.enter();
+        let _guest = Guest::enter(&self.guests);
+        turn();
+    }
+
     fn make_way(&self) -> bool {
         let made = worker::make_way(self);
         if made && self.work_left() {
@@ -262,5 +272,21 @@ impl Schedule for Arc<Scheduler> {
 
     fn go_on(&self, pid: Pid) {
         worker::go_on(self, pid);
+    }
+}
+
+/// A turn on a thread that is no worker.
+struct Guest<'a>(&'a AtomicUsize);
+
+impl<'a> Guest<'a> {
+    fn enter(guests: &'a AtomicUsize) -> Self {
+        guests.fetch_add(1, Ordering::SeqCst);
+        Self(guests)
+    }
+}
+
+impl Drop for Guest<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
