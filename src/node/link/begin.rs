@@ -16,8 +16,17 @@ impl Link {
     /// Takes what waits at the addresses of its node. Nobody puts anything else into the link before, so neither
     /// a question nor a signal overtakes a message (G2).
     pub(in crate::node) fn take_what_waits(self: &Arc<Self>) {
-        if !self.has_ended() {
-            self.shared.whereabouts.of(self.peer.node).iter().for_each(|peer| peer.attach(self));
+        if self.has_ended() {
+            return;
+        }
+        self.shared.whereabouts.of(self.peer.node).iter().for_each(|peer| peer.attach(self));
+        if self.has_ended() {
+            // Its users may have been told of the end before they were its users.
+            let link = self.clone();
+            self.spawn(async move {
+                let end = link.gone().await;
+                link.for_users(|peer| peer.link_is_over(&link, &end));
+            });
         }
     }
 }
