@@ -27,6 +27,7 @@ const UNSAFE: &[&str] = &[
     "fuzz/src/coverage.rs",
     "python/src/buffer.rs",
     "python/src/call.rs",
+    "python/src/fork.rs",
     "python/src/memory.rs",
     "python/src/number.rs",
 ];

@@ -1,12 +1,14 @@
 //! `os.fork()` copies one thread; a runtime's other threads do not exist in the child.
+#![allow(unsafe_code, reason = "a function of the system: between the hooks of Python other code may run")]
 
 use std::cell::RefCell;
+use std::io;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use myrmidon::actor::ForkGuard;
 use myrmidon::buffer::HeldTable;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 
 use crate::errors::ForkedError;
 use crate::memory::Buffer;
@@ -54,22 +56,18 @@ thread_local! {
     static HELD: RefCell<Vec<Held>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Has every fork prepared, and its child counted.
-pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
-    let os = py.import("os")?;
-    if !os.hasattr("register_at_fork")? {
-        return Ok(()); // Windows has no fork.
-    }
-    let hooks = PyDict::new(py);
-    hooks.set_item("before", wrap_pyfunction!(before_fork, py)?)?;
-    hooks.set_item("after_in_parent", wrap_pyfunction!(after_fork, py)?)?;
-    hooks.set_item("after_in_child", wrap_pyfunction!(after_fork_in_child, py)?)?;
-    os.call_method("register_at_fork", (), Some(&hooks))?;
-    Ok(())
+/// Has every fork prepared, and its child counted. Not by `os.register_at_fork`: while the hooks of others run, a
+/// thread may get the interpreter and want one of the locks, for which it would wait with the interpreter in hand.
+pub(crate) fn install() -> PyResult<()> {
+    static INSTALLED: OnceLock<i32> = OnceLock::new();
+    let code = *INSTALLED.get_or_init(|| {
+        // SAFETY: the three are functions of a library that is never unloaded, and do not unwind.
+        unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(after_fork_in_child)) }
+    });
+    if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code).into()) }
 }
 
-#[pyfunction]
-fn before_fork() {
+extern "C" fn before_fork() {
     // None of these is held by a thread that waits for the interpreter.
     let held = Held {
         _running: finish::hold(),
@@ -78,16 +76,15 @@ fn before_fork() {
         _simulations: simulation::hold(),
         _core: ForkGuard::hold(),
     };
-    HELD.with_borrow_mut(|all| all.push(held));
+    // A thread that is at its end has no place for them, and lets them go at once.
+    let _ = HELD.try_with(|all| all.borrow_mut().push(held));
 }
 
-#[pyfunction]
-fn after_fork() {
-    drop(HELD.with_borrow_mut(Vec::pop));
+extern "C" fn after_fork() {
+    let _ = HELD.try_with(|all| drop(all.borrow_mut().pop()));
 }
 
-#[pyfunction]
-fn after_fork_in_child() {
+extern "C" fn after_fork_in_child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
     after_fork();
 }

@@ -139,7 +139,7 @@ mod _core {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         super::errors::load(module.py());
         super::logging::install();
-        super::fork::install(module.py())?;
+        super::fork::install()?;
         super::finish::install(module.py())
     }
 }

@@ -114,6 +114,34 @@ def test_f25_children_of_a_fork_in_the_middle_of_everything_end_in_good_order():
     assert done.stdout.split() == ["end"]
 
 
+def test_f25_what_other_libraries_do_around_a_fork_finds_no_lock_taken():
+    done = run_program("""
+        import os, threading, time, warnings
+        # The first to be registered is the last before a fork, and the first after it.
+        os.register_at_fork(before=lambda: time.sleep(0.1), after_in_parent=lambda: time.sleep(0.1))
+        import myrmidon
+        warnings.simplefilter("ignore")
+        rt = myrmidon.Runtime()
+        over = threading.Event()
+        def allocate():
+            while not over.is_set():
+                rt.allocate_buffer(16)
+        other = threading.Thread(target=allocate)
+        other.start()
+        for turn in range(3):
+            child = os.fork()
+            if child == 0:
+                os._exit(7)
+            _, status = os.waitpid(child, 0)
+            assert os.waitstatus_to_exitcode(status) == 7, status
+        over.set()
+        other.join()
+        print("end")
+    """)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["end"]
+
+
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
 def test_f25_workers_of_multiprocessing_may_have_runtimes_of_their_own(method, tmp_path):
     program = tmp_path / "program.py"
