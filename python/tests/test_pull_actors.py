@@ -564,9 +564,10 @@ def test_a_loop_that_ends_takes_its_pull_actors_with_it(rt):
 
 def test_shutdown_ends_pull_actors_and_their_threads(make_runtime, way):
     rt = make_runtime()
-    ended = Inbox()
+    begun, ended = Inbox(), Inbox()
 
     def script(mailbox):
+        begun.append("begin")
         try:
             yield recv()
         finally:
@@ -575,6 +576,7 @@ def test_shutdown_ends_pull_actors_and_their_threads(make_runtime, way):
     before = threads()
     for _ in range(10):
         way.spawn(rt, script)
+    eventually(lambda: len(begun) == 10)  # who has not begun when the end comes never does
     rt.shutdown()
     eventually(lambda: len(ended) == 10)
     eventually(lambda: threads() <= before)
