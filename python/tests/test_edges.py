@@ -1,7 +1,6 @@
 """What a process bears: each in a process of its own, with all kinds of actors in it."""
 
 import os
-
 import pytest
 from kinds import run
 
