@@ -3,7 +3,6 @@
 # `scripts/edges.sh [ROUNDS]`, 50 unless told otherwise. With LOAD=1 as many processes as there are cores compute
 # meanwhile. The first round that fails ends it; its log is in build/logs/edges.log.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-export MYRMIDON_EDGES=1
 
 tests=(python/tests/test_{ctrl_c,edges,forks,process}.py)
 

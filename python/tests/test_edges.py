@@ -1,6 +1,5 @@
 """What a process bears: each in a process of its own, with all kinds of actors in it."""
 
-import os
 import pytest
 from kinds import run
 
@@ -149,8 +148,6 @@ def test_s42_a_handler_that_never_returns_is_reported_and_others_of_other_kinds_
     assert done.stdout.split() == ["end"]
 
 
-# It failed now and then beside all other tests, for a cause that was not found yet.
-@pytest.mark.skipif("MYRMIDON_EDGES" not in os.environ, reason="takes long: scripts/edges.sh runs it")
 def test_f24_d12_an_interpreter_held_for_ten_seconds_holds_up_no_socket_and_loses_nothing():
     done = run("""
         import ctypes, subprocess
