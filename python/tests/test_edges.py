@@ -155,10 +155,14 @@ def test_f24_d12_an_interpreter_held_for_ten_seconds_holds_up_no_socket_and_lose
         peer = subprocess.Popen([sys.executable, "-c", '''if True:
             import sys, myrmidon
             rt = myrmidon.Runtime(heartbeat=0.5, down_after=2.0)
-            pid = rt.spawn(lambda message: print(message.type_name, flush=True))
+            # In one piece: print may be cut in two by what another thread prints.
+            def say(text):
+                sys.stdout.write(text + chr(10))
+                sys.stdout.flush()
+            pid = rt.spawn(lambda message: say(message.type_name))
             rt.monitor_nodes(pid)
             there = rt.remote(sys.stdin.readline().strip(), "pid")
-            print("found", flush=True)
+            say("found")
             for line in sys.stdin:
                 rt.send(there, line.strip().encode())
             rt.shutdown()
@@ -167,7 +171,7 @@ def test_f24_d12_an_interpreter_held_for_ten_seconds_holds_up_no_socket_and_lose
         seen = []
         pid = here.spawn(seen.append, name="pid")
         told = []
-        reader = threading.Thread(target=lambda: [told.append(line.strip()) for line in peer.stdout])
+        reader = threading.Thread(daemon=True, target=lambda: [told.append(line.strip()) for line in peer.stdout])
         reader.start()
         print(here.listen("127.0.0.1:0"), file=peer.stdin, flush=True)
         # On a machine that is very busy it may seem to stall already now.
