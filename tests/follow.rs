@@ -249,6 +249,21 @@ fn a_followed_name_of_this_very_node_leads_to_its_own_actors() {
 }
 
 #[test]
+fn a_name_that_leads_to_its_own_follower_is_nobodys() {
+    let network = MemoryNetwork::new();
+    let rt = impatient(&network);
+    let addr = listen(&rt, "server:0");
+    let (first, _told) = service(&rt, "first");
+    let proxy = follow(&rt, &addr);
+    rt.kill(first);
+    eventually("the name is free", || rt.names().register("svc", proxy).is_ok());
+    assert_eq!(ask(&rt, proxy), Err(AskError::NoProcess(proxy)));
+    assert!(rt.names().unregister("svc"));
+    let (_second, _told) = service(&rt, "second");
+    eventually("it is found", || ask(&rt, proxy).is_ok_and(|answer| answer == "second"));
+}
+
+#[test]
 fn f26_a_name_at_a_level_1_peer_is_found_again_when_its_node_is_back() {
     let network = MemoryNetwork::new();
     let old = || node_with(&network, NodeConfig { level: Level::One, ..NodeConfig::default() });

@@ -11,8 +11,6 @@
 //! stand for actors of other nodes, some of which know the documented framing only. Every question ends once
 //! (G5), every link breaks or is undone once (S32), every monitor fires once (G6), and whoever follows a name
 //! reaches its owner in the end (S37).
-//! One seed is the same run only where no other test runs in the process: PIDs, and with them lanes, depend on
-//! the runtimes that were there before.
 //!
 //! `MYRMIDON_SEED` runs one seed, `MYRMIDON_SEEDS` so many from 0 on.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -49,11 +47,11 @@ fn simulate(seed: u64, mischief: Mischief) -> Result<u64, String> {
     })
 }
 
-/// One society: how often each kind of thing has happened.
-fn socialise(seed: u64) -> Result<BTreeMap<&'static str, usize>, String> {
+/// One society; its digest, and how often each kind of thing has happened.
+fn socialise(seed: u64) -> Result<(u64, BTreeMap<&'static str, usize>), String> {
     on_a_clock_of_its_own(async {
         let mut society = Society::new(seed);
-        society.run().await.map(|()| society.deeds.counts())
+        society.run().await.map(|()| (society.ledger.digest(), society.deeds.counts()))
     })
 }
 
@@ -100,7 +98,7 @@ fn check_societies(part: u64) {
     let (mut counts, mut many) = (BTreeMap::new(), 0);
     for seed in seeds(part, SOCIETIES) {
         match socialise(seed) {
-            Ok(done) => done.into_iter().for_each(|(what, n)| *counts.entry(what).or_insert(0) += n),
+            Ok((_, done)) => done.into_iter().for_each(|(what, n)| *counts.entry(what).or_insert(0) += n),
             Err(what) => panic!(
                 "seed {seed}: {what}\nrepeat it with: MYRMIDON_SEED={seed} cargo test --test mesh_sim \
                  society_part_{part}"
@@ -180,6 +178,13 @@ fn g1_g2_g5_g6_s32_s37_whatever_fails_society_part_2() {
 #[test]
 fn g1_g2_g5_g6_s32_s37_whatever_fails_society_part_3() {
     check_societies(3);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_society() {
+    for seed in 0..10 {
+        assert_eq!(socialise(seed), socialise(seed), "seed {seed}");
+    }
 }
 
 #[test]

@@ -187,6 +187,20 @@ async fn l12_a_level_1_peer_is_not_read_while_an_actor_does_not_keep_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn l07_a_level_1_peer_that_goes_while_an_actor_is_spared_leaves_no_connection() {
+    let network = MemoryNetwork::new();
+    let a = node(&network).await;
+    a.runtime.fill(pid(1), true);
+    let mut peer = RawPeer::dial(&network, &a.addr).await;
+    let mut batch = Batch::new();
+    batch.message(Some(pid(1)), number(0));
+    peer.say_batch(&mut batch).await;
+    a.runtime.wait_for(1).await;
+    peer.lane.0.finish();
+    peer.hear_end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn l20_a10_one_actor_has_so_many_monitors_of_peers_and_the_others_have_theirs() {
     let network = MemoryNetwork::new();
     let a = node(&network).await;

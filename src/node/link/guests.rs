@@ -94,10 +94,11 @@ impl Guests {
         }
     }
 
-    /// The link is over.
+    /// The link is over. In the order of the numbers, and not in that of a hash, so that a simulation repeats.
     pub(super) fn clear(&self, local: &dyn LocalNode) {
-        let entries = std::mem::take(&mut *lock(&self.entries));
-        for Guest { pid, monitor, .. } in entries.into_values() {
+        let mut guests: Vec<_> = std::mem::take(&mut *lock(&self.entries)).into_iter().collect();
+        guests.sort_unstable_by_key(|(id, _)| *id);
+        for (_, Guest { pid, monitor, .. }) in guests {
             if let Some(monitor) = monitor {
                 local.unwatch(pid, monitor);
             }
