@@ -15,12 +15,14 @@
 #![forbid(unsafe_code)]
 
 mod faulty;
+mod hostile;
 mod mutual;
 mod noise;
 mod pair;
 pub mod suite;
 
 pub use faulty::{Faults, Faulty};
+pub use hostile::Hostile;
 pub use mutual::Mutual;
 pub use pair::{Pair, Subject, within};
 
