@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use myrmidon::Pid;
-use myrmidon::actor::{ExitReason as Reason, Reply, Request, ending};
+use myrmidon::actor::{ExitReason as Reason, LateReplies, Reply, Request, ending};
 use myrmidon::error::SendError;
 use myrmidon::mailbox::{IntoBytes, Payload, Value};
 use pyo3::prelude::*;
@@ -168,10 +168,12 @@ impl Runtime {
         deadline: Option<Instant>,
         way: Way,
     ) -> PyResult<Unsent> {
-        if self.core()?.is_remote(asked) {
-            return Ok(Unsent::Afar { asked, message: payload::remote(&message)?, deadline, way });
+        let core = self.core()?;
+        let late = core.late_reply_counter();
+        if core.is_remote(asked) {
+            return Ok(Unsent::Afar { asked, message: payload::remote(&message)?, deadline, way, late });
         }
-        let answer = Answer { way: Some(way), asked, deadline };
+        let answer = Answer { way: Some(way), asked, deadline, late };
         Ok(Unsent::Here { asked, question: Question { message: payload::wrap(message), answer } })
     }
 
@@ -185,7 +187,7 @@ impl Runtime {
 /// A question before it is sent.
 enum Unsent {
     Here { asked: Pid, question: Question },
-    Afar { asked: Pid, message: Bytes, deadline: Option<Instant>, way: Way },
+    Afar { asked: Pid, message: Bytes, deadline: Option<Instant>, way: Way, late: LateReplies },
 }
 
 impl Unsent {
@@ -208,9 +210,12 @@ impl Unsent {
     fn send(self, core: &myrmidon::Runtime) -> Result<(), SendError<Payload>> {
         match self {
             Self::Here { asked, question } => core.send(asked, Payload::Value(Value::with_bytes(question))),
-            Self::Afar { asked, message, deadline, way } => {
+            Self::Afar { asked, message, deadline, way, late } => {
                 core.ask_then(asked, message, deadline, move |found| {
-                    way.send(Outcome::from_afar(asked, found));
+                    let answered = found.is_ok();
+                    if !way.send(Outcome::from_afar(asked, found)) && answered {
+                        late.count();
+                    }
                 });
                 Ok(())
             }
@@ -262,7 +267,8 @@ fn foreign(value: Value) -> Result<Question, Payload> {
     let deadline = request.deadline();
     let (message, reply) = request.into_parts();
     let Some(reply) = reply else { return Err(message) };
-    let answer = Answer { asked: reply.asked(), way: Some(Way::Reply(reply)), deadline };
+    let (asked, late) = (reply.asked(), reply.late_reply_counter());
+    let answer = Answer { way: Some(Way::Reply(reply)), asked, deadline, late };
     Ok(Question { message, answer })
 }
 
@@ -271,6 +277,7 @@ pub(crate) struct Answer {
     way: Option<Way>,
     asked: Pid,
     deadline: Option<Instant>,
+    late: LateReplies,
 }
 
 enum Way {
@@ -285,7 +292,7 @@ impl Answer {
     pub(crate) fn wanted(self) -> Option<Self> {
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             let asked = self.asked;
-            self.send(Outcome::Lost(asked, Lost::Late));
+            self.tell(Outcome::Lost(asked, Lost::Late));
             return None;
         }
         let left = match &self.way {
@@ -310,7 +317,7 @@ impl Answer {
             false => payload::frozen(value).map_err(|error| ran(value).err().unwrap_or(error)),
         };
         match bytes {
-            Ok(bytes) => self.send(Outcome::Value(bytes.into_any().unbind())),
+            Ok(bytes) => self.finish(Outcome::Value(bytes.into_any().unbind())),
             Err(error) => {
                 let reason = from_exception(py, &error);
                 self.fail(py, error, &reason);
@@ -320,17 +327,35 @@ impl Answer {
 
     /// Says that the handler raised `error`, for which the actor ends with `reason`.
     pub(crate) fn fail(mut self, py: Python<'_>, error: PyErr, reason: &Reason) {
-        match self.way.take() {
-            Some(Way::Reply(reply)) => _ = reply.fail(reason.clone()),
-            Some(way) => way.send(Outcome::raised(py, self.asked, error, reason)),
-            None => {}
+        if let Some(Way::Reply(reply)) = self.way.take_if(|way| matches!(way, Way::Reply(_))) {
+            reply.fail(reason.clone());
+        } else {
+            let outcome = Outcome::raised(py, self.asked, error, reason);
+            self.finish(outcome);
         }
     }
 
-    fn send(mut self, outcome: Outcome) {
-        if let Some(way) = self.way.take() {
-            way.send(outcome);
+    /// As [`wanted`](Self::wanted), for who has the answer: one that nobody wants is counted.
+    pub(crate) fn in_time(self) -> Option<Self> {
+        let late = self.late;
+        let wanted = self.wanted();
+        if wanted.is_none() {
+            late.count();
         }
+        wanted
+    }
+
+    /// Tells who asked, unless he has been told, what became of the question.
+    fn finish(self, outcome: Outcome) {
+        let late = self.late;
+        if !self.tell(outcome) {
+            late.count();
+        }
+    }
+
+    /// Whether somebody still waited, or was told before.
+    fn tell(mut self, outcome: Outcome) -> bool {
+        self.way.take().is_none_or(|way| way.send(outcome))
     }
 }
 
@@ -344,16 +369,21 @@ impl Drop for Answer {
 }
 
 impl Way {
-    fn send(self, outcome: Outcome) {
+    /// Whether somebody still waited, as far as that is to be counted here.
+    fn send(self, outcome: Outcome) -> bool {
         match self {
             Self::Thread(seat) => seat.give(outcome),
             Self::Loop(promise) => Promise::give(promise, outcome),
-            Self::Reply(reply) => match outcome {
-                Outcome::Value(value) => _ = reply.send(payload::returned(value)),
-                Outcome::Lost(_, Lost::Ended(reason)) => _ = reply.fail(reason),
-                // Dropped unused, it says so.
-                _ => drop(reply),
-            },
+            // It counts itself.
+            Self::Reply(reply) => {
+                match outcome {
+                    Outcome::Value(value) => _ = reply.send(payload::returned(value)),
+                    Outcome::Lost(_, Lost::Ended(reason)) => _ = reply.fail(reason),
+                    // Dropped unused, it says so.
+                    _ => drop(reply),
+                }
+                true
+            }
         }
     }
 }
