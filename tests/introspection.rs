@@ -66,7 +66,9 @@ fn spinner(rt: &Runtime) -> Pid {
 }
 
 fn handled(rt: &Runtime, pid: Pid, reductions: u64) {
-    eventually("all is handled", || rt.info(pid).is_some_and(|info| info.idle && info.reductions == reductions));
+    eventually("all is handled", || {
+        rt.info(pid).is_some_and(|info| info.idle && info.reductions == reductions)
+    });
 }
 
 #[test]

@@ -147,7 +147,7 @@ pub(crate) struct ActorInfo {
     mailbox_size: usize,
     /// How many may wait; `None` where there is no bound.
     mailbox_capacity: Option<usize>,
-    /// The version of its code once all swaps so far are done.
+    /// The version of its code once all swaps so far are done, if none fails; `bonds` tells the one that runs.
     version: u64,
     /// "high", "normal" or "low".
     priority: &'static str,

@@ -164,7 +164,7 @@ def test_s38_a_pull_actor_that_answers_too_late_is_told_and_it_is_counted(rt: Ru
     def answers(mailbox: myrmidon.Mailbox) -> None:
         for message in mailbox:
             gate.wait(20)
-            assert mailbox.reply is not None
+            assert mailbox.reply is not None, "it is there as often as it is looked for"
             told(mailbox.reply.send(message))
 
     pid = rt.spawn_with_mailbox(answers)
