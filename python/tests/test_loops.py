@@ -200,7 +200,8 @@ def test_actors_that_were_never_sent_anything_end_with_their_loop(rt):
     async def swapped() -> int:
         pid = rt.spawn(print)
         rt.hot_swap(pid, handler)
-        rt.bonds(pid)  # It has been swapped.
+        while rt.bonds(pid).version != 2:
+            await asyncio.sleep(0)
         return pid
 
     async def main() -> list[int]:
