@@ -237,13 +237,17 @@ def _spec(
     auto_shutdown: "_AutoShutdown",
     max_children: int | None,
 ) -> SupervisorSpec:
-    if not isinstance(max_restarts, int) or max_restarts < 0:
-        raise ValueError(f"max_restarts is a number of restarts, 0 or more, not {max_restarts!r}")
     named = tuple(_named(child, number) for number, child in enumerate(children, 1))
-    return SupervisorSpec(strategy, named, max_restarts, within, auto_shutdown, max_children)
+    return SupervisorSpec(strategy, named, _restarts(max_restarts), within, auto_shutdown, max_children)
 
 
-def _named(child: Child, number: int) -> Child:
+def _restarts(number: object) -> int:
+    if not isinstance(number, int) or number < 0:
+        raise ValueError(f"max_restarts is a number of restarts, 0 or more, not {number!r}")
+    return number
+
+
+def _named(child: object, number: int) -> Child:
     """The child with an id: its own, or that of its function, or its number."""
     if not isinstance(child, Child):
         raise TypeError(f"a child of a supervisor is a Child, or made by worker, not {child!r}")

@@ -3,23 +3,25 @@
 //! An ask has exactly one outcome (G5): whichever of answer, exception, end of the actor, dropped question
 //! and deadline comes first. What comes later is dropped, and never turns up as a message.
 
+mod answer;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use myrmidon::Pid;
-use myrmidon::actor::{ExitReason as Reason, LateReplies, Reply, Request, ending};
+use myrmidon::actor::{LateReplies, Request};
 use myrmidon::error::SendError;
 use myrmidon::mailbox::{IntoBytes, Payload, Value};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+pub(crate) use answer::Answer;
+use answer::Way;
+
 use crate::actors::living;
-use crate::class_actor::Failure;
 use crate::current::current_actor;
 use crate::errors::{Busy, NoProcess, OwnActor};
-use crate::exit_reason::from_exception;
-use crate::handler::ran;
 use crate::lane::Crew;
 use crate::loop_bell::Bell;
 use crate::number::Id;
@@ -173,7 +175,7 @@ impl Runtime {
         if core.is_remote(asked) {
             return Ok(Unsent::Afar { asked, message: payload::remote(&message)?, deadline, way, late });
         }
-        let answer = Answer { way: Some(way), asked, deadline, late };
+        let answer = Answer::new(way, asked, deadline, late);
         Ok(Unsent::Here { asked, question: Question { message: payload::wrap(message), answer } })
     }
 
@@ -232,8 +234,8 @@ fn unasked(asked: Pid, error: SendError<Payload>) -> PyErr {
         _ => nobody(asked),
     };
     // Nobody waits for an answer, so nobody is to be told that there is none.
-    if let Ok(mut question) = question(error.into_message()) {
-        drop(question.answer.way.take());
+    if let Ok(question) = question(error.into_message()) {
+        question.answer.forget();
     }
     raised
 }
@@ -268,124 +270,8 @@ fn foreign(value: Value) -> Result<Question, Payload> {
     let (message, reply) = request.into_parts();
     let Some(reply) = reply else { return Err(message) };
     let (asked, late) = (reply.asked(), reply.late_reply_counter());
-    let answer = Answer { way: Some(Way::Reply(reply)), asked, deadline, late };
+    let answer = Answer::new(Way::Reply(reply), asked, deadline, late);
     Ok(Question { message, answer })
-}
-
-/// The way back. Dropped unused, it tells who asked so.
-pub(crate) struct Answer {
-    way: Option<Way>,
-    asked: Pid,
-    deadline: Option<Instant>,
-    late: LateReplies,
-}
-
-enum Way {
-    Thread(Arc<Seat>),
-    Loop(Py<Promise>),
-    /// To who asked from Rust, or from another node.
-    Reply(Reply<Payload>),
-}
-
-impl Answer {
-    /// Itself, if somebody still waits for it.
-    pub(crate) fn wanted(self) -> Option<Self> {
-        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            let asked = self.asked;
-            self.tell(Outcome::Lost(asked, Lost::Late));
-            return None;
-        }
-        let left = match &self.way {
-            Some(Way::Thread(seat)) => seat.is_left(),
-            Some(Way::Loop(promise)) => promise.get().is_done(),
-            Some(Way::Reply(reply)) => reply.is_abandoned(),
-            None => true,
-        };
-        (!left).then_some(self)
-    }
-
-    /// Answers with what a handler returned: bytes, or nothing. Anything else is an error of who asked.
-    pub(crate) fn send_value(self, value: &Bound<'_, PyAny>) {
-        let py = value.py();
-        if let Ok(failure) = value.cast::<Failure>() {
-            let error = failure.get().error(py);
-            let reason = from_exception(py, &error);
-            return self.fail(py, error, &reason);
-        }
-        let bytes = match value.is_none() {
-            true => Ok(PyBytes::new(py, b"")),
-            false => payload::frozen(value).map_err(|error| ran(value).err().unwrap_or(error)),
-        };
-        match bytes {
-            Ok(bytes) => self.finish(Outcome::Value(bytes.into_any().unbind())),
-            Err(error) => {
-                let reason = from_exception(py, &error);
-                self.fail(py, error, &reason);
-            }
-        }
-    }
-
-    /// Says that the handler raised `error`, for which the actor ends with `reason`.
-    pub(crate) fn fail(mut self, py: Python<'_>, error: PyErr, reason: &Reason) {
-        if let Some(Way::Reply(reply)) = self.way.take_if(|way| matches!(way, Way::Reply(_))) {
-            reply.fail(reason.clone());
-        } else {
-            let outcome = Outcome::raised(py, self.asked, error, reason);
-            self.finish(outcome);
-        }
-    }
-
-    /// As [`wanted`](Self::wanted), for who has the answer: one that nobody wants is counted.
-    pub(crate) fn in_time(self) -> Option<Self> {
-        let late = self.late;
-        let wanted = self.wanted();
-        if wanted.is_none() {
-            late.count();
-        }
-        wanted
-    }
-
-    /// Tells who asked, unless he has been told, what became of the question.
-    fn finish(self, outcome: Outcome) {
-        let late = self.late;
-        if !self.tell(outcome) {
-            late.count();
-        }
-    }
-
-    /// Whether somebody still waited, or was told before.
-    fn tell(mut self, outcome: Outcome) -> bool {
-        self.way.take().is_none_or(|way| way.send(outcome))
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        if let Some(way) = self.way.take() {
-            let lost = ending(self.asked).map_or(Lost::Dropped, Lost::Ended);
-            way.send(Outcome::Lost(self.asked, lost));
-        }
-    }
-}
-
-impl Way {
-    /// Whether somebody still waited, as far as that is to be counted here.
-    fn send(self, outcome: Outcome) -> bool {
-        match self {
-            Self::Thread(seat) => seat.give(outcome),
-            Self::Loop(promise) => Promise::give(promise, outcome),
-            // It counts itself.
-            Self::Reply(reply) => {
-                match outcome {
-                    Outcome::Value(value) => _ = reply.send(payload::returned(value)),
-                    Outcome::Lost(_, Lost::Ended(reason)) => _ = reply.fail(reason),
-                    // Dropped unused, it says so.
-                    _ => drop(reply),
-                }
-                true
-            }
-        }
-    }
 }
 
 fn nobody(asked: Pid) -> PyErr {

@@ -13,20 +13,20 @@ mod dependents;
 mod linger;
 mod list;
 mod patience;
+mod ringer;
 
 use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
-use pyo3::{PyTraverseError, PyVisit};
 
 pub(crate) use deadlines::Ticket;
 
@@ -38,6 +38,7 @@ use deadlines::Deadlines;
 use dependents::Dependents;
 use list::{List, Task};
 use patience::Patience;
+use ringer::{End, Listen, Ringer};
 
 /// So long may what is left follow itself before others of the loop have their turn.
 const TURN: Duration = Duration::from_micros(100);
@@ -113,7 +114,7 @@ impl Bell {
     pub(crate) fn of(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
         Self::find_or(event_loop, |bell| {
             let py = event_loop.py();
-            let listen = Bound::new(py, Listen { bell: bell.clone(), called: AtomicBool::new(false) })?;
+            let listen = Bound::new(py, Listen::new(bell.clone()))?;
             event_loop.call_method1(intern!(py, "call_soon_threadsafe"), (listen,)).map(drop)
         })
     }
@@ -165,10 +166,10 @@ impl Bell {
 
     /// Has the loop listen, and its end noticed. Called inside the loop.
     fn listen(&self, py: Python<'_>) -> PyResult<()> {
-        let ringer = Ringer(self.clone());
+        let ringer = Ringer::new(self.clone());
         let add = intern!(py, "add_reader");
         self.event_loop(py)?.call_method1(add, (self.0.heard.as_raw_fd(), ringer))?;
-        let end = End(Arc::downgrade(&self.0));
+        let end = End::new(Arc::downgrade(&self.0));
         let watch = known::WATCH_LOOP.get(py)?.call1((end,))?.unbind();
         let _ = self.0.watch.set(watch);
         Ok(())
@@ -327,77 +328,6 @@ impl Bell {
 
     fn dependents(&self) -> MutexGuard<'_, Dependents> {
         self.0.dependents.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What the loop calls when the bell was rung. Only the loop keeps it, until it is closed. There is one for each bell.
-#[pyclass(frozen, module = "myrmidon._core")]
-struct Ringer(Bell);
-
-#[pymethods]
-impl Ringer {
-    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        self.0.answer(py)
-    }
-
-    /// What is left for the loop leads back to it, by the tasks that wait. Only this says so, as each reference counts once.
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // What another thread holds is in use, and so alive.
-        if let Ok(waiting) = self.0.0.waiting.try_lock() {
-            waiting.traverse(&visit)?;
-        }
-        if let Ok(deadlines) = self.0.0.deadlines.try_lock() {
-            deadlines.traverse(&visit)?;
-        }
-        Ok(())
-    }
-
-    fn __clear__(&self) {
-        self.0.close();
-    }
-}
-
-/// Who closes a loop by hand need not have ended its async generators before, and a loop that nobody refers to is
-/// closed when it is collected.
-impl Drop for Ringer {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
-/// What a loop of another thread is asked to call first. One that never ran and is closed drops it uncalled.
-#[pyclass(frozen, module = "myrmidon._core")]
-struct Listen {
-    bell: Bell,
-    called: AtomicBool,
-}
-
-#[pymethods]
-impl Listen {
-    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        self.called.store(true, Ordering::Relaxed);
-        self.bell.listen(py)
-    }
-}
-
-impl Drop for Listen {
-    fn drop(&mut self) {
-        if !self.called.load(Ordering::Relaxed) {
-            self.bell.close();
-        }
-    }
-}
-
-/// What is called when the loop ends. It does not keep the bell, which keeps it.
-#[pyclass(frozen, module = "myrmidon._core")]
-struct End(Weak<Inner>);
-
-#[pymethods]
-impl End {
-    fn __call__(&self) {
-        if let Some(inner) = self.0.upgrade() {
-            Bell(inner).end();
-        }
     }
 }
 

@@ -196,7 +196,7 @@ async fn l07_a_level_1_peer_that_goes_while_an_actor_is_spared_leaves_no_connect
     batch.message(Some(pid(1)), number(0));
     peer.say_batch(&mut batch).await;
     a.runtime.wait_for(1).await;
-    peer.lane.0.finish();
+    peer.lane.0.finish().await.unwrap();
     peer.hear_end().await;
 }
 
