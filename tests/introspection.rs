@@ -3,12 +3,13 @@
 
 mod common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{DEADLINE, echo, eventually, held, held_with, runtime};
-use myrmidon::actor::{ActorBonds, Priority, SpawnOptions, bytes_fn};
+use myrmidon::actor::{ActorBonds, ActorInfo, Flow, Priority, SpawnOptions, TopBy, bytes_fn};
 use myrmidon::mailbox::Mailbox;
 use myrmidon::runtime::InspectError;
+use myrmidon::{Pid, Runtime};
 
 #[test]
 fn an_actor_can_be_looked_at_without_asking_it() {
@@ -44,8 +45,96 @@ fn the_longest_mailboxes_are_on_top() {
     }
     rt.send(short, "x").unwrap();
     rt.send(short, "x").unwrap();
-    assert_eq!(rt.top(2).iter().map(|info| info.pid).collect::<Vec<_>>(), [long, short]);
-    assert_eq!(rt.top(10).len(), 3);
+    assert_eq!(pids(&rt.top(TopBy::MailboxSize, 2)), [long, short]);
+    assert_eq!(rt.top(TopBy::MailboxSize, 10).len(), 3);
+}
+
+fn pids(infos: &[ActorInfo]) -> Vec<Pid> {
+    infos.iter().map(|info| info.pid).collect()
+}
+
+/// Spins as long as each message says, in milliseconds.
+fn spinner(rt: &Runtime) -> Pid {
+    rt.spawn_fn(|message, _| {
+        let text = String::from_utf8_lossy(&message).into_owned();
+        let end = Instant::now() + Duration::from_millis(text.parse().unwrap());
+        while Instant::now() < end {
+            std::hint::spin_loop();
+        }
+        Flow::Continue
+    })
+}
+
+fn handled(rt: &Runtime, pid: Pid, reductions: u64) {
+    eventually("all is handled", || {
+        rt.info(pid).is_some_and(|info| info.idle && info.reductions == reductions)
+    });
+}
+
+#[test]
+fn reductions_count_messages_and_what_handlers_consume() {
+    let rt = runtime();
+    let plain = spinner(&rt);
+    let eager = rt.spawn_fn(|_, cx| {
+        cx.consume(9);
+        Flow::Continue
+    });
+    for _ in 0..500 {
+        rt.send(plain, "0").unwrap();
+    }
+    for _ in 0..60 {
+        rt.send(eager, "x").unwrap();
+    }
+    handled(&rt, plain, 500);
+    handled(&rt, eager, 600);
+    assert_eq!(pids(&rt.top(TopBy::Reductions, 2)), [eager, plain]);
+    // A swap counts as one, also where it ends the turn for another lane.
+    rt.hot_swap(plain, Box::new(bytes_fn(|_, _| ()))).unwrap();
+    handled(&rt, plain, 501);
+    rt.kill(eager);
+    rt.join(eager, Some(DEADLINE)).unwrap();
+    assert_eq!(pids(&rt.top(TopBy::Reductions, 2)), [plain]);
+    // Whoever takes its place begins anew.
+    let next: Vec<_> = (0..3).map(|_| spinner(&rt)).collect();
+    assert!(next.iter().all(|pid| rt.info(*pid).unwrap().reductions == 0));
+}
+
+#[test]
+fn run_time_is_that_of_who_keeps_a_worker_busy() {
+    let rt = runtime();
+    let (busy, quick) = (spinner(&rt), spinner(&rt));
+    rt.send(busy, "200").unwrap();
+    rt.send(quick, "0").unwrap();
+    handled(&rt, busy, 1);
+    handled(&rt, quick, 1);
+    let top = rt.top(TopBy::RunTime, 2);
+    assert_eq!(pids(&top), [busy, quick]);
+    assert!(top[0].run_time >= Duration::from_millis(50), "{:?}", top[0]);
+    assert!(top[0].run_time > top[1].run_time);
+}
+
+#[test]
+fn what_was_done_since_a_moment_is_told_apart() {
+    let rt = runtime();
+    let (before, after) = (spinner(&rt), spinner(&rt));
+    for _ in 0..100 {
+        rt.send(before, "1").unwrap();
+    }
+    handled(&rt, before, 100);
+    let load = rt.load();
+    let (newcomer, _) = echo(&rt, "");
+    for _ in 0..3 {
+        rt.send(after, "30").unwrap();
+    }
+    rt.send(newcomer, "x").unwrap();
+    handled(&rt, after, 3);
+    handled(&rt, newcomer, 1);
+    let top = rt.top_since(&load, TopBy::Reductions, 3);
+    let seen: Vec<_> = top.iter().map(|info| (info.pid, info.reductions)).collect();
+    assert_eq!(seen, [(after, 3), (newcomer, 1), (before, 0)]);
+    let top = rt.top_since(&load, TopBy::RunTime, 1);
+    assert_eq!(pids(&top), [after]);
+    assert!(rt.info(before).unwrap().run_time > Duration::ZERO);
 }
 
 #[test]

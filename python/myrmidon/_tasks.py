@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextvars import Context, ContextVar
 from typing import Any
 
@@ -87,21 +87,20 @@ def _is_ctrl_c(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
 
 
-def watch_loop(close: Callable[[], object]) -> AsyncGenerator[None, None]:
-    """Has ``close`` called when the running loop ends its async generators, as ``asyncio.run`` does."""
+class LoopWatch:
+    """Has ``close`` called when the running loop ends its async generators, as ``asyncio.run`` does.
 
-    async def watch() -> AsyncGenerator[None, None]:
-        try:
-            yield
-        finally:
-            close()
+    To the loop it is such a generator. A true one would keep the loop.
+    """
 
-    generator = watch()
-    try:
-        generator.asend(None).send(None)
-    except StopIteration:
-        pass
-    return generator
+    def __init__(self, close: Callable[[], object]) -> None:
+        self._close = close
+        begun = sys.get_asyncgen_hooks().firstiter
+        if begun is not None:
+            begun(self)  # type: ignore[arg-type]
+
+    async def aclose(self) -> None:
+        self._close()
 
 
 def serve_loop(loop: asyncio.AbstractEventLoop) -> None:

@@ -18,6 +18,7 @@
 import inspect
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import fields
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -84,7 +85,12 @@ class Actor:
         codec: Literal["plain", "pickle"] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init_subclass__(**kwargs)
+        try:
+            super().__init_subclass__(**kwargs)
+        except TypeError as error:
+            for name in {field.name for field in fields(Options)} & kwargs.keys():
+                raise TypeError(f"{name} is one of the options: write options=Options({name}=...)") from error
+            raise
         taken = sorted({"pid", "ref", "rt"} & vars(cls).keys())
         if taken:
             raise TypeError(f"{cls.__name__}.{taken[0]} would hide that of every actor: give it another name")

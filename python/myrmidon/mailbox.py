@@ -32,8 +32,8 @@ class AsyncMailbox:
     def reply(self) -> "_core.Reply | None":
         """The way back for the answer to the message received last.
 
-        ``None`` if nobody waits for one, and the second time. If it is not taken before the next
-        message is received, who asked gets ``NoReply``.
+        ``None`` if that was no question. If it is not taken before the next message is received, who asked gets
+        ``NoReply``.
         """
         return self._mailbox.reply
 

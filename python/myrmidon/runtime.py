@@ -7,6 +7,7 @@ from typing import ParamSpec, TypeVar
 
 from myrmidon import _core
 from myrmidon.actor import Actor, ActorRef, Host, checked_options, made
+from myrmidon.errors import RuntimeClosed
 from myrmidon.options import Options
 from myrmidon.supervisors import SupervisorSpec
 
@@ -29,6 +30,7 @@ class Runtime(_core.Runtime):
         return self
 
     def __enter__(self) -> "Runtime":
+        self._check_open()
         return self
 
     def __exit__(
@@ -40,6 +42,7 @@ class Runtime(_core.Runtime):
         self.shutdown()
 
     async def __aenter__(self) -> "Runtime":
+        self._check_open()
         return self
 
     async def __aexit__(
@@ -49,6 +52,10 @@ class Runtime(_core.Runtime):
         traceback: TracebackType | None,
     ) -> None:
         await asyncio.get_running_loop().run_in_executor(None, self.shutdown)
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise RuntimeClosed("this Runtime was shut down: make a new one")
 
     def start(self, actor: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> ActorRef[A]:
         """Starts the class actor ``actor(*args, **kwargs)``. The object is made here and now, so that what

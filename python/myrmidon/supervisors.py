@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias
 from myrmidon.options import Bounded, Options
 
 if TYPE_CHECKING:
+    import asyncio
+
     from myrmidon.actor import Actor, ActorRef
     from myrmidon.options import _Priority
     from myrmidon.runtime import Runtime
@@ -180,11 +182,16 @@ def worker(
     priority: "_Priority" = "normal",
     trap_exit: bool = False,
     blocking: bool = False,
+    concurrency: int = 1,
+    loop: "asyncio.AbstractEventLoop | None" = None,
 ) -> Child:
     """An actor with this handler as a child.
 
-    The first arguments are those of ``Child``, the others those of ``Runtime.spawn``.
+    The first arguments are those of ``Child``, the others those of ``Runtime.spawn``. An ``async def`` runs in
+    ``loop``, or else in the runtime's own.
     """
+    if not callable(handler):
+        raise TypeError(f"the code of an actor is a callable of one argument, not {handler!r}")
 
     def start(rt: "Runtime") -> int:
         return rt.spawn(
@@ -195,6 +202,8 @@ def worker(
             priority=priority,
             trap_exit=trap_exit,
             blocking=blocking,
+            concurrency=concurrency,
+            loop=loop,
         )
 
     start.__name__ = name or str(getattr(handler, "__name__", "worker"))
@@ -229,11 +238,19 @@ def _spec(
     max_children: int | None,
 ) -> SupervisorSpec:
     named = tuple(_named(child, number) for number, child in enumerate(children, 1))
-    return SupervisorSpec(strategy, named, max_restarts, within, auto_shutdown, max_children)
+    return SupervisorSpec(strategy, named, _restarts(max_restarts), within, auto_shutdown, max_children)
 
 
-def _named(child: Child, number: int) -> Child:
+def _restarts(number: object) -> int:
+    if not isinstance(number, int) or number < 0:
+        raise ValueError(f"max_restarts is a number of restarts, 0 or more, not {number!r}")
+    return number
+
+
+def _named(child: object, number: int) -> Child:
     """The child with an id: its own, or that of its function, or its number."""
+    if not isinstance(child, Child):
+        raise TypeError(f"a child of a supervisor is a Child, or made by worker, not {child!r}")
     if child.id:
         return child
     return dataclasses.replace(child, id=getattr(child.start, "__name__", f"#{number}"))

@@ -246,8 +246,8 @@ impl Runtime {
         self.core()?.rollback(living(pid)?).map_err(|error| errors::swap(&error))
     }
 
-    /// The version of an actor's code once all swaps so far are done: 1 at spawn; `None` if it is
-    /// not alive.
+    /// The version of an actor's code once all swaps so far are done, if none fails: 1 at spawn; `None` if it is
+    /// not alive. `bonds` tells the one that runs.
     fn version(&self, pid: Id) -> PyResult<Option<u64>> {
         let core = self.core()?;
         Ok(pid.pid().and_then(|pid| core.version(pid)))

@@ -3,23 +3,25 @@
 //! An ask has exactly one outcome (G5): whichever of answer, exception, end of the actor, dropped question
 //! and deadline comes first. What comes later is dropped, and never turns up as a message.
 
+mod answer;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use myrmidon::Pid;
-use myrmidon::actor::{ExitReason as Reason, Reply, Request, ending};
+use myrmidon::actor::{LateReplies, Request};
 use myrmidon::error::SendError;
 use myrmidon::mailbox::{IntoBytes, Payload, Value};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+pub(crate) use answer::Answer;
+use answer::Way;
+
 use crate::actors::living;
-use crate::class_actor::Failure;
 use crate::current::current_actor;
 use crate::errors::{Busy, NoProcess, OwnActor};
-use crate::exit_reason::from_exception;
-use crate::handler::ran;
 use crate::lane::Crew;
 use crate::loop_bell::Bell;
 use crate::number::Id;
@@ -168,10 +170,12 @@ impl Runtime {
         deadline: Option<Instant>,
         way: Way,
     ) -> PyResult<Unsent> {
-        if self.core()?.is_remote(asked) {
-            return Ok(Unsent::Afar { asked, message: payload::remote(&message)?, deadline, way });
+        let core = self.core()?;
+        let late = core.late_reply_counter();
+        if core.is_remote(asked) {
+            return Ok(Unsent::Afar { asked, message: payload::remote(&message)?, deadline, way, late });
         }
-        let answer = Answer { way: Some(way), asked, deadline };
+        let answer = Answer::new(way, asked, deadline, late);
         Ok(Unsent::Here { asked, question: Question { message: payload::wrap(message), answer } })
     }
 
@@ -185,7 +189,7 @@ impl Runtime {
 /// A question before it is sent.
 enum Unsent {
     Here { asked: Pid, question: Question },
-    Afar { asked: Pid, message: Bytes, deadline: Option<Instant>, way: Way },
+    Afar { asked: Pid, message: Bytes, deadline: Option<Instant>, way: Way, late: LateReplies },
 }
 
 impl Unsent {
@@ -208,9 +212,12 @@ impl Unsent {
     fn send(self, core: &myrmidon::Runtime) -> Result<(), SendError<Payload>> {
         match self {
             Self::Here { asked, question } => core.send(asked, Payload::Value(Value::with_bytes(question))),
-            Self::Afar { asked, message, deadline, way } => {
+            Self::Afar { asked, message, deadline, way, late } => {
                 core.ask_then(asked, message, deadline, move |found| {
-                    way.send(Outcome::from_afar(asked, found));
+                    let answered = found.is_ok();
+                    if !way.send(Outcome::from_afar(asked, found)) && answered {
+                        late.count();
+                    }
                 });
                 Ok(())
             }
@@ -227,8 +234,8 @@ fn unasked(asked: Pid, error: SendError<Payload>) -> PyErr {
         _ => nobody(asked),
     };
     // Nobody waits for an answer, so nobody is to be told that there is none.
-    if let Ok(mut question) = question(error.into_message()) {
-        drop(question.answer.way.take());
+    if let Ok(question) = question(error.into_message()) {
+        question.answer.forget();
     }
     raised
 }
@@ -262,100 +269,9 @@ fn foreign(value: Value) -> Result<Question, Payload> {
     let deadline = request.deadline();
     let (message, reply) = request.into_parts();
     let Some(reply) = reply else { return Err(message) };
-    let answer = Answer { asked: reply.asked(), way: Some(Way::Reply(reply)), deadline };
+    let (asked, late) = (reply.asked(), reply.late_reply_counter());
+    let answer = Answer::new(Way::Reply(reply), asked, deadline, late);
     Ok(Question { message, answer })
-}
-
-/// The way back. Dropped unused, it tells who asked so.
-pub(crate) struct Answer {
-    way: Option<Way>,
-    asked: Pid,
-    deadline: Option<Instant>,
-}
-
-enum Way {
-    Thread(Arc<Seat>),
-    Loop(Py<Promise>),
-    /// To who asked from Rust, or from another node.
-    Reply(Reply<Payload>),
-}
-
-impl Answer {
-    /// Itself, if somebody still waits for it.
-    pub(crate) fn wanted(self) -> Option<Self> {
-        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            let asked = self.asked;
-            self.send(Outcome::Lost(asked, Lost::Late));
-            return None;
-        }
-        let left = match &self.way {
-            Some(Way::Thread(seat)) => seat.is_left(),
-            Some(Way::Loop(promise)) => promise.get().is_done(),
-            Some(Way::Reply(reply)) => reply.is_abandoned(),
-            None => true,
-        };
-        (!left).then_some(self)
-    }
-
-    /// Answers with what a handler returned: bytes, or nothing. Anything else is an error of who asked.
-    pub(crate) fn send_value(self, value: &Bound<'_, PyAny>) {
-        let py = value.py();
-        if let Ok(failure) = value.cast::<Failure>() {
-            let error = failure.get().error(py);
-            let reason = from_exception(py, &error);
-            return self.fail(py, error, &reason);
-        }
-        let bytes = match value.is_none() {
-            true => Ok(PyBytes::new(py, b"")),
-            false => payload::frozen(value).map_err(|error| ran(value).err().unwrap_or(error)),
-        };
-        match bytes {
-            Ok(bytes) => self.send(Outcome::Value(bytes.into_any().unbind())),
-            Err(error) => {
-                let reason = from_exception(py, &error);
-                self.fail(py, error, &reason);
-            }
-        }
-    }
-
-    /// Says that the handler raised `error`, for which the actor ends with `reason`.
-    pub(crate) fn fail(mut self, py: Python<'_>, error: PyErr, reason: &Reason) {
-        match self.way.take() {
-            Some(Way::Reply(reply)) => _ = reply.fail(reason.clone()),
-            Some(way) => way.send(Outcome::raised(py, self.asked, error, reason)),
-            None => {}
-        }
-    }
-
-    fn send(mut self, outcome: Outcome) {
-        if let Some(way) = self.way.take() {
-            way.send(outcome);
-        }
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        if let Some(way) = self.way.take() {
-            let lost = ending(self.asked).map_or(Lost::Dropped, Lost::Ended);
-            way.send(Outcome::Lost(self.asked, lost));
-        }
-    }
-}
-
-impl Way {
-    fn send(self, outcome: Outcome) {
-        match self {
-            Self::Thread(seat) => seat.give(outcome),
-            Self::Loop(promise) => Promise::give(promise, outcome),
-            Self::Reply(reply) => match outcome {
-                Outcome::Value(value) => _ = reply.send(payload::returned(value)),
-                Outcome::Lost(_, Lost::Ended(reason)) => _ = reply.fail(reason),
-                // Dropped unused, it says so.
-                _ => drop(reply),
-            },
-        }
-    }
 }
 
 fn nobody(asked: Pid) -> PyErr {

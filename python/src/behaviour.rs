@@ -135,7 +135,8 @@ impl Runtime {
     fn bell(&self, py: Python<'_>, event_loop: Option<&Bound<'_, PyAny>>) -> PyResult<Bell> {
         match (event_loop, Bell::running(py)?) {
             (Some(event_loop), running) => match running {
-                Some(bell) if bell.event_loop(py).is(event_loop) => Ok(bell),
+                Some(bell) if bell.is_of(event_loop) => Ok(bell),
+                _ if !event_loop.is_instance(known::EVENT_LOOP.get(py)?)? => Err(no_loop(event_loop)),
                 _ => Bell::of(event_loop),
             },
             (None, Some(bell)) => Ok(bell),
@@ -160,6 +161,12 @@ impl AsyncOptions<'_> {
 /// A context for one actor: a copy of its spawner's.
 fn context(py: Python<'_>) -> PyResult<Py<PyAny>> {
     Ok(known::COPY_CONTEXT.get(py)?.call0()?.unbind())
+}
+
+fn no_loop(given: &Bound<'_, PyAny>) -> PyErr {
+    PyTypeError::new_err(format!(
+        "loop is an event loop, as asyncio.get_running_loop() or asyncio.new_event_loop() gives it, not {given:?}"
+    ))
 }
 
 fn no_loop_for_plain() -> PyErr {

@@ -36,9 +36,11 @@ impl Code {
         self.end(reason);
     }
 
-    /// Its task was cancelled by somebody else than its actor: as a rule the loop is going down.
+    /// Its task was cancelled by somebody else than its actor, as a rule because the loop is going down, or the loop has.
     pub(crate) fn cancelled(&self) {
-        self.end(ExitReason::Shutdown);
+        if !self.shelf.is_out_of_use() {
+            self.end(ExitReason::Shutdown);
+        }
     }
 
     /// A function has returned, or raised. Its actor ends with it, unless it waited for that or has other

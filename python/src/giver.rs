@@ -8,6 +8,7 @@ use myrmidon::mailbox::Payload;
 use crate::code::Code;
 use crate::handler::is_for_code;
 use crate::handler_task::AsyncHandler;
+use crate::loop_bell::Bell;
 use crate::pull::Function;
 use crate::shelf::Item;
 
@@ -23,6 +24,16 @@ pub(crate) enum Kind {
     Handler(Arc<AsyncHandler>),
     /// Called once, and takes the messages itself.
     Function(Function),
+}
+
+impl Kind {
+    /// The bell of the loop in which the code runs, if it runs in one.
+    fn bell(&self) -> Option<&Bell> {
+        match self {
+            Self::Handler(handler) => Some(&handler.bell),
+            Self::Function(function) => function.bell(),
+        }
+    }
 }
 
 impl Giver {
@@ -41,6 +52,13 @@ impl Giver {
         }
     }
 
+    /// Says whose the code is, and has the actor end with the loop in which it runs.
+    fn settle(&mut self, cx: &Context<'_>) -> Flow {
+        self.code.shelf.belong(cx.pid());
+        let runs = self.kind.bell().is_none_or(|bell| bell.depends(&self.code));
+        if runs { Flow::Continue } else { Flow::Stop(ExitReason::Shutdown) }
+    }
+
     fn call(&mut self) -> Result<(), ExitReason> {
         match &mut self.kind {
             // A loop that has ended serves nobody any more.
@@ -57,14 +75,14 @@ impl Giver {
 }
 
 impl Behaviour for Giver {
-    fn starts(&self) -> bool {
-        matches!(self.kind, Kind::Function(_))
-    }
-
     /// A function runs from the first moment, a handler from its first message.
     fn started(&mut self, cx: &mut Context<'_>) -> Flow {
-        self.code.shelf.belong(cx.pid());
-        self.call().map_or_else(Flow::Stop, |()| Flow::Continue)
+        match self.settle(cx) {
+            Flow::Continue if matches!(self.kind, Kind::Function(_)) => {
+                self.call().map_or_else(Flow::Stop, |()| Flow::Continue)
+            }
+            flow => flow,
+        }
     }
 
     fn handle(&mut self, message: Payload, cx: &mut Context<'_>) -> Flow {
@@ -76,7 +94,7 @@ impl Behaviour for Giver {
             return self.give(Item::system(cx.pid(), message), cx);
         }
         let is_new = matches!(message, SystemMessage::HotSwap { error: None, .. });
-        if is_new && matches!(self.kind, Kind::Function(_)) { self.started(cx) } else { Flow::Continue }
+        if is_new { self.started(cx) } else { Flow::Continue }
     }
 
     fn resume(&mut self, cx: &mut Context<'_>) -> Flow {

@@ -47,7 +47,7 @@ impl AsyncHandler {
             handled: AtomicU32::new(0),
             asked: AtomicU64::new(IDLE),
         };
-        let arguments = (server, &self.handler, &self.context, self.bell.event_loop(py));
+        let arguments = (server, &self.handler, &self.context, self.bell.event_loop(py)?);
         let task = known::START_HANDLER.get(py)?.call1(arguments)?;
         code.shelf.run_in(self.bell.clone(), task.unbind());
         Ok(())

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::Duration;
 
 use myrmidon::Pid;
-use myrmidon::actor::{ActorBonds as Bonds, ActorInfo as Info, SpawnOptions};
+use myrmidon::actor::{ActorBonds as Bonds, ActorInfo as Info, SpawnOptions, TopBy};
 use myrmidon::runtime::InspectError;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::actors::living;
@@ -28,10 +31,45 @@ impl Runtime {
         Ok(pid.pid().and_then(|pid| core.info(pid)).map(ActorInfo::from))
     }
 
-    /// The `limit` actors for which most messages wait, longest mailbox first.
-    #[pyo3(signature = (limit=10))]
-    fn top(&self, #[pyo3(from_py_with = count)] limit: usize) -> PyResult<Vec<ActorInfo>> {
-        Ok(self.core()?.top(limit).into_iter().map(ActorInfo::from).collect())
+    /// The `limit` actors that have most of what `by` names, most first: "mailbox_size" (messages that wait),
+    /// "reductions" (messages handled, and the like) or "run_time" (seconds for which the code ran). See
+    /// `ActorInfo` for what the last two count.
+    ///
+    /// With `within`, in seconds, it waits so long, and goes by what was done meanwhile; only that stands in the
+    /// `reductions` and `run_time` of the result. In a coroutine, have another thread wait:
+    /// `await asyncio.to_thread(rt.top, 10, "run_time", within=1.0)`.
+    ///
+    /// Raises `ValueError` for anything else in `by`, and for `within` with "mailbox_size".
+    #[pyo3(signature = (limit=10, by="mailbox_size", *, within=None))]
+    fn top(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = count)] limit: usize,
+        by: &str,
+        within: Option<f64>,
+    ) -> PyResult<Vec<ActorInfo>> {
+        let (core, by) = (self.core()?.clone(), top_by(by)?);
+        let window = within.map(|within| period("within", within)).transpose()?;
+        let infos = match window {
+            None => py.detach(|| core.top(by, limit)),
+            Some(_) if by == TopBy::MailboxSize => {
+                return Err(PyValueError::new_err(
+                    "within goes with by=\"reductions\" or \"run_time\": what waits is counted at one moment",
+                ));
+            }
+            Some(window) => {
+                let before = core.load();
+                wait_for(py, Some(window), sleep)?;
+                py.detach(|| core.top_since(&before, by, limit))
+            }
+        };
+        Ok(infos.into_iter().map(ActorInfo::from).collect())
+    }
+
+    /// How many answers came when nobody waited for them any more: the time of the ask was up, or its `await` was
+    /// cancelled. They are dropped. For actors of other nodes, those that came here.
+    fn late_replies(&self) -> PyResult<u64> {
+        Ok(self.core()?.late_replies())
     }
 
     /// Asks an actor for its links, monitors and versions. It answers before its next message, without
@@ -74,6 +112,23 @@ impl Runtime {
     }
 }
 
+/// A step for `wait_for` that waits for nothing else.
+fn sleep(limit: Option<Duration>) -> Option<()> {
+    limit.into_iter().for_each(thread::sleep);
+    None
+}
+
+fn top_by(name: &str) -> PyResult<TopBy> {
+    match name {
+        "mailbox_size" => Ok(TopBy::MailboxSize),
+        "reductions" => Ok(TopBy::Reductions),
+        "run_time" => Ok(TopBy::RunTime),
+        _ => Err(PyValueError::new_err(format!(
+            "{name:?} is no order: write \"mailbox_size\", \"reductions\" or \"run_time\""
+        ))),
+    }
+}
+
 fn by_name(names: Vec<(String, Pid)>) -> BTreeMap<String, u64> {
     names.into_iter().map(|(name, pid)| (name, pid.as_u64())).collect()
 }
@@ -92,7 +147,7 @@ pub(crate) struct ActorInfo {
     mailbox_size: usize,
     /// How many may wait; `None` where there is no bound.
     mailbox_capacity: Option<usize>,
-    /// The version of its code once all swaps so far are done.
+    /// The version of its code once all swaps so far are done, if none fails; `bonds` tells the one that runs.
     version: u64,
     /// "high", "normal" or "low".
     priority: &'static str,
@@ -100,6 +155,13 @@ pub(crate) struct ActorInfo {
     runs_on: &'static str,
     /// Whether a supervisor has started it.
     supervised: bool,
+    /// What it has done: one for each message and signal. A turn counts when it is over; what an event loop or
+    /// a thread does for a message counts as one.
+    reductions: u64,
+    /// Seconds for which its code ran, as a look every few milliseconds finds it on a lane; waiting in calls of
+    /// Myrmidon apart. With `blocking=True` the time of its turns, waiting included. What runs in an event loop or
+    /// on a thread of a pull actor is not seen.
+    run_time: f64,
 }
 
 #[pymethods]
@@ -107,7 +169,10 @@ impl ActorInfo {
     fn __repr__(&self) -> String {
         let names = if self.names.is_empty() { String::new() } else { format!(" {}", self.names.join(" ")) };
         let state = if self.idle { "idle" } else { "busy" };
-        format!("<ActorInfo {}{names} {state} mailbox_size={}>", self.pid, self.mailbox_size)
+        let Self { pid, mailbox_size, reductions, run_time, .. } = self;
+        format!(
+            "<ActorInfo {pid}{names} {state} mailbox_size={mailbox_size} reductions={reductions} run_time={run_time:.3}>"
+        )
     }
 }
 
@@ -127,6 +192,8 @@ impl From<Info> for ActorInfo {
                 _ => "lane",
             },
             supervised: info.supervised,
+            reductions: info.reductions,
+            run_time: info.run_time.as_secs_f64(),
         }
     }
 }

@@ -14,6 +14,7 @@ pub(crate) struct Known {
 pub(crate) static COPY_CONTEXT: Known = Known::new("contextvars", "copy_context");
 pub(crate) static COROUTINE: Known = Known::new("types", "CoroutineType");
 pub(crate) static CURRENT: Known = Known::new("myrmidon._tasks", "current");
+pub(crate) static EVENT_LOOP: Known = Known::new("asyncio", "AbstractEventLoop");
 pub(crate) static FORMAT_EXCEPTION: Known = Known::new("traceback", "format_exception");
 pub(crate) static GET_IDENT: Known = Known::new("threading", "get_ident");
 pub(crate) static GET_LOGGER: Known = Known::new("logging", "getLogger");
@@ -24,12 +25,13 @@ pub(crate) static RUNNING_LOOP: Known = Known::new("asyncio", "_get_running_loop
 pub(crate) static SERVE_LOOP: Known = Known::new("myrmidon._tasks", "serve_loop");
 pub(crate) static START_FUNCTION: Known = Known::new("myrmidon._tasks", "start_function");
 pub(crate) static START_HANDLER: Known = Known::new("myrmidon._tasks", "start_handler");
-pub(crate) static WATCH_LOOP: Known = Known::new("myrmidon._tasks", "watch_loop");
+pub(crate) static WATCH_LOOP: Known = Known::new("myrmidon._tasks", "LoopWatch");
 
-static ALL: [&Known; 14] = [
+static ALL: [&Known; 15] = [
     &COPY_CONTEXT,
     &COROUTINE,
     &CURRENT,
+    &EVENT_LOOP,
     &FORMAT_EXCEPTION,
     &GET_IDENT,
     &GET_LOGGER,

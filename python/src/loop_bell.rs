@@ -3,31 +3,42 @@
 //! What is to be done goes into a list, without touching the interpreter. Only who finds the list empty
 //! rings, by one byte into a socket that the loop reads; so a thousand answers wake the loop once. There is
 //! one bell per loop, for all runtimes of the process. It works with every loop that has `add_reader`.
+//!
+//! The loop keeps its bell, and the bell does not keep the loop: one that is left standing is collected like any object once
+//! nobody refers to it. What is left for such a loop waits until it runs again. When it is closed, which a
+//! collected one is too, that is dropped, and the actors whose code runs in it end.
 
 mod deadlines;
+mod dependents;
 mod linger;
 mod list;
 mod patience;
+mod ringer;
 
 use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 
 pub(crate) use deadlines::Ticket;
 
+use crate::code::Code;
 use crate::known;
+use crate::lane::make_way;
 use crate::promise::Promise;
 use deadlines::Deadlines;
+use dependents::Dependents;
 use list::{List, Task};
 use patience::Patience;
+use ringer::{End, Listen, Ringer};
 
 /// So long may what is left follow itself before others of the loop have their turn.
 const TURN: Duration = Duration::from_micros(100);
@@ -40,10 +51,11 @@ pub(crate) type Errand = Box<dyn FnOnce(Python<'_>) -> PyResult<()> + Send>;
 pub(crate) struct Bell(Arc<Inner>);
 
 struct Inner {
-    event_loop: Py<PyAny>,
+    event_loop: Py<PyWeakrefReference>,
     waiting: Mutex<List>,
     deadlines: Mutex<Deadlines>,
     patience: Patience,
+    dependents: Mutex<Dependents>,
     ring: UnixStream,
     heard: UnixStream,
     /// The loop has ended, and nobody comes.
@@ -68,10 +80,14 @@ impl Bell {
     /// The bell of the loop that runs on this thread.
     ///
     /// # Errors
-    /// `RuntimeError` if there is none.
+    /// `RuntimeError` if there is none; `Busy` in a handler if as many wait as may.
     pub(crate) fn of_running(py: Python<'_>) -> PyResult<Self> {
-        Self::running(py)?
-            .ok_or_else(|| PyRuntimeError::new_err("no running event loop: call it in a coroutine"))
+        let running = Self::running(py)?;
+        let bell = running
+            .ok_or_else(|| PyRuntimeError::new_err("no running event loop: call it in a coroutine"))?;
+        // Inside a plain handler, which waits for the loop that it runs, perhaps for another of its own lane.
+        make_way()?;
+        Ok(bell)
     }
 
     /// The bell of the loop that runs on this thread, if any.
@@ -80,7 +96,7 @@ impl Bell {
         if event_loop.is_none() {
             return Ok(None);
         }
-        let last = LAST.with_borrow(|last| last.clone().filter(|bell| bell.0.event_loop.is(&event_loop)));
+        let last = LAST.with_borrow(|last| last.clone().filter(|bell| bell.is_of(&event_loop)));
         if last.as_ref().is_some_and(|bell| !bell.is_over()) {
             return Ok(last);
         }
@@ -98,7 +114,7 @@ impl Bell {
     pub(crate) fn of(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
         Self::find_or(event_loop, |bell| {
             let py = event_loop.py();
-            let listen = Bound::new(py, Listen(bell.clone()))?;
+            let listen = Bound::new(py, Listen::new(bell.clone()))?;
             event_loop.call_method1(intern!(py, "call_soon_threadsafe"), (listen,)).map(drop)
         })
     }
@@ -106,10 +122,9 @@ impl Bell {
     /// The bell of `event_loop`. A new one is given to `hang`, to have the loop listen to it.
     fn find_or(event_loop: &Bound<'_, PyAny>, hang: impl FnOnce(&Self) -> PyResult<()>) -> PyResult<Self> {
         let known: Vec<_> = bells().clone();
-        if let Some(bell) = known.into_iter().find(|bell| bell.0.event_loop.is(event_loop)) {
+        if let Some(bell) = known.into_iter().find(|bell| bell.is_of(event_loop)) {
             return Ok(bell);
         }
-        forget_closed(event_loop.py());
         let bell = Self::new(event_loop)?;
         hang(&bell)?;
         bells().push(bell.clone());
@@ -121,29 +136,52 @@ impl Bell {
         self.0.over.load(Ordering::Acquire)
     }
 
-    /// Says that the loop has come to its end.
+    /// Says that the loop has come to its end, which is that of the actors whose code runs in it.
     pub(crate) fn end(&self) {
         self.0.over.store(true, Ordering::Release);
+        let dependents = self.dependents().take();
+        dependents.iter().for_each(|code| code.cancelled());
     }
 
-    fn is_closed(&self, py: Python<'_>) -> bool {
-        let closed = self.event_loop(py).call_method0(intern!(py, "is_closed"));
-        closed.and_then(|closed| closed.is_truthy()).unwrap_or(true)
+    /// Has the actor of `code` end with the loop; `false` if that has come to its end already.
+    pub(crate) fn depends(&self, code: &Arc<Code>) -> bool {
+        self.dependents().add(code);
+        // After that: either the end sees the code, or this sees the end.
+        !self.is_over()
+    }
+
+    /// Says that the loop is closed: nothing that is left for it will be done.
+    fn close(&self) {
+        self.end();
+        let left = (self.waiting().close(), self.deadlines().take());
+        bells().retain(|bell| !Arc::ptr_eq(&bell.0, &self.0));
+        // Under no lock, as objects of Python go with it.
+        drop(left);
+    }
+
+    /// Whether it is the bell of `event_loop`.
+    pub(crate) fn is_of(&self, event_loop: &Bound<'_, PyAny>) -> bool {
+        self.0.event_loop.bind(event_loop.py()).upgrade().is_some_and(|own| own.is(event_loop))
     }
 
     /// Has the loop listen, and its end noticed. Called inside the loop.
     fn listen(&self, py: Python<'_>) -> PyResult<()> {
-        let ringer = Ringer(self.clone());
+        let ringer = Ringer::new(self.clone());
         let add = intern!(py, "add_reader");
-        self.event_loop(py).call_method1(add, (self.0.heard.as_raw_fd(), ringer))?;
-        let end = End(Arc::downgrade(&self.0));
+        self.event_loop(py)?.call_method1(add, (self.0.heard.as_raw_fd(), ringer))?;
+        let end = End::new(Arc::downgrade(&self.0));
         let watch = known::WATCH_LOOP.get(py)?.call1((end,))?.unbind();
         let _ = self.0.watch.set(watch);
         Ok(())
     }
 
-    pub(crate) fn event_loop<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
-        self.0.event_loop.bind(py)
+    /// The loop.
+    ///
+    /// # Errors
+    /// `RuntimeError` if it was collected.
+    pub(crate) fn event_loop<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let event_loop = self.0.event_loop.bind(py).upgrade();
+        event_loop.ok_or_else(|| PyRuntimeError::new_err("the event loop is gone: nobody kept it"))
     }
 
     /// Has those go on who wait for `promise`, which is one of this loop.
@@ -166,10 +204,11 @@ impl Bell {
         ring.set_nonblocking(true)?;
         heard.set_nonblocking(true)?;
         Ok(Self(Arc::new(Inner {
-            event_loop: event_loop.clone().unbind(),
+            event_loop: PyWeakrefReference::new(event_loop)?.unbind(),
             waiting: Mutex::default(),
             deadlines: Mutex::default(),
             patience: Patience::default(),
+            dependents: Mutex::default(),
             ring,
             heard,
             over: AtomicBool::new(false),
@@ -194,14 +233,22 @@ impl Bell {
             }
         }
         if !self.0.stopped.swap(true, Ordering::Relaxed) {
-            self.event_loop(py).call_method0(intern!(py, "stop"))?;
+            self.event_loop(py)?.call_method0(intern!(py, "stop"))?;
         }
         Ok(())
     }
 
+    /// Has `task` cancelled, which is one of this loop.
+    pub(crate) fn cancel(&self, task: Py<PyAny>) {
+        self.leave(Task::Cancel(task));
+    }
+
     fn leave(&self, task: Task) {
-        if self.waiting().add(task) {
-            self.ring();
+        let added = self.waiting().add(task);
+        match added {
+            Ok(true) => self.ring(),
+            Ok(false) => {}
+            Err(task) => drop(task),
         }
     }
 
@@ -253,6 +300,7 @@ impl Bell {
             }
             let done = match task {
                 Task::Wake(promise) => Promise::wake(promise.bind(py)),
+                Task::Cancel(task) => task.call_method0(py, intern!(py, "cancel")).map(drop),
                 Task::Run(errand) => errand(py),
             };
             match done {
@@ -277,54 +325,10 @@ impl Bell {
     fn waiting(&self) -> MutexGuard<'_, List> {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// What the loop calls when the bell was rung. Only the loop keeps it, until it is closed.
-#[pyclass(frozen, module = "myrmidon._core")]
-struct Ringer(Bell);
-
-#[pymethods]
-impl Ringer {
-    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        self.0.answer(py)
+    fn dependents(&self) -> MutexGuard<'_, Dependents> {
+        self.0.dependents.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Who closes a loop by hand need not have ended its async generators before.
-impl Drop for Ringer {
-    fn drop(&mut self) {
-        self.0.end();
-    }
-}
-
-/// What a loop of another thread is asked to call first.
-#[pyclass(frozen, module = "myrmidon._core")]
-struct Listen(Bell);
-
-#[pymethods]
-impl Listen {
-    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        self.0.listen(py)
-    }
-}
-
-/// What is called when the loop ends. It does not keep the bell, which keeps it.
-#[pyclass(frozen, module = "myrmidon._core")]
-struct End(Weak<Inner>);
-
-#[pymethods]
-impl End {
-    fn __call__(&self) {
-        if let Some(inner) = self.0.upgrade() {
-            Bell(inner).end();
-        }
-    }
-}
-
-fn forget_closed(py: Python<'_>) {
-    let known = std::mem::take(&mut *bells());
-    let open: Vec<_> = known.into_iter().filter(|bell| !bell.is_closed(py)).collect();
-    bells().extend(open);
 }
 
 /// The list of bells, for who forks.

@@ -1,5 +1,6 @@
 //! The mailbox of a pull actor, as its function sees it.
 
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,8 +27,18 @@ use crate::wait::{seconds, wait_for};
 #[pyclass(frozen, module = "myrmidon")]
 pub(crate) struct Mailbox {
     code: Arc<Code>,
-    /// The number of the way back of the message taken last, until somebody asks for it.
-    last: Mutex<Option<u64>>,
+    last: Mutex<Last>,
+}
+
+/// The way back of the message taken last.
+#[derive(Default)]
+enum Last {
+    /// Nobody asked.
+    #[default]
+    Nobody,
+    /// By its number, until the code wants it.
+    Asked(u64),
+    Given(Py<Reply>),
 }
 
 #[pymethods]
@@ -38,12 +49,18 @@ impl Mailbox {
         self.code.pid().map_or(0, Pid::as_u64)
     }
 
-    /// The way back for the answer to the message received last; `None` if nobody waits for one, and the
-    /// second time. If it is not taken before the next message is received, who asked gets `NoReply`.
+    /// The way back for the answer to the message received last; `None` if that was no question. If it is not taken
+    /// before the next message is received, who asked gets `NoReply`.
     #[getter]
-    fn reply(&self) -> Option<Reply> {
-        let number = self.last().take()?;
-        Some(Reply::new(self.code.shelf.clone(), number))
+    fn reply(&self, py: Python<'_>) -> PyResult<Option<Py<Reply>>> {
+        let last = mem::take(&mut *self.last());
+        let reply = match last {
+            Last::Nobody => return Ok(None),
+            Last::Asked(number) => Py::new(py, Reply::new(self.code.shelf.clone(), number))?,
+            Last::Given(reply) => reply,
+        };
+        *self.last() = Last::Given(reply.clone_ref(py));
+        Ok(Some(reply))
     }
 
     /// Waits for the next message, at most `timeout` seconds, and returns it: `bytes`, or a
@@ -167,7 +184,7 @@ impl Mailbox {
 
 impl Mailbox {
     pub(crate) fn new(code: Arc<Code>) -> Self {
-        Self { code, last: Mutex::new(None) }
+        Self { code, last: Mutex::default() }
     }
 
     fn receive(
@@ -192,7 +209,7 @@ impl Mailbox {
     fn take(&self, py: Python<'_>, matcher: Option<&Matcher>) -> PyResult<Option<Py<PyAny>>> {
         match self.code.shelf.take(py, matcher)? {
             Found::Item((message, asked)) => {
-                *self.last() = asked;
+                self.remember(asked);
                 Ok(Some(message))
             }
             Found::Nothing => Ok(None),
@@ -205,10 +222,10 @@ impl Mailbox {
     }
 
     fn take_more(&self, py: Python<'_>, messages: &Bound<'_, PyList>, limit: usize) -> PyResult<()> {
-        while messages.len() < limit && self.last().is_none() {
+        while messages.len() < limit && matches!(*self.last(), Last::Nobody) {
             match self.code.shelf.take(py, None)? {
                 Found::Item((message, asked)) => {
-                    *self.last() = asked;
+                    self.remember(asked);
                     messages.append(message)?;
                 }
                 Found::Nothing | Found::Over => break,
@@ -219,11 +236,18 @@ impl Mailbox {
 
     /// Who asked the last message, if its way back was not taken, is told that there is no answer.
     fn forget_last(&self) {
-        let last = self.last().take();
-        drop(last.and_then(|number| self.code.shelf.answer(number)));
+        let last = mem::take(&mut *self.last());
+        match last {
+            Last::Asked(number) => drop(self.code.shelf.answer(number)),
+            other => drop(other),
+        }
     }
 
-    fn last(&self) -> MutexGuard<'_, Option<u64>> {
+    fn remember(&self, asked: Option<u64>) {
+        *self.last() = asked.map_or(Last::Nobody, Last::Asked);
+    }
+
+    fn last(&self) -> MutexGuard<'_, Last> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

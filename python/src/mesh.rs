@@ -24,6 +24,11 @@ impl Runtime {
     fn listen(&self, py: Python<'_>, addr: &str) -> PyResult<String> {
         let core = self.core()?;
         let (node, addr) = (core.node().clone(), address(addr)?);
+        if self.shared().simulated {
+            return Err(ListenError::new_err(
+                "a simulation has no network: test what other nodes see with a Runtime",
+            ));
+        }
         let bound = block_on(py, core.io(), async move { node.listen(&addr).await })?;
         bound.map(|bound| bound.to_string()).map_err(|error| match error {
             CoreListenError::Closed => RuntimeClosed::new_err(error.to_string()),

@@ -111,10 +111,15 @@ impl Promise {
         Ok(())
     }
 
-    /// Has it forgotten when it has become something.
+    /// Has it forgotten when it becomes something, which it may have already.
     pub(crate) fn is_remembered(&self, place: Remembered) {
-        let before = self.state().remembered.replace(place);
-        drop(before);
+        let mut state = self.state();
+        if matches!(state.stage, Stage::Open) {
+            state.remembered = Some(place);
+        } else {
+            drop(state);
+            drop(place);
+        }
     }
 
     /// It is no ask under way any more.
@@ -135,22 +140,26 @@ impl Promise {
         self.polite.store(true, Ordering::Relaxed);
     }
 
-    /// Has it become `outcome`, unless it was cancelled, or has become something before. From any thread, attached
-    /// to the interpreter or not.
-    pub(crate) fn give(this: Py<Self>, outcome: Outcome) {
+    /// Has it become `outcome`, unless it was cancelled, or has become something before; whether it has. From any
+    /// thread, attached to the interpreter or not.
+    pub(crate) fn give(this: Py<Self>, outcome: Outcome) -> bool {
         let promise = this.get();
         let mut state = promise.state();
         if !matches!(state.stage, Stage::Open) {
             drop(state);
-            return drop(outcome);
+            drop(outcome);
+            return false;
         }
         state.stage = Stage::Given(outcome);
-        let rings = state.rings;
+        let (rings, remembered) = (state.rings, state.remembered.take());
         promise.done.store(true, Ordering::Release);
         drop(state);
+        // Now, as the loop may never come to it.
+        drop(remembered);
         if rings {
             promise.bell.clone().wake(this);
         }
+        true
     }
 
     /// What was given, or what is raised for it, once; `CancelledError` if it was cancelled.
@@ -203,10 +212,9 @@ impl Promise {
         let mut state = self.state();
         state.rung = true;
         let waiters = mem::take(&mut state.waiters);
-        let (deadline, remembered) = (state.deadline.take(), state.remembered.take());
+        let deadline = state.deadline.take();
         drop(state);
         self.bell.forget(deadline);
-        drop(remembered);
         self.count_out();
         waiters
     }
@@ -246,8 +254,8 @@ impl Promise {
         self.blocking.store(blocking, Ordering::Relaxed);
     }
 
-    fn get_loop<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
-        self.bell.event_loop(py).clone()
+    fn get_loop<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.bell.event_loop(py)
     }
 
     #[pyo3(signature = (callback, /, *, context=None))]
@@ -300,8 +308,10 @@ impl Promise {
             return false;
         }
         state.stage = Stage::Cancelled(msg);
+        let remembered = state.remembered.take();
         promise.done.store(true, Ordering::Release);
         drop(state);
+        drop(remembered);
         promise.bell.wake(this.clone().unbind());
         true
     }
@@ -348,7 +358,7 @@ impl Waiter {
         if let Some(context) = self.context {
             options.set_item(intern!(py, "context"), context)?;
         }
-        let event_loop = promise.get().bell.event_loop(py);
+        let event_loop = promise.get().bell.event_loop(py)?;
         event_loop.call_method(intern!(py, "call_soon"), (self.callback, promise), Some(&options)).map(drop)
     }
 }

@@ -53,7 +53,15 @@ impl Function {
 
     /// Whether the loop in which it would run has ended.
     pub(crate) fn is_lost(&self) -> bool {
-        matches!(self, Self::Task(task) if task.bell.is_over())
+        self.bell().is_some_and(Bell::is_over)
+    }
+
+    /// The bell of the loop in which it runs, if it runs in one.
+    pub(crate) fn bell(&self) -> Option<&Bell> {
+        match self {
+            Self::Task(task) => Some(&task.bell),
+            Self::Thread(_) => None,
+        }
     }
 }
 
@@ -71,7 +79,7 @@ impl PullTask {
 
     fn call(&self, py: Python<'_>, code: &Arc<Code>) -> PyResult<()> {
         let mailbox = Mailbox::new(code.clone());
-        let arguments = (mailbox, &self.function, &self.context, self.bell.event_loop(py));
+        let arguments = (mailbox, &self.function, &self.context, self.bell.event_loop(py)?);
         let task = known::START_FUNCTION.get(py)?.call1(arguments)?;
         code.shelf.run_in(self.bell.clone(), task.unbind());
         Ok(())

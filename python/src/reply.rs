@@ -22,7 +22,7 @@ impl Reply {
     fn send(&self, data: &Bound<'_, PyAny>) -> PyResult<bool> {
         let bytes = payload::frozen(data)?.into_any();
         let Some(answer) = self.shelf.answer(self.number) else { return Ok(false) };
-        let Some(answer) = answer.wanted() else { return Ok(false) };
+        let Some(answer) = answer.in_time() else { return Ok(false) };
         answer.send_value(&bytes);
         Ok(true)
     }
@@ -32,7 +32,7 @@ impl Reply {
     fn fail(&self, error: &Bound<'_, PyBaseException>) -> PyResult<bool> {
         let py = error.py();
         let Some(answer) = self.shelf.answer(self.number) else { return Ok(false) };
-        let Some(answer) = answer.wanted() else { return Ok(false) };
+        let Some(answer) = answer.in_time() else { return Ok(false) };
         let error = PyErr::from_value(error.clone().into_any());
         let reason = crate::exit_reason::from_exception(py, &error);
         answer.fail(py, error, &reason);

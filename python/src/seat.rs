@@ -60,13 +60,14 @@ impl Seat {
         matches!(*self.state(), State::Left)
     }
 
-    /// Gives the outcome to who waits; it is dropped if nobody does.
-    pub(crate) fn give(&self, outcome: Outcome) {
+    /// Gives the outcome to who waits; it is dropped if nobody does. Whether somebody did.
+    pub(crate) fn give(&self, outcome: Outcome) -> bool {
         let mut state = self.state();
         let asleep = matches!(*state, State::Asleep);
         if !asleep && !matches!(*state, State::Awake) {
             drop(state);
-            return drop(outcome);
+            drop(outcome);
+            return false;
         }
         *state = State::Given(outcome);
         self.given.store(true, Ordering::Release);
@@ -74,6 +75,7 @@ impl Seat {
         if asleep {
             self.changed.notify_one();
         }
+        true
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -109,6 +109,13 @@ impl Shelf {
         hired
     }
 
+    /// Whether the actor needs its code no more: it has ended or has other code, or its code has come to the end that a
+    /// stop or a swap was waiting for.
+    pub(crate) fn is_out_of_use(&self) -> bool {
+        let state = self.state();
+        state.ended || (state.closing && state.is_quiet())
+    }
+
     /// Whether any code is in the middle of something.
     pub(crate) fn is_busy(&self) -> bool {
         self.state().busy > 0
@@ -127,7 +134,7 @@ impl Shelf {
         if state.busy > 0 {
             // Before it is told that there is no more, or it would go on with that at once.
             for (bell, task) in tasks {
-                bell.run(Box::new(move |py| task.call_method0(py, "cancel").map(drop)));
+                bell.cancel(task);
             }
         }
         state.tell_all();
@@ -145,7 +152,7 @@ impl Shelf {
             return state.tasks.push((bell, task));
         }
         drop(state);
-        bell.run(Box::new(move |py| task.call_method0(py, "cancel").map(drop)));
+        bell.cancel(task);
     }
 
     /// Counts one more piece of code that is in the middle of something.

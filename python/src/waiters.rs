@@ -20,10 +20,7 @@ pub(crate) struct Waiters(Arc<Mutex<State>>);
 struct State {
     last: u64,
     threads: HashMap<u64, (Pid, Arc<Seat>)>,
-    /// Some may be done already: the loop has not come to it, or is closed and never will.
     loops: HashMap<u64, (Pid, Py<Promise>)>,
-    /// How many of those there may be before the done ones are looked for.
-    most: usize,
     closed: bool,
 }
 
@@ -53,14 +50,13 @@ impl Waiters {
         let mut state = self.state();
         if state.closed {
             drop(state);
-            return Promise::give(promise.clone().unbind(), over(asked));
+            Promise::give(promise.clone().unbind(), over(asked));
+            return;
         }
         state.last += 1;
         let number = state.last;
         state.loops.insert(number, (asked, promise.clone().unbind()));
-        let done = state.take_done();
         drop(state);
-        drop(done); // Under no lock, as objects of Python go with it.
         promise.get().is_remembered(Remembered(Arc::downgrade(&self.0), number));
     }
 
@@ -81,20 +77,6 @@ impl Waiters {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// Those that are done, where there are so many that a look is worth it.
-    fn take_done(&mut self) -> HashMap<u64, (Pid, Py<Promise>)> {
-        if self.loops.len() <= self.most {
-            return HashMap::new();
-        }
-        let all = std::mem::take(&mut self.loops);
-        let (done, open) = all.into_iter().partition(|(_, (_, promise))| promise.get().is_done());
-        self.loops = open;
-        self.most = self.loops.len().max(64) * 2;
-        done
     }
 }
 

@@ -1,5 +1,6 @@
 """Spawning, sending, ending, names."""
 
+import asyncio
 import gc
 import threading
 
@@ -232,6 +233,15 @@ def test_after_shutdown_every_call_says_so():
     for call in (lambda: rt.send(pid, b""), lambda: rt.spawn(Inbox()), lambda: rt.listen("127.0.0.1:0")):
         with pytest.raises(errors.RuntimeClosed, match="new one"):
             call()
+    with pytest.raises(errors.RuntimeClosed, match="new one"), rt:
+        pass
+
+    async def enter():
+        async with rt:
+            pass
+
+    with pytest.raises(errors.RuntimeClosed, match="new one"):
+        asyncio.run(enter())
 
 
 def test_the_inner_runtime_has_the_same_methods(rt):

@@ -3,7 +3,6 @@
 import asyncio
 import contextvars
 import functools
-import gc
 import sys
 import threading
 
@@ -458,27 +457,3 @@ def test_a_loop_that_goes_on_after_its_end_takes_actors_again(rt):
             task.cancel()
         loop.run_until_complete(asyncio.sleep(0))
         loop.close()
-
-
-# Who closes a loop by hand leaves its tasks, started or not, to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("way", ["spawn", "spawn_with_mailbox"])
-def test_actors_of_a_loop_that_was_closed_by_hand_end_at_their_next_message(rt, way):
-    async def code(argument):
-        await asyncio.sleep(0)
-        if way == "spawn_with_mailbox":
-            await argument.recv()
-
-    async def start():
-        return getattr(rt, way)(code)
-
-    loop = asyncio.new_event_loop()
-    pid = loop.run_until_complete(start())
-    loop.close()
-    with pytest.raises((errors.ActorEnded, errors.NoProcess)):
-        rt.ask_sync(pid, b"", timeout=20)
-    eventually(lambda: not rt.is_alive(pid))
-    # What was known of it is forgotten when another loop comes.
-    asyncio.run(start())
-    del loop
-    gc.collect()

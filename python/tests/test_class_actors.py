@@ -437,6 +437,8 @@ def test_what_a_sender_can_have_logged_is_short(rt: Runtime, caplog: pytest.LogC
         ({"raises": (5,)}, {}, TypeError),
         ({"raises": BaseException}, {}, TypeError),
         ({"options": {"name": "x"}}, {}, TypeError),
+        ({"name": "x"}, {}, TypeError),
+        ({"nonsense": 1}, {}, TypeError),
         ({}, {"pid": 5}, TypeError),
         ({}, {"ref": lambda self: self}, TypeError),
         ({}, {"rt": None}, TypeError),
@@ -447,6 +449,11 @@ def test_a_class_that_makes_no_sense_is_refused(
 ) -> None:
     with pytest.raises(error):
         type("Wrong", (Actor,), names, **keywords)
+
+
+def test_an_option_in_the_place_of_a_keyword_is_told_where_it_belongs() -> None:
+    with pytest.raises(TypeError, match=r"options=Options\(name=\.\.\.\)"):
+        type("Wrong", (Actor,), {}, name="x")
 
 
 def test_one_exception_class_needs_no_tuple(rt: Runtime) -> None:

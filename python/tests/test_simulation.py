@@ -8,7 +8,7 @@ from support import Inbox
 
 import myrmidon
 from myrmidon import Actor, one_for_one, worker
-from myrmidon.errors import Timeout
+from myrmidon.errors import ListenError, Timeout
 from myrmidon.testing import Simulation
 
 
@@ -177,3 +177,14 @@ def test_code_that_no_seed_can_order_is_refused() -> None:
         ):
             with pytest.raises(TypeError, match="test it with a Runtime"):
                 refused()
+        with pytest.raises(ListenError, match="with a Runtime"):
+            sim.rt.listen("127.0.0.1:0")
+
+
+def test_the_busiest_actors_can_be_asked_for() -> None:
+    with Simulation(seed=3) as sim:
+        quiet, busy = sim.rt.spawn(print), sim.rt.spawn(lambda message: None)
+        sim.rt.send_interval(busy, 0.1, b"x")
+        first, second = sim.rt.top(by="reductions", within=1.05)
+        assert [(first.pid, first.reductions), (second.pid, second.reductions)] == [(busy, 10), (quiet, 0)]
+        assert 1.0 < sim.elapsed < 1.2

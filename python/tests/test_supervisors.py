@@ -1,5 +1,6 @@
 """Supervisors as values, from Python. The rules themselves are proven in Rust."""
 
+import asyncio
 import logging
 import math
 import threading
@@ -187,6 +188,37 @@ def test_what_is_no_spec_is_refused(rt: Runtime) -> None:
         rt.supervise(fragile)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="worker"):
         rt.supervise(dynamic()).start_child(fragile)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="made by worker"):
+        one_for_one([fragile])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="callable"):
+        worker(5)  # type: ignore[arg-type]
+    for number in (-1, 1.5):
+        with pytest.raises(ValueError, match="max_restarts"):
+            one_for_one(max_restarts=number)  # type: ignore[arg-type]
+
+
+def test_a_worker_may_be_async_and_handle_several_messages_at_a_time(rt: Runtime) -> None:
+    async def main() -> None:
+        barrier = asyncio.Event()
+        waiting = 0
+
+        async def meets(message: bytes) -> bytes:
+            nonlocal waiting
+            waiting += 1
+            if waiting == 3:
+                barrier.set()
+            await barrier.wait()
+            return b"%d" % (asyncio.get_running_loop() is loop)
+
+        loop = asyncio.get_running_loop()
+        tree = one_for_one([worker(meets, concurrency=3, loop=loop)])
+        supervisor = await asyncio.to_thread(rt.supervise, tree)
+        (pid,) = [child.pid for child in await asyncio.to_thread(supervisor.children)]
+        assert pid is not None
+        assert await asyncio.gather(*(rt.ask(pid, b"x") for _ in range(3))) == [b"1"] * 3
+        await asyncio.to_thread(supervisor.stop)
+
+    asyncio.run(main())
 
 
 def test_s23_significant_children_end_their_supervisor(rt: Runtime) -> None:

@@ -94,9 +94,8 @@ pub struct Reply<R> {
     back: Option<Sender>,
     /// Who was asked. A reply may be passed on, and the end of who has it then is not this one's.
     asked: Pid,
-    /// The number of the runtime of `asked`. Not the runtime itself, for which all asks would count up
-    /// and down in one place.
-    runtime: u32,
+    /// Not the runtime of `asked` itself, for which all asks would count up and down in one place.
+    late: LateReplies,
     answer: PhantomData<fn(R)>,
 }
 
@@ -109,7 +108,7 @@ impl<R: Send + 'static> Reply<R> {
 
 impl<R> Reply<R> {
     pub(super) fn new(back: Sender, asked: Pid, system: &System) -> Self {
-        Self { back: Some(back), asked, runtime: system.runtime(), answer: PhantomData }
+        Self { back: Some(back), asked, late: LateReplies::of(system), answer: PhantomData }
     }
 
     /// Tells who asked that the actor ends for `reason` instead: [`AskError::Ended`]. An actor whose handler
@@ -124,6 +123,11 @@ impl<R> Reply<R> {
         self.back.as_ref().is_none_or(Sender::is_closed)
     }
 
+    /// What counts answers that come too late where the question was asked.
+    pub fn late_reply_counter(&self) -> LateReplies {
+        self.late
+    }
+
     /// Who was asked.
     pub fn asked(&self) -> Pid {
         self.asked
@@ -136,13 +140,11 @@ impl<R> Reply<R> {
 
     fn finish(mut self, outcome: Value) -> bool {
         let Some(back) = self.back.take() else { return false };
-        let late = back.send(outcome);
-        if late.is_err()
-            && let Some(system) = waker::system(self.runtime)
-        {
-            system.count_late_reply();
+        let in_time = back.send(outcome).is_ok();
+        if !in_time {
+            self.late.count();
         }
-        late.is_ok()
+        in_time
     }
 }
 
@@ -278,6 +280,24 @@ pub(super) fn unasked<M>(asked: Pid, error: &SendError<M>) -> AskError {
         }
         SendError::TooLarge { pid, .. } => {
             AskError::Unsendable { pid: *pid, reason: "it is too long".to_owned() }
+        }
+    }
+}
+
+/// Counts answers that came too late for who asked in a runtime: for a language binding whose messages carry
+/// ways back of its own. It does not keep the runtime.
+#[derive(Clone, Copy, Debug)]
+pub struct LateReplies(u32);
+
+impl LateReplies {
+    pub(crate) fn of(system: &System) -> Self {
+        Self(system.runtime())
+    }
+
+    /// Counts one in [`Runtime::late_replies`](crate::Runtime::late_replies), if the runtime still runs.
+    pub fn count(self) {
+        if let Some(system) = waker::system(self.0) {
+            system.count_late_reply();
         }
     }
 }

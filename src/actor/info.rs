@@ -1,5 +1,7 @@
 //! What can be told about a living actor.
 
+use std::time::Duration;
+
 use super::cell::Cell;
 use super::slot::flag;
 use super::{Priority, Signal, System, Watcher};
@@ -22,7 +24,8 @@ pub struct ActorInfo {
     pub mailbox_size: usize,
     /// How many may wait; `None` where there is no bound.
     pub mailbox_capacity: Option<usize>,
-    /// The version of its code, once all swaps asked for so far are done; 1 at spawn.
+    /// The version of its code once all swaps asked for so far are done, if none fails; 1 at spawn. The one that runs
+    /// is in [`ActorBonds::version`].
     pub version: u64,
     /// Its priority.
     pub priority: Priority,
@@ -30,7 +33,30 @@ pub struct ActorInfo {
     pub lane: u32,
     /// Whether a supervisor has started it.
     pub supervised: bool,
+    /// What it has done so far: one for each message, signal and poll of a future, and what its handler has
+    /// [consumed](super::Context::consume) besides. A slice counts when it is over.
+    pub reductions: u64,
+    /// For how long its handler has run. A watchdog looks every few milliseconds who runs, so this is exact
+    /// only for who runs long or often; waiting in a call that makes way for others is left out. On the
+    /// threads for blocking work the time of each slice is taken, waiting included, when it is over.
+    /// Zero in a [simulation](crate::sim).
+    pub run_time: Duration,
 }
+
+/// What an order of actors goes by, most first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TopBy {
+    /// [`ActorInfo::mailbox_size`].
+    MailboxSize,
+    /// [`ActorInfo::reductions`].
+    Reductions,
+    /// [`ActorInfo::run_time`].
+    RunTime,
+}
+
+/// What an actor has done: reductions, and the time that its code ran.
+pub(crate) type Work = (u64, Duration);
 
 /// Whom an actor will tell of its end and of whose it will hear, as it answered itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,9 +93,24 @@ impl System {
             priority: Priority::of(slot.flags.load(Ordering::Acquire)),
             lane: slot.lane(),
             supervised: slot.has(flag::SUPERVISED),
+            reductions: slot.reductions(),
+            run_time: slot.run_time(),
         };
         // Another actor may have moved in meanwhile.
         slot.is_alive(pid).then_some(info)
+    }
+
+    /// What an actor has done so far; `None` for the dead.
+    pub(crate) fn work_of(&self, pid: Pid) -> Option<Work> {
+        let slot = self.slot(pid).filter(|slot| slot.is_alive(pid))?;
+        Some((slot.reductions(), slot.run_time()))
+    }
+
+    /// Says that the code of an actor ran for so long.
+    pub(crate) fn has_run(&self, pid: Pid, time: Duration) {
+        if let Some(slot) = self.slot(pid) {
+            slot.add_run_time(pid, time);
+        }
     }
 
     /// Asks an actor for its bonds, before its next message. `false` for the dead.

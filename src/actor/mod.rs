@@ -78,7 +78,7 @@ mod typed;
 mod wait;
 mod waker;
 
-pub use ask::{AskError, Reply, ending};
+pub use ask::{AskError, LateReplies, Reply, ending};
 pub use async_actor::AsyncActor;
 pub(crate) use async_actor::AsyncAdapter;
 pub use behaviour::{Behaviour, Flow, ParkedFuture};
@@ -89,7 +89,8 @@ pub(crate) use debt::forgive as forgive_debt;
 pub use exit::{ExitHook, ExitNotice};
 pub use fork::ForkGuard;
 pub(crate) use guard::{discard, panic_text, shielded};
-pub use info::{ActorBonds, ActorInfo};
+pub(crate) use info::Work;
+pub use info::{ActorBonds, ActorInfo, TopBy};
 pub use node_event::{NodeEvent, NodeState};
 pub use observed::{Observed, Observers};
 pub use options::SpawnOptions;

@@ -108,20 +108,22 @@ pub(crate) fn run_slice(
     let (hold, cell) = ready.open();
     // Where the runner allows less than the budget, the rest counts as spent.
     let begun = cell.budget.saturating_sub(runner.cap);
-    let mut turn = Turn { pid, hold, cell, system, spent: begun, moved: false, runner };
+    let mut turn = Turn { pid, hold, cell, system, spent: begun, moved: None, runner };
     let end = loop {
         let end = turn.play();
         if !matches!(end, Ok(Rest::Waiting)) || !turn.awaits_more(&mut linger) {
             break end;
         }
     };
-    turn.runner.used = turn.spent.saturating_sub(begun);
+    let used = turn.moved.unwrap_or(turn.spent).saturating_sub(begun);
+    turn.runner.used = used;
+    turn.hold.count_reductions(used);
     let after = match end {
         Err(reason) => {
             exit(ready, system, *reason);
             After::Done
         }
-        Ok(Rest::Spent) if turn.moved => {
+        Ok(Rest::Spent) if turn.moved.is_some() => {
             system.schedule(Some(ready));
             After::Done
         }
@@ -159,8 +161,8 @@ pub(super) struct Turn<'a> {
     pub(super) cell: &'a mut Cell,
     pub(super) system: &'a Arc<System>,
     spent: u32,
-    /// A swap has given it to another lane.
-    moved: bool,
+    /// What was spent when a swap gave it to another lane.
+    moved: Option<u32>,
     pub(super) runner: &'a mut Runner,
 }
 
@@ -365,7 +367,7 @@ impl Turn<'_> {
         let lane = self.cell.behaviour.lane(self.hold.lane());
         if lane != self.hold.lane() {
             self.hold.set_lane(lane);
-            self.moved = true;
+            self.moved = Some(self.spent);
             self.spent = self.spent.max(self.cell.budget);
         }
     }

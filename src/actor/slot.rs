@@ -7,6 +7,7 @@
 mod bound;
 mod lifo_slot;
 mod push;
+mod usage;
 
 use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
 use std::marker::PhantomData;
@@ -16,6 +17,7 @@ use std::task::Waker;
 pub(crate) use lifo_slot::{LifoSlot, LifoThief};
 
 use bound::Bound;
+use usage::Usage;
 
 use super::cell::Cell;
 use super::priority::Priority;
@@ -70,6 +72,8 @@ pub(crate) struct Slot {
     runtime: AtomicU32,
     /// The queue of a bounded mailbox, once an actor with one has lived here.
     bound: Bound,
+    /// Here, as the owner has this line anyway when a slice ends.
+    usage: Usage,
     owner: OwnerLine,
 }
 
@@ -138,6 +142,7 @@ impl Slot {
             version: AtomicU64::new(0),
             runtime: AtomicU32::new(0),
             bound: Bound::new(),
+            usage: Usage::default(),
             owner: OwnerLine {
                 urgent: AtomicBool::new(false),
                 woken: AtomicBool::new(false),
@@ -217,6 +222,7 @@ impl Slot {
         self.flags.store(flags, Ordering::Relaxed);
         self.lane.store(lane, Ordering::Relaxed);
         self.version.store(1, Ordering::Relaxed);
+        self.usage.reset();
         self.owner.waiting.store(0, Ordering::Relaxed);
         // SAFETY: nobody has a `Ready` of a free slot, and the caller has the slot alone.
         unsafe { (*self.owner.cell.get()).write(cell) };

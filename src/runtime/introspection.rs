@@ -5,7 +5,7 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use super::Runtime;
-use crate::actor::{ActorBonds, ActorInfo, DeadLetter, DeadLetterReason, DeadLetterWatch};
+use crate::actor::{ActorBonds, ActorInfo, DeadLetter, DeadLetterReason, DeadLetterWatch, LateReplies};
 use crate::pid::Pid;
 
 /// Why an actor did not tell its bonds.
@@ -49,6 +49,11 @@ impl Runtime {
         self.inner.system.late_replies()
     }
 
+    /// What counts one of those; for a language binding.
+    pub fn late_reply_counter(&self) -> LateReplies {
+        LateReplies::of(&self.inner.system)
+    }
+
     /// What senders can see of an actor, without asking it; `None` for the dead.
     pub fn info(&self, pid: Pid) -> Option<ActorInfo> {
         let info = self.inner.system.info(pid)?;
@@ -58,14 +63,6 @@ impl Runtime {
     /// The number of the lane that runs an actor, 0 for the workers; `None` for the dead.
     pub fn lane_of(&self, pid: Pid) -> Option<u32> {
         self.inner.system.lane_of(pid)
-    }
-
-    /// The `limit` actors for which most messages wait, longest mailbox first.
-    pub fn top(&self, limit: usize) -> Vec<ActorInfo> {
-        let size = |pid: &Pid| self.inner.system.mailbox_size(*pid).unwrap_or_default();
-        let mut sizes: Vec<_> = self.inner.system.living().map(|pid| (size(&pid), pid)).collect();
-        sizes.sort_by_key(|&(size, pid)| (std::cmp::Reverse(size), pid));
-        sizes.into_iter().filter_map(|(_, pid)| self.info(pid)).take(limit).collect()
     }
 
     /// Waits until no actor is ready or running, at most for `within`; whether that came about. For tests:

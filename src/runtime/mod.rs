@@ -13,6 +13,7 @@
 //! | `remote` | monitors of remote actors and who owns them |
 //! | `event` | what is reported to the host program |
 //! | `introspection` | what can be asked about actors and messages that nobody handled |
+//! | `top` | the busiest actors |
 //! | `shutdown` | the order of going down |
 
 mod actors;
@@ -27,6 +28,7 @@ mod remote;
 mod shutdown;
 mod supervise;
 mod supervisor;
+mod top;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -37,6 +39,7 @@ pub use event::{Event, EventSink};
 pub use introspection::InspectError;
 pub use supervise::SupervisorRef;
 pub use supervisor::{SuperviseError, Supervisor};
+pub use top::Load;
 
 use crate::actor::{Observers, Reference, System, current};
 use crate::buffer::BufferTable;

@@ -76,6 +76,13 @@ impl Activity {
     }
 }
 
+impl Glimpse {
+    /// Who runs, or ran last while the thread fetches the next.
+    pub(super) fn pid(self) -> Option<Pid> {
+        self.pid
+    }
+}
+
 impl Watch {
     pub(super) fn new(now: Instant, limit: Duration) -> Self {
         Self::of(Glimpse { slices: 0, pid: None }, now, limit)

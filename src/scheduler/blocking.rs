@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{AroundThread, Job};
 use crate::actor::{After, Ready, Runner, SliceLimits, System, discard, run_slice, shielded};
@@ -207,7 +207,10 @@ impl Blocking {
 
     fn turn(&self, ready: Ready, runner: &mut Runner) {
         let Some(system) = self.system.upgrade() else { return };
-        if let After::Again(ready) = run_slice(ready, &system, runner, || false) {
+        let (pid, begun) = (ready.pid(), Instant::now());
+        let after = run_slice(ready, &system, runner, || false);
+        system.has_run(pid, begun.elapsed());
+        if let After::Again(ready) = after {
             let mut state = self.lock();
             if !state.stopped {
                 // This thread comes for more, if no other is earlier.
@@ -259,7 +262,6 @@ impl Work {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::sync_channel;
-    use std::time::Instant;
 
     use super::*;
 

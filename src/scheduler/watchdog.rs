@@ -1,4 +1,5 @@
-//! Looks after workers and lanes that one handler holds up: reports it, and has a spare worker stand in.
+//! Looks after workers and lanes that one handler holds up: reports it, and has a spare worker stand in. What it sees there is
+//! also the time for which each actor is said to have run.
 //!
 //! The watchdog looks every few milliseconds while anybody works, and not at all once nobody does. It
 //! asks nothing of the workers but two plain stores for each slice.
@@ -12,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
-use super::activity::{Notice, Watch};
+use super::activity::{Glimpse, Notice, Watch};
 use super::worker::Desk;
 use crate::actor::System;
 use crate::config::RuntimeConfig;
@@ -147,6 +148,7 @@ impl Watchdog {
 
     fn look(&mut self, now: Instant) {
         self.forgive(now);
+        self.count_time(now);
         let notices = self.look_at_workers(now).into_iter().chain(self.look_at_lanes(now));
         for notice in notices.collect::<Vec<_>>() {
             match notice {
@@ -167,6 +169,16 @@ impl Watchdog {
         let late = now.duration_since(self.looked).saturating_sub(self.pause * 2);
         if !late.is_zero() {
             self.workers.iter_mut().chain(&mut self.lanes).for_each(|watch| watch.forgive(late));
+        }
+    }
+
+    /// Has those who run have run since the last look. Time in which nobody could look is left out.
+    fn count_time(&self, now: Instant) {
+        let time = now.duration_since(self.looked).min(self.pause * 2);
+        let desks = self.scheduler.desks.iter().map(|desk| desk.activity.glimpse());
+        let lanes = self.scheduler.lanes.iter().map(|lane| lane.activity.glimpse());
+        for pid in desks.chain(lanes).filter_map(Glimpse::pid) {
+            self.system.has_run(pid, time);
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
 
 use super::Bell;
 use crate::outcome::Outcome;
@@ -14,13 +15,27 @@ use crate::promise::Promise;
 /// A place among the deadlines of a loop.
 pub(crate) type Ticket = (Instant, u64);
 
+/// Promises, and what each becomes when its time comes.
+type Waiting = BTreeMap<Ticket, (Py<Promise>, Outcome)>;
+
 #[derive(Default)]
 pub(super) struct Deadlines {
-    /// Promises, and what each becomes when its time comes.
-    waiting: BTreeMap<Ticket, (Py<Promise>, Outcome)>,
+    waiting: Waiting,
     last: u64,
     /// When the loop looks next.
     armed: Option<Instant>,
+}
+
+impl Deadlines {
+    /// All that wait, to be dropped under no lock: the time of none will come.
+    pub(super) fn take(&mut self) -> Waiting {
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// Shows the collector what it refers to.
+    pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.waiting.values().try_for_each(|(promise, _)| visit.call(promise))
+    }
 }
 
 /// What the loop calls at a deadline.
@@ -87,11 +102,11 @@ impl Bell {
         self.deadlines().armed = Some(at);
         // A little more, as a look before the time would be in vain.
         let delay = at.saturating_duration_since(Instant::now()).as_secs_f64() + 0.0005;
-        self.event_loop(py).call_method1(intern!(py, "call_later"), (delay, Look(self.clone(), at)))?;
+        self.event_loop(py)?.call_method1(intern!(py, "call_later"), (delay, Look(self.clone(), at)))?;
         Ok(())
     }
 
-    fn deadlines(&self) -> MutexGuard<'_, Deadlines> {
+    pub(super) fn deadlines(&self) -> MutexGuard<'_, Deadlines> {
         self.0.deadlines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

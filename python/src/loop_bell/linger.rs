@@ -40,7 +40,7 @@ impl Bell {
             awaited: AtomicBool::new(crew.is_some()),
             came: AtomicBool::new(false),
         };
-        self.event_loop(py).call_method1(intern!(py, "call_soon"), (linger,)).map(drop)
+        self.event_loop(py)?.call_method1(intern!(py, "call_soon"), (linger,)).map(drop)
     }
 }
 

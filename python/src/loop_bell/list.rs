@@ -1,6 +1,7 @@
 //! What is left for a loop, and whether it has to be rung for it.
 
 use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
 
 use super::Errand;
 use crate::promise::Promise;
@@ -8,6 +9,8 @@ use crate::promise::Promise;
 pub(super) enum Task {
     /// Have those go on who wait for it.
     Wake(Py<Promise>),
+    /// Cancel this task of asyncio.
+    Cancel(Py<PyAny>),
     Run(Errand),
 }
 
@@ -18,13 +21,36 @@ pub(super) struct List {
     working: bool,
     /// Whether it was told to come by.
     announced: bool,
+    /// It is closed, and takes no more.
+    closed: bool,
 }
 
 impl List {
     /// Adds a task; whether the loop has to be rung.
-    pub(super) fn add(&mut self, task: Task) -> bool {
+    ///
+    /// # Errors
+    /// The task, to be dropped under no lock, if the loop is closed.
+    pub(super) fn add(&mut self, task: Task) -> Result<bool, Task> {
+        if self.closed {
+            return Err(task);
+        }
         self.tasks.push(task);
-        self.tasks.len() == 1 && !self.working && !self.announced
+        Ok(self.tasks.len() == 1 && !self.working && !self.announced)
+    }
+
+    /// All that is left; nothing is taken any more.
+    pub(super) fn close(&mut self) -> Vec<Task> {
+        self.closed = true;
+        std::mem::take(&mut self.tasks)
+    }
+
+    /// Shows the collector what it refers to.
+    pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.tasks.iter().try_for_each(|task| match task {
+            Task::Wake(promise) => visit.call(promise),
+            Task::Cancel(task) => visit.call(task),
+            Task::Run(_) => Ok(()),
+        })
     }
 
     /// The loop will come by; whether that is new.

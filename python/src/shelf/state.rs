@@ -93,6 +93,7 @@ impl State {
 
 impl Waiting {
     pub(super) fn tell(self) {
+        // One that was cancelled meanwhile is told in vain.
         Promise::give(self.promise, Outcome::Sign);
     }
 }

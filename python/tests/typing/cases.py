@@ -84,6 +84,8 @@ def child_of(rt: Runtime) -> ActorRef[Counter]:
 def looking(rt: Runtime, pid: int) -> None:
     assert_type(rt.info(pid), ActorInfo | None)
     assert_type(rt.top(3), list[ActorInfo])
+    assert_type(rt.top(by="run_time", within=0.1)[0].run_time, float)
+    rt.top(by="memory")  # type: ignore[arg-type]
     assert_type(rt.names("/svc/"), dict[str, int])
     with rt.on_dead_letter(lambda letter: assert_type(letter.message, bytes | None)):
         pass

@@ -1,0 +1,98 @@
+//! What a loop keeps of its bell, and calls.
+
+use std::sync::Weak;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
+
+use super::{Bell, Inner};
+
+/// What the loop calls when the bell was rung. Only the loop keeps it, until it is closed. There is one for each bell.
+#[pyclass(frozen, module = "myrmidon._core")]
+pub(super) struct Ringer(Bell);
+
+impl Ringer {
+    pub(super) fn new(bell: Bell) -> Self {
+        Self(bell)
+    }
+}
+
+#[pymethods]
+impl Ringer {
+    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        self.0.answer(py)
+    }
+
+    /// What is left for the loop leads back to it, by the tasks that wait. Only this says so, as each reference counts once.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // What another thread holds is in use, and so alive.
+        if let Ok(waiting) = self.0.0.waiting.try_lock() {
+            waiting.traverse(&visit)?;
+        }
+        if let Ok(deadlines) = self.0.0.deadlines.try_lock() {
+            deadlines.traverse(&visit)?;
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self) {
+        self.0.close();
+    }
+}
+
+/// Who closes a loop by hand need not have ended its async generators before, and a loop that nobody refers to is
+/// closed when it is collected.
+impl Drop for Ringer {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// What a loop of another thread is asked to call first. One that never ran and is closed drops it uncalled.
+#[pyclass(frozen, module = "myrmidon._core")]
+pub(super) struct Listen {
+    bell: Bell,
+    called: AtomicBool,
+}
+
+impl Listen {
+    pub(super) fn new(bell: Bell) -> Self {
+        Self { bell, called: AtomicBool::new(false) }
+    }
+}
+
+#[pymethods]
+impl Listen {
+    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        self.called.store(true, Ordering::Relaxed);
+        self.bell.listen(py)
+    }
+}
+
+impl Drop for Listen {
+    fn drop(&mut self) {
+        if !self.called.load(Ordering::Relaxed) {
+            self.bell.close();
+        }
+    }
+}
+
+/// What is called when the loop ends. It does not keep the bell, which keeps it.
+#[pyclass(frozen, module = "myrmidon._core")]
+pub(super) struct End(Weak<Inner>);
+
+impl End {
+    pub(super) fn new(bell: Weak<Inner>) -> Self {
+        Self(bell)
+    }
+}
+
+#[pymethods]
+impl End {
+    fn __call__(&self) {
+        if let Some(inner) = self.0.upgrade() {
+            Bell(inner).end();
+        }
+    }
+}
