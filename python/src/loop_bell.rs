@@ -31,6 +31,7 @@ use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 pub(crate) use deadlines::Ticket;
 
 use crate::code::Code;
+use crate::fork::Birth;
 use crate::known;
 use crate::lane::make_way;
 use crate::promise::Promise;
@@ -66,6 +67,7 @@ struct Inner {
     stopped: AtomicBool,
     /// What notices that; kept as long as the bell.
     watch: OnceLock<Py<PyAny>>,
+    birth: Birth,
 }
 
 thread_local! {
@@ -136,8 +138,12 @@ impl Bell {
         self.0.over.load(Ordering::Acquire)
     }
 
-    /// Says that the loop has come to its end, which is that of the actors whose code runs in it.
+    /// Says that the loop has come to its end, which is that of the actors whose code runs in it. In the child of a fork a
+    /// loop may end too, but there nobody gives back a lock that another thread held.
     pub(crate) fn end(&self) {
+        if !self.0.birth.is_here() {
+            return;
+        }
         self.0.over.store(true, Ordering::Release);
         let dependents = self.dependents().take();
         dependents.iter().for_each(|code| code.cancelled());
@@ -153,15 +159,19 @@ impl Bell {
     /// Says that the loop is closed: nothing that is left for it will be done.
     fn close(&self) {
         self.end();
+        if !self.0.birth.is_here() {
+            return;
+        }
         let left = (self.waiting().close(), self.deadlines().take());
         bells().retain(|bell| !Arc::ptr_eq(&bell.0, &self.0));
         // Under no lock, as objects of Python go with it.
         drop(left);
     }
 
-    /// Whether it is the bell of `event_loop`.
+    /// Whether it is the bell of `event_loop`, in this process.
     pub(crate) fn is_of(&self, event_loop: &Bound<'_, PyAny>) -> bool {
-        self.0.event_loop.bind(event_loop.py()).upgrade().is_some_and(|own| own.is(event_loop))
+        let own = || self.0.event_loop.bind(event_loop.py()).upgrade();
+        self.0.birth.is_here() && own().is_some_and(|own| own.is(event_loop))
     }
 
     /// Has the loop listen, and its end noticed. Called inside the loop.
@@ -215,6 +225,7 @@ impl Bell {
             halted: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             watch: OnceLock::new(),
+            birth: Birth::now(),
         })))
     }
 
