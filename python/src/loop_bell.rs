@@ -9,7 +9,6 @@
 //! collected one is too, that is dropped, and the actors whose code runs in it end.
 
 mod deadlines;
-mod dependents;
 mod linger;
 mod list;
 mod patience;
@@ -31,12 +30,12 @@ use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 pub(crate) use deadlines::Ticket;
 
 use crate::code::Code;
+use crate::codes::Codes;
 use crate::fork::Birth;
 use crate::known;
 use crate::lane::make_way;
 use crate::promise::Promise;
 use deadlines::Deadlines;
-use dependents::Dependents;
 use list::{List, Task};
 use patience::Patience;
 use ringer::{End, Listen, Ringer};
@@ -56,7 +55,8 @@ struct Inner {
     waiting: Mutex<List>,
     deadlines: Mutex<Deadlines>,
     patience: Patience,
-    dependents: Mutex<Dependents>,
+    /// The code of actors that end with the loop.
+    dependents: Codes,
     ring: UnixStream,
     heard: UnixStream,
     /// The loop has ended, and nobody comes.
@@ -145,13 +145,13 @@ impl Bell {
             return;
         }
         self.0.over.store(true, Ordering::Release);
-        let dependents = self.dependents().take();
+        let dependents = self.0.dependents.take();
         dependents.iter().for_each(|code| code.cancelled());
     }
 
     /// Has the actor of `code` end with the loop; `false` if that has come to its end already.
     pub(crate) fn depends(&self, code: &Arc<Code>) -> bool {
-        self.dependents().add(code);
+        self.0.dependents.add(code);
         // After that: either the end sees the code, or this sees the end.
         !self.is_over()
     }
@@ -218,7 +218,7 @@ impl Bell {
             waiting: Mutex::default(),
             deadlines: Mutex::default(),
             patience: Patience::default(),
-            dependents: Mutex::default(),
+            dependents: Codes::default(),
             ring,
             heard,
             over: AtomicBool::new(false),
@@ -335,10 +335,6 @@ impl Bell {
 
     fn waiting(&self) -> MutexGuard<'_, List> {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn dependents(&self) -> MutexGuard<'_, Dependents> {
-        self.0.dependents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
