@@ -1,6 +1,7 @@
 //! The code of an actor that runs somewhere else than in the actor's turns, as its actor knows it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use myrmidon::Pid;
 use myrmidon::actor::ExitReason;
@@ -15,11 +16,21 @@ use crate::shelf::{Shelf, Standing};
 pub(crate) struct Code {
     pub(crate) shelf: Arc<Shelf>,
     runtime: Arc<Shared>,
+    /// Whether the runtime has it on its list.
+    listed: AtomicBool,
 }
 
 impl Code {
     pub(crate) fn new(shelf: Arc<Shelf>, runtime: Arc<Shared>) -> Self {
-        Self { shelf, runtime }
+        Self { shelf, runtime, listed: AtomicBool::new(false) }
+    }
+
+    /// Says whose it is.
+    pub(crate) fn belong(self: &Arc<Self>, pid: Pid) {
+        self.shelf.belong(pid);
+        if !self.listed.load(Ordering::Relaxed) && !self.listed.swap(true, Ordering::Relaxed) {
+            self.runtime.codes.add(self);
+        }
     }
 
     pub(crate) fn pid(&self) -> Option<Pid> {

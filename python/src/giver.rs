@@ -43,7 +43,7 @@ impl Giver {
 
     /// Puts something on the shelf, and sees to it that somebody comes for it.
     fn give(&mut self, item: Item, cx: &Context<'_>) -> Flow {
-        self.code.shelf.belong(cx.pid());
+        self.code.belong(cx.pid());
         let room = self.code.shelf.put(item, || cx.waker());
         match self.call() {
             Ok(()) if room => Flow::Continue,
@@ -54,7 +54,7 @@ impl Giver {
 
     /// Says whose the code is, and has the actor end with the loop in which it runs.
     fn settle(&mut self, cx: &Context<'_>) -> Flow {
-        self.code.shelf.belong(cx.pid());
+        self.code.belong(cx.pid());
         let runs = self.kind.bell().is_none_or(|bell| bell.depends(&self.code));
         if runs { Flow::Continue } else { Flow::Stop(ExitReason::Shutdown) }
     }

@@ -15,7 +15,7 @@
 //! | `nodes` | other nodes: a list, and who is told when it changes |
 //! | `ask`, `outcome` | questions, and what comes of them |
 //! | `behaviour` | what a callable becomes |
-//! | `giver`, `code`, `shelf` | actors whose code runs somewhere else than in their turns |
+//! | `giver`, `code`, `codes`, `shelf` | actors whose code runs somewhere else than in their turns |
 //! | `handler_task`, `pull` | such code: `async def` handlers, functions with a mailbox |
 //! | `mailbox`, `reply`, `own_loop` | what it has: the mailbox, ways back, an event loop |
 //! | `current` | whose code runs |
@@ -41,6 +41,7 @@ mod call;
 mod class_actor;
 mod code;
 mod codec;
+mod codes;
 mod command;
 mod current;
 mod dead_letters;

@@ -9,7 +9,6 @@
 //! collected one is too, that is dropped, and the actors whose code runs in it end.
 
 mod deadlines;
-mod dependents;
 mod linger;
 mod list;
 mod patience;
@@ -31,11 +30,12 @@ use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 pub(crate) use deadlines::Ticket;
 
 use crate::code::Code;
+use crate::codes::Codes;
+use crate::fork::Birth;
 use crate::known;
 use crate::lane::make_way;
 use crate::promise::Promise;
 use deadlines::Deadlines;
-use dependents::Dependents;
 use list::{List, Task};
 use patience::Patience;
 use ringer::{End, Listen, Ringer};
@@ -55,7 +55,8 @@ struct Inner {
     waiting: Mutex<List>,
     deadlines: Mutex<Deadlines>,
     patience: Patience,
-    dependents: Mutex<Dependents>,
+    /// The code of actors that end with the loop.
+    dependents: Codes,
     ring: UnixStream,
     heard: UnixStream,
     /// The loop has ended, and nobody comes.
@@ -66,6 +67,7 @@ struct Inner {
     stopped: AtomicBool,
     /// What notices that; kept as long as the bell.
     watch: OnceLock<Py<PyAny>>,
+    birth: Birth,
 }
 
 thread_local! {
@@ -136,16 +138,20 @@ impl Bell {
         self.0.over.load(Ordering::Acquire)
     }
 
-    /// Says that the loop has come to its end, which is that of the actors whose code runs in it.
+    /// Says that the loop has come to its end, which is that of the actors whose code runs in it. In the child of a fork a
+    /// loop may end too, but there nobody gives back a lock that another thread held.
     pub(crate) fn end(&self) {
+        if !self.0.birth.is_here() {
+            return;
+        }
         self.0.over.store(true, Ordering::Release);
-        let dependents = self.dependents().take();
+        let dependents = self.0.dependents.take();
         dependents.iter().for_each(|code| code.cancelled());
     }
 
     /// Has the actor of `code` end with the loop; `false` if that has come to its end already.
     pub(crate) fn depends(&self, code: &Arc<Code>) -> bool {
-        self.dependents().add(code);
+        self.0.dependents.add(code);
         // After that: either the end sees the code, or this sees the end.
         !self.is_over()
     }
@@ -153,15 +159,19 @@ impl Bell {
     /// Says that the loop is closed: nothing that is left for it will be done.
     fn close(&self) {
         self.end();
+        if !self.0.birth.is_here() {
+            return;
+        }
         let left = (self.waiting().close(), self.deadlines().take());
         bells().retain(|bell| !Arc::ptr_eq(&bell.0, &self.0));
         // Under no lock, as objects of Python go with it.
         drop(left);
     }
 
-    /// Whether it is the bell of `event_loop`.
+    /// Whether it is the bell of `event_loop`, in this process.
     pub(crate) fn is_of(&self, event_loop: &Bound<'_, PyAny>) -> bool {
-        self.0.event_loop.bind(event_loop.py()).upgrade().is_some_and(|own| own.is(event_loop))
+        let own = || self.0.event_loop.bind(event_loop.py()).upgrade();
+        self.0.birth.is_here() && own().is_some_and(|own| own.is(event_loop))
     }
 
     /// Has the loop listen, and its end noticed. Called inside the loop.
@@ -208,13 +218,14 @@ impl Bell {
             waiting: Mutex::default(),
             deadlines: Mutex::default(),
             patience: Patience::default(),
-            dependents: Mutex::default(),
+            dependents: Codes::default(),
             ring,
             heard,
             over: AtomicBool::new(false),
             halted: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             watch: OnceLock::new(),
+            birth: Birth::now(),
         })))
     }
 
@@ -324,10 +335,6 @@ impl Bell {
 
     fn waiting(&self) -> MutexGuard<'_, List> {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn dependents(&self) -> MutexGuard<'_, Dependents> {
-        self.0.dependents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -12,6 +12,7 @@ use myrmidon::transport::Transport;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::codes::Codes;
 use crate::current::current_actor;
 use crate::errors::{RuntimeClosed, StartError};
 use crate::fork::Birth;
@@ -51,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) pull: Arc<Threads>,
     /// Does what must not wait behind a handler: crash reports, answers for event loops.
     pub(crate) chores: Arc<Crew>,
+    /// Code that runs elsewhere than in the turns of its actors.
+    pub(crate) codes: Codes,
     /// Who waits for answers.
     pub(crate) waiters: Waiters,
     transport: &'static str,
@@ -180,7 +183,8 @@ impl Runtime {
     }
 
     /// Stops listening, lets actors handle what is queued and the network take what is under way,
-    /// for at most `timeout` seconds, and ends all actors and threads.
+    /// for at most `timeout` seconds, and ends all actors and threads. An `async def` handler in the middle of a message
+    /// is waited for like a plain one, and cancelled when the time is up.
     ///
     /// Returns the number of messages that nobody handled. Calling it again does nothing. Inside a
     /// handler it does not wait and returns 0.
@@ -283,6 +287,7 @@ impl Shared {
             own_loop: OwnLoop::default(),
             pull: Arc::default(),
             chores,
+            codes: Codes::default(),
             waiters: Waiters::default(),
             transport,
             number: desk.number,
@@ -299,7 +304,7 @@ impl Shared {
         if !self.birth.is_here() {
             return 0;
         }
-        let left = self.core.shutdown(limit);
+        let left = self.core.shutdown_with(limit, || self.codes.unhandled());
         self.closed.store(true, Ordering::Release);
         self.waiters.close();
         self.own_loop.stop(LOOP_LEAVES);

@@ -109,6 +109,13 @@ impl Shelf {
         hired
     }
 
+    /// Messages that lie here, and those that a handler is in the middle of.
+    pub(crate) fn unhandled(&self) -> usize {
+        let state = self.state();
+        // A function is in the middle of something as long as it runs, and has no servers.
+        if state.ended { 0 } else { state.ready.len() + state.busy.min(state.servers) }
+    }
+
     /// Whether the actor needs its code no more: it has ended or has other code, or its code has come to the end that a
     /// stop or a swap was waiting for.
     pub(crate) fn is_out_of_use(&self) -> bool {

@@ -50,6 +50,7 @@ CALLS = [
     "rt.join(busy)",
     "rt.join(busy, timeout=1000)",
     "rt.bonds(busy, timeout=1000)",
+    "rt.top(by='run_time', within=1000)",
     "rt.run()",
     "rt.shutdown(1000)",
     "rt.send_blocking(full(), b'x')",

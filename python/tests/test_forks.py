@@ -114,6 +114,50 @@ def test_f25_children_of_a_fork_in_the_middle_of_everything_end_in_good_order():
     assert done.stdout.split() == ["end"]
 
 
+def test_f25_a_loop_of_the_parent_may_be_closed_in_the_child():
+    done = run("""
+        import warnings
+        warnings.simplefilter("ignore")
+        rt = myrmidon.Runtime()
+        gate = threading.Event()
+        waits = rt.spawn(lambda message: gate.wait(), blocking=True)
+        answers = rt.spawn(lambda message: message)
+        async def echo(message):
+            return message
+        async def main():
+            pids = [rt.spawn(echo) for _ in range(20)]
+            await asyncio.gather(*(rt.ask(pid, b"x") for pid in pids))
+            asyncio.ensure_future(rt.ask(waits, b"x", timeout=60.0))
+            await asyncio.sleep(0)
+            return pids
+        for turn in range(20):
+            loop = asyncio.new_event_loop()
+            pids = loop.run_until_complete(main())
+            # Its threads are at it: some may hold a lock of the bell, or be in the middle of an actor.
+            for pid in pids:
+                rt.send(pid, b"x")
+            child = os.fork()
+            if child == 0:
+                logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
+                loop.close()
+                del loop
+                gc.collect()
+                os._exit(7)
+            _, status = os.waitpid(child, 0)
+            assert os.waitstatus_to_exitcode(status) == 7, status
+            assert all(map(rt.is_alive, pids))
+            for task in asyncio.all_tasks(loop):
+                task.cancel()
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+            eventually(lambda: not any(map(rt.is_alive, pids)))
+        gate.set()
+        assert rt.ask_sync(answers, b"x") == b"x"
+        print("end")
+    """)
+    assert done.stdout.split() == ["end"]
+
+
 def test_f25_what_other_libraries_do_around_a_fork_finds_no_lock_taken():
     done = run_program("""
         import os, threading, time, warnings

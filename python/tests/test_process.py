@@ -30,6 +30,56 @@ def test_queued_messages_are_handled_at_exit():
     assert ends_well(done) == ["all"]
 
 
+@pytest.mark.parametrize("way", ["exit", "shutdown"])
+def test_messages_that_were_given_to_loops_and_threads_are_handled_at_the_end(way):
+    done = run_program(f"""
+        import asyncio, atexit, threading
+        seen, lock = [], threading.Lock()
+        atexit.register(lambda: print(len(seen)))  # The first to be registered is the last to be called.
+        import myrmidon
+        def see(message):
+            with lock:
+                seen.append(message)
+        async def handler(message):
+            await asyncio.sleep(0.001)
+            see(message)
+        async def pulls(mailbox):
+            async for message in mailbox:
+                see(message)
+        def pulls_on_a_thread(mailbox):
+            for message in mailbox:
+                see(message)
+        rt = myrmidon.Runtime()
+        pids = [rt.spawn(handler) for _ in range(300)]
+        pids += [rt.spawn_with_mailbox(pulls) for _ in range(100)]
+        pids += [rt.spawn_with_mailbox(pulls_on_a_thread) for _ in range(20)]
+        for pid in pids:
+            rt.send(pid, b"x")
+        if "{way}" == "shutdown":
+            print(rt.shutdown(20.0))
+    """)
+    assert ends_well(done) == (["0", "420"] if way == "shutdown" else ["420"])
+
+
+def test_a_shutdown_counts_what_was_given_and_not_handled():
+    done = run_program("""
+        import asyncio, myrmidon
+        rt = myrmidon.Runtime()
+        begun = asyncio.Event()
+        async def handler(message):
+            begun.set()
+            await asyncio.sleep(60)
+        async def main():
+            pid = rt.spawn(handler)
+            for _ in range(5):
+                rt.send(pid, b"x")
+            await begun.wait()
+            print(await asyncio.to_thread(rt.shutdown, 0.05))
+        asyncio.run(main())
+    """)
+    assert ends_well(done) == ["5"]
+
+
 @pytest.mark.parametrize("transport", ["tcp", "tls", "quic"])
 def test_outbound_messages_leave_at_exit(make_runtime, transport):
     from support import Inbox, eventually

@@ -255,7 +255,13 @@ impl Runtime {
     ///
     /// Must not be called from inside an actor.
     pub fn shutdown(&self, drain: Duration) -> usize {
-        self.inner.shutdown(drain)
+        self.shutdown_with(drain, || 0)
+    }
+
+    /// As [`shutdown`](Self::shutdown), where actors give their messages to code outside of their turns: `held` says how many it has
+    /// got and not handled, which count as queued.
+    pub fn shutdown_with(&self, drain: Duration, held: impl Fn() -> usize) -> usize {
+        self.inner.shutdown(drain, &held)
     }
 }
 

@@ -47,15 +47,15 @@ impl Io {
 }
 
 impl Inner {
-    pub(super) fn shutdown(&self, drain: Duration) -> usize {
+    pub(super) fn shutdown(&self, drain: Duration, held: &dyn Fn() -> usize) -> usize {
         let io = self.io.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(io) = io else { return 0 };
         let now = self.system.clock().now();
         let deadline = now.checked_add(drain).unwrap_or(now + FOREVER);
         self.supervisor.stop();
         self.timers.stop();
-        self.drain_mailboxes(deadline, drain);
-        let left = self.waiting();
+        self.drain_mailboxes(deadline, drain, held);
+        let left = self.waiting() + held();
         let unwritten = self.close_node(&io, deadline.saturating_duration_since(self.system.clock().now()));
         self.system.end_proxies();
         self.kill_all();
@@ -88,10 +88,12 @@ impl Inner {
     ///
     /// Elsewhere than on its own thread the time of a simulation may stand still for ever: there
     /// the machine's counts too.
-    fn drain_mailboxes(&self, deadline: Instant, drain: Duration) {
+    fn drain_mailboxes(&self, deadline: Instant, drain: Duration, held: &dyn Fn() -> usize) {
         let began = Instant::now();
+        // What is held may become a message, and a message may be held, between two looks.
+        let unhandled = || held() > 0 || self.waiting() > 0 || held() > 0;
         while self.scheduler.wait_quiet(deadline)
-            && self.waiting() > 0
+            && unhandled()
             && self.system.clock().now() < deadline
             && (self.scheduler.keeps_time() || began.elapsed() < drain)
         {
@@ -137,6 +139,6 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.shutdown(Duration::ZERO);
+        self.shutdown(Duration::ZERO, &|| 0);
     }
 }
