@@ -98,24 +98,6 @@ class Runtime(_core.Runtime):
         """
         return self._supervise(spec, self)
 
-    async def ask(
-        self, pid: int, data: bytes | bytearray | memoryview, timeout: float | None = 5.0
-    ) -> bytes:
-        """Asks an actor and waits for its answer, without blocking the event loop.
-
-        As ``ask_sync``, which says what an answer is and what is raised. Works in any event loop of
-        any thread. Cancelling the task gives the question up: if no handler has it yet, none
-        gets it.
-        """
-        answer = self._ask(pid, data, timeout)
-        if isinstance(answer, bytes):
-            return answer
-        try:
-            await answer
-            return answer.result()
-        finally:
-            del answer  # What is raised keeps this frame, and would keep it.
-
     async def remote_py(
         self, addr: str, target: str | int | None = None, *, follow: bool = False
     ) -> int:

@@ -89,15 +89,20 @@ impl Runtime {
             .unwrap_or(Outcome::Lost(asked, Lost::Late));
         outcome.into_result(py)
     }
+}
 
-    /// Asks an actor on behalf of the running loop. Returns the answer, or what is to be awaited for it.
-    fn _ask<'py>(
+impl Runtime {
+    /// Asks an actor on behalf of the running loop.
+    ///
+    /// # Errors
+    /// Where the question cannot be put, and what the handler raised, if that is there at once.
+    pub(crate) fn ask_for_loop<'py>(
         &self,
         py: Python<'py>,
         pid: Id,
         data: &Bound<'py, PyAny>,
         timeout: Option<f64>,
-    ) -> PyResult<Py<PyAny>> {
+    ) -> PyResult<Asked<'py>> {
         let (asked, limit) = (living(pid)?, limit(timeout)?);
         let bell = Bell::of_running(py)?;
         let message = self.checked(asked, data)?;
@@ -125,10 +130,10 @@ impl Runtime {
             if given || !promise.get().wait() {
                 promise.get().count_out();
                 if !bell.patience().is_over(begun) {
-                    return promise.get().outcome(py);
+                    return promise.get().outcome(py).map(Asked::Answered);
                 }
                 promise.get().be_polite();
-                return Ok(promise.into_any().unbind());
+                return Ok(Asked::Promised(promise));
             }
         } else {
             promise.get().wait();
@@ -144,11 +149,9 @@ impl Runtime {
             Promise::wait_until(&promise, at, Outcome::Lost(asked, Lost::Late))?;
         }
         self.shared().waiters.remember(asked, &promise);
-        Ok(promise.into_any().unbind())
+        Ok(Asked::Promised(promise))
     }
-}
 
-impl Runtime {
     /// What `asked` is to be asked, before anybody waits for an answer.
     fn checked<'py>(&self, asked: Pid, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
         let core = self.core()?;
@@ -184,6 +187,13 @@ impl Runtime {
         let lane = self.shared().core().lane_of(asked)?;
         self.shared().actors.crew(lane)
     }
+}
+
+/// What comes of an ask of a loop at once.
+pub(crate) enum Asked<'py> {
+    Answered(Py<PyAny>),
+    /// To be awaited.
+    Promised(Bound<'py, Promise>),
 }
 
 /// A question before it is sent.

@@ -1,4 +1,4 @@
-//! Calls of user code from threads of ours.
+//! Calls of user code from threads of ours, and the contexts around them.
 #![allow(unsafe_code, reason = "a function of the interpreter, taken as what it is: able to unwind")]
 
 use std::hint::black_box;
@@ -40,6 +40,21 @@ pub(crate) fn in_context(
         return called.and(Err(PyErr::fetch(py)));
     }
     called
+}
+
+/// What `variable`, one of `contextvars`, is in the context of the caller; `None` if it is nothing there.
+///
+/// # Errors
+/// If it is no such variable.
+pub(crate) fn value_of<'py>(variable: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = variable.py();
+    let mut value = ptr::null_mut();
+    // SAFETY: the thread is attached; the function checks that it is given a variable.
+    if unsafe { ffi::PyContextVar_Get(variable.as_ptr(), ptr::null_mut(), &raw mut value) } < 0 {
+        return Err(PyErr::fetch(py));
+    }
+    // SAFETY: it has given a new reference, or null.
+    Ok(unsafe { Bound::from_owned_ptr_or_opt(py, value) })
 }
 
 /// The arguments come after one free place, which spares a bound method from copying them.

@@ -4,10 +4,11 @@ use std::cell::Cell;
 
 use myrmidon::Pid;
 use myrmidon::actor;
-use pyo3::intern;
 use pyo3::prelude::*;
 
+use crate::call::value_of;
 use crate::known;
+use crate::number::Id;
 
 thread_local! {
     /// The actor to whose function this thread belongs.
@@ -24,8 +25,8 @@ pub(crate) fn current_actor(py: Python<'_>) -> PyResult<Option<Pid>> {
     if let Some(pid) = actor::current().or(OWNER.get()) {
         return Ok(Some(pid));
     }
-    let task = known::CURRENT.get(py)?.call_method0(intern!(py, "get"))?;
-    Ok(task.extract::<Option<u64>>()?.and_then(Pid::from_u64))
+    let task = value_of(known::CURRENT.get(py)?)?.filter(|pid| !pid.is_none());
+    Ok(task.map(|pid| pid.extract::<Id>()).transpose()?.and_then(Id::pid))
 }
 
 /// Says to which actor this thread belongs, for all its life.

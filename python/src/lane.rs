@@ -26,9 +26,10 @@ use crate::wait;
 const SLICE: Duration = Duration::from_millis(2);
 /// The longest, whatever it had to wait.
 const LONGEST_SLICE: Duration = Duration::from_millis(10);
-/// Turns without a pause, after which there is one: whoever waits for the interpreter is woken when the driver lets go, but
-/// that takes longer than to come back, and one who is woken each time does not come to ask for it.
-const UNBROKEN: u32 = 4;
+/// So long may a driver have the interpreter without a pause: whoever waits for it is woken when the driver lets go, but
+/// that takes longer than to come back, and one who is woken each time does not come to ask for it. It is time that counts
+/// and not turns, as those of a driver that is asked again and again are over in microseconds.
+const UNBROKEN: Duration = Duration::from_millis(8);
 /// So long that another thread has the interpreter by then.
 const GIVEN_WAY: Duration = Duration::from_micros(50);
 /// Threads of one crew, which is one more than the handlers that can wait at the same time.
@@ -216,22 +217,25 @@ impl Crew {
         limit: Option<Duration>,
         check: impl Fn(Python<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut unbroken = 0;
+        let mut unbroken = Duration::ZERO;
         while drives() && !self.recall.load(Ordering::SeqCst) {
             let ready = py.detach(|| {
                 self.attached.store(false, Ordering::Release);
                 let begun = Instant::now();
                 self.lane.wait(limit);
-                unbroken = if begun.elapsed() < GIVEN_WAY { unbroken + 1 } else { 0 };
-                if unbroken >= UNBROKEN {
+                if begun.elapsed() >= GIVEN_WAY {
+                    unbroken = Duration::ZERO;
+                } else if unbroken >= UNBROKEN {
                     thread::sleep(GIVEN_WAY);
-                    unbroken = 0;
+                    unbroken = Duration::ZERO;
                 }
                 self.let_go_first();
                 self.attached.store(true, Ordering::Release);
                 Instant::now()
             });
-            self.lane.run((ready.elapsed() * 2).clamp(SLICE, LONGEST_SLICE), drives);
+            let begun = Instant::now();
+            self.lane.run(((begun - ready) * 2).clamp(SLICE, LONGEST_SLICE), drives);
+            unbroken += begun.elapsed();
             check(py)?;
         }
         Ok(())

@@ -13,7 +13,7 @@
 //! | `remote` | PIDs that stand for actors of other nodes |
 //! | `mesh` | listen, resolve, send and monitor across nodes |
 //! | `nodes` | other nodes: a list, and who is told when it changes |
-//! | `ask`, `outcome` | questions, and what comes of them |
+//! | `ask`, `asking`, `outcome` | questions, how they are awaited, and what comes of them |
 //! | `behaviour` | what a callable becomes |
 //! | `giver`, `code`, `codes`, `shelf` | actors whose code runs somewhere else than in their turns |
 //! | `handler_task`, `pull` | such code: `async def` handlers, functions with a mailbox |
@@ -34,6 +34,7 @@
 
 mod actors;
 mod ask;
+mod asking;
 mod asyncio;
 mod behaviour;
 mod buffer;
@@ -93,6 +94,8 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 mod _core {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use super::asking::Asking;
     #[pymodule_export]
     use super::asyncio::Request;
     #[pymodule_export]

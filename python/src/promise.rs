@@ -187,6 +187,16 @@ impl Promise {
         }
     }
 
+    /// What a task is to wait for: this, nothing but a turn of the others, or no more.
+    pub(crate) fn next(this: &Bound<'_, Self>) -> Option<Py<PyAny>> {
+        let promise = this.get();
+        if !promise.is_done() {
+            promise.blocking.store(true, Ordering::Relaxed);
+            return Some(this.clone().into_any().unbind());
+        }
+        promise.polite.swap(false, Ordering::Relaxed).then(|| this.py().None())
+    }
+
     /// Whether it was given something, or cancelled.
     pub(crate) fn is_done(&self) -> bool {
         self.done.load(Ordering::Acquire)
@@ -234,14 +244,8 @@ impl Promise {
         this
     }
 
-    /// What a task is to wait for: this, nothing but a turn of the others, or no more.
     fn __next__(this: &Bound<'_, Self>) -> Option<Py<PyAny>> {
-        let promise = this.get();
-        if !promise.is_done() {
-            promise.blocking.store(true, Ordering::Relaxed);
-            return Some(this.clone().into_any().unbind());
-        }
-        promise.polite.swap(false, Ordering::Relaxed).then(|| this.py().None())
+        Self::next(this)
     }
 
     #[getter(_asyncio_future_blocking)]

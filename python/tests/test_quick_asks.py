@@ -250,7 +250,7 @@ def test_a_promise_is_a_future_to_asyncio(rt):
     pid = rt.spawn(handler)
 
     async def main():
-        promise = rt._ask(pid, b"answer", None)
+        promise = rt.ask(pid, b"answer", None).send(None)
         assert asyncio.isfuture(promise)
         assert promise.get_loop() is asyncio.get_running_loop()
         called = []

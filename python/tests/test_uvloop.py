@@ -20,7 +20,7 @@ sys.exit(pytest.main([*sys.argv[1:], "-q", "-p", "no:cacheprovider"]))
 
 
 @pytest.mark.parametrize(
-    "file", ["test_ask.py", "test_async_handlers.py", "test_pull_actors.py", "test_asyncio.py"]
+    "file", ["test_ask.py", "test_asking.py", "test_async_handlers.py", "test_pull_actors.py", "test_asyncio.py"]
 )
 def test_with_uvloop(file):
     path = Path(__file__).with_name(file)

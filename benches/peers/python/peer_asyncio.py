@@ -245,5 +245,6 @@ WORKLOADS: dict[str, Callable[[int], Figures]] = {
     "py-ask-1": in_a_loop(lambda trips: ask(trips, 1)),
     "py-ask-100": in_a_loop(lambda trips: ask(trips, 100)),
     "py-ask-loop": in_a_loop(lambda trips: ask(trips, 1)),
+    "py-ask-loop-100": in_a_loop(lambda trips: ask(trips, 100)),
     "py-fairness": in_a_loop(fairness),
 }

@@ -245,6 +245,10 @@ def ask_loop(trips: int) -> Figures:
     return asyncio.run(ask(trips, 1, in_loop))
 
 
+def ask_loop_hundred(trips: int) -> Figures:
+    return asyncio.run(ask(trips, 100, in_loop))
+
+
 def plain(message: bytes) -> bytes:
     return message
 
@@ -359,4 +363,9 @@ WORKLOADS: dict[str, Callable[[int], Figures]] = {
 }
 
 if hasattr(myrmidon.Runtime, "ask"):
-    WORKLOADS |= {"py-ask-1": ask_one, "py-ask-100": ask_hundred, "py-ask-loop": ask_loop}
+    WORKLOADS |= {
+        "py-ask-1": ask_one,
+        "py-ask-100": ask_hundred,
+        "py-ask-loop": ask_loop,
+        "py-ask-loop-100": ask_loop_hundred,
+    }

@@ -35,6 +35,7 @@ pub(super) const PEERS: &[PythonPeer] = &[
             ("py-ask-1", 2),
             ("py-ask-100", 2),
             ("py-ask-loop", 2),
+            ("py-ask-loop-100", 2),
         ],
     },
     PythonPeer {

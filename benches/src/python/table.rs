@@ -27,7 +27,7 @@ const fn waits(p50: &'static [Goal], p99: &'static [Goal]) -> [Metric; 2] {
 
 /// Lines of one row may be long: a row is one thing.
 #[rustfmt::skip]
-pub(crate) static WORKLOADS: [Workload; 16] = [
+pub(crate) static WORKLOADS: [Workload; 17] = [
     row(Group::LaneMessages, "py-count", "one thread sends, one actor counts", 3_000_000,
         &rate(&[Value(3.0), Times(3.0, "asyncio")], "3.5–4.1")),
     row(Group::LaneMessages, "py-count-object", "the same with an object that has `__call__`", 3_000_000, &rate(&[], "2.8–3.7")),
@@ -44,6 +44,7 @@ pub(crate) static WORKLOADS: [Workload; 16] = [
     row(Group::LaneAsks, "py-ask-1", "ask from a task of asyncio, one in flight", 100_000, &asks(&[Value(15.0)])),
     row(Group::LaneAsks, "py-ask-100", "ask from a hundred tasks of asyncio at once", 200_000, &asks(&[Value(200.0)])),
     row(Group::LaneAsks, "py-ask-loop", "ask an `async def` actor of the same loop, one in flight", 100_000, &asks(&[])),
+    row(Group::LaneAsks, "py-ask-loop-100", "the same from a hundred tasks at once", 200_000, &asks(&[])),
     row(Group::LaneWaits, "py-wake", "from another thread to an idle actor, a message each millisecond", 2_000,
         &waits(&[Value(18.0)], &[Value(100.0)])),
     row(Group::LaneWaits, "py-fairness", "a thousand actors beside one that is always fed", 200, &waits(&[], &[])),
