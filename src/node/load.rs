@@ -10,6 +10,19 @@ pub(super) struct Load {
     pub(super) bytes: usize,
 }
 
+impl Load {
+    pub(super) const fn add(&mut self, more: Self) {
+        self.messages += more.messages;
+        self.bytes += more.bytes;
+    }
+
+    /// Takes away what is there of `less`.
+    pub(super) const fn remove(&mut self, less: Self) {
+        self.messages = self.messages.saturating_sub(less.messages);
+        self.bytes = self.bytes.saturating_sub(less.bytes);
+    }
+}
+
 /// The memory of all queues of one node. Clones are the same.
 #[derive(Clone, Debug)]
 pub(super) struct Budget(Arc<Inner>);
@@ -68,10 +81,9 @@ impl Account {
 
     /// So much is gone.
     pub(super) fn remove(&mut self, gone: Load) {
-        let bytes = gone.bytes.min(self.load.bytes);
-        self.load.messages = self.load.messages.saturating_sub(gone.messages);
-        self.load.bytes -= bytes;
-        self.budget.give(bytes);
+        let before = self.load.bytes;
+        self.load.remove(gone);
+        self.budget.give(before - self.load.bytes);
     }
 
     /// Everything is gone.

@@ -15,3 +15,4 @@ mod messages;
 mod monitors;
 mod peers;
 mod serving;
+mod turns;

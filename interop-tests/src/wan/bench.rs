@@ -65,6 +65,9 @@ struct Options {
     /// Ping all the while, and report the round trips
     #[arg(long)]
     pings: bool,
+    /// Measure what bare TCP sockets make of pings beside a full connection, too
+    #[arg(long)]
+    bare: bool,
     /// Decides which packets are lost
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -110,6 +113,8 @@ impl Case {
         let before = wan.tally(0, 1);
         let Measured { sent, got, bulk, pings } = run.measured();
         let after = wan.tally(0, 1);
+        drop(run);
+        let bare = options.bare.then(|| super::bare::measure(&wan, Duration::from_secs(options.seconds)));
         Some(json!({
             "transport": kind.name(),
             "congestion": if kind == Kind::Tcp { wan.tcp_congestion() } else { QUIC_CONGESTION.to_owned() },
@@ -140,6 +145,7 @@ impl Case {
             "unread": options.unread,
             "bulk": bulk,
             "pings": pings,
+            "bare": bare,
         }))
     }
 }

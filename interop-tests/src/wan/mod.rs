@@ -9,6 +9,7 @@
 //! It needs Linux, root and `/dev/net/tun`. No packet leaves the namespaces: the TUN device is the only
 //! interface of a host, and the router knows nobody but the hosts.
 
+mod bare;
 pub mod bench;
 mod conditions;
 mod host;

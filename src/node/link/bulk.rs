@@ -31,6 +31,8 @@ pub(super) struct BulkQueue {
     items: VecDeque<Item>,
     /// What is to be said of payloads whose rest will not come.
     cancelled: VecDeque<Frame>,
+    /// There was too much for a receiver to take more.
+    refused: bool,
 }
 
 struct Item {
@@ -67,10 +69,22 @@ impl BulkQueue {
         Frame::Bulk(Bulk { total: total as u64, ..head })
     }
 
-    /// Takes a payload back that was not announced; its length.
-    pub(super) fn remove(&mut self, bulk: u64) -> usize {
-        let at = self.items.iter().position(|item| item.bulk == bulk);
-        at.and_then(|at| self.items.remove(at)).map_or(0, |item| item.total)
+    /// Whether `len` bytes for `to` would be beyond `most`, with the payloads for it that are here.
+    pub(super) fn is_full(&mut self, to: Pid, len: usize, most: usize) -> bool {
+        let here: usize = self.items.iter().filter(|item| item.to == Some(to)).map(|item| item.total).sum();
+        let is_full = here > 0 && here + len > most;
+        self.refused |= is_full;
+        is_full
+    }
+
+    /// Whether that was so for anybody since the last call.
+    pub(super) const fn take_refused(&mut self) -> bool {
+        std::mem::replace(&mut self.refused, false)
+    }
+
+    /// Takes a payload back that was not announced.
+    pub(super) fn remove(&mut self, bulk: u64) {
+        self.items.retain(|item| item.bulk != bulk);
     }
 
     /// Gives up a payload that was announced; its length, if it was still to be sent.

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout, timeout_at};
 
 use super::clock::Beat;
 use super::inlet::Inlet;
 use super::outgoing::CONTROL;
+use super::pace::Pace;
 use super::pen::Lent;
 use super::strand::Strand;
 use super::{End, Link, lock};
@@ -128,17 +130,13 @@ async fn write(
     lane: usize,
     mut sender: Box<dyn LaneSender>,
 ) -> Option<(usize, Box<dyn LaneSender>)> {
-    let (mut batch, mut stretch) = (Batch::new(), Stretch::default());
+    let (mut batch, mut stretch, mut pace) = (Batch::new(), Stretch::default(), Pace::default());
     loop {
         if link.has_ended() {
             return Some((lane, sender));
         }
         stretch.pause().await;
-        let (load, unfinished) = link.fill(lane, &mut batch);
-        if batch.is_empty() && unfinished {
-            tokio::task::yield_now().await;
-            continue;
-        }
+        let load = link.fill(lane, &mut batch, pace.batch());
         let (mut parts, load) = if batch.is_empty() {
             let lent = rest(&link, lane, sender).await;
             sender = lent.sender;
@@ -150,6 +148,7 @@ async fn write(
             stretch.0 += batch.len();
             (batch.take(), load)
         };
+        let (begun, len) = (now(), parts.iter().map(Bytes::len).sum());
         let written = tokio::select! {
             biased;
             // First, since what was written counts, however fast the peer ended the link for it.
@@ -160,6 +159,7 @@ async fn write(
             Ok(Ok(())) => {
                 link.written(lane, load);
                 link.shared.spin.touch();
+                pace.wrote(len, now() - begun);
                 if lane != CONTROL && link.out().control_len() > 0 {
                     // What is on control is short, and somebody waits for it.
                     stretch.0 = STRETCH;

@@ -42,10 +42,11 @@ mod end;
 mod greeting;
 mod guests;
 mod health;
-mod held;
 mod inlet;
+mod lane_queue;
 mod leaving;
 mod outgoing;
+mod pace;
 mod parked;
 mod parking;
 mod parting;
@@ -355,12 +356,12 @@ impl Link {
         self.ended.read().is_some()
     }
 
-    /// Moves what may be written next into `batch`. What it returns goes to [`written`](Self::written)
-    /// once it is. With it goes whether there is more, though the batch is not full.
-    fn fill(&self, lane: usize, batch: &mut Batch) -> (Load, bool) {
-        let (load, freed, unfinished, late) = {
+    /// Moves what may be written next into `batch`, about `most` bytes. What it returns goes to
+    /// [`written`](Self::written) once it is.
+    fn fill(&self, lane: usize, batch: &mut Batch, most: usize) -> Load {
+        let (load, freed, relieved, late) = {
             let mut out = self.out();
-            (out.fill(lane, batch, now()), out.take_freed(), out.take_unfinished(), out.take_late())
+            (out.fill(lane, batch, most, now()), out.take_freed(), out.take_relieved(), out.take_late())
         };
         drop(late);
         if freed {
@@ -368,7 +369,10 @@ impl Link {
             self.work.iter().for_each(Notify::notify_one);
             self.for_users(|peer| peer.link_has_written(self));
         }
-        (load, unfinished)
+        if relieved {
+            self.for_users(|peer| peer.link_has_released());
+        }
+        load
     }
 
     /// A batch of a lane was written.

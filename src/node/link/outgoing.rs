@@ -14,20 +14,18 @@ use self::words::Words;
 use super::asks::Asks;
 use super::bulk::BulkQueue;
 use super::credit::Allowance;
-use super::held::{Held, passes};
-use super::queue::{Queue, Verdict};
+use super::lane_queue::{LaneQueue, Taken, messages_in};
+use super::pace::BATCH;
+use super::queue::Queue;
 use crate::node::load::{Account, Budget};
 use crate::node::outbound::{Load, Refusal};
 use crate::pid::Pid;
 use crate::transport::LaneClass;
 use crate::wire::Batch;
-use crate::wire::level2::{Credit, Frame};
+use crate::wire::level2::{Ask, Credit, Frame};
 
-/// A batch is written when it holds so many bytes, or when its lane is empty.
-const BATCH: usize = 64 << 10;
-
-/// So many messages are set aside before others get at the queues.
-const ASIDE_AT_ONCE: usize = 4096;
+/// Before receivers take turns, a batch waits in a lane, or this part of all that may wait.
+const GATHERED: usize = 16;
 
 /// The control lane.
 pub(crate) const CONTROL: usize = 0;
@@ -36,10 +34,7 @@ pub(crate) const CONTROL: usize = 0;
 /// is one.
 pub(crate) struct Outgoing {
     most: Load,
-    lanes: Vec<Queue>,
-    /// What is for actors and travels on control, since there is no other lane. A message that waits for
-    /// credit must not hold up the CREDIT of the other direction.
-    on_control: Queue,
+    lanes: Vec<LaneQueue>,
     /// Lanes whose writers wait to be told that there is something.
     waiting: Vec<bool>,
     message_lanes: usize,
@@ -48,8 +43,6 @@ pub(crate) struct Outgoing {
     bulk_above: usize,
     /// Payloads whose BULK is in a batch that is being written, by the lane of that.
     announcing: Vec<(usize, u64)>,
-    /// What waits for actors that the peer asked to spare.
-    held: Held,
     /// Our questions that are unanswered; some of them wait to be written.
     pub(super) asks: Asks,
     /// Messages and questions queued or being written, and large answers.
@@ -60,8 +53,8 @@ pub(crate) struct Outgoing {
     words: Words,
     /// Room was made by questions that nobody asks any more.
     freed: bool,
-    /// The last batch ended early, so that others get at the queues.
-    unfinished: bool,
+    /// There is room again for a receiver for which somebody was turned away.
+    relieved: bool,
     allowance: Allowance,
     /// Nothing more is taken of the users of the link.
     closed: bool,
@@ -81,23 +74,22 @@ impl Outgoing {
         budget: Budget,
     ) -> Self {
         let message_lanes = usize::from(lanes);
+        let gathers = Load { messages: most.messages / GATHERED, bytes: BATCH.min(most.bytes / GATHERED) };
         let lanes = 1 + message_lanes + usize::from(slots > 0);
         Self {
             most,
-            lanes: (0..lanes).map(|_| Queue::default()).collect(),
-            on_control: Queue::default(),
+            lanes: (0..lanes).map(|_| LaneQueue::new(gathers)).collect(),
             waiting: vec![true; lanes],
             message_lanes,
             bulk: BulkQueue::new(slots),
             bulk_above,
             announcing: Vec::new(),
-            held: Held::default(),
             asks: Asks::default(),
             load: Account::new(budget.clone()),
             answers: Load::default(),
             words: Words::new(most, budget),
             freed: false,
-            unfinished: false,
+            relieved: false,
             allowance,
             closed: false,
             sent: 0,
@@ -128,14 +120,14 @@ impl Outgoing {
         Ok(std::mem::take(&mut self.waiting[lane]).then_some(lane))
     }
 
-    fn refuses(&self, to: Pid, len: usize) -> Option<Refusal> {
+    fn refuses(&mut self, to: Pid, len: usize) -> Option<Refusal> {
         if self.closed {
             return Some(Refusal::NoConnection("the link is ending; try again".to_owned()));
         }
         if !self.has_room(len) {
             return Some(Refusal::Busy);
         }
-        self.held.is_full(to, len, self.held_part()).then_some(Refusal::Held)
+        self.is_full_for(to, len).then_some(Refusal::Held)
     }
 
     /// Queues a message that was taken earlier, whatever the bounds.
@@ -164,28 +156,14 @@ impl Outgoing {
 
     fn enqueue(&mut self, to: Option<Pid>, frame: Frame) -> usize {
         let lane = self.lane_of(to);
-        let frame = self.held.keep(to, frame);
-        self.queue(to).extend(frame);
+        self.lanes[lane].push(to, frame);
         lane
     }
 
     /// Queues a frame at the end of every lane, behind which nothing of the users of the link comes.
     pub(crate) fn close(&mut self, last: &Frame) {
         self.closed = true;
-        // The end of a lane must be its end: what was held back goes first.
-        for pid in self.held.all() {
-            self.release(pid);
-        }
-        self.lanes[CONTROL + 1..].iter_mut().for_each(|lane| lane.push_back(last.clone()));
-        // Behind what is for actors, if that is there.
-        let control = if self.message_lanes == 0 { &mut self.on_control } else { &mut self.lanes[CONTROL] };
-        control.push_back(last.clone());
-    }
-
-    /// Where the frames for `to` wait.
-    fn queue(&mut self, to: Option<Pid>) -> &mut Queue {
-        let lane = self.lane_of(to);
-        if lane == CONTROL && to.is_some() { &mut self.on_control } else { &mut self.lanes[lane] }
+        self.lanes.iter_mut().for_each(|lane| lane.close(last.clone()));
     }
 
     /// The lane of large payloads.
@@ -206,100 +184,103 @@ impl Outgoing {
         self.lanes.len() > self.bulk_lane()
     }
 
-    /// Moves the next frames of a lane into `batch`, as far as there is credit. What it returns goes to
-    /// [`written`](Self::written) once it is.
-    pub(crate) fn fill(&mut self, lane: usize, batch: &mut Batch, now: Instant) -> Load {
+    /// Moves the next frames of a lane into `batch` until that holds `most` bytes, as far as there is credit. What it
+    /// returns goes to [`written`](Self::written) once it is.
+    pub(crate) fn fill(&mut self, lane: usize, batch: &mut Batch, most: usize, now: Instant) -> Load {
         if lane == self.bulk_lane() {
             return self.fill_bulk(batch);
         }
-        let mut taken = self.fill_from(lane, false, batch, now);
-        if lane == CONTROL {
-            let of_actors = self.fill_from(lane, true, batch, now);
-            taken.messages += of_actors.messages;
-            taken.bytes += of_actors.bytes;
-        }
-        let left = !self.lanes[lane].is_empty() || (lane == CONTROL && !self.on_control.is_empty());
-        self.waiting[lane] = batch.is_empty() && !left;
+        let mut taken = Load::default();
+        let mut queue = std::mem::take(&mut self.lanes[lane]);
+        while batch.len() < most
+            && queue.serve(|queue, turn| {
+                let until = batch.len().saturating_add(turn).min(most);
+                self.take(lane, queue, (batch, until), now, &mut taken)
+            })
+        {}
+        self.relieved |= queue.take_relieved();
+        self.waiting[lane] = batch.is_empty() && queue.is_empty();
+        self.lanes[lane] = queue;
         taken
     }
 
     /// Whoever wrote here has nothing more to write: true if nothing is left, and the next one who puts
     /// something in is told so.
     pub(crate) fn settle(&mut self, lane: usize) -> bool {
-        let left = !self.lanes[lane].is_empty() || (lane == CONTROL && !self.on_control.is_empty());
-        self.waiting[lane] = !left;
-        !left
+        self.waiting[lane] = self.lanes[lane].is_empty();
+        self.waiting[lane]
     }
 
-    fn fill_from(&mut self, lane: usize, on_control: bool, batch: &mut Batch, now: Instant) -> Load {
-        let (mut taken, mut aside) = (Load::default(), 0);
-        while batch.len() < BATCH {
-            if aside >= ASIDE_AT_ONCE {
-                self.unfinished = true;
-                break;
-            }
-            if self.set_aside(lane, on_control) {
-                aside += 1;
-                continue;
-            }
-            if self.drop_abandoned(lane, on_control, now) {
-                continue;
-            }
-            let queue = if on_control { &mut self.on_control } else { &mut self.lanes[lane] };
-            let mut taking = Taking { allowance: &mut self.allowance, taken: &mut taken };
+    /// Moves what comes first in a queue into `batch` until that holds so many bytes, as far as there is credit; what
+    /// is to be counted when it is written goes to `taken`.
+    fn take(
+        &mut self,
+        lane: usize,
+        queue: &mut Queue,
+        (batch, until): (&mut Batch, usize),
+        now: Instant,
+        taken: &mut Load,
+    ) -> Taken {
+        let (mut gone, mut stopped) = (Load::default(), false);
+        while batch.len() < until && !stopped {
             if let Some(run) = queue.front_run() {
-                let held = &mut self.held;
-                let may = |to, len| {
-                    if !held.is_empty() && held.stops(to) {
-                        return Verdict::Aside;
-                    }
-                    let may = taking.message(len);
-                    if may && !held.is_empty() {
-                        held.passed(to);
-                    }
-                    if may { Verdict::Go } else { Verdict::Stop }
-                };
-                if run.fill(batch, BATCH, may) == Verdict::Stop {
-                    break;
-                }
+                let before = gone;
+                stopped = !run.fill(batch, until, |bytes| {
+                    let may = self.allowance.take(bytes);
+                    gone.add(if may { Load { messages: 1, bytes } } else { Load::default() });
+                    may
+                });
+                taken.add(Load {
+                    messages: gone.messages - before.messages,
+                    bytes: gone.bytes - before.bytes,
+                });
                 continue;
             }
-            match queue.front() {
-                None => break,
-                Some(Frame::Message { data, .. }) => {
-                    if !taking.message(data.len()) {
-                        break;
-                    }
-                }
-                Some(Frame::Ask(ask)) => {
-                    if !taking.message(ask.data.len()) {
-                        break;
-                    }
-                }
-                Some(Frame::Reply(reply)) => {
-                    self.answers.messages -= 1;
-                    self.answers.bytes -= reply.data.len();
-                }
-                Some(Frame::Error(error)) => {
-                    self.answers.messages -= 1;
-                    self.answers.bytes -= error.text.as_str().len();
-                }
-                Some(Frame::Bulk(bulk)) => {
-                    if !taking.allowance.take(0) {
-                        break;
-                    }
-                    self.announcing.push((lane, bulk.bulk));
-                }
-                Some(word) => self.words.remove(word),
+            let Some(frame) = queue.front_mut() else { break };
+            let message = messages_in(frame);
+            let fate = self.fate(lane, frame, now);
+            if fate == Fate::Wait {
+                stopped = true;
+                continue;
             }
-            if let Some(frame) = queue.pop_front() {
-                if let Some(to) = frame.to().filter(|_| !passes(&frame)) {
-                    self.held.passed(to);
+            gone.add(message);
+            let Some(frame) = queue.pop_front() else { break };
+            if fate == Fate::Go {
+                if let Frame::Message { .. } | Frame::Ask(_) = frame {
+                    taken.add(message);
                 }
                 batch.frame(frame);
             }
         }
-        taken
+        Taken { load: gone, stopped }
+    }
+
+    /// What becomes of the frame that comes first. If it does not wait, it is not counted any more.
+    fn fate(&mut self, lane: usize, frame: &mut Frame, now: Instant) -> Fate {
+        if self.is_too_late(frame, now) {
+            return Fate::Drop;
+        }
+        let goes = match frame {
+            Frame::Message { data, .. } | Frame::Ask(Ask { data, .. }) => self.allowance.take(data.len()),
+            Frame::Bulk(bulk) => {
+                let may = self.allowance.take(0);
+                self.announcing.extend(may.then_some((lane, bulk.bulk)));
+                may
+            }
+            Frame::Reply(reply) => {
+                self.answers.remove(Load { messages: 1, bytes: reply.data.len() });
+                true
+            }
+            Frame::Error(error) => {
+                self.answers.remove(Load { messages: 1, bytes: error.text.as_str().len() });
+                true
+            }
+            word => {
+                self.words.remove(word);
+                true
+            }
+        };
+        if goes { Fate::Go } else { Fate::Wait }
     }
 
     /// Chunks, as far as their payloads are announced; behind the last one what ends the lane.
@@ -309,13 +290,13 @@ impl Outgoing {
         while batch.len() < BATCH
             && let Some((chunk, done)) = self.bulk.next(&mut self.allowance)
         {
-            taken.messages += done.messages;
-            taken.bytes += done.bytes;
+            taken.add(done);
             batch.frame(chunk);
         }
+        self.relieved |= taken.messages > 0 && self.bulk.take_refused();
         if self.bulk.is_empty() {
             let lane = self.bulk_lane();
-            self.lanes[lane].drain().for_each(|frame| batch.frame(frame));
+            self.lanes[lane].own().drain().for_each(|frame| batch.frame(frame));
         }
         taken
     }
@@ -344,11 +325,9 @@ impl Outgoing {
         self.closed = true;
         let messages = self.load.clear().messages;
         self.dead_letters += messages as u64;
-        self.lanes.iter_mut().for_each(Queue::clear);
-        self.on_control.clear();
+        self.lanes.iter_mut().for_each(|lane| *lane = LaneQueue::default());
         self.answers = Load::default();
         self.words.clear();
-        self.held.clear();
         self.bulk.clear();
         messages
     }
@@ -359,7 +338,7 @@ impl Outgoing {
 
     /// Frames of the link itself that wait on control.
     pub(crate) fn control_len(&self) -> usize {
-        self.lanes[CONTROL].len()
+        self.lanes[CONTROL].own_len()
     }
 
     pub(crate) fn load(&self) -> Load {
@@ -379,21 +358,14 @@ impl Outgoing {
     }
 }
 
-/// Messages that are taken out of a queue as far as there is credit.
-struct Taking<'a> {
-    allowance: &'a mut Allowance,
-    taken: &'a mut Load,
-}
-
-impl Taking<'_> {
-    fn message(&mut self, len: usize) -> bool {
-        let may = self.allowance.take(len);
-        if may {
-            self.taken.messages += 1;
-            self.taken.bytes += len;
-        }
-        may
-    }
+/// What becomes of a frame.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Go,
+    /// There is no credit for it.
+    Wait,
+    /// Nobody wants it any more.
+    Drop,
 }
 
 #[cfg(test)]
@@ -413,7 +385,7 @@ mod tests {
     }
 
     fn written(out: &mut Outgoing, lane: usize) -> usize {
-        let load = out.fill(lane, &mut Batch::new(), Instant::now());
+        let load = out.fill(lane, &mut Batch::new(), BATCH, Instant::now());
         out.written(lane, load);
         load.messages
     }
@@ -437,10 +409,10 @@ mod tests {
         assert_eq!(out.control_len(), 0, "the ping is written");
         out.close(&Frame::Pong);
         let mut batch = Batch::new();
-        out.fill(CONTROL, &mut batch, Instant::now());
+        out.fill(CONTROL, &mut batch, BATCH, Instant::now());
         assert!(batch.is_empty(), "the end of the lane comes behind the message");
         out.credit(&Credit { msgs: 1, bytes: 1000, received: 0 });
-        let message = out.fill(CONTROL, &mut batch, Instant::now());
+        let message = out.fill(CONTROL, &mut batch, BATCH, Instant::now());
         let bytes = batch.take().concat();
         assert_eq!((message.messages, bytes.last()), (1, Some(&3)));
     }
@@ -465,7 +437,7 @@ mod tests {
         out.push(None, Frame::Ping);
         assert_eq!((written(&mut out, 1), written(&mut out, 1)), (3, 0));
         let mut control = Batch::new();
-        out.fill(CONTROL, &mut control, Instant::now());
+        out.fill(CONTROL, &mut control, BATCH, Instant::now());
         assert_eq!(control.len(), 1, "the ping");
         out.credit(&Credit { msgs: 4, bytes: 1000, received: 3 });
         assert_eq!((written(&mut out, 1), written(&mut out, 1)), (1, 0));
@@ -474,35 +446,73 @@ mod tests {
 
     #[test]
     fn l12_frames_for_a_spared_actor_wait_in_order_and_others_go_on() {
-        let mut out = outgoing(1, 100);
+        let most = Load { messages: 100, bytes: 1000 };
+        let mut out = Outgoing::new(most, (1, 0), 1000, Allowance::new(100, 1000), Budget::new(usize::MAX));
         let (slow, fast) = (pid(1), pid(2));
         let sent = |n: u8| Bytes::from(vec![n; 1]);
-        out.push_message(fast, sent(0)).unwrap();
-        out.push_message(slow, sent(0)).unwrap();
-        out.push_message(fast, sent(1)).unwrap();
         out.hold(slow);
-        out.push_message(fast, sent(2)).unwrap();
-        let refused = out.push_message(slow, sent(1));
-        assert_eq!(refused, Err((Refusal::Held, sent(1))), "an eighth of ten is held already");
+        let held = (0..100).take_while(|n| out.push_message(slow, sent(*n)).is_ok()).count();
+        assert_eq!(held, 20, "a quarter of what is left then");
+        assert_eq!(out.push_message(slow, sent(20)), Err((Refusal::Held, sent(20))));
+        (0..3).for_each(|n| out.push_message(fast, sent(n)).map(drop).unwrap());
         assert_eq!(written(&mut out, 1), 3, "those for the fast one");
         out.release(slow);
-        out.push_message(slow, sent(1)).unwrap();
+        out.push_message(slow, sent(20)).unwrap();
         let mut batch = Batch::new();
-        assert_eq!(out.fill(1, &mut batch, Instant::now()).messages, 2);
+        assert_eq!(out.fill(1, &mut batch, BATCH, Instant::now()).messages, 21);
         let bytes = batch.take().concat();
-        assert_eq!([bytes[13], bytes[27]], [0, 1]);
+        assert!(bytes.iter().skip(13).step_by(14).copied().eq(0..=20));
     }
 
     #[test]
-    fn l12_a_queue_full_of_messages_for_a_spared_actor_does_not_lock_the_others_out() {
-        let mut out = outgoing(1, 100);
+    fn l12_however_many_do_not_read_there_is_room_for_one_more() {
+        let most = Load { messages: 1000, bytes: 16 << 20 };
+        let mut out = Outgoing::new(most, (4, 0), 1 << 20, Allowance::new(0, 0), Budget::new(usize::MAX));
+        let mut taken = 0;
+        for dead in 0..15 {
+            out.hold(pid(dead));
+            let before = taken;
+            while out.push_message(pid(dead), Bytes::new()).is_ok() {
+                taken += 1;
+            }
+            assert!(taken > before && taken - before <= (1000 - before) / 4, "{dead}: {before} {taken}");
+        }
+        assert!(out.push_message(pid(100), Bytes::new()).is_ok());
+    }
+
+    #[test]
+    fn l12_who_was_turned_away_is_called_when_half_of_it_is_gone() {
+        let most = Load { messages: 1000, bytes: 1 << 20 };
+        let mut out =
+            Outgoing::new(most, (1, 0), 1 << 20, Allowance::new(1000, 1 << 30), Budget::new(usize::MAX));
+        let data = || Bytes::from(vec![0; 20_000]);
+        let taken = (0..).take_while(|_| out.push_message(pid(1), data()).is_ok()).count();
+        assert_eq!(out.push_message(pid(1), data()), Err((Refusal::Held, data())));
+        assert!(out.push_message(pid(2), data()).is_ok(), "others have room");
+        let mut left = taken;
+        while !out.take_relieved() {
+            assert!(left > 0, "nobody was called");
+            let load = out.fill(1, &mut Batch::new(), 1, Instant::now());
+            out.written(1, load);
+            left -= load.messages;
+        }
+        assert!(left > 0 && out.push_message(pid(1), data()).is_ok());
+    }
+
+    #[test]
+    fn l12_what_waited_before_a_wish_goes_if_it_leaves_too_little_room_to_the_others() {
+        let (most, allowance) = (Load { messages: 10, bytes: 1000 }, Allowance::new(100, 1 << 20));
+        let mut out = Outgoing::new(most, (1, 0), 1 << 20, allowance, Budget::new(usize::MAX));
         let (slow, fast) = (pid(1), pid(2));
-        (0..10).for_each(|_| drop(out.push_message(slow, Bytes::new())));
+        // As what waited for the connection, whatever the bounds.
+        for _ in 0..10 {
+            out.admit(slow, Bytes::from(vec![0; 20_000]));
+        }
         out.hold(slow);
         assert_eq!(out.push_message(fast, Bytes::new()), Err((Refusal::Busy, Bytes::new())));
-        assert_eq!(written(&mut out, 1), 10, "they were sent before it was to be spared");
+        let went: usize = (0..10).map(|_| written(&mut out, 1)).sum();
+        assert_eq!((went, out.load()), (10, Load::default()), "they were sent before it was to be spared");
         out.push_message(slow, Bytes::new()).unwrap();
-        assert_eq!(out.push_message(slow, Bytes::new()), Err((Refusal::Held, Bytes::new())));
         out.push_message(fast, Bytes::new()).unwrap();
         assert_eq!(written(&mut out, 1), 1, "the one for the fast one");
     }
@@ -514,7 +524,7 @@ mod tests {
         out.push_message(pid(1), Bytes::new()).unwrap();
         out.close(&Frame::Pong);
         let mut batch = Batch::new();
-        assert_eq!(out.fill(1, &mut batch, Instant::now()).messages, 1);
+        assert_eq!(out.fill(1, &mut batch, BATCH, Instant::now()).messages, 1);
         assert_eq!(batch.take().concat().last(), Some(&3));
     }
 
@@ -526,14 +536,14 @@ mod tests {
         out.push_message(pid(1), Bytes::from(vec![7; 1001])).unwrap();
         out.close(&Frame::Pong);
         let mut batch = Batch::new();
-        out.fill(bulk, &mut batch, Instant::now());
+        out.fill(bulk, &mut batch, BATCH, Instant::now());
         assert!(batch.is_empty(), "not announced yet");
-        let load = out.fill(lane, &mut batch, Instant::now());
-        out.fill(bulk, &mut Batch::new(), Instant::now());
+        let load = out.fill(lane, &mut batch, BATCH, Instant::now());
+        out.fill(bulk, &mut Batch::new(), BATCH, Instant::now());
         assert_eq!(load, Load::default(), "the announcement is not the message");
         assert!(out.written(lane, load));
         let mut chunks = Batch::new();
-        let load = out.fill(bulk, &mut chunks, Instant::now());
+        let load = out.fill(bulk, &mut chunks, BATCH, Instant::now());
         assert_eq!(load, Load { messages: 1, bytes: 1001 });
         let bytes = chunks.take().concat();
         assert_eq!((bytes[0], bytes.last()), (0x41, Some(&3)));
@@ -548,7 +558,7 @@ mod tests {
         out.close(&Frame::Pong);
         assert!(matches!(out.push_message(pid(1), Bytes::new()), Err((Refusal::NoConnection(_), _))));
         let mut batch = Batch::new();
-        assert_eq!(out.fill(1, &mut batch, Instant::now()).messages, 1);
+        assert_eq!(out.fill(1, &mut batch, BATCH, Instant::now()).messages, 1);
         assert_eq!(batch.take().concat().last(), Some(&3), "the last frame");
     }
 
@@ -563,10 +573,10 @@ mod tests {
         let most = Load { messages: 3, bytes: 1 << 20 };
         let mut out = Outgoing::new(most, (1, 4), 1000, Allowance::new(10, 1 << 20), Budget::new(usize::MAX));
         out.push_ask(pid(1), Bytes::new(), given_up()).ok().unwrap();
-        out.push_ask(pid(1), Bytes::from(vec![0; 5000]), given_up()).ok().unwrap();
-        out.push_message(pid(1), Bytes::new()).unwrap();
+        out.push_ask(pid(2), Bytes::from(vec![0; 5000]), given_up()).ok().unwrap();
+        out.push_message(pid(3), Bytes::new()).unwrap();
         assert!(!out.has_room(0));
-        let load = out.fill(1, &mut Batch::new(), Instant::now());
+        let load = out.fill(1, &mut Batch::new(), BATCH, Instant::now());
         assert_eq!((load.messages, out.take_freed(), out.take_freed()), (1, true, false));
         out.written(1, load);
         assert_eq!((out.load(), out.sent(), out.asks.len()), (Load::default(), 1, 0));
@@ -594,13 +604,17 @@ mod tests {
         let mut out = Outgoing::new(most, (1, 4), 1000, Allowance::new(10, 1000), Budget::new(usize::MAX));
         out.push_message(pid(1), Bytes::from(vec![7; 200 << 10])).unwrap();
         assert!(!out.cancel(1), "it is not announced");
-        let load = out.fill(1, &mut Batch::new(), Instant::now());
+        let load = out.fill(1, &mut Batch::new(), BATCH, Instant::now());
         assert!(out.written(1, load));
         let bulk = out.bulk_lane();
-        assert_eq!(out.fill(bulk, &mut Batch::new(), Instant::now()), Load::default(), "a chunk of four");
+        assert_eq!(
+            out.fill(bulk, &mut Batch::new(), BATCH, Instant::now()),
+            Load::default(),
+            "a chunk of four"
+        );
         assert!(out.cancel(1) && !out.cancel(1));
         let mut batch = Batch::new();
-        out.fill(bulk, &mut batch, Instant::now());
+        out.fill(bulk, &mut batch, BATCH, Instant::now());
         assert_eq!(batch.take().concat()[0], 0x42);
         assert_eq!((out.load(), out.sent()), (Load::default(), 1));
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::pace::BATCH;
 use super::{Link, lock};
 use crate::node::outbound::Load;
 use crate::node::shared::now;
@@ -76,8 +77,7 @@ impl Link {
     /// Writes what waits; false if there is something left for the writer.
     fn write_at_once(&self, lane: usize, mut lent: Lent) -> bool {
         let mut batch = Batch::new();
-        // What is unfinished is left to the writer, as it is still there when this lane settles.
-        let (load, _) = self.fill(lane, &mut batch);
+        let load = self.fill(lane, &mut batch, BATCH);
         let mut parts = batch.take();
         // The writer meets an error again, and knows what to do.
         let gone = parts.is_empty() || matches!(lent.sender.try_write(&mut parts), Ok(true));

@@ -1,11 +1,10 @@
-//! What waits on one lane. Small messages are encoded as they come, so that the thread that sends lets go
+//! Frames in their order. Small messages are encoded as they come, so that the thread that sends lets go
 //! of their memory, and the writer takes a whole run of them at once.
 
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use super::held::{size, waits_for};
 use crate::pid::Pid;
 use crate::wire::level2::Frame;
 use crate::wire::{Batch, COPY_BELOW, put_message};
@@ -31,16 +30,6 @@ pub(super) struct Run {
     messages: VecDeque<Message>,
 }
 
-/// What becomes of the message that comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Go,
-    /// There is no credit for it.
-    Stop,
-    /// Its receiver is spared.
-    Aside,
-}
-
 struct Message {
     to: Pid,
     /// The length of the payload, and with its head.
@@ -58,15 +47,11 @@ impl Queue {
     }
 
     fn push_small(&mut self, to: Pid, data: &[u8]) {
-        self.append(|run| run.push(to, data));
-    }
-
-    fn append(&mut self, push: impl FnOnce(&mut Run)) {
         if !matches!(self.entries.back(), Some(Entry::Run(run)) if run.bytes.len() < LONGEST) {
             self.entries.push_back(Entry::Run(Run::new()));
         }
         if let Some(Entry::Run(run)) = self.entries.back_mut() {
-            push(run);
+            run.push(to, data);
         }
     }
 
@@ -106,22 +91,17 @@ impl Queue {
         }
     }
 
-    /// What waits for `pid` if that is spared, in its order: the bytes of each message, and nothing for another
-    /// frame.
-    pub(super) fn waiting_for(&self, pid: Pid) -> impl Iterator<Item = Option<usize>> + '_ {
-        self.entries.iter().flat_map(move |entry| {
-            let (run, frame) = match entry {
-                Entry::Run(run) => (Some(&run.messages), None),
-                Entry::Frame(frame) => (None, waits_for(pid, frame).then(|| size(frame))),
-            };
-            let of_run = run.into_iter().flatten().filter(move |message| message.to == pid);
-            of_run.map(|message| Some(message.len)).chain(frame)
-        })
-    }
-
-    /// Puts everything of `other` in front.
-    pub(super) fn put_first(&mut self, other: Self) {
-        other.entries.into_iter().rev().for_each(|entry| self.entries.push_front(entry));
+    /// Takes out the frames that `take` says, runs apart, in their order.
+    pub(super) fn extract(&mut self, take: impl Fn(&Frame) -> bool) -> Vec<Frame> {
+        let (mut rest, mut taken) = (VecDeque::new(), Vec::new());
+        for entry in self.entries.drain(..) {
+            match entry {
+                Entry::Frame(frame) if take(&frame) => taken.push(frame),
+                entry => rest.push_back(entry),
+            }
+        }
+        self.entries = rest;
+        taken
     }
 
     /// Every frame, in order.
@@ -132,17 +112,14 @@ impl Queue {
         })
     }
 
+    /// Whether nothing is left, a run that was used up apart.
     pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.iter().all(|entry| matches!(entry, Entry::Run(run) if run.messages.is_empty()))
     }
 
     /// How many entries there are; a run is one.
     pub(super) fn len(&self) -> usize {
         self.entries.len()
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.entries.clear();
     }
 }
 
@@ -164,42 +141,26 @@ impl Run {
     }
 
     /// Moves messages into `batch` until that holds `most` bytes, or `may` does not take the next one, by its
-    /// receiver and its length.
+    /// length. False if that ended it.
     pub(super) fn fill(
         &mut self,
         batch: &mut Batch,
         most: usize,
-        mut may: impl FnMut(Pid, usize) -> Verdict,
-    ) -> Verdict {
-        let (mut taken, mut verdict) = (0, Verdict::Go);
+        mut may: impl FnMut(usize) -> bool,
+    ) -> bool {
+        let (mut taken, mut goes) = (0, true);
         while batch.len() + taken < most
             && let Some(message) = self.messages.front()
         {
-            verdict = may(message.to, message.len);
-            if verdict != Verdict::Go {
+            goes = may(message.len);
+            if !goes {
                 break;
             }
             taken += message.encoded;
             self.messages.pop_front();
         }
         batch.encoded(self.bytes.split_to(taken));
-        verdict
-    }
-
-    /// Who gets the first message.
-    pub(super) fn first(&self) -> Option<Pid> {
-        self.messages.front().map(|message| message.to)
-    }
-
-    /// Moves the first message to the end of `aside`.
-    pub(super) fn set_aside(&mut self, aside: &mut Queue) {
-        if let Some(message) = self.messages.pop_front() {
-            let bytes = self.bytes.split_to(message.encoded);
-            aside.append(|run| {
-                run.bytes.extend_from_slice(&bytes);
-                run.messages.push_back(message);
-            });
-        }
+        goes
     }
 
     fn into_frames(self) -> Vec<Frame> {
@@ -246,26 +207,11 @@ mod tests {
             if let Some(run) = queue.front_run() {
                 // A batch of any size goes on where the last one ended.
                 let most = batch.len() + 30;
-                run.fill(&mut batch, most, |_, _| Verdict::Go);
+                run.fill(&mut batch, most, |_| true);
             }
             queue.pop_front().into_iter().for_each(|frame| batch.frame(frame));
         }
         assert_eq!(batch.take().concat(), written(frames()));
-    }
-
-    #[test]
-    fn what_is_for_one_actor_is_found_and_what_is_set_aside_goes_first_again() {
-        let mut queue = Queue::default();
-        queue.extend(frames());
-        let pid = Pid::new(1, 0).unwrap();
-        let theirs = frames().into_iter().filter(|frame| frame.to() == Some(pid)).map(|frame| size(&frame));
-        assert!(queue.waiting_for(pid).eq(theirs));
-        let mut aside = Queue::default();
-        for _ in 0..5 {
-            queue.front_run().unwrap().set_aside(&mut aside);
-        }
-        queue.put_first(aside);
-        assert_eq!(queue.drain().collect::<Vec<_>>(), frames());
     }
 
     #[test]
@@ -275,8 +221,7 @@ mod tests {
         let mut batch = Batch::new();
         let mut credit = vec![(); 2];
         let run = queue.front_run().expect("a run");
-        let may = |_, _| if credit.pop().is_some() { Verdict::Go } else { Verdict::Stop };
-        assert_eq!(run.fill(&mut batch, LONGEST, may), Verdict::Stop);
+        assert!(!run.fill(&mut batch, LONGEST, |_| credit.pop().is_some()));
         assert_eq!(batch.take().concat(), written((0..2).map(|number| message(1, number, 5)).collect()));
         assert_eq!(queue.drain().collect::<Vec<_>>(), [message(1, 2, 5)]);
     }

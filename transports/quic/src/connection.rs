@@ -71,15 +71,17 @@ impl Connection for QuicConnection {
         if self.shaking.is_some() {
             return Err(TransportError::Refused("only the side that dialled opens lanes".to_owned()));
         }
-        let streams = self.up().await?.quinn.open_bi().await.map_err(|e| error::ended(&e))?;
+        let quinn = &self.up().await?.quinn;
+        let streams = quinn.open_bi().await.map_err(|e| error::ended(&e))?;
         // Fails only if the stream is over already, which its first use will tell.
         let _ = streams.0.set_priority(lane::priority(class));
-        Ok(lane::lane(streams))
+        Ok(lane::lane(quinn, streams))
     }
 
     async fn accept_lane(&self) -> Result<Option<Lane>, TransportError> {
-        match self.up().await?.quinn.accept_bi().await {
-            Ok(streams) => Ok(Some(lane::lane(streams))),
+        let quinn = &self.up().await?.quinn;
+        match quinn.accept_bi().await {
+            Ok(streams) => Ok(Some(lane::lane(quinn, streams))),
             Err(end) => match error::ended(&end) {
                 end if error::is_in_good_order(&end) => Ok(None),
                 end => Err(end),

@@ -1,5 +1,6 @@
 //! A lane is one bidirectional stream.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,12 +9,18 @@ use myrmidon::transport::{CloseCode, Lane, LaneClass, LaneReceiver, LaneSender, 
 use quinn::{ReadError, RecvStream, SendStream, StoppedError, VarInt, WriteError};
 
 use crate::error;
+use crate::under_way::UnderWay;
 
 /// How long `finish` waits for the peer's acknowledgement before it leaves the rest to quinn.
 const FINISH_WAIT: Duration = Duration::from_secs(2);
 
-pub(crate) fn lane((send, recv): (SendStream, RecvStream)) -> Lane {
-    (Box::new(QuicSender { stream: send, over: false }), Box::new(QuicReceiver { stream: recv }))
+/// Beside what the congestion control lets a message lane have under way, and as much again that is ready to go, so
+/// many bytes are given to quinn. What comes later waits in the queues of the node, where receivers take turns.
+const READY: u64 = 16 << 10;
+
+pub(crate) fn lane(connection: &quinn::Connection, (send, recv): (SendStream, RecvStream)) -> Lane {
+    let sender = QuicSender { stream: send, connection: connection.clone(), under_way: None, over: false };
+    (Box::new(sender), Box::new(QuicReceiver { stream: recv }))
 }
 
 /// Larger goes first; what is equal takes turns.
@@ -28,23 +35,58 @@ pub(crate) fn priority(class: LaneClass) -> i32 {
 
 struct QuicSender {
     stream: SendStream,
+    connection: quinn::Connection,
+    /// What the peer has not acknowledged, if there is a bound to that.
+    under_way: Option<Arc<UnderWay>>,
     /// Finished or reset, so that dropping it need not reset it.
     over: bool,
 }
 
-#[async_trait]
-impl LaneSender for QuicSender {
-    async fn write(&mut self, bufs: &mut [Bytes]) -> Result<(), TransportError> {
+impl QuicSender {
+    /// Waits until quinn is to be given more; how many bytes.
+    async fn room(&self, under_way: &UnderWay) -> Result<usize, TransportError> {
+        loop {
+            let most = 2 * self.connection.stats().path.cwnd + READY;
+            let room = usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(under_way.bytes());
+            if room > 0 {
+                return Ok(room);
+            }
+            tokio::select! {
+                biased;
+                () = under_way.less() => {}
+                error = self.connection.closed() => return Err(error::ended(&error)),
+                // Of a stream that was stopped nothing more is acknowledged; the next write says so.
+                _ = self.stream.stopped() => return Ok(1),
+            }
+        }
+    }
+
+    async fn give(&mut self, bufs: &mut [Bytes]) -> Result<(), TransportError> {
         self.stream.write_all_chunks(bufs).await.map_err(|error| match error {
             WriteError::Stopped(code) => TransportError::Reset { code: code.into_inner() },
             WriteError::ConnectionLost(error) => error::ended(&error),
             WriteError::ClosedStream | WriteError::ZeroRttRejected => TransportError::ClosedLocally,
         })
     }
+}
+
+#[async_trait]
+impl LaneSender for QuicSender {
+    async fn write(&mut self, bufs: &mut [Bytes]) -> Result<(), TransportError> {
+        let Some(under_way) = self.under_way.clone() else { return self.give(bufs).await };
+        let mut rest = bufs;
+        while !rest.is_empty() {
+            let room = self.room(&under_way).await?;
+            let mut parts = under_way.take(&mut rest, room);
+            self.give(&mut parts).await?;
+        }
+        Ok(())
+    }
 
     fn set_class(&mut self, class: LaneClass) {
         // Fails only if the stream is over already, which its next use will tell.
         let _ = self.stream.set_priority(priority(class));
+        self.under_way = (class == LaneClass::Message).then(Arc::default);
     }
 
     async fn finish(&mut self) -> Result<(), TransportError> {

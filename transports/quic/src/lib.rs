@@ -35,6 +35,7 @@ mod listener;
 mod resolve;
 mod transport;
 mod tuning;
+mod under_way;
 
 pub use config::QuicConfig;
 pub use endpoint::SocketBuffers;

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
 use bytes::{Buf, Bytes, BytesMut};
-use myrmidon::transport::{CloseCode, Lane, LaneReceiver, LaneSender, TransportError};
+use myrmidon::transport::{CloseCode, Lane, LaneClass, LaneReceiver, LaneSender, TransportError};
 
 use crate::socket::Socket;
 
@@ -42,6 +42,14 @@ impl LaneSender for TcpSender {
             consume(rest, written);
         }
         poll_fn(|cx| self.socket.poll_flush(cx)).await
+    }
+
+    /// What the kernel of the sender holds back is in front of everything that comes later. So it is given little of
+    /// messages beyond what may be under way, and the rest waits in the queues of the node, where receivers take turns.
+    fn set_class(&mut self, class: LaneClass) {
+        if class == LaneClass::Message {
+            self.socket.hold_little();
+        }
     }
 
     fn writes_at_once(&self) -> bool {

@@ -25,6 +25,9 @@ use crate::tls::{explain, of_tls};
 
 /// Pieces that one system call writes at most.
 const MAX_SLICES: usize = 128;
+/// Of a lane for messages the system takes so much more than it may send at the moment.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT: u32 = 16 << 10;
 
 pub(crate) struct Socket {
     read: Mutex<Option<ReadHalf>>,
@@ -97,6 +100,15 @@ impl Socket {
         match ready!(stream.poll_write(cx, &slices[..count])) {
             Ok(written) => Poll::Ready(Ok(written)),
             Err(error) => Poll::Ready(Err(self.write_failed(writing, &error))),
+        }
+    }
+
+    /// Has the system take no more than it can send, and [`UNSENT`] bytes.
+    pub(crate) fn hold_little(&self) {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if let Some(half) = lock(&self.write).half.as_ref() {
+            // Without it everything works, and messages wait longer on a slow path.
+            let _ = half.on_socket(|socket| socket.set_tcp_notsent_lowat(UNSENT));
         }
     }
 

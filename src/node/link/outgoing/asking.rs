@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::Outgoing;
 use crate::node::link::asks::{NO_DEADLINE, Question};
 use crate::node::link::bulk::ASK;
+use crate::node::link::lane_queue::messages_in;
 use crate::node::outbound::{Load, Refusal};
 use crate::pid::Pid;
 use crate::wire::level2::{Ask, Error, Frame, Reply, Text16};
@@ -63,29 +64,21 @@ impl Outgoing {
         self.answers.messages >= self.most.messages || self.answers.bytes + len > self.most.bytes
     }
 
-    /// Says in the question at the front of a queue how long an answer is wanted; drops it if it is not
-    /// any more, which is true then.
-    pub(super) fn drop_abandoned(&mut self, lane: usize, on_control: bool, now: Instant) -> bool {
-        let queue = if on_control { &mut self.on_control } else { &mut self.lanes[lane] };
-        let (rid, left) = match queue.front_mut() {
-            Some(Frame::Ask(ask)) => (ask.rid, &mut ask.left_ms),
-            Some(Frame::Bulk(bulk)) if bulk.kind == ASK => (bulk.rid, &mut bulk.left_ms),
+    /// Says in a question how long an answer is wanted. True if it is not any more, and was forgotten.
+    pub(super) fn is_too_late(&mut self, frame: &mut Frame, now: Instant) -> bool {
+        let (rid, left) = match frame {
+            Frame::Ask(ask) => (ask.rid, &mut ask.left_ms),
+            Frame::Bulk(bulk) if bulk.kind == ASK => (bulk.rid, &mut bulk.left_ms),
             _ => return false,
         };
         if let Some(ms) = self.asks.left_ms(rid, now) {
             *left = ms;
             return false;
         }
-        let dropped = queue.pop_front();
-        if let Some(to) = dropped.as_ref().and_then(Frame::to) {
-            self.held.passed(to);
+        if let Frame::Bulk(bulk) = frame {
+            self.bulk.remove(bulk.bulk);
         }
-        let bytes = match dropped {
-            Some(Frame::Ask(ask)) => ask.data.len(),
-            Some(Frame::Bulk(bulk)) => self.bulk.remove(bulk.bulk),
-            _ => 0,
-        };
-        self.load.remove(Load { messages: 1, bytes });
+        self.load.remove(messages_in(frame));
         self.freed = true;
         true
     }
@@ -102,11 +95,6 @@ impl Outgoing {
     pub(crate) fn cancel(&mut self, bulk: u64) -> bool {
         let given_up = self.bulk.cancel(bulk);
         given_up.inspect(|bytes| self.count(Load { messages: 1, bytes: *bytes })).is_some()
-    }
-
-    /// Whether the last batch ended before its queue did, and before it was full.
-    pub(crate) fn take_unfinished(&mut self) -> bool {
-        std::mem::take(&mut self.unfinished)
     }
 
     /// Questions that came too late to be written, to be dropped with no lock held.
