@@ -88,7 +88,7 @@ fn reductions_count_messages_and_what_handlers_consume() {
     handled(&rt, plain, 500);
     handled(&rt, eager, 600);
     assert_eq!(pids(&rt.top(TopBy::Reductions, 2)), [eager, plain]);
-    // A swap counts as one, also where it ends the turn for another lane.
+    // A swap counts as one.
     rt.hot_swap(plain, Box::new(bytes_fn(|_, _| ()))).unwrap();
     handled(&rt, plain, 501);
     rt.kill(eager);
@@ -103,7 +103,7 @@ fn reductions_count_messages_and_what_handlers_consume() {
 fn run_time_is_that_of_who_keeps_a_worker_busy() {
     let rt = runtime();
     let (busy, quick) = (spinner(&rt), spinner(&rt));
-    rt.send(busy, "200").unwrap();
+    rt.send(busy, "500").unwrap();
     rt.send(quick, "0").unwrap();
     handled(&rt, busy, 1);
     handled(&rt, quick, 1);

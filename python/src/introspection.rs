@@ -58,7 +58,7 @@ impl Runtime {
                 ));
             }
             Some(window) => {
-                let before = core.load();
+                let before = py.detach(|| core.load());
                 wait_for(py, Some(window), sleep)?;
                 py.detach(|| core.top_since(&before, by, limit))
             }

@@ -187,7 +187,8 @@ impl Runtime {
     /// is waited for like a plain one, and cancelled when the time is up.
     ///
     /// Returns the number of messages that nobody handled. Calling it again does nothing. Inside a
-    /// handler it does not wait and returns 0.
+    /// handler it does not wait and returns 0. In a coroutine use `async with`, or `asyncio.to_thread`: a wait that
+    /// blocks the loop also waits for the handlers that run in it. A pull actor in the middle of a message is not waited for.
     #[pyo3(signature = (timeout=1.0))]
     fn shutdown(&self, py: Python<'_>, timeout: f64) -> PyResult<usize> {
         self.0.birth.check()?;

@@ -115,7 +115,7 @@ impl<R> Reply<R> {
     /// panics, or that ends with the reply still in its state, need not do so. Whether somebody still waited.
     pub fn fail(self, reason: ExitReason) -> bool {
         let pid = self.asked;
-        self.refuse(AskError::Ended { pid, reason })
+        self.finish(Value::new(Failed(AskError::Ended { pid, reason })))
     }
 
     /// Whether nobody waits any more, so that the work for the answer may be left out.
@@ -133,9 +133,10 @@ impl<R> Reply<R> {
         self.asked
     }
 
-    /// Tells who asked why there is no answer.
-    pub(crate) fn refuse(self, error: AskError) -> bool {
-        self.finish(Value::new(Failed(error)))
+    /// Tells who asked why nobody answers; whether somebody still waited. It is no answer, and so none that
+    /// comes too late.
+    pub(crate) fn refuse(mut self, error: AskError) -> bool {
+        self.back.take().is_some_and(|back| back.send(Value::new(Failed(error))).is_ok())
     }
 
     fn finish(mut self, outcome: Value) -> bool {

@@ -33,8 +33,9 @@ pub struct ActorInfo {
     pub lane: u32,
     /// Whether a supervisor has started it.
     pub supervised: bool,
-    /// What it has done so far: one for each message, signal and poll of a future, and what its handler has
-    /// [consumed](super::Context::consume) besides. A slice counts when it is over.
+    /// What it has done so far: one for each message, for each signal that waits for its turn and for each poll of a
+    /// future, what its handler has [consumed](super::Context::consume) besides, and what it pays for sending to an
+    /// actor that is behind. A slice counts when it is over.
     pub reductions: u64,
     /// For how long its handler has run. A watchdog looks every few milliseconds who runs, so this is exact
     /// only for who runs long or often; waiting in a call that makes way for others is left out. On the

@@ -367,7 +367,7 @@ impl Turn<'_> {
         let lane = self.cell.behaviour.lane(self.hold.lane());
         if lane != self.hold.lane() {
             self.hold.set_lane(lane);
-            self.moved = Some(self.spent);
+            self.moved.get_or_insert(self.spent);
             self.spent = self.spent.max(self.cell.budget);
         }
     }

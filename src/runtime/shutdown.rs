@@ -20,6 +20,9 @@ const KILL_LIMIT: Duration = Duration::from_secs(1);
 /// A drain longer than the clock can count: thirty years.
 const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
+/// The part of a drain that the node has in any case, however long actors take: to say goodbye, and to hear what arrived.
+const GOODBYE: Duration = Duration::from_millis(250);
+
 /// How long the node may take to close beyond its drain.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
@@ -56,7 +59,8 @@ impl Inner {
         self.timers.stop();
         self.drain_mailboxes(deadline, drain, held);
         let left = self.waiting() + held();
-        let unwritten = self.close_node(&io, deadline.saturating_duration_since(self.system.clock().now()));
+        let for_node = deadline.saturating_duration_since(self.system.clock().now()).max(drain.min(GOODBYE));
+        let unwritten = self.close_node(&io, for_node);
         self.system.end_proxies();
         self.kill_all();
         self.system.living().for_each(|pid| self.system.abandon_mailbox(pid));
@@ -90,8 +94,9 @@ impl Inner {
     /// the machine's counts too.
     fn drain_mailboxes(&self, deadline: Instant, drain: Duration, held: &dyn Fn() -> usize) {
         let began = Instant::now();
-        // What is held may become a message, and a message may be held, between two looks.
-        let unhandled = || held() > 0 || self.waiting() > 0 || held() > 0;
+        // What is held may become a message, and a message may be held or in a handler, between two looks.
+        let is_busy = || !self.scheduler.wait_quiet(self.system.clock().now());
+        let unhandled = || held() > 0 || self.waiting() > 0 || held() > 0 || is_busy();
         while self.scheduler.wait_quiet(deadline)
             && unhandled()
             && self.system.clock().now() < deadline

@@ -26,6 +26,8 @@ const LOOKS: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(5)
 const LINGER: Duration = Duration::from_millis(25);
 /// The pause after the system had no room for a spare's thread.
 const NO_ROOM: Duration = Duration::from_secs(1);
+/// Steps of this, without their whole parts, spread evenly, however many they are.
+const GOLDEN_SECTION: f64 = 0.618_034;
 
 /// What wakes the watchdog when somebody begins to work.
 #[derive(Default)]
@@ -109,6 +111,7 @@ pub(super) fn spawn(
             workers,
             lanes: Vec::new(),
             looked: now,
+            phase: 0.0,
             worked: now,
             no_room: None,
         };
@@ -126,6 +129,8 @@ struct Watchdog {
     lanes: Vec<Watch>,
     /// The last look.
     looked: Instant,
+    /// The part of a pause before the first look after a rest.
+    phase: f64,
     /// When somebody was last seen at work.
     worked: Instant,
     /// When the system last had no room for a thread.
@@ -141,7 +146,12 @@ impl Watchdog {
                 sync::park_timeout(self.pause);
             } else {
                 self.scheduler.alarm.sleep(|| self.is_quiet());
-                (self.looked, self.worked) = (Instant::now(), Instant::now());
+                // Whoever begins after a rest rings. It is seen at another moment of its work each time, or who
+                // rests often would never be found at it.
+                self.phase = (self.phase + GOLDEN_SECTION).fract();
+                sync::park_timeout(self.pause.mul_f64(self.phase));
+                let now = Instant::now();
+                (self.looked, self.worked) = (now.checked_sub(self.pause).unwrap_or(now), now);
             }
         }
     }

@@ -57,17 +57,24 @@ impl Link {
         let asker = self.out().asks.take(frame.rid);
         match asker {
             Some(reply) => drop(reply.send(Payload::Bytes(frame.data))),
-            None => self.shared.system().into_iter().for_each(|system| system.count_late_reply()),
+            None => self.came_late(),
         }
     }
 
-    /// ERROR came.
+    /// ERROR came, which is an answer too.
     pub(super) fn refused(&self, frame: &Error) {
         let asker = self.out().asks.take(frame.rid);
-        if let Some(reply) = asker {
+        let in_time = asker.is_some_and(|reply| {
             let error = refusal::from_wire(frame.code, frame.text.as_str(), reply.asked());
-            reply.refuse(error);
+            reply.refuse(error)
+        });
+        if !in_time {
+            self.came_late();
         }
+    }
+
+    fn came_late(&self) {
+        self.shared.system().into_iter().for_each(|system| system.count_late_reply());
     }
 
     /// The link is over: nothing will be answered.
