@@ -21,6 +21,8 @@ _Message: TypeAlias = bytes | PySystemMessage
 
 # How long actors that are about to end may take before they count as left behind.
 _SETTLE = 1.0
+# The longest wait in which a Ctrl-C may be overlooked.
+_SLICE = 0.05
 
 
 class LeakedActors(AssertionError):
@@ -52,7 +54,7 @@ class Probe:
     def next(self, *, timeout: float = 5.0) -> _Message:
         """The next message, or an ``AssertionError`` if none has come within ``timeout`` seconds."""
         try:
-            return self._inbox.get(timeout=timeout)
+            return self._take(timeout)
         except queue.Empty:
             raise AssertionError(f"no message came within {timeout} s") from None
 
@@ -64,7 +66,7 @@ class Probe:
         Returns it. Raises ``AssertionError`` if another comes, or none within ``timeout`` seconds.
         """
         try:
-            message = self._inbox.get(timeout=timeout)
+            message = self._take(timeout)
         except queue.Empty:
             raise AssertionError(f"{expected!r} has not come within {timeout} s, nor anything else") from None
         fits = expected(message) if callable(expected) else message == expected
@@ -87,10 +89,21 @@ class Probe:
     def expect_nothing(self, *, within: float = 0.05) -> None:
         """Raises ``AssertionError`` if a message comes within so many seconds."""
         try:
-            message = self._inbox.get(timeout=within)
+            message = self._take(within)
         except queue.Empty:
             return
         raise AssertionError(f"expected nothing, and {message!r} came")
+
+    def _take(self, timeout: float) -> _Message:
+        """The next message. In slices, as a Ctrl-C that comes just before a wait of Python does not end it."""
+        end = time.monotonic() + timeout
+        while True:
+            left = max(end - time.monotonic(), 0.0)
+            try:
+                return self._inbox.get(timeout=min(left, _SLICE))
+            except queue.Empty:
+                if left <= _SLICE:
+                    raise
 
     def watch(self, pid: int) -> None:
         """Has the end of ``pid`` come as an EXIT message."""

@@ -50,15 +50,15 @@ def test_messages_that_were_given_to_loops_and_threads_are_handled_at_the_end(wa
             for message in mailbox:
                 see(message)
         rt = myrmidon.Runtime()
-        pids = [rt.spawn(handler) for _ in range(300)]
-        pids += [rt.spawn_with_mailbox(pulls) for _ in range(100)]
-        pids += [rt.spawn_with_mailbox(pulls_on_a_thread) for _ in range(20)]
+        pids = [rt.spawn(handler) for _ in range(50)]
+        pids += [rt.spawn_with_mailbox(pulls) for _ in range(20)]
+        pids += [rt.spawn_with_mailbox(pulls_on_a_thread) for _ in range(5)]
         for pid in pids:
             rt.send(pid, b"x")
         if "{way}" == "shutdown":
             print(rt.shutdown(20.0))
     """)
-    assert ends_well(done) == (["0", "420"] if way == "shutdown" else ["420"])
+    assert ends_well(done) == (["0", "75"] if way == "shutdown" else ["75"])
 
 
 def test_a_shutdown_counts_what_was_given_and_not_handled():
