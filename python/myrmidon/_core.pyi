@@ -20,6 +20,7 @@ _T = TypeVar("_T")
 __all__ = [
     "ActorBonds",
     "ActorInfo",
+    "Asking",
     "Buffer",
     "ChildInfo",
     "DeadLetter",

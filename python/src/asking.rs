@@ -1,7 +1,7 @@
 //! What `Runtime.ask` returns: a coroutine by its protocol, without code of Python.
 //!
-//! One that is written in Python costs a frame, and a call for each step of it, at every ask: with a hundred asks under way
-//! that was a third of the time. Tasks, `asyncio.run` and `gather` take anything that has the four methods.
+//! One that is written in Python costs a frame, and a call for each step of it, at every ask. Tasks, `asyncio.run`
+//! and `gather` take anything that has the four methods.
 
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,6 +12,7 @@ use pyo3::types::{PyBytes, PyTraceback, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::ask::Asked;
+use crate::call::end_iterator;
 use crate::number::Id;
 use crate::promise::Promise;
 use crate::runtime::Runtime;
@@ -57,37 +58,25 @@ impl Asking {
     }
 
     /// What a task is to wait for; the answer is the value of `StopIteration`.
-    fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let before = mem::replace(&mut *self.stage(), Stage::Running);
-        let promise = match before {
-            Stage::New { runtime, pid, data, timeout } => {
-                match runtime.get().ask_for_loop(py, pid, data.bind(py), timeout) {
-                    Ok(Asked::Promised(promise)) => promise.unbind(),
-                    Ok(Asked::Answered(answer)) => return Err(self.returned(py, answer)),
-                    Err(error) => return Err(self.raised(error)),
-                }
-            }
-            Stage::Asked(promise) => promise,
-            Stage::Running => return Err(PyRuntimeError::new_err("somebody else awaits this ask")),
-            Stage::Over => {
-                let error = PyRuntimeError::new_err("this ask was awaited before: ask again");
-                return Err(self.raised(error));
-            }
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let answer = match self.step(py)? {
+            Step::Awaits(awaited) => return Ok(Some(awaited)),
+            Step::Answered(answer) => answer.into_bound(py),
         };
-        if let Some(awaited) = Promise::next(promise.bind(py)) {
-            *self.stage() = Stage::Asked(promise);
-            return Ok(awaited);
+        if answer.is_exact_instance_of::<PyBytes>() {
+            end_iterator(&answer);
+            return Ok(None);
         }
-        match promise.get().outcome(py) {
-            Ok(answer) => Err(self.returned(py, answer)),
-            Err(error) => Err(self.raised(error)),
-        }
+        Err(returned(answer))
     }
 
     /// A task sends nothing but `None`.
     #[pyo3(signature = (_value, /))]
     fn send(&self, py: Python<'_>, _value: Py<PyAny>) -> PyResult<Py<PyAny>> {
-        self.__next__(py)
+        match self.step(py)? {
+            Step::Awaits(awaited) => Ok(awaited),
+            Step::Answered(answer) => Err(returned(answer.into_bound(py))),
+        }
     }
 
     /// Ends the wait with this error.
@@ -138,25 +127,51 @@ impl Asking {
     }
 }
 
+enum Step {
+    Awaits(Py<PyAny>),
+    Answered(Py<PyAny>),
+}
+
 impl Asking {
-    /// The answer, as an iterator returns it.
-    fn returned(&self, py: Python<'_>, answer: Py<PyAny>) -> PyErr {
-        *self.stage() = Stage::Over;
-        // A tuple of one would be made into an exception at once, where `bytes` need none.
-        match answer.bind(py).is_exact_instance_of::<PyBytes>() {
-            true => PyStopIteration::new_err(answer),
-            false => PyStopIteration::new_err((answer,)),
+    fn step(&self, py: Python<'_>) -> PyResult<Step> {
+        let before = mem::replace(&mut *self.stage(), Stage::Running);
+        let step = match before {
+            Stage::New { runtime, pid, data, timeout } => {
+                match runtime.get().ask_for_loop(py, pid, data.bind(py), timeout) {
+                    Ok(Asked::Promised(promise)) => self.look(&promise),
+                    Ok(Asked::Answered(answer)) => Ok(Step::Answered(answer)),
+                    Err(error) => Err(error),
+                }
+            }
+            Stage::Asked(promise) => self.look(promise.bind(py)),
+            Stage::Running => return Err(PyRuntimeError::new_err("somebody else awaits this ask")),
+            Stage::Over => Err(PyRuntimeError::new_err("this ask was awaited before: ask again")),
+        };
+        if !matches!(step, Ok(Step::Awaits(_))) {
+            *self.stage() = Stage::Over;
         }
+        step
     }
 
-    fn raised(&self, error: PyErr) -> PyErr {
-        *self.stage() = Stage::Over;
-        error
+    /// Looks whether what was asked for is there.
+    fn look(&self, promise: &Bound<'_, Promise>) -> PyResult<Step> {
+        match Promise::next(promise) {
+            Some(awaited) => {
+                *self.stage() = Stage::Asked(promise.clone().unbind());
+                Ok(Step::Awaits(awaited))
+            }
+            None => promise.get().outcome(promise.py()).map(Step::Answered),
+        }
     }
 
     fn stage(&self) -> MutexGuard<'_, Stage> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// An answer, as a coroutine returns it.
+fn returned(answer: Bound<'_, PyAny>) -> PyErr {
+    PyStopIteration::new_err((answer.unbind(),))
 }
 
 /// A question that nobody has awaited was never put, which is told as it is of coroutines.

@@ -57,6 +57,13 @@ pub(crate) fn value_of<'py>(variable: &Bound<'py, PyAny>) -> PyResult<Option<Bou
     Ok(unsafe { Bound::from_owned_ptr_or_opt(py, value) })
 }
 
+/// Ends an iterator whose slot returns `None` to the interpreter after this, with `value`, which is what an `await` gives. As
+/// an error of PyO3 the exception would be made each time, where a value that is neither a tuple nor an exception needs none.
+pub(crate) fn end_iterator(value: &Bound<'_, PyAny>) {
+    // SAFETY: the thread is attached, and both are living objects.
+    unsafe { ffi::PyErr_SetObject(ffi::PyExc_StopIteration, value.as_ptr()) }
+}
+
 /// The arguments come after one free place, which spares a bound method from copying them.
 fn call<'py, const N: usize>(
     callable: &Bound<'py, PyAny>,
