@@ -1,8 +1,9 @@
 //! The tasks of a link: a reader and a writer for each lane, and the heartbeat.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout, timeout_at};
 
@@ -24,6 +25,12 @@ const WRITE_STALL: Duration = Duration::from_secs(30);
 /// A lane that moves so many bytes without a pause lets the others go first: a ping must not wait for
 /// what one task may do at a stretch.
 const STRETCH: usize = 256 << 10;
+/// A lane that has written less than this lets so much time pass before it writes again: a write costs as
+/// much as a hundred small messages, and who sends them without a pause would get one for a few.
+const LITTLE: usize = 16 << 10;
+const GATHER: Duration = Duration::from_micros(20);
+/// Looks at the clock meanwhile, which tests may stop.
+const LOOKS: usize = 40;
 /// A peer that closes a link says why on control. When another lane ends first, control has so long.
 const LAST_WORD: Duration = Duration::from_millis(100);
 /// How long the last words of a link may take.
@@ -128,12 +135,16 @@ async fn write(
     lane: usize,
     mut sender: Box<dyn LaneSender>,
 ) -> Option<(usize, Box<dyn LaneSender>)> {
-    let (mut batch, mut stretch) = (Batch::new(), Stretch::default());
+    let (mut batch, mut stretch, mut little, mut more) = (Batch::new(), Stretch::default(), None, false);
     loop {
         if link.has_ended() {
             return Some((lane, sender));
         }
         stretch.pause().await;
+        if more && let Some(since) = little.take() {
+            gather(since).await;
+        }
+        more = true;
         let (load, unfinished) = link.fill(lane, &mut batch);
         if batch.is_empty() && unfinished {
             tokio::task::yield_now().await;
@@ -150,6 +161,7 @@ async fn write(
             stretch.0 += batch.len();
             (batch.take(), load)
         };
+        let len: usize = parts.iter().map(Bytes::len).sum();
         let written = tokio::select! {
             biased;
             // First, since what was written counts, however fast the peer ended the link for it.
@@ -158,8 +170,9 @@ async fn write(
         };
         match written {
             Ok(Ok(())) => {
-                link.written(lane, load);
+                more = !link.written(lane, load);
                 link.shared.spin.touch();
+                little = (lane != CONTROL && len < LITTLE).then(now);
                 if lane != CONTROL && link.out().control_len() > 0 {
                     // What is on control is short, and somebody waits for it.
                     stretch.0 = STRETCH;
@@ -174,6 +187,17 @@ async fn write(
                 return None;
             }
         }
+    }
+}
+
+/// Lets more come together after a little was written.
+async fn gather(since: Instant) {
+    for _ in 0..LOOKS {
+        if now() >= since + GATHER {
+            return;
+        }
+        std::thread::yield_now();
+        tokio::task::yield_now().await;
     }
 }
 
