@@ -15,7 +15,6 @@ use super::backoff::Gate;
 use super::dialler::Dialler;
 use super::error::{DownReason, ResolveError};
 use super::here::Here;
-use super::link::Link;
 use super::outbound::{Load, MAX_RESOLVES, Outbound, Refusal};
 use super::shared::{Shared, Stage, now};
 use super::shown::Shown;
@@ -212,10 +211,17 @@ impl Peer {
 
     /// Takes nothing more.
     pub(super) fn close(&self) {
-        self.outbound().close();
+        self.shut();
         self.room.notify_waiters();
         self.released.notify_waiters();
         self.work.notify_one();
+    }
+
+    /// Refuses what comes from now on.
+    fn shut(&self) {
+        let mut out = self.outbound();
+        out.close();
+        self.standing.close();
     }
 
     /// Drops what is not written; returns the number of messages.
@@ -285,9 +291,14 @@ impl Peer {
         self.has_room();
     }
 
-    /// The link has written some messages.
-    pub(super) fn link_has_written(&self, _link: &Link) {
-        self.has_room();
+    /// The link has written some messages, and perhaps all. Unless it has, none of the locks is taken that
+    /// senders need.
+    pub(super) fn link_has_written(&self, perhaps_all: bool) {
+        if perhaps_all {
+            self.has_room();
+        } else {
+            self.room.notify_one();
+        }
     }
 
     /// An actor of the peer has caught up.

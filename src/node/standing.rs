@@ -1,6 +1,6 @@
 //! How things stand with a peer: whether it is connected, at which level, and what is remembered of it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::link::Link;
@@ -29,13 +29,24 @@ pub(super) struct Standing {
 }
 
 #[derive(Default)]
-struct Now {
+pub(super) struct Now {
     up: Option<Up>,
+    closed: bool,
     /// Attempts that are over, and how the last of them ended.
     attempts: u64,
     failure: String,
     /// Messages written to links that are gone, and lost on them.
     past: (u64, u64),
+}
+
+impl Now {
+    /// The link, if there is one and messages are taken.
+    pub(super) fn open_link(&self) -> Option<&Arc<Link>> {
+        match &self.up {
+            Some(Up::Two(link)) if !self.closed => Some(link),
+            _ => None,
+        }
+    }
 }
 
 impl Standing {
@@ -53,6 +64,19 @@ impl Standing {
 
     pub(super) fn up(&self) -> Option<Up> {
         self.now.read().up.clone()
+    }
+
+    /// How things stand, which stays so while this is held.
+    pub(super) fn look(&self) -> MutexGuard<'_, Now> {
+        self.now.read()
+    }
+
+    /// Nothing more is taken.
+    pub(super) fn close(&self) {
+        self.now.modify(|now| {
+            now.closed = true;
+            false
+        });
     }
 
     pub(super) fn level(&self, now: Instant) -> Option<Level> {
@@ -164,6 +188,6 @@ impl Standing {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

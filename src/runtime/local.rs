@@ -26,13 +26,13 @@ pub(super) struct Local {
 
 impl LocalNode for Local {
     fn deliver(&self, batch: &mut Vec<(Pid, Bytes)>) {
-        let refused = batch.extract_if(.., |(pid, _)| !self.system.admits_peers(*pid));
-        for (pid, message) in refused {
-            self.system.dead_letter(pid, DeadLetterReason::Unreadable, Some(Payload::Bytes(message)));
-        }
         let mut messages = batch.drain(..).peekable();
         while let Some((pid, first)) = messages.next() {
             let first = Payload::Bytes(first);
+            if !self.system.admits_peers(pid) {
+                self.system.dead_letter(pid, DeadLetterReason::Unreadable, Some(first));
+                continue;
+            }
             if messages.peek().is_none_or(|(to, _)| *to != pid) {
                 self.deliver_one(pid, first);
                 continue;

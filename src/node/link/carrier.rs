@@ -1,7 +1,7 @@
 //! The tasks of a link: a reader and a writer for each lane, and the heartbeat.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
@@ -26,6 +26,12 @@ const WRITE_STALL: Duration = Duration::from_secs(30);
 /// A lane that moves so many bytes without a pause lets the others go first: a ping must not wait for
 /// what one task may do at a stretch.
 const STRETCH: usize = 256 << 10;
+/// A lane that has written less than this lets so much time pass before it writes again: a write costs as
+/// much as a hundred small messages, and who sends them without a pause would get one for a few.
+const LITTLE: usize = 16 << 10;
+const GATHER: Duration = Duration::from_micros(20);
+/// Looks at the clock meanwhile, which tests may stop.
+const LOOKS: usize = 40;
 /// A peer that closes a link says why on control. When another lane ends first, control has so long.
 const LAST_WORD: Duration = Duration::from_millis(100);
 /// How long the last words of a link may take.
@@ -131,11 +137,16 @@ async fn write(
     mut sender: Box<dyn LaneSender>,
 ) -> Option<(usize, Box<dyn LaneSender>)> {
     let (mut batch, mut stretch, mut pace) = (Batch::new(), Stretch::default(), Pace::default());
+    let (mut little, mut more) = (None, false);
     loop {
         if link.has_ended() {
             return Some((lane, sender));
         }
         stretch.pause().await;
+        if more && let Some(since) = little.take() {
+            gather(since).await;
+        }
+        more = true;
         let load = link.fill(lane, &mut batch, pace.batch());
         let (mut parts, load) = if batch.is_empty() {
             let lent = rest(&link, lane, sender).await;
@@ -157,9 +168,11 @@ async fn write(
         };
         match written {
             Ok(Ok(())) => {
-                link.written(lane, load);
+                more = !link.written(lane, load);
                 link.shared.spin.touch();
-                pace.wrote(len, now() - begun);
+                let wrote = now();
+                pace.wrote(len, wrote - begun);
+                little = (lane != CONTROL && len < LITTLE).then_some(wrote);
                 if lane != CONTROL && link.out().control_len() > 0 {
                     // What is on control is short, and somebody waits for it.
                     stretch.0 = STRETCH;
@@ -174,6 +187,17 @@ async fn write(
                 return None;
             }
         }
+    }
+}
+
+/// Lets more come together after a little was written.
+async fn gather(since: Instant) {
+    for _ in 0..LOOKS {
+        if now() >= since + GATHER {
+            return;
+        }
+        std::thread::yield_now();
+        tokio::task::yield_now().await;
     }
 }
 

@@ -367,7 +367,7 @@ impl Link {
         if freed {
             // What was dropped may be all that the end of the bulk lane waited for.
             self.work.iter().for_each(Notify::notify_one);
-            self.for_users(|peer| peer.link_has_written(self));
+            self.for_users(|peer| peer.link_has_written(true));
         }
         if relieved {
             self.for_users(|peer| peer.link_has_released());
@@ -375,18 +375,19 @@ impl Link {
         load
     }
 
-    /// A batch of a lane was written.
-    fn written(&self, lane: usize, load: Load) {
-        let (bulk, bulk_lane) = {
+    /// A batch of a lane was written. True if no message is left.
+    fn written(&self, lane: usize, load: Load) -> bool {
+        let (bulk, bulk_lane, drained) = {
             let mut out = self.out();
-            (out.written(lane, load), out.bulk_lane())
+            (out.written(lane, load), out.bulk_lane(), out.load().messages == 0)
         };
         if bulk {
             self.work[bulk_lane].notify_one();
         }
         if load.messages > 0 {
-            self.for_users(|peer| peer.link_has_written(self));
+            self.for_users(|peer| peer.link_has_written(drained));
         }
+        drained
     }
 
     /// XON came.

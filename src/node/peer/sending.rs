@@ -69,6 +69,17 @@ impl Peer {
         pid: Pid,
         message: Bytes,
     ) -> Result<(), (Refusal, Bytes)> {
+        // Into a link without the lock of what waits for one: all of that is in it before it is shown.
+        let standing = self.standing.look();
+        if let Some(link) = standing.open_link().filter(|link| life.is_none_or(|life| link.peer == life)) {
+            if let Some(lane) = link.queue(pid, message)? {
+                let link = link.clone();
+                drop(standing);
+                link.rouse(lane);
+            }
+            return Ok(());
+        }
+        drop(standing);
         let mut out = self.outbound();
         let up = self.standing.up();
         if up.as_ref().is_some_and(|up| !is_of(life, up)) {

@@ -175,7 +175,7 @@ impl Peer {
         self.attach(&link);
         tokio::select! {
             biased;
-            () = self.shared.at(Stage::Draining) => self.outbound().close(),
+            () = self.shared.at(Stage::Draining) => self.shut(),
             // It may have been over before it knew of us.
             end = link.gone() => self.link_is_over(&link, &end),
         }
