@@ -178,9 +178,9 @@ pub struct NodeConfig {
     /// The largest payload sent to a level-2 peer. Default: 64 MiB (L02).
     pub max_bulk_payload: usize,
     /// With more messages than this in the mailbox of one actor, level-2 peers are asked to send it
-    /// nothing for now; others are not affected. What is under way still comes. Default: 16 384 (L12).
+    /// nothing for now; others are not affected. What is under way still comes. Default: 1 024 (L12).
     pub actor_messages: usize,
-    /// The same for their bytes, reckoned at the length of the last message. Default: 4 MiB.
+    /// The same for their bytes, reckoned at the length of the last message. Default: 256 KiB.
     pub actor_bytes: usize,
     /// Where other nodes can dial this one, `host:port`, as said to peers and in references. Default: the
     /// address on which it listens, if that is one and no wildcard.
@@ -245,8 +245,8 @@ impl Default for NodeConfig {
             bulk_above: 256 << 10,
             bulk_slots: 4,
             max_bulk_payload: 64 << 20,
-            actor_messages: 16_384,
-            actor_bytes: 4 << 20,
+            actor_messages: 1_024,
+            actor_bytes: 256 << 10,
             advertised: None,
             max_proxies: 100_000,
             remote_exits: true,

@@ -23,7 +23,7 @@ const BATCH: usize = 64 << 10;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     Busy,
-    /// The receiver does not keep up; others do.
+    /// So much waits for the receiver that the others need the rest of the room.
     Held,
     NoConnection(String),
     /// The peer takes at most so many bytes.

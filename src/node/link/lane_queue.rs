@@ -5,7 +5,7 @@
 //! comes beyond that waits by receiver. Answers do not wait with a spared actor: they enter no mailbox, and that
 //! very actor may be waiting for one. A kill does not either.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::bulk::REPLY;
 use super::queue::Queue;
@@ -26,7 +26,8 @@ pub(super) struct LaneQueue {
     /// How much may still come there before it is empty again, and how much that is then.
     room: Load,
     gathers: Load,
-    receivers: HashMap<Pid, Waiting>,
+    /// Mostly few of them: looking one up costs less than a hash that a peer cannot foresee.
+    receivers: BTreeMap<Pid, Waiting>,
     /// Those that take turns, and such as have nothing to send any more: they leave when they are met.
     ring: VecDeque<Pid>,
     /// The end of the lane: behind everything else.
@@ -67,7 +68,7 @@ impl LaneQueue {
     /// Puts a frame behind what waits for `to`.
     pub(super) fn push(&mut self, to: Option<Pid>, frame: Frame) {
         let Some(pid) = to else { return self.own.push_back(frame) };
-        let waiting = if self.receivers.is_empty() { None } else { self.receivers.get_mut(&pid) };
+        let waiting = self.receivers.get_mut(&pid);
         let at_once = match &waiting {
             Some(waiting) => waiting.spared.is_some() && passes(&frame),
             None => self.ring.is_empty() && self.room.messages > 0 && self.room.bytes > 0,
@@ -123,8 +124,7 @@ impl LaneQueue {
     /// Whether a message of `len` bytes for `pid` is beyond `share`, which one receiver may have waiting. Whoever is
     /// told so is told when there is room again ([`take_relieved`](Self::take_relieved)).
     pub(super) fn is_full(&mut self, pid: Pid, len: usize, share: Load) -> bool {
-        let waiting = if self.receivers.is_empty() { None } else { self.receivers.get_mut(&pid) };
-        let Some(waiting) = waiting else { return false };
+        let Some(waiting) = self.receivers.get_mut(&pid) else { return false };
         let Load { messages, bytes } = waiting.load;
         let is_full = messages > 0 && (messages >= share.messages || bytes + len > share.bytes);
         if is_full {
@@ -178,9 +178,7 @@ impl LaneQueue {
     /// Puts `last` behind everything, also behind what waits for spared actors.
     pub(super) fn close(&mut self, last: Frame) {
         let spared = self.receivers.iter().filter(|(_, waiting)| waiting.spared.is_some());
-        let mut spared: Vec<_> = spared.map(|(pid, _)| *pid).collect();
-        // In a fixed order, so that a seed repeats its run.
-        spared.sort_unstable();
+        let spared: Vec<_> = spared.map(|(pid, _)| *pid).collect();
         spared.into_iter().for_each(|pid| self.release(pid));
         if self.first.is_empty() && self.ring.is_empty() {
             self.own.push_back(last);

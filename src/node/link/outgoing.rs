@@ -452,16 +452,15 @@ mod tests {
         let sent = |n: u8| Bytes::from(vec![n; 1]);
         out.hold(slow);
         let held = (0..100).take_while(|n| out.push_message(slow, sent(*n)).is_ok()).count();
-        assert_eq!(held, 20, "a quarter of what is left then");
-        assert_eq!(out.push_message(slow, sent(20)), Err((Refusal::Held, sent(20))));
+        assert_eq!(held, 33, "half of what is left then");
+        assert_eq!(out.push_message(slow, sent(33)), Err((Refusal::Held, sent(33))));
         (0..3).for_each(|n| out.push_message(fast, sent(n)).map(drop).unwrap());
         assert_eq!(written(&mut out, 1), 3, "those for the fast one");
         out.release(slow);
-        out.push_message(slow, sent(20)).unwrap();
         let mut batch = Batch::new();
-        assert_eq!(out.fill(1, &mut batch, BATCH, Instant::now()).messages, 21);
+        assert_eq!(out.fill(1, &mut batch, BATCH, Instant::now()).messages, 33);
         let bytes = batch.take().concat();
-        assert!(bytes.iter().skip(13).step_by(14).copied().eq(0..=20));
+        assert!(bytes.iter().skip(13).step_by(14).copied().eq(0..33));
     }
 
     #[test]
@@ -469,13 +468,13 @@ mod tests {
         let most = Load { messages: 1000, bytes: 16 << 20 };
         let mut out = Outgoing::new(most, (4, 0), 1 << 20, Allowance::new(0, 0), Budget::new(usize::MAX));
         let mut taken = 0;
-        for dead in 0..15 {
+        for dead in 0..12 {
             out.hold(pid(dead));
             let before = taken;
             while out.push_message(pid(dead), Bytes::new()).is_ok() {
                 taken += 1;
             }
-            assert!(taken > before && taken - before <= (1000 - before) / 4, "{dead}: {before} {taken}");
+            assert!(taken > before && taken - before <= (1000 - before) / 2, "{dead}: {before} {taken}");
         }
         assert!(out.push_message(pid(100), Bytes::new()).is_ok());
     }

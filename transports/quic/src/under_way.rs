@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-/// What was given in one piece counts until all of it is acknowledged.
+/// What was given in one piece counts until all of it is acknowledged. So a piece is no longer than this, or than a part
+/// of what may be given.
 const PIECE: usize = 16 << 10;
+const PART: usize = 8;
 
 #[derive(Default)]
 pub(crate) struct UnderWay {
@@ -35,11 +37,11 @@ impl UnderWay {
 
     /// Takes up to `most` bytes off the front of `bufs`, in pieces to be given to quinn.
     pub(crate) fn take(self: &Arc<Self>, bufs: &mut &mut [Bytes], mut most: usize) -> Vec<Bytes> {
-        let mut pieces = Vec::new();
+        let (mut pieces, longest) = (Vec::new(), PIECE.max(most / PART));
         while most > 0
             && let Some(first) = bufs.first_mut()
         {
-            let bytes = first.split_to(first.len().min(most).min(PIECE));
+            let bytes = first.split_to(first.len().min(most).min(longest));
             if first.is_empty() {
                 bufs.split_off_first_mut();
             }

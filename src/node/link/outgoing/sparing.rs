@@ -5,7 +5,7 @@ use crate::node::outbound::Load;
 use crate::pid::Pid;
 
 /// One receiver may have this part waiting of the room that is left.
-const SHARE: usize = 4;
+const SHARE: usize = 2;
 
 /// Actors of one peer that are spared at once.
 const MAX_SPARED: usize = 65_536;
