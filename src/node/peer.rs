@@ -301,7 +301,7 @@ impl Peer {
         }
     }
 
-    /// An actor of the peer has caught up.
+    /// There may be room for receivers for which there was none.
     pub(super) fn link_has_released(&self) {
         self.released.notify_waiters();
         self.has_room();

@@ -1,9 +1,12 @@
 //! Receivers of one lane take turns, and none of them has all of the queue.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use myrmidon::config::NodeConfig;
 use myrmidon::node::RemoteSendError;
 use myrmidon::transport::memory::MemoryNetwork;
+use tokio::time::Instant;
 
 use crate::fake::{Running, node, node_with, number, pid, soon};
 
@@ -71,6 +74,42 @@ async fn l10_l12_no_receiver_takes_all_of_the_queue_and_who_waits_for_it_gets_ro
     for (index, count) in (1..).zip(&taken).skip(1) {
         assert_eq!(numbers(&received, index), (0..*count).map(number).collect::<Vec<_>>(), "G2");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn l10_l12_who_is_woken_and_finds_room_for_others_only_tells_the_next() {
+    const MOST: usize = 30;
+    let network = MemoryNetwork::new();
+    let full = NodeConfig { message_lanes: 1, outbound_messages: MOST, ..NodeConfig::default() };
+    // What is left of the queue beside the part of one receiver is written in one batch.
+    let small = NodeConfig { credit_messages: 40, actor_messages: 20, ..NodeConfig::default() };
+    let (a, b) = (node_with(&network, full).await, node_with(&network, small).await);
+    assert!(a.node.is_up(&b.addr).await);
+    b.runtime.fill(pid(1), true);
+    let queued = || a.node.peers()[0].queued_messages;
+    let (mut before, mut round) = (usize::MAX, 0);
+    while before != queued() || queued() == 0 {
+        before = queued();
+        flood(&a, &b, 1);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        round += 1;
+        assert!(round < 100, "it is never spared");
+    }
+    let (held, mut index) = (queued(), 2);
+    while a.node.try_send(&b.addr, pid(index), number(0)).is_ok() {
+        index += 1;
+    }
+    assert!(held < MOST && queued() == MOST, "{held} of {}", queued());
+    let start = Instant::now();
+    let send = |index| a.node.send(&b.addr, pid(index), number(0));
+    let mut for_the_dead = Box::pin(send(1));
+    let mut for_another = Box::pin(send(2));
+    tokio::select! {
+        biased;
+        _ = &mut for_the_dead => panic!("there is no room for it"),
+        sent = &mut for_another => sent.unwrap(),
+    }
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,8 @@
 //!
 //! Sans-IO. While less than a batch waits there is no need for turns: it is one queue, in the order of sending. What
 //! comes beyond that waits by receiver. Answers do not wait with a spared actor: they enter no mailbox, and that
-//! very actor may be waiting for one. A kill does not either.
+//! very actor may be waiting for one. A kill does not either. As such an actor takes no turns, what goes to it
+//! nevertheless is in that one queue however much there is.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,6 +17,8 @@ use crate::wire::level2::{Ask, Frame};
 
 /// The bytes of a turn; its last frame may go beyond.
 const TURN: usize = 8 << 10;
+/// The memory of a ring that is empty, in places.
+const KEPT: usize = 64;
 
 #[derive(Default)]
 pub(super) struct LaneQueue {
@@ -74,7 +77,7 @@ impl LaneQueue {
             None => self.ring.is_empty() && self.room.messages > 0 && self.room.bytes > 0,
         };
         if at_once {
-            self.room.remove(messages_in(&frame));
+            self.room.remove(payload_in(&frame));
             return self.first.push_back(frame);
         }
         let waiting = match waiting {
@@ -97,14 +100,20 @@ impl LaneQueue {
         self.room = self.gathers;
         let is_alone = self.ring.len() == 1;
         let Some(pid) = self.ring.pop_front() else {
+            self.ring.shrink_to(KEPT);
             self.own.extend(self.last.take());
             return !self.own.is_empty();
         };
         let Some(waiting) = self.receivers.get_mut(&pid) else { return true };
         let mut stopped = false;
         if waiting.may_go() {
-            let is_free = is_alone && waiting.spared.is_none();
-            let taken = take(&mut waiting.queue, if is_free { usize::MAX } else { TURN });
+            let turn = match waiting.spared {
+                // One frame, so that no more goes than may.
+                Some(_) => 1,
+                None if is_alone => usize::MAX,
+                None => TURN,
+            };
+            let taken = take(&mut waiting.queue, turn);
             self.relieved |= waiting.took(taken.load);
             stopped = taken.stopped;
         }
@@ -116,19 +125,24 @@ impl LaneQueue {
         } else if waiting.may_go() {
             waiting.line_up(pid, &mut self.ring);
         } else if waiting.spared.is_none() {
-            self.receivers.remove(&pid);
+            self.remove(pid);
         }
         !stopped
     }
 
     /// Whether a message of `len` bytes for `pid` is beyond `share`, which one receiver may have waiting. Whoever is
-    /// told so is told when there is room again ([`take_relieved`](Self::take_relieved)).
+    /// told so is told when there is room again ([`take_relieved`](Self::take_relieved)); until then all others hear
+    /// the same, as those that ask again and again would leave no room to those that wait. Of a spared receiver
+    /// nothing goes, so there is no room to fight for.
     pub(super) fn is_full(&mut self, pid: Pid, len: usize, share: Load) -> bool {
         let Some(waiting) = self.receivers.get_mut(&pid) else { return false };
         let Load { messages, bytes } = waiting.load;
-        let is_full = messages > 0 && (messages >= share.messages || bytes + len > share.bytes);
+        let is_beyond = messages >= share.messages || bytes + len > share.bytes;
+        let are_others_first = waiting.call_at.is_some() && waiting.spared.is_none();
+        let is_full = messages > 0 && (is_beyond || are_others_first);
         if is_full {
-            waiting.call_at = Some(Load { messages: messages / 2, bytes: bytes / 2 });
+            // The first word counts: a goal that moves with each of them is never reached.
+            waiting.call_at.get_or_insert(Load { messages: messages / 2, bytes: bytes / 2 });
         }
         is_full
     }
@@ -145,13 +159,17 @@ impl LaneQueue {
         if waiting.spared.is_some() {
             return false;
         }
+        let passing = waiting.queue.extract(passes);
+        let mut gone = Load::default();
+        passing.iter().for_each(|frame| gone.add(messages_in(frame)));
+        self.relieved |= waiting.took(gone);
+        self.first.extend(passing);
         let Load { messages, bytes } = waiting.load;
         // Messages may be empty.
         let goes =
             Load { messages: messages.min(window.messages), bytes: bytes.clamp(1, window.bytes.max(1)) };
         let is_too_much = messages > most.messages || bytes > most.bytes;
         waiting.spared = Some(if is_too_much { goes } else { Load::default() });
-        self.first.extend(waiting.queue.extract(passes));
         self.spared += 1;
         true
     }
@@ -166,8 +184,13 @@ impl LaneQueue {
         if waiting.may_go() {
             waiting.line_up(pid, &mut self.ring);
         } else if !waiting.in_ring {
-            self.receivers.remove(&pid);
+            self.remove(pid);
         }
+    }
+
+    fn remove(&mut self, pid: Pid) {
+        let waiting = self.receivers.remove(&pid);
+        self.relieved |= waiting.is_some_and(|waiting| waiting.call_at.is_some());
     }
 
     /// How many receivers are spared.
@@ -237,6 +260,16 @@ pub(super) fn messages_in(frame: &Frame) -> Load {
     Load { messages: 1, bytes }
 }
 
+/// What a frame takes of the room in front of those that take turns: as [`messages_in`], and answers too.
+fn payload_in(frame: &Frame) -> Load {
+    let bytes = match frame {
+        Frame::Reply(reply) => reply.data.len(),
+        Frame::Error(error) => error.text.as_str().len(),
+        frame => return messages_in(frame),
+    };
+    Load { messages: 1, bytes }
+}
+
 /// Whether a frame goes to whom is spared too.
 fn passes(frame: &Frame) -> bool {
     match frame {
@@ -253,7 +286,7 @@ mod tests {
 
     use super::*;
     use crate::wire::Batch;
-    use crate::wire::level2::{Exit, Reply, Text16};
+    use crate::wire::level2::{Bulk, Exit, Reply, Text16};
 
     fn pid(index: u32) -> Pid {
         Pid::new(1, index).unwrap()
@@ -279,11 +312,12 @@ mod tests {
     fn order(lane: &mut LaneQueue) -> Vec<(Option<u32>, usize)> {
         let mut order = Vec::new();
         let mut take = |queue: &mut Queue, bytes: usize| {
-            let mut load = Load::default();
-            while load.bytes < bytes
+            let (mut load, mut len) = (Load::default(), 0);
+            while len < bytes
                 && let Some(frame) = next(queue)
             {
                 load.add(messages_in(&frame));
+                len += 1 + payload_in(&frame).bytes;
                 order.push((frame.to().map(Pid::index), messages_in(&frame).bytes));
             }
             Taken { load, stopped: false }
@@ -338,6 +372,78 @@ mod tests {
         let rest: Vec<_> = order(&mut lane).into_iter().map(|(_, len)| len).collect();
         assert_eq!(rest, [4096, 4096, 4096, 4096, 7]);
         assert!(lane.is_empty() && lane.receivers.is_empty() && lane.spared() == 0);
+    }
+
+    #[test]
+    fn l12_answers_take_turns_too() {
+        let mut lane = lane();
+        let data = Bytes::from(vec![0; LONG]);
+        for rid in 0..100 {
+            push(&mut lane, Frame::Reply(Reply { rid, to: Some(pid(1)), data: data.clone() }));
+        }
+        push(&mut lane, message(2, 64));
+        let order = order(&mut lane);
+        let other = order.iter().position(|(to, _)| *to == Some(2)).unwrap();
+        assert!((FEW..FEW + 4).contains(&other), "{other} in front of it");
+        assert_eq!(order.len(), 101);
+    }
+
+    #[test]
+    fn l12_of_what_waited_before_a_wish_no_more_goes_than_the_window() {
+        let mut lane = lane();
+        (0..FEW).for_each(|_| push(&mut lane, message(1, LONG)));
+        (0..20).for_each(|_| push(&mut lane, message(1, 8)));
+        let (most, window) = (Load { messages: 5, bytes: 1 << 20 }, Load { messages: 3, bytes: 1 << 20 });
+        lane.spare(pid(1), most, window);
+        assert_eq!(order(&mut lane).len(), FEW + 3);
+        lane.release(pid(1));
+        assert_eq!(order(&mut lane).len(), 17);
+    }
+
+    #[test]
+    fn l12_a_large_answer_that_passes_a_spared_actor_does_not_count_as_waiting_for_it() {
+        let mut lane = lane();
+        (0..FEW).for_each(|_| push(&mut lane, message(2, LONG)));
+        push(&mut lane, message(1, 8));
+        let total = 1 << 20;
+        let bulk = Bulk { bulk: 1, to: Some(pid(1)), kind: REPLY, rid: 1, from: None, left_ms: 0, total };
+        push(&mut lane, Frame::Bulk(bulk));
+        let share = Load { messages: 10, bytes: 1000 };
+        assert!(lane.is_full(pid(1), 8, share));
+        lane.spare(pid(1), share, share);
+        assert!(!lane.is_full(pid(1), 8, share), "only the message waits");
+        assert_eq!(order(&mut lane).len(), FEW + 1, "the answer goes, and the message is not too much");
+    }
+
+    #[test]
+    fn l10_who_was_turned_away_comes_before_those_that_ask_again() {
+        let mut lane = lane();
+        (0..FEW).for_each(|_| push(&mut lane, message(2, LONG)));
+        (0..8).for_each(|_| push(&mut lane, message(1, 8)));
+        let (few, many) = (Load { messages: 8, bytes: 1 << 20 }, Load { messages: 100, bytes: 1 << 20 });
+        assert!(lane.is_full(pid(1), 1, few));
+        assert!(lane.is_full(pid(1), 1, many), "there would be room, and somebody waits for it");
+        let mut took = 0;
+        while !lane.take_relieved() {
+            assert!(took == 0 || lane.is_full(pid(1), 1, many), "{took} are gone");
+            let one = |queue: &mut Queue, _: usize| {
+                let load = messages_in(&next(queue).expect("a message"));
+                took += load.messages;
+                Taken { load, stopped: false }
+            };
+            assert!(lane.serve(one), "nobody was called");
+        }
+        assert_eq!(took, FEW + 4, "half of it is gone");
+        assert!(!lane.is_full(pid(1), 1, many));
+    }
+
+    #[test]
+    fn l10_who_sends_to_a_spared_actor_waits_behind_nobody() {
+        let mut lane = lane();
+        lane.spare(pid(1), Load::default(), Load::default());
+        push(&mut lane, message(1, 8));
+        let (few, many) = (Load { messages: 1, bytes: 1 << 20 }, Load { messages: 100, bytes: 1 << 20 });
+        assert!(lane.is_full(pid(1), 1, few) && !lane.is_full(pid(1), 1, many));
     }
 
     #[test]

@@ -367,9 +367,8 @@ impl Link {
         if freed {
             // What was dropped may be all that the end of the bulk lane waited for.
             self.work.iter().for_each(Notify::notify_one);
-            self.for_users(|peer| peer.link_has_written(true));
         }
-        if relieved {
+        if freed || relieved {
             self.for_users(|peer| peer.link_has_released());
         }
         load

@@ -42,13 +42,21 @@ impl Queue {
     pub(super) fn push_back(&mut self, frame: Frame) {
         match frame {
             Frame::Message { to: Some(to), data } if data.len() < COPY_BELOW => self.push_small(to, &data),
-            frame => self.entries.push_back(Entry::Frame(frame)),
+            frame => self.push(Entry::Frame(frame)),
         }
+    }
+
+    fn push(&mut self, entry: Entry) {
+        if self.entries.capacity() == 0 {
+            // There may be as many queues as frames, with one in each.
+            self.entries.reserve_exact(1);
+        }
+        self.entries.push_back(entry);
     }
 
     fn push_small(&mut self, to: Pid, data: &[u8]) {
         if !matches!(self.entries.back(), Some(Entry::Run(run)) if run.bytes.len() < LONGEST) {
-            self.entries.push_back(Entry::Run(Run::new()));
+            self.push(Entry::Run(Run::new()));
         }
         if let Some(Entry::Run(run)) = self.entries.back_mut() {
             run.push(to, data);

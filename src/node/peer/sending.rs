@@ -46,6 +46,10 @@ impl Peer {
             let refusal = match self.offer(life, pid, message) {
                 Err((refusal @ (Refusal::Busy | Refusal::Held), back)) => {
                     message = back;
+                    if refusal == Refusal::Held {
+                        // It may have been woken in place of one for which there is room.
+                        self.wake_next(len);
+                    }
                     refusal
                 }
                 done => {

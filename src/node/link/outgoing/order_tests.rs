@@ -13,6 +13,8 @@ const WINDOW: u64 = 6;
 enum Op {
     /// A message of so many bytes.
     Send(u32, usize),
+    /// One that is taken whatever the bounds, as those that waited for the connection.
+    Admit(u32, usize),
     /// A frame that uses no credit.
     Signal(u32),
     Hold(u32),
@@ -26,7 +28,8 @@ fn op() -> impl Strategy<Value = Op> {
     // Four of the longer ones are more than waits in the order of sending.
     let len = prop_oneof![Just(8_usize), Just(20_000)];
     prop_oneof![
-        8 => (actor.clone(), len).prop_map(|(to, len)| Op::Send(to, len)),
+        8 => (actor.clone(), len.clone()).prop_map(|(to, len)| Op::Send(to, len)),
+        4 => (actor.clone(), len).prop_map(|(to, len)| Op::Admit(to, len)),
         2 => actor.clone().prop_map(Op::Signal),
         2 => actor.clone().prop_map(Op::Hold),
         2 => actor.prop_map(Op::Release),
@@ -81,11 +84,13 @@ impl World {
         let pid = |index| Pid::new(1, index).unwrap();
         match op {
             Op::Send(to, len) => {
-                let mut data = number.to_be_bytes().to_vec();
-                data.resize(len, 0);
-                if self.out.push_message(pid(to), Bytes::from(data)).is_ok() {
+                if self.out.push_message(pid(to), data(number, len)).is_ok() {
                     self.queued[to as usize].push(number);
                 }
+            }
+            Op::Admit(to, len) => {
+                self.out.admit(pid(to), data(number, len));
+                self.queued[to as usize].push(number);
             }
             Op::Signal(to) => {
                 let from = Some(pid(number as u32));
@@ -108,6 +113,12 @@ impl World {
             }
         }
     }
+}
+
+fn data(number: u64, len: usize) -> Bytes {
+    let mut data = number.to_be_bytes().to_vec();
+    data.resize(len, 0);
+    Bytes::from(data)
 }
 
 proptest! {

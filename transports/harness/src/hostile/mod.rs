@@ -106,7 +106,7 @@ impl Hostile {
     /// As [above](Self::l11_who_sends_beyond_its_credit_is_cut_off).
     pub async fn l09_who_reads_nothing_of_what_it_makes_a_node_say_is_cut_off(&self) {
         let scene = self.begin(NodeConfig { outbound_bytes: 1 << 20, ..NodeConfig::default() }).await;
-        let attack = |id| Frame::Unlink(Unlink { id, to: Some(stranger(1)), from: Some(stranger(2)) });
+        let attack = |id| Frame::Unlink(Unlink { id, to: Some(stranger(id)), from: Some(stranger(id)) });
         scene.intruder().await.flood_unread(attack).await;
         scene.has_lost_it("it does not read what it is told").await;
         scene.end().await;
@@ -200,7 +200,6 @@ impl Hostile {
         let scene = self.begin(NodeConfig { max_connections: 256, ..NodeConfig::default() }).await;
         let mut open = Vec::new();
         let refused = loop {
-            assert!(open.len() <= 32, "all of them are let in");
             let connection =
                 within("connect", self.transports[1].connect(&scene.addr)).await.expect("a connection");
             let mut lane = within("a lane", connection.open_lane(LaneClass::Control)).await.expect("a lane");
@@ -208,6 +207,12 @@ impl Hostile {
             match within("a word", lane.0.write(&mut [Bytes::from_static(&[HELLO])])).await {
                 Ok(()) => {}
                 Err(error) => break error,
+            }
+            if open.len() == 32 {
+                match within("a refusal", lane.1.read(1)).await {
+                    Ok(answer) => panic!("{answer:?}"),
+                    Err(error) => break error,
+                }
             }
             let quiet = tokio::time::timeout(Duration::from_millis(50), lane.1.read(1)).await;
             match quiet {
