@@ -416,6 +416,15 @@ mod tests {
     }
 
     #[test]
+    fn l09_receivers_of_one_frame_each_leave_no_memory_behind() {
+        let mut lane = lane();
+        (0..1000).for_each(|n| push(&mut lane, message(n, LONG)));
+        assert!(lane.ring.len() > KEPT);
+        assert_eq!(order(&mut lane).len(), 1000);
+        assert!(lane.ring.capacity() <= KEPT && lane.receivers.is_empty());
+    }
+
+    #[test]
     fn l10_who_was_turned_away_comes_before_those_that_ask_again() {
         let mut lane = lane();
         (0..FEW).for_each(|_| push(&mut lane, message(2, LONG)));

@@ -13,9 +13,9 @@
 //! | `dial`, `accept`, `begin` | the two sides of the handshake, and what follows it |
 //! | `end` | why a link is over |
 //! | `outgoing`, `queue`, `credit` | what waits to be written, and how much may be (sans-IO) |
+//! | `lane_queue` | the turns of receivers in a lane, and which of them the peer asked to spare (sans-IO) |
 //! | `bulk` | large payloads on their way out, in chunks (sans-IO) |
 //! | `parking`, `payload`, `parked` | those on their way in, each of them, and what waits behind them (sans-IO) |
-//! | `held` | what waits for actors that the peer asked to spare (sans-IO) |
 //! | `asks`, `answers`, `refusal` | questions that wait (sans-IO), answering those of the peer, and why not |
 //! | `sparing` | large questions that nobody asks any more |
 //! | `clock`, `parting` | life and death, and leaving without loss (sans-IO) |

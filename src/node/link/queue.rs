@@ -223,6 +223,15 @@ mod tests {
     }
 
     #[test]
+    fn l09_a_queue_of_one_frame_has_the_memory_of_one() {
+        for frame in [Frame::Ping, message(1, 0, 5)] {
+            let mut queue = Queue::default();
+            queue.push_back(frame);
+            assert_eq!(queue.entries.capacity(), 1);
+        }
+    }
+
+    #[test]
     fn a_run_stops_where_there_is_no_credit() {
         let mut queue = Queue::default();
         queue.extend((0..3).map(|number| message(1, number, 5)));
