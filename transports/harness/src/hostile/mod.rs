@@ -197,7 +197,10 @@ impl Hostile {
     /// # Panics
     /// As [above](Self::l11_who_sends_beyond_its_credit_is_cut_off), and where the transport proves nothing.
     pub async fn l07_one_node_has_an_eighth_of_the_connections(&self) {
-        let scene = self.begin(NodeConfig { max_connections: 256, ..NodeConfig::default() }).await;
+        // Whoever is let in is given more time to greet than this waits for its refusal.
+        let connect_timeout = Duration::from_secs(300);
+        let scene =
+            self.begin(NodeConfig { max_connections: 256, connect_timeout, ..NodeConfig::default() }).await;
         let mut open = Vec::new();
         let refused = loop {
             let connection =
