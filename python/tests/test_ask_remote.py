@@ -98,34 +98,6 @@ def test_s38_the_end_of_the_actor_or_of_its_node_is_told_at_once(pair, ask):
         ending.join()
 
 
-def test_s38_the_end_of_an_actor_is_not_counted_as_a_late_reply(pair):
-    here, there, addr = pair
-    begun = threading.Semaphore(0)
-
-    async def waits(message):
-        begun.release()
-        await asyncio.sleep(60)
-
-    pid = there.spawn(waits, name="waits", concurrency=2)
-    afar = here.remote(addr, "waits")
-    with pytest.raises(errors.AskTimeout):
-        here.ask_sync(afar, b"given up", timeout=1)
-    assert begun.acquire(timeout=20)
-
-    def kill():
-        begun.acquire(timeout=20)
-        there.kill(pid)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    # Its way back is dropped behind that of the first.
-    with pytest.raises(errors.ActorEnded) as caught:
-        here.ask_sync(afar, b"waits", timeout=None)
-    killer.join()
-    assert caught.value.reason.kind == "killed"
-    assert (here.late_replies(), there.late_replies()) == (0, 0)
-
-
 def test_many_are_answered_each_by_its_own(pair):
     here, there, addr = pair
     there.spawn(lambda message: message[::-1], name="echo")
