@@ -46,6 +46,10 @@ const TURN: Duration = Duration::from_micros(100);
 /// Something to be done on the loop's thread.
 pub(crate) type Errand = Box<dyn FnOnce(Python<'_>) -> PyResult<()> + Send>;
 
+/// What a closed loop did not take. To drop it can run any code of Python.
+#[must_use = "it is dropped under no lock"]
+pub(crate) struct Refused(#[expect(dead_code, reason = "only dropped")] Task);
+
 /// The bell of one loop. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Bell(Arc<Inner>);
@@ -256,17 +260,23 @@ impl Bell {
     }
 
     /// Has `task` cancelled, which is one of this loop.
-    pub(crate) fn cancel(&self, task: Py<PyAny>) {
-        self.leave(Task::Cancel(task));
+    ///
+    /// # Errors
+    /// The task, to be dropped under no lock, if the loop is closed.
+    pub(crate) fn cancel(&self, task: Py<PyAny>) -> Result<(), Refused> {
+        self.try_leave(Task::Cancel(task)).map_err(Refused)
     }
 
     fn leave(&self, task: Task) {
-        let added = self.waiting().add(task);
-        match added {
-            Ok(true) => self.ring(),
-            Ok(false) => {}
-            Err(task) => drop(task),
+        drop(self.try_leave(task));
+    }
+
+    fn try_leave(&self, task: Task) -> Result<(), Task> {
+        let added = self.waiting().add(task)?;
+        if added {
+            self.ring();
         }
+        Ok(())
     }
 
     fn ring(&self) {
