@@ -88,7 +88,7 @@ impl Asking {
         traceback: Option<Bound<'_, PyTraceback>>,
     ) -> PyResult<Py<PyAny>> {
         let py = kind.py();
-        self.close();
+        self.close(py);
         let error = match value {
             Some(value) if value.is_instance_of::<PyBaseException>() => PyErr::from_value(value),
             Some(value) => PyErr::from_type(kind.cast::<PyType>()?.clone(), value.unbind()),
@@ -104,9 +104,11 @@ impl Asking {
     }
 
     /// Gives the ask up.
-    fn close(&self) {
+    fn close(&self, py: Python<'_>) {
         let before = mem::replace(&mut *self.stage(), Stage::Over);
-        drop(before);
+        if let Stage::Asked(promise) = before {
+            Promise::cancel(promise.bind(py), None);
+        }
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -122,8 +124,10 @@ impl Asking {
         }
     }
 
+    /// Not for the collector to give up: it may have come by on any thread.
     fn __clear__(&self) {
-        self.close();
+        let before = mem::replace(&mut *self.stage(), Stage::Over);
+        drop(before);
     }
 }
 

@@ -68,8 +68,10 @@ struct Seats {
     threads: usize,
     /// Those of them that wait for the seat.
     spares: usize,
-    /// Whether a foreground thread has or wants the seat; it goes first.
+    /// Whether a foreground thread has or wants the seat; it goes first. Not while a handler that it runs waits.
     claimed: bool,
+    /// Whether a thread is in `run()`.
+    in_foreground: bool,
     closed: bool,
 }
 
@@ -129,10 +131,13 @@ impl Crew {
         if MEMBER.with_borrow(Option::is_some) || DRIVING.with_borrow(Option::is_some) {
             return Err(PyRuntimeError::new_err("run() inside a handler: call it on a thread of your own"));
         }
-        self.claim()?;
+        self.enter_foreground()?;
         take_interrupt();
         let end = self.drive_claimed(py);
-        self.seats().claimed = false;
+        let mut seats = self.seats();
+        seats.claimed = false;
+        seats.in_foreground = false;
+        drop(seats);
         self.changed.notify_all();
         end
     }
@@ -187,8 +192,8 @@ impl Crew {
         let _ = last.recv_timeout(limit);
     }
 
-    fn claim(&self) -> PyResult<()> {
-        if std::mem::replace(&mut self.seats().claimed, true) {
+    fn enter_foreground(&self) -> PyResult<()> {
+        if std::mem::replace(&mut self.seats().in_foreground, true) {
             return Err(PyRuntimeError::new_err("run() is running in another thread: one is enough"));
         }
         Ok(())
@@ -196,6 +201,7 @@ impl Crew {
 
     fn drive_claimed(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
         loop {
+            self.seats().claimed = true;
             self.recall.store(true, Ordering::SeqCst);
             self.lane.wake();
             let Some(true) = wait::wait_for(py, None, |limit| self.take_claimed_seat(limit))? else {
@@ -264,6 +270,10 @@ impl Crew {
             return false;
         }
         seats.taken = false;
+        if MEMBER.with_borrow(Option::is_none) {
+            // It is in `run()`, and claims the seat anew when its handler has returned.
+            seats.claimed = false;
+        }
         self.lane.excuse();
         self.changed.notify_all();
         true

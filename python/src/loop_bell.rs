@@ -46,6 +46,10 @@ const TURN: Duration = Duration::from_micros(100);
 /// Something to be done on the loop's thread.
 pub(crate) type Errand = Box<dyn FnOnce(Python<'_>) -> PyResult<()> + Send>;
 
+/// What a closed loop did not take. To drop it can run any code of Python.
+#[must_use = "it is dropped under no lock"]
+pub(crate) struct Refused(#[expect(dead_code, reason = "only dropped")] Task);
+
 /// The bell of one loop. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Bell(Arc<Inner>);
@@ -139,9 +143,9 @@ impl Bell {
     }
 
     /// Says that the loop has come to its end, which is that of the actors whose code runs in it. In the child of a fork a
-    /// loop may end too, but there nobody gives back a lock that another thread held.
+    /// loop may end too, but not its actors.
     pub(crate) fn end(&self) {
-        if !self.0.birth.is_here() {
+        if !self.is_here() {
             return;
         }
         self.0.over.store(true, Ordering::Release);
@@ -159,7 +163,7 @@ impl Bell {
     /// Says that the loop is closed: nothing that is left for it will be done.
     fn close(&self) {
         self.end();
-        if !self.0.birth.is_here() {
+        if !self.is_here() {
             return;
         }
         let left = (self.waiting().close(), self.deadlines().take());
@@ -168,10 +172,16 @@ impl Bell {
         drop(left);
     }
 
+    /// Whether this is the process in which it was made. In the child of a fork nobody gives back a lock that another
+    /// thread held.
+    pub(crate) fn is_here(&self) -> bool {
+        self.0.birth.is_here()
+    }
+
     /// Whether it is the bell of `event_loop`, in this process.
     pub(crate) fn is_of(&self, event_loop: &Bound<'_, PyAny>) -> bool {
         let own = || self.0.event_loop.bind(event_loop.py()).upgrade();
-        self.0.birth.is_here() && own().is_some_and(|own| own.is(event_loop))
+        self.is_here() && own().is_some_and(|own| own.is(event_loop))
     }
 
     /// Has the loop listen, and its end noticed. Called inside the loop.
@@ -250,17 +260,23 @@ impl Bell {
     }
 
     /// Has `task` cancelled, which is one of this loop.
-    pub(crate) fn cancel(&self, task: Py<PyAny>) {
-        self.leave(Task::Cancel(task));
+    ///
+    /// # Errors
+    /// The task, to be dropped under no lock, if the loop is closed.
+    pub(crate) fn cancel(&self, task: Py<PyAny>) -> Result<(), Refused> {
+        self.try_leave(Task::Cancel(task)).map_err(Refused)
     }
 
     fn leave(&self, task: Task) {
-        let added = self.waiting().add(task);
-        match added {
-            Ok(true) => self.ring(),
-            Ok(false) => {}
-            Err(task) => drop(task),
+        drop(self.try_leave(task));
+    }
+
+    fn try_leave(&self, task: Task) -> Result<(), Task> {
+        let added = self.waiting().add(task)?;
+        if added {
+            self.ring();
         }
+        Ok(())
     }
 
     fn ring(&self) {
@@ -270,6 +286,9 @@ impl Bell {
 
     /// Called by the loop when the bell was rung.
     fn answer(&self, py: Python<'_>) -> PyResult<()> {
+        if !self.is_here() {
+            return Ok(());
+        }
         // Read before the list is taken: who adds to it afterwards rings again.
         while (&self.0.heard).read(&mut [0; 64]).is_ok_and(|read| read == 64) {}
         self.work(py)

@@ -29,16 +29,18 @@ impl OwnLoop {
         if let Some(running) = &*self.running() {
             return Ok(running.bell.clone());
         }
-        // Made under no lock, as it runs Python. If two threads do so at once, one loop is thrown away.
+        // Made under no lock, as that runs Python: another thread may get the interpreter, and want the lock. If two
+        // threads make one at once, one loop is thrown away.
         let event_loop = known::NEW_EVENT_LOOP.get(py)?.call0()?;
-        let mut running = self.running();
-        if let Some(running) = &*running {
-            let bell = running.bell.clone();
-            event_loop.call_method0("close")?;
-            return Ok(bell);
-        }
         let bell = Bell::of(&event_loop)?;
-        let unbound = event_loop.unbind();
+        let mut running = self.running();
+        if let Some(first) = &*running {
+            let first = first.bell.clone();
+            drop(running);
+            event_loop.call_method0("close")?;
+            return Ok(first);
+        }
+        let unbound = event_loop.clone().unbind();
         let thread = thread::Builder::new()
             .name("myrmidon-loop".to_owned())
             .stack_size(STACK)

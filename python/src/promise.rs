@@ -305,8 +305,11 @@ impl Promise {
     }
 
     #[pyo3(signature = (msg=None))]
-    fn cancel(this: &Bound<'_, Self>, msg: Option<Py<PyAny>>) -> bool {
+    pub(crate) fn cancel(this: &Bound<'_, Self>, msg: Option<Py<PyAny>>) -> bool {
         let promise = this.get();
+        if !promise.bell.is_here() {
+            return false;
+        }
         let mut state = promise.state();
         if !matches!(state.stage, Stage::Open) {
             return false;
@@ -325,13 +328,14 @@ impl Promise {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // Held by another thread it is in use, and so alive.
-        let Ok(state) = self.state.try_lock() else { return Ok(()) };
-        for waiter in &state.waiters {
-            visit.call(&waiter.callback)?;
-            visit.call(&waiter.context)?;
+        if !self.bell.is_here() {
+            return Ok(());
         }
-        Ok(())
+        // Waited for, as each look of the collector has to see the same. It is never held while objects are made.
+        self.state().waiters.iter().try_for_each(|waiter| {
+            visit.call(&waiter.callback)?;
+            visit.call(&waiter.context)
+        })
     }
 
     fn __clear__(&self) {

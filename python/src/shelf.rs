@@ -138,15 +138,14 @@ impl Shelf {
         let lost = (std::mem::take(&mut state.ready), std::mem::take(&mut state.aside));
         let open = std::mem::take(&mut state.open);
         let tasks = std::mem::take(&mut state.tasks);
-        if state.busy > 0 {
-            // Before it is told that there is no more, or it would go on with that at once.
-            for (bell, task) in tasks {
-                bell.cancel(task);
-            }
-        }
+        let (cancelled, done) = if state.busy > 0 { (tasks, Vec::new()) } else { (Vec::new(), tasks) };
+        // Before it is told that there is no more, or it would go on with that at once. What is refused is dropped
+        // later, under no lock, and so are the bells.
+        let cancel = |(bell, task): (Bell, _)| (bell.cancel(task), bell);
+        let cancelled: Vec<_> = cancelled.into_iter().map(cancel).collect();
         state.tell_all();
         self.call(state);
-        drop((lost, open));
+        drop((lost, open, done, cancelled));
     }
 }
 
@@ -159,7 +158,7 @@ impl Shelf {
             return state.tasks.push((bell, task));
         }
         drop(state);
-        bell.cancel(task);
+        drop(bell.cancel(task));
     }
 
     /// Counts one more piece of code that is in the middle of something.
@@ -188,14 +187,14 @@ impl Shelf {
         state.busy -= 1;
         let lost = (std::mem::take(&mut state.ready), std::mem::take(&mut state.aside));
         let open = std::mem::take(&mut state.open);
-        state.tasks.clear();
+        let tasks = std::mem::take(&mut state.tasks);
         let standing = match (state.ended, state.closing) {
             (true, _) => Standing::Ended,
             (false, true) => Standing::Closing,
             (false, false) => Standing::Open,
         };
         self.release(state);
-        drop((lost, open));
+        drop((lost, open, tasks));
         standing
     }
 

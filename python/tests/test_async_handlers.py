@@ -7,7 +7,7 @@ import sys
 import threading
 
 import pytest
-from support import Inbox, eventually, threads
+from support import Inbox, eventually, run_program, threads
 
 import myrmidon
 from myrmidon import errors
@@ -57,6 +57,31 @@ def test_without_a_loop_it_runs_in_the_runtimes_own(rt):
         assert rt.ask_sync(rt.spawn(handler), b"x") == b""
     assert names[0] is False
     assert names[1] is names[3]
+
+
+def test_without_a_loop_many_threads_may_need_the_runtimes_own_at_once():
+    """Who makes it second throws it away, and holds up nobody meanwhile."""
+    done = run_program("""
+        import sys, threading, myrmidon
+        sys.setswitchinterval(1e-6)
+        async def handler(message):
+            return message
+        for _ in range(20):
+            with myrmidon.Runtime() as rt:
+                together, answers = threading.Barrier(8), []
+                def spawns():
+                    together.wait(10)
+                    answers.append(rt.ask_sync(rt.spawn(handler), b"x"))
+                threads = [threading.Thread(target=spawns) for _ in range(8)]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+                assert answers == [b"x"] * 8, answers
+        print("answered")
+    """)
+    assert done.stdout.split() == ["answered"], done.stderr
+    assert done.returncode == 0
 
 
 def test_a_loop_may_be_given(rt):

@@ -79,8 +79,8 @@ def test_top_goes_by_what_was_handled_and_for_how_long(rt: Runtime) -> None:
     assert [info.pid for info in rt.top(by="reductions")] == [many, slow, idle]
     assert [info.reductions for info in rt.top(2, "reductions")] == [1000, 3]
     first, second, *_ = rt.top(by="run_time")
-    assert first.pid == slow and 0.1 < first.run_time < 10 and second.run_time < first.run_time
-    assert "reductions=3 run_time=0." in repr(rt.info(slow))
+    assert first.pid == slow and 0 < first.run_time < 10 and second.run_time < first.run_time
+    assert "reductions=3 run_time=" in repr(rt.info(slow))
 
 
 def test_run_time_of_a_blocking_handler_is_that_of_its_turns(rt: Runtime) -> None:
@@ -115,9 +115,10 @@ def test_what_top_cannot_go_by_is_refused(rt: Runtime) -> None:
 
 
 def test_s38_answers_that_nobody_waits_for_are_counted(rt: Runtime) -> None:
-    gate = threading.Event()
+    gate, begun = threading.Event(), threading.Event()
 
     def late(message: bytes) -> bytes:
+        begun.set()
         gate.wait(20)
         if message == b"fails":
             raise ValueError(message)
@@ -126,8 +127,10 @@ def test_s38_answers_that_nobody_waits_for_are_counted(rt: Runtime) -> None:
     def asked(begin: Callable[[int], object]) -> None:
         before = rt.late_replies()
         gate.clear()
+        begun.clear()
         pid = rt.spawn(late, blocking=True)
         begin(pid)
+        assert begun.is_set(), "a question whose time is up before is not handled"
         assert rt.late_replies() == before
         gate.set()
         eventually(lambda: rt.late_replies() == before + 1)
@@ -135,23 +138,52 @@ def test_s38_answers_that_nobody_waits_for_are_counted(rt: Runtime) -> None:
 
     def times_out(pid: int) -> None:
         with pytest.raises(errors.AskTimeout):
-            rt.ask_sync(pid, b"x", timeout=0.05)
+            rt.ask_sync(pid, b"x", timeout=1)
 
     def fails(pid: int) -> None:
         with pytest.raises(errors.AskTimeout):
-            rt.ask_sync(pid, b"fails", timeout=0.05)
+            rt.ask_sync(pid, b"fails", timeout=1)
 
     def times_out_in_a_loop(pid: int) -> None:
         with pytest.raises(errors.AskTimeout):
-            asyncio.run(awaited(rt.ask(pid, b"x", timeout=0.05)))
+            asyncio.run(awaited(rt.ask(pid, b"x", timeout=1)))
 
     def is_cancelled(pid: int) -> None:
-        with pytest.raises(asyncio.TimeoutError):
-            asyncio.run(awaited(asyncio.wait_for(rt.ask(pid, b"x", timeout=None), 0.05)))
+        async def main() -> None:
+            task = asyncio.create_task(awaited(rt.ask(pid, b"x", timeout=None)))
+            while not begun.is_set():
+                await asyncio.sleep(0.001)
+            task.cancel()
+            await task
 
-    for begin in (times_out, fails, times_out_in_a_loop, is_cancelled):
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(main())
+
+    def is_closed(pid: int) -> None:
+        async def main() -> None:
+            asking = rt.ask(pid, b"x", timeout=None)
+            asking.send(None)
+            while not begun.is_set():
+                await asyncio.sleep(0.001)
+            asking.close()
+
+        asyncio.run(main())
+
+    def is_thrown_at(pid: int) -> None:
+        async def main() -> None:
+            asking = rt.ask(pid, b"x", timeout=None)
+            asking.send(None)
+            while not begun.is_set():
+                await asyncio.sleep(0.001)
+            asking.throw(KeyError("x"))
+
+        with pytest.raises(KeyError):
+            asyncio.run(main())
+
+    ways = (times_out, fails, times_out_in_a_loop, is_cancelled, is_closed, is_thrown_at)
+    for begin in ways:
         asked(begin)
-    assert rt.late_replies() == 4
+    assert rt.late_replies() == len(ways)
 
 
 async def awaited(answer: Awaitable[bytes]) -> bytes:
@@ -159,17 +191,19 @@ async def awaited(answer: Awaitable[bytes]) -> bytes:
 
 
 def test_s38_a_pull_actor_that_answers_too_late_is_told_and_it_is_counted(rt: Runtime) -> None:
-    gate, told = threading.Event(), Inbox()
+    gate, begun, told = threading.Event(), threading.Event(), Inbox()
 
     def answers(mailbox: myrmidon.Mailbox) -> None:
         for message in mailbox:
+            begun.set()
             gate.wait(20)
             assert mailbox.reply is not None, "it is there as often as it is looked for"
             told(mailbox.reply.send(message))
 
     pid = rt.spawn_with_mailbox(answers)
     with pytest.raises(errors.AskTimeout):
-        rt.ask_sync(pid, b"x", timeout=0.05)
+        rt.ask_sync(pid, b"x", timeout=1)
+    assert begun.is_set(), "a question whose time is up before is not handled"
     gate.set()
     eventually(lambda: told == [False])
     assert rt.late_replies() == 1

@@ -1,5 +1,6 @@
 """The Python lane (D6): fairness, and handlers that wait."""
 
+import asyncio
 import logging
 import threading
 
@@ -190,6 +191,82 @@ def test_run_in_two_threads_is_refused(make_runtime):
     assert second_is_refused()
     rt.shutdown()
     driver.join(10)
+
+
+@pytest.mark.parametrize("way", ["ask_sync", "join", "asyncio"])
+def test_d6_a_handler_that_waits_under_run_holds_up_only_itself(make_runtime, way):
+    rt = make_runtime()
+    driver = threading.Thread(target=rt.run)
+    driver.start()
+    on = []
+    probe = rt.spawn(lambda message: on.append(threading.current_thread()))
+    eventually(lambda: rt.send(probe, b"x") and driver in on)
+    gate = threading.Event()
+    other = rt.spawn(lambda message: gate.wait(20) and message)
+
+    async def ask():
+        return await rt.ask(other, b"answer", timeout=20)
+
+    def waits(message):
+        if way == "ask_sync":
+            return rt.ask_sync(other, b"answer", timeout=20)
+        if way == "asyncio":
+            return asyncio.run(ask())
+        rt.stop(other)
+        return rt.join(other, timeout=20).kind.encode()
+
+    waiter = rt.spawn(waits)
+    answers, asking = [], threading.Event()
+
+    def asks():
+        asking.set()
+        answers.append(rt.ask_sync(waiter, b"x", timeout=20))
+
+    asker = threading.Thread(target=asks)
+    rt.send(other, b"held")
+    asker.start()
+    assert asking.wait(20)
+    with pytest.raises(RuntimeError, match="another thread"):
+        rt.run()
+    gate.set()
+    asker.join(30)
+    assert answers == [b"normal" if way == "join" else b"answer"]
+    on.clear()
+    eventually(lambda: rt.send(probe, b"x") and driver in on)
+    rt.shutdown()
+    driver.join(10)
+    assert not driver.is_alive()
+
+
+def test_d6_while_a_handler_waits_under_run_a_second_run_is_refused(make_runtime):
+    rt = make_runtime()
+    driver = threading.Thread(target=rt.run)
+    driver.start()
+    on = []
+    probe = rt.spawn(lambda message: on.append(threading.current_thread()))
+    eventually(lambda: rt.send(probe, b"x") and driver in on)
+    target, inside = rt.spawn(Inbox()), []
+
+    def waits(message):
+        inside.append(threading.current_thread())
+        inside.append(rt.join(target, timeout=20).kind)
+
+    rt.send(rt.spawn(waits), b"x")
+    eventually(lambda: inside == [driver])
+    # Another thread has the seat now.
+    on.clear()
+    rt.send(probe, b"x")
+    assert eventually(lambda: on) != [driver]
+    with pytest.raises(RuntimeError, match="another thread"):
+        rt.run()
+    assert inside == [driver], "it waits still"
+    rt.stop(target)
+    eventually(lambda: inside == [driver, "normal"])
+    on.clear()
+    eventually(lambda: rt.send(probe, b"x") and driver in on)
+    rt.shutdown()
+    driver.join(10)
+    assert not driver.is_alive()
 
 
 def test_the_thread_of_handlers_keeps_its_state(rt):

@@ -30,9 +30,11 @@ class Gated:
     """A handler that answers once it is let go."""
 
     def __init__(self) -> None:
+        self.begun = threading.Event()
         self.gate = threading.Event()
 
     def __call__(self, message: bytes) -> bytes:
+        self.begun.set()
         self.gate.wait(20)
         return message
 
@@ -157,9 +159,11 @@ def test_a_shutdown_does_not_wait_for_loops_that_stand_still(make_runtime, loop)
         await asyncio.sleep(0.01)
 
     loop.run_until_complete(start())
-    task = begin(loop, rt, rt.spawn(Gated(), blocking=True), None)
+    gated = Gated()
+    task = begin(loop, rt, rt.spawn(gated, blocking=True), None)
+    assert gated.begun.wait(20)
     begun = time.monotonic()
-    rt.shutdown(0)
+    assert rt.shutdown(0.2) == 3, "the messages of the handlers whose loop stands still"
     assert time.monotonic() - begun < 10
     with pytest.raises(errors.ActorEnded):
         loop.run_until_complete(task)

@@ -133,8 +133,8 @@ impl Way {
             Self::Reply(reply) => {
                 match outcome {
                     Outcome::Value(value) => _ = reply.send(payload::returned(value)),
-                    Outcome::Lost(_, Lost::Ended(reason)) => _ = reply.fail(reason),
-                    // Dropped unused, it says so.
+                    // Dropped unused, it says so, and knows itself when its actor ends. To fail it would count as an
+                    // answer.
                     _ => drop(reply),
                 }
                 true

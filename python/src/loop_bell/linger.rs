@@ -47,6 +47,9 @@ impl Bell {
 #[pymethods]
 impl Linger {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        if !self.bell.is_here() {
+            return Ok(());
+        }
         if let Some(crew) = &self.crew {
             if self.bell.waiting().is_empty() {
                 py.detach(|| {
@@ -75,7 +78,7 @@ impl Linger {
 impl Drop for Linger {
     fn drop(&mut self) {
         self.make_room();
-        if !self.came.load(Ordering::Relaxed) {
+        if self.bell.is_here() && !self.came.load(Ordering::Relaxed) {
             self.bell.waiting().come();
             self.bell.rest();
         }

@@ -26,14 +26,13 @@ impl Ringer {
 
     /// What is left for the loop leads back to it, by the tasks that wait. Only this says so, as each reference counts once.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // What another thread holds is in use, and so alive.
-        if let Ok(waiting) = self.0.0.waiting.try_lock() {
-            waiting.traverse(&visit)?;
+        if !self.0.is_here() {
+            return Ok(());
         }
-        if let Ok(deadlines) = self.0.0.deadlines.try_lock() {
-            deadlines.traverse(&visit)?;
-        }
-        Ok(())
+        // The collector looks more than once, and takes for garbage what it sees at first and then no more. So it waits for
+        // the locks, which nobody holds for long, nor while he makes objects or waits for the interpreter.
+        self.0.waiting().traverse(&visit)?;
+        self.0.deadlines().traverse(&visit)
     }
 
     fn __clear__(&self) {
