@@ -223,9 +223,6 @@ impl Slot {
         self.lane.store(lane, Ordering::Relaxed);
         self.version.store(1, Ordering::Relaxed);
         self.usage.reset();
-        // Whoever ended here may have been woken once more, which would be a turn too many, and not the same in each
-        // run of a simulation.
-        self.owner.woken.store(false, Ordering::Relaxed);
         self.owner.waiting.store(0, Ordering::Relaxed);
         // SAFETY: nobody has a `Ready` of a free slot, and the caller has the slot alone.
         unsafe { (*self.owner.cell.get()).write(cell) };
