@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+from contextlib import contextmanager
 
 import pytest
 from support import Inbox, eventually, run_program
@@ -173,100 +174,83 @@ def test_run_makes_the_calling_thread_the_lane(make_runtime):
     assert not driver.is_alive()
 
 
-def test_run_in_two_threads_is_refused(make_runtime):
-    rt = make_runtime()
-    driver = threading.Thread(target=rt.run)
+@contextmanager
+def foreground(rt):
+    """Has a thread drive the lane by `run`: it, those on which a probe was run, and the probe."""
+    driver, on = threading.Thread(target=rt.run), []
     driver.start()
-
-    def second_is_refused():
-        with pytest.raises(RuntimeError):
-            rt.run()
-        return True
-
-    probe = threading.Event()
-    rt.send(rt.spawn(lambda message: probe.set()), b"x")
-    idents = []
-    pid = rt.spawn(lambda message: idents.append(threading.get_ident()))
-    eventually(lambda: rt.send(pid, b"x") and driver.ident in idents)
-    assert second_is_refused()
+    probe = rt.spawn(lambda message: on.append(threading.current_thread()))
+    eventually(lambda: rt.send(probe, b"x") and driver in on)
+    yield driver, on, probe
+    on.clear()
+    eventually(lambda: rt.send(probe, b"x") and driver in on)
     rt.shutdown()
     driver.join(10)
+    assert not driver.is_alive()
+
+
+def test_run_in_two_threads_is_refused(make_runtime):
+    rt = make_runtime()
+    with foreground(rt), pytest.raises(RuntimeError, match="another thread"):
+        rt.run()
 
 
 @pytest.mark.parametrize("way", ["ask_sync", "join", "asyncio"])
 def test_d6_a_handler_that_waits_under_run_holds_up_only_itself(make_runtime, way):
     rt = make_runtime()
-    driver = threading.Thread(target=rt.run)
-    driver.start()
-    on = []
-    probe = rt.spawn(lambda message: on.append(threading.current_thread()))
-    eventually(lambda: rt.send(probe, b"x") and driver in on)
-    gate = threading.Event()
-    other = rt.spawn(lambda message: gate.wait(20) and message)
+    with foreground(rt):
+        gate = threading.Event()
+        other = rt.spawn(lambda message: gate.wait(20) and message)
 
-    async def ask():
-        return await rt.ask(other, b"answer", timeout=20)
+        async def ask():
+            return await rt.ask(other, b"answer", timeout=20)
 
-    def waits(message):
-        if way == "ask_sync":
-            return rt.ask_sync(other, b"answer", timeout=20)
-        if way == "asyncio":
-            return asyncio.run(ask())
-        rt.stop(other)
-        return rt.join(other, timeout=20).kind.encode()
+        def waits(message):
+            if way == "ask_sync":
+                return rt.ask_sync(other, b"answer", timeout=20)
+            if way == "asyncio":
+                return asyncio.run(ask())
+            rt.stop(other)
+            return rt.join(other, timeout=20).kind.encode()
 
-    waiter = rt.spawn(waits)
-    answers, asking = [], threading.Event()
+        waiter = rt.spawn(waits)
+        answers, asking = [], threading.Event()
 
-    def asks():
-        asking.set()
-        answers.append(rt.ask_sync(waiter, b"x", timeout=20))
+        def asks():
+            asking.set()
+            answers.append(rt.ask_sync(waiter, b"x", timeout=20))
 
-    asker = threading.Thread(target=asks)
-    rt.send(other, b"held")
-    asker.start()
-    assert asking.wait(20)
-    with pytest.raises(RuntimeError, match="another thread"):
-        rt.run()
-    gate.set()
-    asker.join(30)
-    assert answers == [b"normal" if way == "join" else b"answer"]
-    on.clear()
-    eventually(lambda: rt.send(probe, b"x") and driver in on)
-    rt.shutdown()
-    driver.join(10)
-    assert not driver.is_alive()
+        asker = threading.Thread(target=asks)
+        rt.send(other, b"held")
+        asker.start()
+        assert asking.wait(20)
+        with pytest.raises(RuntimeError, match="another thread"):
+            rt.run()
+        gate.set()
+        asker.join(30)
+        assert answers == [b"normal" if way == "join" else b"answer"]
 
 
 def test_d6_while_a_handler_waits_under_run_a_second_run_is_refused(make_runtime):
     rt = make_runtime()
-    driver = threading.Thread(target=rt.run)
-    driver.start()
-    on = []
-    probe = rt.spawn(lambda message: on.append(threading.current_thread()))
-    eventually(lambda: rt.send(probe, b"x") and driver in on)
-    target, inside = rt.spawn(Inbox()), []
+    with foreground(rt) as (driver, on, probe):
+        target, inside = rt.spawn(Inbox()), []
 
-    def waits(message):
-        inside.append(threading.current_thread())
-        inside.append(rt.join(target, timeout=20).kind)
+        def waits(message):
+            inside.append(threading.current_thread())
+            inside.append(rt.join(target, timeout=20).kind)
 
-    rt.send(rt.spawn(waits), b"x")
-    eventually(lambda: inside == [driver])
-    # Another thread has the seat now.
-    on.clear()
-    rt.send(probe, b"x")
-    assert eventually(lambda: on) != [driver]
-    with pytest.raises(RuntimeError, match="another thread"):
-        rt.run()
-    assert inside == [driver], "it waits still"
-    rt.stop(target)
-    eventually(lambda: inside == [driver, "normal"])
-    on.clear()
-    eventually(lambda: rt.send(probe, b"x") and driver in on)
-    rt.shutdown()
-    driver.join(10)
-    assert not driver.is_alive()
+        rt.send(rt.spawn(waits), b"x")
+        eventually(lambda: inside == [driver])
+        # Another thread has the seat now.
+        on.clear()
+        rt.send(probe, b"x")
+        assert eventually(lambda: on) != [driver]
+        with pytest.raises(RuntimeError, match="another thread"):
+            rt.run()
+        assert inside == [driver], "it waits still"
+        rt.stop(target)
+        eventually(lambda: inside == [driver, "normal"])
 
 
 def test_the_thread_of_handlers_keeps_its_state(rt):
