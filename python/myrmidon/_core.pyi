@@ -363,6 +363,7 @@ class Runtime:
         python_threads: int | None = None,
         blocking_threads: int | None = None,
         profile: Literal["loopback", "lan", "wan"] | None = None,
+        congestion: Literal["cubic", "newreno", "bbr"] | None = None,
         level: Literal[1, 2] | None = None,
         advertised: str | None = None,
         heartbeat: float | None = None,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use myrmidon::config::{Level, NodeConfig, Profile, RuntimeConfig};
 use myrmidon::transport::Transport;
+use myrmidon_quic::{Congestion, UnknownCongestion};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -80,14 +81,15 @@ impl Runtime {
     /// `profile` says how far away other nodes are: "wan" has slower clocks (heartbeat 3 s, down after
     /// 15 s) and larger windows; "lan", and "loopback" for one machine, have those of a local network
     /// (heartbeat 1 s, down after 5 s). Left out, the clocks are those of "lan", and the windows follow the
-    /// address of each peer. `level` is the highest protocol spoken: 2, the default, or 1, the documented
+    /// address of each peer. `congestion` decides how much may be under way over QUIC: "cubic", the default,
+    /// "newreno", or "bbr", which is faster where the path loses packets by chance, and experimental. `level` is the highest protocol spoken: 2, the default, or 1, the documented
     /// framing alone. `advertised` is the address, "host:port", that other nodes are told to dial, and that
     /// stands in references: left out, the one on which this node listens. The rest are the clocks of the mesh in seconds, where they are to differ.
     ///
     /// Raises `StartError`, `AddressError`, and `ValueError` for a number that makes no sense.
     #[new]
     #[pyo3(signature = (transport=None, *, certs=None, allow_insecure_remote=false, workers=None,
-        python_threads=None, blocking_threads=None, profile=None, level=None, advertised=None, heartbeat=None,
+        python_threads=None, blocking_threads=None, profile=None, congestion=None, level=None, advertised=None, heartbeat=None,
         down_after=None, connect_timeout=None, request_timeout=None, send_timeout=None, _simulation=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
@@ -99,6 +101,7 @@ impl Runtime {
         #[pyo3(from_py_with = count_or_none)] python_threads: Option<usize>,
         #[pyo3(from_py_with = count_or_none)] blocking_threads: Option<usize>,
         profile: Option<&str>,
+        congestion: Option<&str>,
         #[pyo3(from_py_with = count_or_none)] level: Option<u8>,
         advertised: Option<String>,
         heartbeat: Option<f64>,
@@ -126,6 +129,7 @@ impl Runtime {
             None => usual_count(py)?,
         };
         let profile = profile.map(distance).transpose()?;
+        let congestion = congestion.map(control).transpose()?;
         config.node = NodeConfig::of(profile.unwrap_or_default());
         let node = &mut config.node;
         node.level = level.map_or(Ok(Level::Two), protocol)?;
@@ -144,7 +148,8 @@ impl Runtime {
         }
         let kind = Kind::from_name(transport)?;
         let shared = py.detach(|| {
-            let setup = Setup { certs: certs.as_deref(), allow_insecure_remote, profile, node: &config.node };
+            let (certs, node) = (certs.as_deref(), &config.node);
+            let setup = Setup { certs, allow_insecure_remote, profile, congestion, node };
             let transport = kind.build(&setup)?;
             Shared::start(kind, transport, config, lanes)
         })?;
@@ -342,6 +347,10 @@ fn distance(name: &str) -> PyResult<Profile> {
             Err(PyValueError::new_err(text))
         }
     }
+}
+
+fn control(name: &str) -> PyResult<Congestion> {
+    name.parse().map_err(|error: UnknownCongestion| PyValueError::new_err(error.to_string()))
 }
 
 fn protocol(level: u8) -> PyResult<Level> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use myrmidon::config::{NodeConfig, Profile};
 use myrmidon::transport::Transport;
 use myrmidon_certs::{CertsError, Credentials};
-use myrmidon_quic::{QuicConfig, QuicTransport};
+use myrmidon_quic::{Congestion, QuicConfig, QuicTransport};
 use myrmidon_tcp::{TcpConfig, TcpTransport, TlsConfig};
 use pyo3::prelude::*;
 
@@ -26,6 +26,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) allow_insecure_remote: bool,
     /// Left out, each peer's address decides.
     pub(crate) profile: Option<Profile>,
+    /// Of QUIC alone: the system decides for TCP.
+    pub(crate) congestion: Option<Congestion>,
     pub(crate) node: &'a NodeConfig,
 }
 
@@ -48,7 +50,12 @@ impl Setup<'_> {
 
     fn quic(&self, credentials: Credentials) -> Result<QuicTransport, CertsError> {
         let (profile, level) = (self.profile, self.node.level);
-        QuicTransport::new(QuicConfig { profile, level, ..QuicConfig::new(credentials) })
+        let config = QuicConfig { profile, level, ..QuicConfig::new(credentials) };
+        let config = match self.congestion {
+            Some(congestion) => config.with_congestion(congestion),
+            None => config,
+        };
+        QuicTransport::new(config)
     }
 }
 
@@ -79,8 +86,14 @@ impl Kind {
     /// for loopback only (D10).
     ///
     /// # Errors
-    /// `StartError` if the certificates do not serve, or are given to a transport without any.
+    /// `StartError` if the certificates do not serve, or are given to a transport without any, or a congestion
+    /// control to one that does not choose it.
     pub(crate) fn build(self, setup: &Setup<'_>) -> PyResult<Arc<dyn Transport>> {
+        if setup.congestion.is_some() && !matches!(self, Self::Quic) {
+            return Err(StartError::new_err(
+                "congestion is of QUIC: the system chooses for TCP and TLS (net.ipv4.tcp_congestion_control on Linux)",
+            ));
+        }
         match (self, setup.certs) {
             (Self::Tcp, Some(_)) => Err(StartError::new_err(
                 "plain TCP has no certificates: use transport=\"tls\" or \"quic\" with certs",

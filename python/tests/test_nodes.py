@@ -206,6 +206,28 @@ def test_nodes_of_every_profile_talk(make_runtime, transport, profile):
     assert there.is_node_up(here.listen("127.0.0.1:0"))
 
 
+@pytest.mark.parametrize("congestion", ["cubic", "newreno", "bbr"])
+def test_nodes_of_every_congestion_control_talk_over_quic(make_runtime, congestion):
+    here, there = make_runtime("quic", congestion=congestion), make_runtime("quic")
+    addr = there.listen("127.0.0.1:0")
+    got = []
+    pid = there.spawn(got.append)
+    there.register("sink", pid)
+    proxy = here.remote(addr, "sink")
+    payload = bytes(range(256)) * 4096
+    for _ in range(4):
+        here.send(proxy, payload)
+    eventually(lambda: len(got) == 4)
+    assert got == [payload] * 4
+
+
+def test_a_wrong_congestion_control_is_refused(make_runtime):
+    with pytest.raises(ValueError, match="newreno"):
+        make_runtime("quic", congestion="reno")
+    with pytest.raises(myrmidon.StartError, match="tcp_congestion_control"):
+        make_runtime("tcp", congestion="bbr")
+
+
 def test_an_unknown_profile_is_refused(make_runtime):
     with pytest.raises(ValueError, match="wan"):
         make_runtime(profile="moon")

@@ -66,8 +66,10 @@ impl Case {
 
     /// How the nodes were connected.
     fn way(&self) -> String {
-        let Self { transport, lanes, .. } = self;
-        format!("{} × {lanes}", transport.to_uppercase())
+        let Self { transport, lanes, congestion, .. } = self;
+        // The one control that does not take a loss for a sign that the path is full.
+        let control = if congestion == "bbr" { " bbr" } else { "" };
+        format!("{}{control} × {lanes}", transport.to_uppercase())
     }
 
     fn p99(&self) -> f64 {
@@ -153,6 +155,18 @@ mod tests {
             let picture = std::fs::read_to_string(file).expect("a picture");
             assert!(picture.contains("QUIC × 4"), "{picture}");
         }
+    }
+
+    #[test]
+    fn each_congestion_control_of_quic_has_a_column() {
+        let docs = page();
+        let quic = CASE.replace("tcp", "quic");
+        let run = format!("{quic}\n{}", quic.replace("cubic", "bbr").replace("91000", "82000"));
+        super::write(&run, docs.path()).expect("a report");
+        let text = std::fs::read_to_string(docs.path().join("mesh.md")).expect("a page");
+        assert!(text.contains("| round trip, loss | QUIC × 1 | QUIC bbr × 1 |"), "{text}");
+        assert!(text.contains("| 91.0 ms, 10.0 % | 82.0 ms, 10.0 % |"), "{text}");
+        assert!(text.contains("QUIC bbr, QUIC cubic."), "{text}");
     }
 
     #[test]

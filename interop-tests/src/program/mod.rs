@@ -18,7 +18,7 @@ use myrmidon::supervision::{Factory, Strategy};
 use myrmidon::transport::{NodeAddr, Transport};
 use myrmidon::{Pid, Runtime};
 use myrmidon_certs::Credentials;
-use myrmidon_quic::{QuicConfig, QuicTransport};
+use myrmidon_quic::{Congestion, QuicConfig, QuicTransport};
 use myrmidon_tcp::{TcpConfig, TcpTransport, TlsConfig};
 
 use traffic::Traffic;
@@ -28,7 +28,8 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// Runs a node until its input ends or says `quit`. `arguments` are pairs: `--transport` and `--listen`
 /// must be there, `--certs` names a directory, `--beyond-loopback yes` lets plain TCP leave this machine,
-/// `--lanes` is the number of message lanes, and `--profile wan` says that the others are far away.
+/// `--lanes` is the number of message lanes, `--profile wan` says that the others are far away, and `--congestion`
+/// names the congestion control of QUIC.
 ///
 /// # Errors
 /// If an argument is wrong, the node cannot start, or it ends with messages unsent.
@@ -168,7 +169,9 @@ fn transport(options: &HashMap<String, String>) -> Outcome<Arc<dyn Transport>> {
         }
         Some("quic") => {
             let config = QuicConfig { profile: profile(options)?, ..QuicConfig::new(credentials(options)?) };
-            Ok(Arc::new(QuicTransport::new(config)?))
+            let congestion =
+                options.get("--congestion").map_or(Ok(Congestion::default()), |name| name.parse())?;
+            Ok(Arc::new(QuicTransport::new(config.with_congestion(congestion))?))
         }
         other => Err(format!("no transport {other:?}").into()),
     }

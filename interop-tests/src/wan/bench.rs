@@ -6,6 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use myrmidon_quic::Congestion;
 use serde_json::{Value, json};
 
 use super::{Conditions, Wan};
@@ -19,8 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What may delay a message on its way beside the path, in microseconds.
 const STRAY: u32 = 5_000;
 const MIB: usize = 1 << 20;
-/// What the QUIC transport is configured to.
-const QUIC_CONGESTION: &str = "cubic";
 
 /// Small messages to many actors, over paths of every length and loss.
 #[derive(Parser)]
@@ -32,6 +31,9 @@ struct Options {
     /// Message lanes of the link, beside its control lane; 0 puts messages there too
     #[arg(long, value_delimiter = ',', default_value = "1,4")]
     lanes: Vec<u8>,
+    /// Congestion controls of QUIC: cubic, newreno, bbr; that of TCP is the system's
+    #[arg(long, value_delimiter = ',', default_value = "cubic")]
+    congestion: Vec<Congestion>,
     /// Round trips, in milliseconds
     #[arg(long, value_delimiter = ',', default_value = "20,50,100")]
     round_trip: Vec<u64>,
@@ -80,8 +82,8 @@ pub fn main() -> ExitCode {
     for &round_trip in &options.round_trip {
         for &loss in &options.loss {
             for &kind in &options.transport {
-                for &lanes in &options.lanes {
-                    let case = Case { kind, lanes, round_trip, loss };
+                for (congestion, &lanes) in options.ways(kind) {
+                    let case = Case { kind, congestion, lanes, round_trip, loss };
                     let Some(row) = case.measure(&options) else { return ExitCode::FAILURE };
                     clean &= row["clean"] == json!(true);
                     println!("{row}");
@@ -95,6 +97,8 @@ pub fn main() -> ExitCode {
 /// One row.
 struct Case {
     kind: Kind,
+    /// Of QUIC; `None` leaves it to the system.
+    congestion: Option<Congestion>,
     lanes: u8,
     round_trip: u64,
     loss: f64,
@@ -103,10 +107,10 @@ struct Case {
 impl Case {
     /// `None` where there can be no WAN.
     fn measure(&self, options: &Options) -> Option<Value> {
-        let &Self { kind, lanes, round_trip, loss } = self;
+        let &Self { kind, congestion, lanes, round_trip, loss } = self;
         let wan = Wan::start(2, options.seed)?;
         wan.everywhere(options.path(round_trip, loss));
-        let setup = setup(kind, lanes);
+        let setup = setup(kind, congestion, lanes);
         let (a, b) = (setup.node_on(&wan, 0), setup.node_on(&wan, 1));
         let mut run = Run { options, a, b, later: later(round_trip) };
         run.warm_up();
@@ -117,7 +121,7 @@ impl Case {
         let bare = options.bare.then(|| super::bare::measure(&wan, Duration::from_secs(options.seconds)));
         Some(json!({
             "transport": kind.name(),
-            "congestion": if kind == Kind::Tcp { wan.tcp_congestion() } else { QUIC_CONGESTION.to_owned() },
+            "congestion": congestion.map_or_else(|| wan.tcp_congestion(), |congestion| congestion.name().to_owned()),
             "lanes": lanes,
             "round_trip_ms": round_trip,
             "loss_percent": loss,
@@ -151,6 +155,15 @@ impl Case {
 }
 
 impl Options {
+    /// How the nodes are to be connected over a transport.
+    fn ways(&self, kind: Kind) -> impl Iterator<Item = (Option<Congestion>, &u8)> {
+        let controls = match kind {
+            Kind::Quic => self.congestion.iter().copied().map(Some).collect(),
+            Kind::Tcp | Kind::Tls => vec![None],
+        };
+        controls.into_iter().flat_map(|control| self.lanes.iter().map(move |lanes| (control, lanes)))
+    }
+
     fn path(&self, round_trip: u64, loss: f64) -> Conditions {
         let path = Conditions::round_trip(round_trip).with_loss(loss / 100.0);
         self.megabits.map_or(path, |megabits| path.with_rate(megabits, self.queue << 10))
@@ -158,7 +171,7 @@ impl Options {
 }
 
 /// The nodes are this very program.
-fn setup(kind: Kind, lanes: u8) -> Setup {
+fn setup(kind: Kind, congestion: Option<Congestion>, lanes: u8) -> Setup {
     let program = std::env::current_exe().expect("the system knows the running program");
     let state = std::env::temp_dir();
     let text = |path: PathBuf| path.into_os_string().into_string().expect("paths are text");
@@ -166,6 +179,8 @@ fn setup(kind: Kind, lanes: u8) -> Setup {
         "node",
         "--lanes",
         &lanes.to_string(),
+        "--congestion",
+        congestion.unwrap_or_default().name(),
     ])
 }
 

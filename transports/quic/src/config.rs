@@ -42,6 +42,15 @@ impl QuicConfig {
         }
     }
 
+    /// The same with this congestion control at every distance.
+    #[must_use]
+    pub fn with_congestion(mut self, congestion: Congestion) -> Self {
+        for tuning in [&mut self.loopback, &mut self.lan, &mut self.wan] {
+            tuning.congestion = congestion;
+        }
+        self
+    }
+
     /// The profile of connections with a peer at `ip`.
     pub fn profile_of(&self, ip: IpAddr) -> Profile {
         self.profile.unwrap_or_else(|| Profile::of(ip))

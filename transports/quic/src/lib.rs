@@ -40,4 +40,4 @@ mod under_way;
 pub use config::QuicConfig;
 pub use endpoint::SocketBuffers;
 pub use transport::QuicTransport;
-pub use tuning::{Congestion, Tuning};
+pub use tuning::{Congestion, Tuning, UnknownCongestion};

@@ -1,5 +1,6 @@
 //! The numbers that fit the distance of a peer.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use myrmidon::transport::Profile;
@@ -44,9 +45,39 @@ pub enum Congestion {
     Cubic,
     /// As TCP used to.
     NewReno,
-    /// By measured bandwidth and round trip; experimental in quinn.
+    /// By measured bandwidth and round trip, so that what the path loses by chance does not slow it;
+    /// experimental in quinn.
     Bbr,
 }
+
+impl Congestion {
+    const ALL: [Self; 3] = [Self::Cubic, Self::NewReno, Self::Bbr];
+
+    /// The name in settings: "cubic", "newreno" or "bbr".
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cubic => "cubic",
+            Self::NewReno => "newreno",
+            Self::Bbr => "bbr",
+        }
+    }
+}
+
+impl FromStr for Congestion {
+    type Err = UnknownCongestion;
+
+    /// # Errors
+    /// If `name` is not the [`name`](Self::name) of one.
+    fn from_str(name: &str) -> Result<Self, UnknownCongestion> {
+        let known = Self::ALL.into_iter().find(|congestion| congestion.name() == name);
+        known.ok_or_else(|| UnknownCongestion(name.to_owned()))
+    }
+}
+
+/// A name that is no congestion control of QUIC.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no congestion control {0:?}: use \"cubic\", \"newreno\" or \"bbr\"")]
+pub struct UnknownCongestion(pub String);
 
 impl Tuning {
     /// The defaults of a profile.
@@ -83,5 +114,19 @@ impl Tuning {
                 ..Self::of(Profile::Lan)
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_congestion_control_is_found_by_its_name() {
+        for congestion in Congestion::ALL {
+            assert_eq!(congestion.name().parse(), Ok(congestion));
+        }
+        let error = "reno".parse::<Congestion>().unwrap_err();
+        assert!(error.to_string().contains("newreno"), "{error}");
     }
 }
