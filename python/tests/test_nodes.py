@@ -8,6 +8,7 @@ import pytest
 from support import Inbox, eventually, program
 
 import myrmidon
+from myrmidon import errors
 
 
 class Follower:
@@ -224,7 +225,7 @@ def test_nodes_of_every_congestion_control_talk_over_quic(make_runtime, congesti
 def test_a_wrong_congestion_control_is_refused(make_runtime):
     with pytest.raises(ValueError, match="newreno"):
         make_runtime("quic", congestion="reno")
-    with pytest.raises(myrmidon.StartError, match="tcp_congestion_control"):
+    with pytest.raises(errors.StartError, match="tcp_congestion_control"):
         make_runtime("tcp", congestion="bbr")
 
 
