@@ -272,6 +272,10 @@ mod tests {
         let error = DecodeError::TooLarge { len: 1001, max: 1000 };
         assert_eq!(fed(&[0x20, 0, 0, 0, 3, 0xE9]).next_frame(), Err(error.clone()));
         assert_eq!(fed(&[0, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 3, 0xE9]).next_frame(), Err(error));
+    }
+
+    #[test]
+    fn l01_a_greeting_beyond_4_kib_fails_before_its_bytes_arrive() {
         let hello = DecodeError::TooLarge { len: 4097, max: 4096 };
         let mut decoder = Decoder::new(1 << 20);
         decoder.feed(Bytes::from_static(&[0x10, 0, 0, 0, 0x10, 1]));
