@@ -150,7 +150,9 @@ impl Outgoing {
     /// Queues any other frame in the lane of `to`; returns the lane. `None` if so much waits that the peer does
     /// not read (L09).
     pub(crate) fn push(&mut self, to: Option<Pid>, mut frame: Frame) -> Option<usize> {
-        self.words.add(&mut frame).ok()?;
+        let lanes = &mut self.lanes;
+        let undone = || lanes.iter_mut().flat_map(LaneQueue::take_undone).collect();
+        self.words.make_room(&mut frame, undone).ok()?;
         Some(self.enqueue(to, frame))
     }
 
