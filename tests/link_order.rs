@@ -16,7 +16,7 @@ use myrmidon::config::NodeConfig;
 use myrmidon::transport::memory::{MemoryNetwork, MemoryTransport};
 use myrmidon::transport::{Lane, LaneClass, Listener, NodeAddr, Transport};
 use myrmidon::wire::Batch;
-use myrmidon::wire::level2::{Ask, Decoder, Exit, Frame, Hello, HelloAck, Id, Link, Probe, Ready, Text8};
+use myrmidon::wire::level2::{Ask, Decoder, Exit, Frame, Hello, HelloAck, Id, Link, Probe, Ready};
 use myrmidon::{Pid, Runtime};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -65,25 +65,9 @@ struct Far {
 }
 
 impl Far {
-    fn hello(&self, link: Id) -> Hello {
-        Hello {
-            cluster: Text8::default(),
-            name: Text8::default(),
-            node: Id([9; 16]),
-            incarnation: 1,
-            link,
-            vmin: 2,
-            vmax: 2,
-            caps: 7,
-            lanes: 0,
-            max_frame: 1 << 20,
-            max_message: 1 << 20,
-            credit_msgs: u32::MAX,
-            credit_bytes: u32::MAX,
-            bulk_slots: 0,
-            heartbeat_ms: 1000,
-            advertised: Text8::default(),
-        }
+    fn hello(link: Id) -> Hello {
+        let (credit_msgs, credit_bytes) = (u32::MAX, u32::MAX);
+        Hello { node: Id([9; 16]), link, caps: 7, credit_msgs, credit_bytes, ..Hello::default() }
     }
 
     async fn serve(self, mut listener: Box<dyn Listener>) {
@@ -107,7 +91,7 @@ impl Far {
         lane.0.write(&mut [Bytes::from_static(&[0xFF, 0xFF, 0x4D, 0x32, 0, 2, 0, 0])]).await.ok()?;
         let mut line = Line { lane, decoder: Decoder::new(1 << 20) };
         let Frame::Hello(hello) = line.hear().await? else { panic!("HELLO was expected") };
-        let hello = self.hello(hello.link);
+        let hello = Self::hello(hello.link);
         line.say(Frame::HelloAck(Box::new(HelloAck { hello, other: Id::NONE, key: Id::NONE }))).await?;
         if let Frame::Ready(_) = line.hear().await? {
             self.keep(&mut line).await;
@@ -129,7 +113,7 @@ impl Far {
             heard += lane.1.read(8 - heard).await.ok()??.len();
         }
         let mut line = Line { lane, decoder: Decoder::new(1 << 20) };
-        line.say(Frame::Hello(Box::new(self.hello(link)))).await?;
+        line.say(Frame::Hello(Box::new(Self::hello(link)))).await?;
         if let Frame::HelloAck(ack) = line.hear().await?
             && !ack.other.is_some()
         {

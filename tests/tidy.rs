@@ -23,7 +23,7 @@ const UNSAFE: &[&str] = &[
     "src/actor/waker.rs",
     "src/scheduler/run_queue.rs",
     "src/sync/prompt.rs",
-    "tests/ask_memory.rs",
+    "tests/common/counting.rs",
     "fuzz/src/coverage.rs",
     "python/src/buffer.rs",
     "python/src/call.rs",

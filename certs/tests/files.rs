@@ -123,6 +123,20 @@ fn what_does_not_serve_names_the_file_and_the_next_command() {
 }
 
 #[test]
+fn l24_a_chain_has_at_most_three_certificates() {
+    let dir = cluster();
+    let node = dir.path().join("a");
+    let path = node.join("node.crt");
+    let leaf = fs::read_to_string(&path).unwrap();
+    let ca = fs::read_to_string(node.join("ca.crt")).unwrap();
+    fs::write(&path, leaf.clone() + &ca.repeat(2)).unwrap();
+    Credentials::load(&node).unwrap();
+    fs::write(&path, leaf + &ca.repeat(3)).unwrap();
+    let error = Credentials::load(&node).unwrap_err().to_string();
+    assert!(error.contains("4 certificates, 3 is the limit"), "{error}");
+}
+
+#[test]
 fn names_and_lifetimes_that_cannot_be_are_refused() {
     assert!(Authority::generate("Prod").is_err());
     assert!(Authority::generate("a.b").is_err());

@@ -61,6 +61,9 @@ pub(crate) fn level2(data: &[u8]) {
     let whole = frames2(bytes, usize::MAX);
     assert_eq!(frames2(bytes, 1), whole, "byte by byte");
     assert_eq!(frames2(bytes, cut.max(1)), whole, "in pieces of {cut}");
+    for piece in [1, cut.max(1), usize::MAX] {
+        assert_eq!(pieces2(bytes, piece), whole, "CHUNKs as they come, in pieces of {piece}");
+    }
     let mut again = Batch::new();
     whole.0.iter().for_each(|frame| again.frame(frame.clone()));
     let again = frames2(&again.take().concat(), usize::MAX);
@@ -84,6 +87,56 @@ fn frames2(bytes: &[u8], piece: usize) -> (Vec<level2::Frame>, Option<DecodeErro
         }
     }
     (frames, None)
+}
+
+/// As [`frames2`], as a link reads its bulk lane: the data of CHUNKs as it comes, and past the decoder where it may be.
+fn pieces2(bytes: &[u8], piece: usize) -> (Vec<level2::Frame>, Option<DecodeError>) {
+    let mut decoder = level2::Decoder::new(MOST);
+    let (mut frames, mut open) = (Vec::new(), None);
+    for mut part in bytes.chunks(piece.min(bytes.len()).max(1)) {
+        while !part.is_empty() {
+            if let Some((_, missing)) = decoder.awaited() {
+                let (data, rest) = part.split_at(missing.min(part.len()));
+                part = rest;
+                let mut chunk = decoder.passed(data.len()).expect("it was awaited");
+                chunk.data = Bytes::copy_from_slice(data);
+                collect(&mut frames, &mut open, chunk, decoder.is_mid_data());
+            } else {
+                decoder.feed(Bytes::copy_from_slice(std::mem::take(&mut part)));
+            }
+            loop {
+                if let Some(chunk) = decoder.next_piece() {
+                    collect(&mut frames, &mut open, chunk, decoder.is_mid_data());
+                    continue;
+                }
+                match decoder.next_frame() {
+                    Ok(Some(frame)) => frames.push(frame),
+                    Ok(None) => break,
+                    Err(error) => return (frames, Some(error)),
+                }
+            }
+        }
+    }
+    (frames, None)
+}
+
+/// Puts a piece to those of its chunk, which is a frame when nothing of it is missing.
+fn collect(
+    frames: &mut Vec<level2::Frame>,
+    open: &mut Option<level2::Chunk>,
+    piece: level2::Chunk,
+    is_mid_data: bool,
+) {
+    let whole = match open.take() {
+        None => piece,
+        Some(mut whole) => {
+            let next = whole.offset.saturating_add(whole.data.len() as u64);
+            assert_eq!(piece.offset, next, "a piece is where it belongs");
+            whole.data = [whole.data, piece.data].concat().into();
+            whole
+        }
+    };
+    if is_mid_data { *open = Some(whole) } else { frames.push(level2::Frame::Chunk(whole)) }
 }
 
 /// What a dialler of level 1 makes of the bytes that come back.

@@ -15,7 +15,7 @@ use myrmidon::node::{LocalNode, Node};
 use myrmidon::transport::memory::{MemoryNetwork, MemoryTransport};
 use myrmidon::transport::{Connection, Lane, LaneClass, NodeAddr, Transport};
 use myrmidon::wire::Batch;
-use myrmidon::wire::level2::{self, Decoder, Frame, Hello, HelloAck, Id, Probe, Ready, Text8, Text16};
+use myrmidon::wire::level2::{self, Decoder, Frame, Hello, HelloAck, Id, Probe, Ready, Text16};
 
 use crate::input::Input;
 
@@ -240,22 +240,15 @@ impl Peer {
 
 fn hello(lanes: u8, bulk_slots: u8) -> Hello {
     Hello {
-        cluster: Text8::default(),
-        name: Text8::default(),
         node: Id([9; 16]),
-        incarnation: 1,
         link: LINK,
-        vmin: level2::MIN_VERSION,
-        vmax: level2::VERSION,
-        caps: 0,
         lanes,
         max_frame: 1 << 17,
         max_message: 1 << 16,
         credit_msgs: 10,
         credit_bytes: 1 << 16,
         bulk_slots,
-        heartbeat_ms: 1000,
-        advertised: Text8::default(),
+        ..Hello::default()
     }
 }
 

@@ -19,18 +19,7 @@ import inspect
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import fields
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    ClassVar,
-    Concatenate,
-    Generic,
-    Literal,
-    ParamSpec,
-    TypeVar,
-    cast,
-    overload,
-)
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
 from myrmidon._codecs import CODECS, ActorCodec
 from myrmidon._core import ExitReason, Failure, PySystemMessage
@@ -253,6 +242,14 @@ class ActorRef(Generic[A]):
                 "use a transport with certificates"
             )
         return self._actor._codec.encode([kind, name, list(args), kwargs])
+
+    if not TYPE_CHECKING:  # To a checker there is no more than what stands here.
+
+        def __getattr__(self, name: str) -> Any:
+            text = f"an ActorRef has no attribute {name!r}"
+            if name != "_actor" and name in self._actor._methods:
+                text += f": write call({self._actor.__name__}.{name}, ...), call_sync or cast"
+            raise AttributeError(text, name=name, obj=self)
 
     def __repr__(self) -> str:
         return f"<ActorRef {self._actor.__name__} {self.pid}>"

@@ -237,6 +237,8 @@ def _spec(
     auto_shutdown: "_AutoShutdown",
     max_children: int | None,
 ) -> SupervisorSpec:
+    if isinstance(children, Child):
+        raise TypeError("the children of a supervisor are a list: write [child], also for one")
     named = tuple(_named(child, number) for number, child in enumerate(children, 1))
     return SupervisorSpec(strategy, named, _restarts(max_restarts), within, auto_shutdown, max_children)
 

@@ -239,9 +239,10 @@ impl Runtime {
         version.map_err(|error| errors::swap(&error))
     }
 
-    /// Goes back to the code before the last swap. Returns the number of the new version.
+    /// Goes back to the code before the last swap. Never waits. Returns the number of the new version.
     ///
-    /// Raises `NoProcess`, and `NoHistory` if the code was never swapped.
+    /// Raises `NoProcess`, and `NoHistory` if the code was never swapped. Whether an earlier version is left shows when its
+    /// turn has come: if not, the code stays, and `myrmidon.actor` logs a warning. `bonds` tells what is left.
     fn rollback(&self, pid: Id) -> PyResult<u64> {
         self.core()?.rollback(living(pid)?).map_err(|error| errors::swap(&error))
     }

@@ -111,6 +111,27 @@ impl Asking {
         }
     }
 
+    /// What a task calls its coroutine.
+    #[getter(__name__)]
+    fn name(&self) -> &'static str {
+        "ask"
+    }
+
+    #[getter(__qualname__)]
+    fn qualified_name(&self) -> &'static str {
+        "Runtime.ask"
+    }
+
+    fn __repr__(&self) -> String {
+        let state = match &*self.stage() {
+            Stage::New { pid, .. } => return format!("<myrmidon.Asking of actor {pid}, not awaited yet>"),
+            Stage::Asked(_) => "under way",
+            Stage::Running => "running",
+            Stage::Over => "over",
+        };
+        format!("<myrmidon.Asking {state}>")
+    }
+
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         // Held by another thread it is in use, and so alive.
         let Ok(stage) = self.0.try_lock() else { return Ok(()) };

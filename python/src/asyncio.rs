@@ -74,8 +74,8 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         if let Some(promise) = self.0.take() {
-            let error = RuntimeClosed::new_err("the Runtime was shut down during the call: make a new one");
-            Promise::give(promise, Outcome::Raised(error));
+            let text = "the Runtime was shut down during the call: make a new one";
+            Promise::give(promise, Outcome::Later(Box::new(move |_| Err(RuntimeClosed::new_err(text)))));
         }
     }
 }

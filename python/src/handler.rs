@@ -7,6 +7,7 @@ use myrmidon::mailbox::Payload;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use crate::ask::{self, Question};
 use crate::call::with_argument;
@@ -156,6 +157,7 @@ pub(crate) fn kind(callable: &Bound<'_, PyAny>) -> PyResult<Kind> {
     const CO_GENERATOR: u32 = 0x20;
     const CO_COROUTINE: u32 = 0x80;
     const CO_ASYNC_GENERATOR: u32 = 0x200;
+    refuse_class_actor(callable)?;
     if !callable.is_callable() {
         return Err(refused(&format!("not {}", callable.get_type().name()?)));
     }
@@ -164,6 +166,21 @@ pub(crate) fn kind(callable: &Bound<'_, PyAny>) -> PyResult<Kind> {
         return Err(refused("not a generator: use a plain function or an async def without yield"));
     }
     Ok(if flags & CO_COROUTINE != 0 { Kind::Coroutine } else { Kind::Plain })
+}
+
+/// Refuses a class actor, whose class would be called for each message, and do nothing.
+fn refuse_class_actor(callable: &Bound<'_, PyAny>) -> PyResult<()> {
+    let actor = known::ACTOR.get(callable.py())?.cast::<PyType>()?;
+    let class = match callable.cast::<PyType>() {
+        Ok(class) if class.is_subclass(actor)? => class.clone(),
+        Err(_) if callable.is_instance(actor)? && !callable.is_callable() => callable.get_type(),
+        _ => return Ok(()),
+    };
+    let name = class.name()?;
+    Err(PyTypeError::new_err(format!(
+        "{name} is a class actor: rt.start({name}, ...) starts one, Child.of({name}, ...) is one as a child, and upgrade() of \
+         an ActorRef replaces one"
+    )))
 }
 
 /// The flags of the code that a call runs, also through `functools.partial` and a class's `__call__`.

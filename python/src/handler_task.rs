@@ -1,18 +1,19 @@
 //! Tasks of an event loop that serve an `async def` handler.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use myrmidon::Pid;
 use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
 
 use crate::code::Code;
 use crate::known;
-use crate::loop_bell::Bell;
+use crate::loop_bell::{Bell, Errand};
 use crate::promise::Promise;
 use crate::shelf::Found;
 
-/// An `async def` handler, and where it runs.
+/// An `async def` handler, and where it runs. The actor keeps it, and whoever is to start a task for it.
 pub(crate) struct AsyncHandler {
     pub(crate) bell: Bell,
     pub(crate) handler: Py<PyAny>,
@@ -30,20 +31,15 @@ impl AsyncHandler {
         if !code.shelf.hire(self.concurrency) {
             return;
         }
-        let (handler, code) = (self.clone(), code.clone());
-        self.bell.run(Box::new(move |py| {
-            let started = handler.start(py, &code);
-            if let Err(error) = started {
-                code.failed(py, error, None);
-            }
-            Ok(())
-        }));
+        self.bell.run(Box::new(Start { handler: self.clone(), code: code.clone() }));
     }
 
     fn start(self: &Arc<Self>, py: Python<'_>, code: &Arc<Code>) -> PyResult<()> {
         let server = HandlerTask {
             code: code.clone(),
-            handler: self.clone(),
+            handler: Arc::downgrade(self),
+            bell: self.bell.clone(),
+            budget: self.budget,
             handled: AtomicU32::new(0),
             asked: AtomicU64::new(IDLE),
         };
@@ -51,6 +47,30 @@ impl AsyncHandler {
         let task = known::START_HANDLER.get(py)?.call1(arguments)?;
         code.shelf.run_in(self.bell.clone(), task.unbind());
         Ok(())
+    }
+}
+
+/// Has a task start that serves a handler. There is one at most for each handler, as the next place is given when the task
+/// of this one is busy.
+struct Start {
+    handler: Arc<AsyncHandler>,
+    code: Arc<Code>,
+}
+
+impl Errand for Start {
+    fn run(self: Box<Self>, py: Python<'_>) {
+        if let Err(error) = self.handler.start(py, &self.code) {
+            self.code.failed(py, error, None);
+        }
+    }
+
+    /// The shelf holds nothing of an actor that has ended.
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if Arc::strong_count(&self.handler) > 1 {
+            return Ok(());
+        }
+        visit.call(&self.handler.handler)?;
+        visit.call(&self.handler.context)
     }
 }
 
@@ -63,7 +83,10 @@ const UNASKED: u64 = 0;
 #[pyclass(frozen, module = "myrmidon._core")]
 pub(crate) struct HandlerTask {
     code: Arc<Code>,
-    handler: Arc<AsyncHandler>,
+    /// Not kept: the task does so itself, where the collector sees it.
+    handler: Weak<AsyncHandler>,
+    bell: Bell,
+    budget: u32,
     handled: AtomicU32,
     /// The number of the way back of the message that is being handled, or one of the two above.
     asked: AtomicU64,
@@ -80,7 +103,7 @@ impl HandlerTask {
     /// there is none, or others of the loop are to have their turn.
     fn take(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
         self.finish(value);
-        if self.handled.fetch_add(1, Ordering::Relaxed) >= self.handler.budget {
+        if self.handled.fetch_add(1, Ordering::Relaxed) >= self.budget {
             return Ok(None);
         }
         // Busy before it is taken: there is no moment in which the actor could think that all is done.
@@ -89,7 +112,9 @@ impl HandlerTask {
             Ok(Found::Item((message, asked))) => {
                 self.asked.store(asked.unwrap_or(UNASKED), Ordering::Relaxed);
                 // Others may be needed for what lies behind it.
-                self.handler.serve(&self.code);
+                if let Some(handler) = self.handler.upgrade() {
+                    handler.serve(&self.code);
+                }
                 Ok(Some(message))
             }
             other => {
@@ -101,8 +126,8 @@ impl HandlerTask {
 
     /// Something to await that is done when there is a next message, or nothing more to wait for.
     fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Promise>> {
-        let spent = self.handled.swap(0, Ordering::Relaxed) > self.handler.budget;
-        let promise = Promise::new(py, self.handler.bell.clone())?;
+        let spent = self.handled.swap(0, Ordering::Relaxed) > self.budget;
+        let promise = Promise::new(py, self.bell.clone())?;
         if spent {
             // There may be a next message already, and others of the loop are to have their turn first.
             promise.get().be_polite();

@@ -28,7 +28,7 @@ impl Runtime {
     /// What can be seen of an actor without asking it; `None` if it is not alive.
     fn info(&self, pid: Id) -> PyResult<Option<ActorInfo>> {
         let core = self.core()?;
-        Ok(pid.pid().and_then(|pid| core.info(pid)).map(ActorInfo::from))
+        Ok(pid.pid().and_then(|pid| core.info(pid)).map(|info| self.seen(info)))
     }
 
     /// The `limit` actors that have most of what `by` names, most first: "mailbox_size" (messages that wait),
@@ -63,7 +63,7 @@ impl Runtime {
                 py.detach(|| core.top_since(&before, by, limit))
             }
         };
-        Ok(infos.into_iter().map(ActorInfo::from).collect())
+        Ok(infos.into_iter().map(|info| self.seen(info)).collect())
     }
 
     /// How many answers came when nobody waited for them any more: the time of the ask was up, or its `await` was
@@ -112,6 +112,14 @@ impl Runtime {
     }
 }
 
+impl Runtime {
+    /// An actor that has given messages to its code has something to do.
+    fn seen(&self, info: Info) -> ActorInfo {
+        let idle = info.idle && self.shared().codes.unhandled_of(info.pid) == 0;
+        ActorInfo { idle, ..ActorInfo::from(info) }
+    }
+}
+
 /// A step for `wait_for` that waits for nothing else.
 fn sleep(limit: Option<Duration>) -> Option<()> {
     limit.into_iter().for_each(thread::sleep);
@@ -141,9 +149,9 @@ pub(crate) struct ActorInfo {
     pid: u64,
     /// Its names.
     names: Vec<String>,
-    /// Whether it has nothing to do.
+    /// Whether it has nothing to do. What a pull actor does with a message that it has taken is not seen.
     idle: bool,
-    /// Messages that wait.
+    /// Messages that wait; not those that were given to an event loop or a pull actor, up to 64.
     mailbox_size: usize,
     /// How many may wait; `None` where there is no bound.
     mailbox_capacity: Option<usize>,

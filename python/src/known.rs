@@ -11,6 +11,7 @@ pub(crate) struct Known {
     found: PyOnceLock<Py<PyAny>>,
 }
 
+pub(crate) static ACTOR: Known = Known::new("myrmidon.actor", "Actor");
 pub(crate) static COPY_CONTEXT: Known = Known::new("contextvars", "copy_context");
 pub(crate) static COROUTINE: Known = Known::new("types", "CoroutineType");
 pub(crate) static CURRENT: Known = Known::new("myrmidon._tasks", "current");
@@ -27,7 +28,8 @@ pub(crate) static START_FUNCTION: Known = Known::new("myrmidon._tasks", "start_f
 pub(crate) static START_HANDLER: Known = Known::new("myrmidon._tasks", "start_handler");
 pub(crate) static WATCH_LOOP: Known = Known::new("myrmidon._tasks", "LoopWatch");
 
-static ALL: [&Known; 15] = [
+static ALL: [&Known; 16] = [
+    &ACTOR,
     &COPY_CONTEXT,
     &COROUTINE,
     &CURRENT,

@@ -26,6 +26,7 @@ use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
+use pyo3::{PyTraverseError, PyVisit};
 
 pub(crate) use deadlines::Ticket;
 
@@ -44,7 +45,15 @@ use ringer::{End, Listen, Ringer};
 const TURN: Duration = Duration::from_micros(100);
 
 /// Something to be done on the loop's thread.
-pub(crate) type Errand = Box<dyn FnOnce(Python<'_>) -> PyResult<()> + Send>;
+pub(crate) trait Errand: Send {
+    fn run(self: Box<Self>, py: Python<'_>);
+
+    /// Shows the collector what nothing else but this keeps alive.
+    ///
+    /// # Errors
+    /// What `visit` does not take.
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
+}
 
 /// What a closed loop did not take. To drop it can run any code of Python.
 #[must_use = "it is dropped under no lock"]
@@ -214,8 +223,8 @@ impl Bell {
         &self.0.patience
     }
 
-    /// Has `errand` run soon. What it raises is reported as unraisable.
-    pub(crate) fn run(&self, errand: Errand) {
+    /// Has `errand` run soon; never if the loop is closed.
+    pub(crate) fn run(&self, errand: Box<dyn Errand>) {
         self.leave(Task::Run(errand));
     }
 
@@ -243,7 +252,7 @@ impl Bell {
     pub(crate) fn halt(&self) {
         self.end();
         self.0.halted.store(true, Ordering::Release);
-        self.run(Box::new(|_| Ok(())));
+        self.leave(Task::Halt);
     }
 
     /// Stops the loop, once, with these tasks `left`: who waited for what has come is to be found by who cancels it.
@@ -331,7 +340,11 @@ impl Bell {
             let done = match task {
                 Task::Wake(promise) => Promise::wake(promise.bind(py)),
                 Task::Cancel(task) => task.call_method0(py, intern!(py, "cancel")).map(drop),
-                Task::Run(errand) => errand(py),
+                Task::Run(errand) => {
+                    errand.run(py);
+                    Ok(())
+                }
+                Task::Halt => Ok(()),
             };
             match done {
                 Err(error) if !error.is_instance_of::<PyException>(py) => {

@@ -159,7 +159,7 @@ impl Mailbox {
     ) -> PyResult<Bound<'py, Promise>> {
         let promise = Promise::new(py, Bell::of_running(py)?)?;
         if let Some(at) = until(timeout)? {
-            Promise::wait_until(&promise, at, Outcome::Raised(too_late()))?;
+            Promise::wait_until(&promise, at, Outcome::Later(Box::new(|_| Err(too_late()))))?;
         }
         self.code.shelf.notify(promise.clone().unbind(), matcher.map(Bound::get));
         Ok(promise)

@@ -8,7 +8,7 @@ use myrmidon::Pid;
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyInt;
+use pyo3::types::{PyInt, PyString};
 
 /// What names an actor, a timer, a monitor or a buffer. A number that is too small or too large to do so is that
 /// of nobody: 0.
@@ -64,7 +64,15 @@ fn nobody(given: Borrowed<'_, '_, PyAny>, error: PyErr) -> PyResult<Id> {
         return Err(error);
     }
     let kind = given.get_type().name()?;
-    let hint = if given.hasattr("pid")? { ": use its pid" } else { "" };
+    let hint = if given.is_none() {
+        ": whereis(), resolve() and their like give None where nobody has the name"
+    } else if given.is_instance_of::<PyString>() {
+        ": send_named() sends to a name, and whereis() gives the PID of its owner"
+    } else if given.hasattr("pid")? {
+        ": use its pid"
+    } else {
+        ""
+    };
     Err(PyTypeError::new_err(format!("what is named by its number is an int, not {kind}{hint}")))
 }
 

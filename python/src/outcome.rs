@@ -3,8 +3,9 @@
 use myrmidon::Pid;
 use myrmidon::actor::{AskError, ExitReason as Reason};
 use myrmidon::mailbox::Payload;
-use pyo3::exceptions::{PyException, PyStopIteration};
+use pyo3::exceptions::{PyBaseException, PyException, PyStopIteration};
 use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
 
 use crate::errors::{
     ActorEnded, AskTimeout, Busy, MyrmidonError, NoProcess, NoReply, NodeDown, OwnActor, PayloadTooLarge,
@@ -22,7 +23,7 @@ pub(crate) enum Outcome {
     /// Something to look for.
     Sign,
     /// What the handler raised.
-    Raised(PyErr),
+    Raised(Py<PyBaseException>),
     /// What this gives, where objects are to be made on the thread that waits.
     Later(Make),
     /// There is no answer from this actor.
@@ -45,7 +46,11 @@ impl Outcome {
     pub(crate) fn raised(py: Python<'_>, asked: Pid, error: PyErr, reason: &Reason) -> Self {
         let ordinary =
             error.is_instance_of::<PyException>(py) && !error.is_instance_of::<PyStopIteration>(py);
-        if ordinary { Self::Raised(error) } else { Self::Lost(asked, Lost::Ended(reason.clone())) }
+        if ordinary {
+            Self::Raised(error.into_value(py))
+        } else {
+            Self::Lost(asked, Lost::Ended(reason.clone()))
+        }
     }
 
     /// The outcome of a question to an actor of another node.
@@ -79,12 +84,21 @@ impl Outcome {
         }))
     }
 
+    /// Shows the collector what it refers to.
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self {
+            Self::Value(value) => visit.call(value),
+            Self::Raised(error) => visit.call(error),
+            Self::Sign | Self::Later(_) | Self::Lost(..) => Ok(()),
+        }
+    }
+
     /// The value, or what is to be raised.
     pub(crate) fn into_result(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         match self {
             Self::Value(value) => Ok(value),
             Self::Sign => Ok(py.None()),
-            Self::Raised(error) => Err(error),
+            Self::Raised(error) => Err(PyErr::from_value(error.into_bound(py).into_any())),
             Self::Later(make) => make(py),
             Self::Lost(asked, lost) => Err(lost.into_error(py, asked)),
         }

@@ -76,6 +76,15 @@ pub(crate) fn copy(payload: &Payload) -> Option<Vec<u8>> {
 
 /// The `bytes` of what offers bytes.
 pub(crate) fn frozen<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    frozen_as(data, "a message is bytes")
+}
+
+/// The `bytes` of what a handler returned to who asked.
+pub(crate) fn frozen_answer<'py>(answer: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    frozen_as(answer, "the answer of a handler is bytes, or None for none")
+}
+
+fn frozen_as<'py>(data: &Bound<'py, PyAny>, what: &str) -> PyResult<Bound<'py, PyBytes>> {
     if let Ok(bytes) = data.cast::<PyBytes>() {
         return Ok(bytes.clone());
     }
@@ -87,7 +96,7 @@ pub(crate) fn frozen<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyByt
         Err(error) if error.is_instance_of::<PyTypeError>(data.py()) => {
             let kind = data.get_type().name()?;
             Err(PyTypeError::new_err(format!(
-                "a message is bytes, not {kind}: encode it first, for example text.encode(), or give something \
+                "{what}, not {kind}: encode it first, for example text.encode(), or give something \
                  that offers its memory as a buffer"
             )))
         }

@@ -280,20 +280,20 @@ impl Promise {
         waiter.call_soon(this)
     }
 
+    /// Returns how many were removed. If a comparison raises, none is.
     fn remove_done_callback(&self, callback: &Bound<'_, PyAny>) -> PyResult<usize> {
-        let all = mem::take(&mut self.state().waiters);
-        let before = all.len();
-        let mut kept = Vec::with_capacity(before);
-        for waiter in all {
-            if !waiter.callback.bind(callback.py()).eq(callback)? {
-                kept.push(waiter);
+        let py = callback.py();
+        let known: Vec<_> = self.state().waiters.iter().map(|waiter| waiter.callback.clone_ref(py)).collect();
+        let mut equal = Vec::new();
+        // Under no lock, and with all of them in their place, as it can run any code.
+        for other in known {
+            if other.bind(py).eq(callback)? {
+                equal.push(other);
             }
         }
-        let removed = before - kept.len();
-        let mut state = self.state();
-        kept.append(&mut state.waiters);
-        state.waiters = kept;
-        Ok(removed)
+        let is_equal = |waiter: &mut Waiter| equal.iter().any(|other| other.is(&waiter.callback));
+        let gone: Vec<_> = self.state().waiters.extract_if(.., is_equal).collect();
+        Ok(gone.len())
     }
 
     fn done(&self) -> bool {
@@ -327,20 +327,39 @@ impl Promise {
         self.outcome(py)
     }
 
+    fn __repr__(&self) -> String {
+        let state = if !self.is_done() {
+            "pending"
+        } else if self.cancelled() {
+            "cancelled"
+        } else {
+            "done"
+        };
+        format!("<myrmidon.Promise {state}>")
+    }
+
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         if !self.bell.is_here() {
             return Ok(());
         }
         // Waited for, as each look of the collector has to see the same. It is never held while objects are made.
-        self.state().waiters.iter().try_for_each(|waiter| {
+        let state = self.state();
+        match &state.stage {
+            Stage::Given(outcome) => outcome.traverse(&visit)?,
+            Stage::Value(value) | Stage::Cancelled(Some(value)) => visit.call(value)?,
+            _ => {}
+        }
+        state.waiters.iter().try_for_each(|waiter| {
             visit.call(&waiter.callback)?;
             visit.call(&waiter.context)
         })
     }
 
     fn __clear__(&self) {
-        let waiters = mem::take(&mut self.state().waiters);
-        drop(waiters);
+        let mut state = self.state();
+        let left = (mem::replace(&mut state.stage, Stage::Raised), mem::take(&mut state.waiters));
+        drop(state);
+        drop(left);
     }
 }
 

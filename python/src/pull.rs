@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use myrmidon::actor::ExitReason;
 use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
 
 use crate::call::with_argument;
 use crate::code::Code;
@@ -14,7 +15,7 @@ use crate::current::own_thread;
 use crate::errors::Busy;
 use crate::known;
 use crate::lane::STACK;
-use crate::loop_bell::Bell;
+use crate::loop_bell::{Bell, Errand};
 use crate::mailbox::Mailbox;
 
 /// A function, and where it runs.
@@ -68,13 +69,7 @@ impl Function {
 impl PullTask {
     fn start(self: &Arc<Self>, code: &Arc<Code>) {
         code.shelf.open();
-        let (task, code) = (self.clone(), code.clone());
-        self.bell.run(Box::new(move |py| {
-            if let Err(error) = task.call(py, &code) {
-                code.returned(py, Some(error));
-            }
-            Ok(())
-        }));
+        self.bell.run(Box::new(Start { task: self.clone(), code: code.clone() }));
     }
 
     fn call(&self, py: Python<'_>, code: &Arc<Code>) -> PyResult<()> {
@@ -83,6 +78,29 @@ impl PullTask {
         let task = known::START_FUNCTION.get(py)?.call1(arguments)?;
         code.shelf.run_in(self.bell.clone(), task.unbind());
         Ok(())
+    }
+}
+
+/// Has a function called. There is one at most for each, as it is called again when it has returned.
+struct Start {
+    task: Arc<PullTask>,
+    code: Arc<Code>,
+}
+
+impl Errand for Start {
+    fn run(self: Box<Self>, py: Python<'_>) {
+        if let Err(error) = self.task.call(py, &self.code) {
+            self.code.returned(py, Some(error));
+        }
+    }
+
+    /// The shelf holds nothing of an actor that has ended.
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if Arc::strong_count(&self.task) > 1 {
+            return Ok(());
+        }
+        visit.call(&self.task.function)?;
+        visit.call(&self.task.context)
     }
 }
 

@@ -68,12 +68,13 @@ impl Shelf {
         state.closing = false;
         state.hungry = false;
         state.ready.push_back(item);
-        state.tell();
+        let called = state.call();
         let room = !self.strict && state.ready.len() < DEPTH;
         if !room {
             state.actor = Some(actor());
         }
-        self.call(state);
+        self.rouse(state);
+        called.tell();
         room
     }
 
@@ -95,8 +96,9 @@ impl Shelf {
         if !quiet {
             state.actor = Some(actor());
         }
-        state.tell_all();
-        self.call(state);
+        let called = state.call_all();
+        self.rouse(state);
+        called.tell();
         quiet
     }
 
@@ -143,8 +145,9 @@ impl Shelf {
         // later, under no lock, and so are the bells.
         let cancel = |(bell, task): (Bell, _)| (bell.cancel(task), bell);
         let cancelled: Vec<_> = cancelled.into_iter().map(cancel).collect();
-        state.tell_all();
-        self.call(state);
+        let called = state.call_all();
+        self.rouse(state);
+        called.tell();
         drop((lost, open, done, cancelled));
     }
 }
@@ -254,10 +257,11 @@ impl Shelf {
         let mut state = self.state();
         let place = state.waiting.iter().position(|waiting| waiting.promise.is(promise));
         let gone = place.and_then(|place| state.waiting.remove(place));
-        if gone.is_none() && state.has_news(None) {
-            state.tell();
-        }
+        let called = (gone.is_none() && state.has_news(None)).then(|| state.call());
         drop(state);
+        if let Some(called) = called {
+            called.tell();
+        }
         if let Some(Waiting { promise, .. }) = gone {
             promise.get().forget_deadline();
         }
@@ -337,7 +341,7 @@ impl Shelf {
     }
 
     /// Wakes the threads that wait. They are asked for first, as each call costs one of the system.
-    fn call(&self, mut state: MutexGuard<'_, State>) {
+    fn rouse(&self, mut state: MutexGuard<'_, State>) {
         let asleep = std::mem::take(&mut state.asleep);
         drop(state);
         if asleep {

@@ -105,12 +105,12 @@ impl Runtime {
         self.core()?.supervisor().watch(living(pid)?, strategy).map_err(|e| refused(&e))
     }
 
-    /// The PIDs that are supervised now.
+    /// The PIDs that are supervised now by factories and `watch`. A `Supervisor` tells its own by `children()`.
     fn child_pids(&self) -> PyResult<Vec<u64>> {
         Ok(self.core()?.supervisor().child_pids().into_iter().map(Pid::as_u64).collect())
     }
 
-    /// How many actors are supervised now.
+    /// How many PIDs there are in `child_pids()`.
     fn children_count(&self) -> PyResult<usize> {
         Ok(self.core()?.supervisor().children_count())
     }

@@ -67,6 +67,22 @@ def test_a_handler_whose_code_would_not_run_is_refused_at_once(rt):
             rt.spawn(wrong)
 
 
+def test_a_class_actor_is_no_handler_and_the_error_says_what_to_call(rt):
+    class Counter(myrmidon.Actor):
+        pass
+
+    class Callable(myrmidon.Actor):
+        def __call__(self, message):
+            return message
+
+    pid = rt.spawn(print)
+    for wrong in (Counter, Counter(), Callable):
+        for call in (rt.spawn, rt.spawn_with_mailbox, lambda code: rt.hot_swap(pid, code)):
+            with pytest.raises(TypeError, match=r"class actor: rt.start\((Counter|Callable), ...\) starts one"):
+                call(wrong)
+    assert rt.ask_sync(rt.spawn(Callable()), b"x") == b"x"
+
+
 def test_a_budget_of_zero_is_refused(rt):
     with pytest.raises(ValueError, match="budget"):
         rt.spawn(Inbox(), budget=0)
@@ -377,8 +393,10 @@ def test_what_is_no_number_is_refused_in_words(rt):
     counter = rt.start(Counter)
     with pytest.raises(TypeError, match="not ActorRef: use its pid"):
         rt.send(counter, b"x")
-    with pytest.raises(TypeError, match="not str"):
-        rt.kill("1")
+    with pytest.raises(TypeError, match=r"not str: send_named\(\) sends to a name"):
+        rt.send("printer", b"x")
+    with pytest.raises(TypeError, match=r"not NoneType: whereis\(\)"):
+        rt.send(rt.whereis("nobody"), b"x")
     with pytest.raises(TypeError, match="a Buffer or the number of one"):
         rt.send_buffer(counter.pid, b"bytes")
 

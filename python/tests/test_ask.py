@@ -55,7 +55,7 @@ def test_a_handler_gets_a_question_as_it_gets_a_message(rt, ask):
 
 def test_an_answer_that_is_no_bytes_is_the_askers_error_and_not_the_actors(rt, ask):
     pid = rt.spawn(lambda message: message.decode())
-    with pytest.raises(TypeError, match="bytes, not str"):
+    with pytest.raises(TypeError, match="answer of a handler is bytes, or None for none, not str"):
         ask(rt, pid, b"x")
     assert rt.is_alive(pid)
 

@@ -102,6 +102,24 @@ def test_g5_what_is_no_exception_cannot_be_thrown_into_an_ask(rt):
         asking.throw(1)
 
 
+def test_an_ask_and_its_task_say_what_they_are(rt):
+    gate = threading.Event()
+    pid = rt.spawn(lambda message: gate.wait(20) and message, blocking=True)
+
+    async def main():
+        asking = rt.ask(pid, b"x")
+        assert repr(asking) == f"<myrmidon.Asking of actor {pid}, not awaited yet>"
+        task = asyncio.create_task(asking)
+        await asyncio.sleep(0)
+        assert repr(asking) == "<myrmidon.Asking under way>"
+        assert "coro=<Runtime.ask()> wait_for=<myrmidon.Promise pending>" in repr(task)
+        gate.set()
+        assert await task == b"x"
+        assert repr(asking) == "<myrmidon.Asking over>"
+
+    asyncio.run(main())
+
+
 def test_g5_an_error_is_raised_where_the_ask_is_awaited(rt):
     def fails(message):
         raise LookupError(message.decode())

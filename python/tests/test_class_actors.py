@@ -1,6 +1,7 @@
 """Class actors: calls, casts, hooks, errors, upgrades, and what others can do to them."""
 
 import asyncio
+import copy
 import dataclasses
 import logging
 import pickle
@@ -138,7 +139,7 @@ def test_g13_a_call_that_does_not_fit_is_the_callers_fault(rt: Runtime) -> None:
     account = rt.start(Account, 5)
     with pytest.raises(TypeError, match="deposit"):
         account.call_sync(Account.deposit)  # type: ignore[call-arg]
-    with pytest.raises(CodecError, match="does not travel"):
+    with pytest.raises(CodecError, match=r"class object does not travel: .*message\(tag=...\)"):
         account.call_sync(Account.same, object())
     with pytest.raises(CodecError, match="does not travel"):
         account.call_sync(Account.leak)
@@ -417,6 +418,15 @@ def test_references_are_equal_where_they_name_the_same_actor(rt: Runtime) -> Non
     assert account == ActorRef(rt, account.pid, Account) == account.with_timeout(1)
     assert len({account, ActorRef(rt, account.pid, Account)}) == 1
     assert account != rt.start(Account)
+
+
+def test_a_reference_whose_methods_are_called_as_those_of_the_object_says_how(rt: Runtime) -> None:
+    account: Any = rt.start(Account)
+    with pytest.raises(AttributeError, match=r"no attribute 'deposit': write call\(Account.deposit, ...\)"):
+        account.deposit(5)
+    with pytest.raises(AttributeError, match=r"no attribute 'balance'$"):
+        _ = account.balance
+    assert copy.copy(account) == account
 
 
 def test_what_a_sender_can_have_logged_is_short(rt: Runtime, caplog: pytest.LogCaptureFixture) -> None:

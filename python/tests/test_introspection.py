@@ -66,6 +66,30 @@ def test_actors_lists_the_living_and_top_the_busiest(rt: Runtime) -> None:
     handler.gate.set()
 
 
+def test_an_actor_whose_messages_are_with_an_event_loop_or_a_thread_is_not_idle(rt: Runtime) -> None:
+    begun, gate = threading.Event(), threading.Event()
+
+    async def handler(message: bytes) -> None:
+        begun.set()
+        await asyncio.to_thread(gate.wait, 20)
+
+    def pulls(mailbox: myrmidon.Mailbox) -> None:
+        gate.wait(20)
+        for _ in mailbox:
+            pass
+
+    pids = [rt.spawn(handler), rt.spawn_with_mailbox(pulls), rt.spawn_with_mailbox(lambda mailbox: mailbox.recv())]
+    eventually(lambda: [info.idle for info in map(rt.info, pids) if info] == [True, True, True])
+    rt.send(pids[0], b"x")
+    assert begun.wait(20)
+    rt.send(pids[1], b"x")
+    eventually(lambda: rt.mailbox_size(pids[1]) == 0)
+    assert [info.idle for info in map(rt.info, pids) if info] == [False, False, True]
+    assert {info.pid for info in rt.top() if not info.idle} == set(pids[:2])
+    gate.set()
+    eventually(lambda: all(info.idle for info in rt.top()))
+
+
 def test_top_goes_by_what_was_handled_and_for_how_long(rt: Runtime) -> None:
     def spins(message: bytes) -> None:
         end = time.monotonic() + 0.1

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Iterator
 
 import pytest
-from support import Inbox, eventually
+from support import Inbox, eventually, run_program
 
 from myrmidon import Runtime, errors
 from myrmidon.mailbox import AsyncMailbox
@@ -248,6 +248,21 @@ def leave_answered(rt: Runtime, loop: asyncio.AbstractEventLoop) -> None:
     answered(rt, pid)
 
 
+def leave_raised(rt: Runtime, loop: asyncio.AbstractEventLoop) -> None:
+    begun, gate = threading.Event(), threading.Event()
+
+    def handler(message: bytes) -> bytes:
+        begun.set()
+        gate.wait(20)
+        raise LookupError(loop)
+
+    pid = rt.spawn(handler, blocking=True)
+    begin(loop, rt, pid, None)
+    assert begun.wait(20)
+    gate.set()
+    rt.join(pid, 20)
+
+
 def leave_unanswered(rt: Runtime, loop: asyncio.AbstractEventLoop) -> None:
     observed = rt.spawn_with_mailbox(lambda mailbox: mailbox.select(prefix=b"never"))
     begin(loop, rt, observed, 60.0)
@@ -257,10 +272,10 @@ def leave_unanswered(rt: Runtime, loop: asyncio.AbstractEventLoop) -> None:
 
 def leave_actors(rt: Runtime, loop: asyncio.AbstractEventLoop) -> None:
     async def handler(message: bytes) -> None:
-        await asyncio.sleep(60)
+        await asyncio.sleep(loop.time() + 60)
 
     async def pulls(mailbox: AsyncMailbox) -> None:
-        await mailbox.recv()
+        await mailbox.recv(loop.time() + 60)
 
     async def start() -> list[int]:
         pids = [rt.spawn(handler), rt.spawn_with_mailbox(pulls), rt.spawn(handler)]
@@ -282,9 +297,25 @@ def leave_unused(rt: Runtime, loop: asyncio.AbstractEventLoop) -> None:
     rt.send(pid, b"x")
 
 
+def leave_unused_by_the_dead(rt: Runtime, loop: asyncio.AbstractEventLoop) -> None:
+    async def handler(message: bytes) -> None:
+        await asyncio.sleep(loop.time())
+
+    async def pulls(mailbox: AsyncMailbox) -> None:
+        await mailbox.recv(loop.time())
+
+    for pid in (rt.spawn(handler, loop=loop), rt.spawn_with_mailbox(pulls, loop=loop)):
+        rt.send(pid, b"x")
+        rt.kill(pid)
+        rt.join(pid, 10)
+
+
 # Python says of such a loop that it should have been closed, and of its tasks that they were not finished.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("leave", [leave_plain, leave_answered, leave_unanswered, leave_actors, leave_unused])
+@pytest.mark.parametrize(
+    "leave",
+    [leave_plain, leave_answered, leave_raised, leave_unanswered, leave_actors, leave_unused, leave_unused_by_the_dead],
+)
 def test_a_loop_that_nobody_refers_to_is_collected(
     rt: Runtime, leave: Callable[[Runtime, asyncio.AbstractEventLoop], None]
 ):
@@ -303,6 +334,57 @@ def test_a_loop_that_nobody_refers_to_is_collected(
             leave(rt, loop)
             del loop
         eventually(lambda: living() == 0)
+
+
+def test_what_waits_in_a_closed_loop_is_let_go_of_in_the_middle_of_nothing():
+    """With the last that refers to it goes what was to be called, which may look into the mailbox meanwhile."""
+    ran = run_program("""
+        import asyncio
+        import time
+        import myrmidon
+
+        async def pulls(mailbox):
+            mailboxes.append(mailbox)
+            await asyncio.sleep(60)
+
+        async def first():
+            return asyncio.create_task(mailbox.recv())
+
+        class Callback:
+            def __call__(self, promise):
+                raise AssertionError("its loop is closed")
+
+            def __del__(self):
+                print("let go of with", len(mailbox), "there")
+
+        async def waits():
+            mailbox._mailbox._wait(None, None).add_done_callback(Callback())
+
+        async def passes_on(task):
+            rt.send(mailbox.pid, b"message")
+            while not len(mailbox):
+                time.sleep(0.001)
+            task.cancel()  # It was told already, so another is to be told in its place.
+            await asyncio.wait([task])
+            print(task.cancelled(), await mailbox.recv(timeout=20))
+
+        with myrmidon.Runtime() as rt:
+            mailboxes = []
+            pid = rt.spawn_with_mailbox(pulls)
+            while not mailboxes:
+                time.sleep(0.001)
+            (mailbox,) = mailboxes
+            loop, closed = asyncio.new_event_loop(), asyncio.new_event_loop()
+            task = loop.run_until_complete(first())
+            loop.run_until_complete(asyncio.sleep(0))
+            closed.run_until_complete(waits())
+            closed.close()
+            loop.run_until_complete(passes_on(task))
+            loop.close()
+            rt.kill(pid)
+    """)
+    assert ran.stdout == "let go of with 1 there\nTrue b'message'\n", ran.stderr
+    assert ran.returncode == 0
 
 
 @pytest.mark.parametrize("wrong", [5, "loop", asyncio, asyncio.new_event_loop])

@@ -240,6 +240,13 @@ def test_async_actors_of_one_loop_ask_each_other(rt):
     assert asyncio.run(main()) == [b"%d" % number + b"." * 20 + b"!" for number in range(10)]
 
 
+class Incomparable:
+    def __eq__(self, other):
+        raise ZeroDivisionError
+
+    __hash__ = None
+
+
 def test_a_promise_is_a_future_to_asyncio(rt):
     gate = threading.Event()
 
@@ -253,15 +260,19 @@ def test_a_promise_is_a_future_to_asyncio(rt):
         promise = rt.ask(pid, b"answer", None).send(None)
         assert asyncio.isfuture(promise)
         assert promise.get_loop() is asyncio.get_running_loop()
+        assert repr(promise) == "<myrmidon.Promise pending>"
         called = []
         promise.add_done_callback(called.append)
         promise.add_done_callback(print)
         assert promise.remove_done_callback(print) == 1
+        with pytest.raises(ZeroDivisionError):
+            promise.remove_done_callback(Incomparable())
         with pytest.raises(asyncio.InvalidStateError):
             promise.result()
         gate.set()
         await promise
         assert promise.result() == b"answer"
+        assert repr(promise) == "<myrmidon.Promise done>"
         assert promise.done() and not promise.cancelled() and not promise.cancel()
         promise.add_done_callback(called.append)
         await asyncio.sleep(0)

@@ -190,6 +190,8 @@ def test_what_is_no_spec_is_refused(rt: Runtime) -> None:
         rt.supervise(dynamic()).start_child(fragile)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="made by worker"):
         one_for_one([fragile])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="write \\[child\\]"):
+        one_for_one(worker(fragile))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="callable"):
         worker(5)  # type: ignore[arg-type]
     for number in (-1, 1.5):

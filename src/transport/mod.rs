@@ -20,7 +20,7 @@ pub use crate::config::{Level, Profile};
 pub use crate::wire::CloseCode;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 /// What a lane is for. A transport may use it to set priorities; it must carry every class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -170,6 +170,16 @@ pub trait LaneReceiver: Send + 'static {
     ///
     /// Cancel-safe: bytes are either returned or still unread.
     async fn read(&mut self, max: usize) -> Result<Option<Bytes>, TransportError>;
+
+    /// Reads as [`read`](Self::read) does, to the end of `into`, and returns how many bytes; 0 at the end of the
+    /// stream. A transport that can puts them there without a buffer in between.
+    ///
+    /// Cancel-safe: bytes are either in `into` or still unread.
+    async fn read_into(&mut self, into: &mut BytesMut, max: usize) -> Result<usize, TransportError> {
+        let bytes = self.read(max).await?.unwrap_or_default();
+        into.extend_from_slice(&bytes);
+        Ok(bytes.len())
+    }
 
     /// Tells the peer that nothing more will be read.
     fn stop(&mut self, code: CloseCode);

@@ -24,6 +24,8 @@ type OnExit = Box<dyn FnOnce(&ExitReason) + Send>;
 pub(crate) struct FakeRuntime {
     names: Mutex<HashMap<String, Pid>>,
     inbox: watch::Sender<Vec<(Pid, Bytes)>>,
+    /// How often something was delivered.
+    deliveries: AtomicU64,
     /// Who wants to know when an actor ends; the actors that have ended.
     watchers: Mutex<Vec<(Pid, MonitorRef, OnExit)>>,
     dead: Mutex<Vec<Pid>>,
@@ -90,6 +92,11 @@ impl FakeRuntime {
         self.inbox.borrow().clone()
     }
 
+    /// How often something came: what came in one piece counts once.
+    pub(crate) fn deliveries(&self) -> u64 {
+        self.deliveries.load(Ordering::Relaxed)
+    }
+
     /// Waits for the message with the number `count`.
     pub(crate) async fn wait_for(&self, count: usize) -> Vec<(Pid, Bytes)> {
         let mut inbox = self.inbox.subscribe();
@@ -99,6 +106,7 @@ impl FakeRuntime {
 
 impl LocalNode for FakeRuntime {
     fn deliver(&self, batch: &mut Vec<(Pid, Bytes)>) {
+        self.deliveries.fetch_add(1, Ordering::Relaxed);
         self.inbox.send_modify(|inbox| inbox.append(batch));
     }
 

@@ -5,8 +5,7 @@ use myrmidon::config::NodeConfig;
 use myrmidon::transport::LaneClass;
 use myrmidon::transport::memory::MemoryNetwork;
 use myrmidon::wire::level2::{
-    Ask, Credit, Decoder, Frame, Goaway, Hello, HelloAck, Id, Lane, Probe, Ready, Resolve, Resolved, Text8,
-    Text16,
+    Ask, Credit, Decoder, Frame, Goaway, Hello, HelloAck, Id, Lane, Probe, Ready, Resolve, Resolved, Text16,
 };
 use myrmidon::wire::{Batch, CloseCode};
 
@@ -93,24 +92,7 @@ impl Peer {
 }
 
 pub(crate) fn hello(lanes: u8) -> Hello {
-    Hello {
-        cluster: Text8::default(),
-        name: Text8::default(),
-        node: Id([9; 16]),
-        incarnation: 1,
-        link: LINK,
-        vmin: 2,
-        vmax: 2,
-        caps: 0,
-        lanes,
-        max_frame: 1 << 20,
-        max_message: 1 << 20,
-        credit_msgs: 1000,
-        credit_bytes: 1 << 20,
-        bulk_slots: 0,
-        heartbeat_ms: 1000,
-        advertised: Text8::default(),
-    }
+    Hello { node: Id([9; 16]), link: LINK, lanes, ..Hello::default() }
 }
 
 pub(crate) fn message(index: u32, n: usize) -> Frame {
@@ -191,10 +173,25 @@ async fn a_greeting_that_is_wrong_is_refused_with_its_code() {
         peer.say([Frame::Hello(Box::new(hello))]).await;
         assert_eq!(peer.code().await, code.as_u16());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn l04_a_peer_that_does_not_end_its_greeting_is_given_up() {
+    let network = MemoryNetwork::new();
+    let a = node(&network).await;
     let mut silent = Peer::probe(&network, &a, LINK).await;
     silent.say([Frame::Hello(Box::new(hello(0)))]).await;
     silent.ack().await;
-    assert_eq!(silent.code().await, CloseCode::Timeout.as_u16(), "L04");
+    assert_eq!(silent.code().await, CloseCode::Timeout.as_u16());
+}
+
+#[tokio::test(start_paused = true)]
+async fn l01_a_greeting_beyond_4_kib_is_refused_before_it_has_come() {
+    let network = MemoryNetwork::new();
+    let a = node(&network).await;
+    let mut peer = Peer::probe(&network, &a, LINK).await;
+    peer.raw.say(&[0x10, 0, 0, 0, 0x10, 1, 0, 0][..]).await;
+    assert_eq!(peer.code().await, CloseCode::TooLarge.as_u16());
 }
 
 #[tokio::test(start_paused = true)]

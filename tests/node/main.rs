@@ -8,6 +8,7 @@ mod events;
 mod failures;
 mod fake;
 mod floods;
+mod gathering;
 mod greetings;
 mod lifecycle;
 mod links;

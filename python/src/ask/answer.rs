@@ -69,7 +69,7 @@ impl Answer {
         }
         let bytes = match value.is_none() {
             true => Ok(PyBytes::new(py, b"")),
-            false => payload::frozen(value).map_err(|error| ran(value).err().unwrap_or(error)),
+            false => payload::frozen_answer(value).map_err(|error| ran(value).err().unwrap_or(error)),
         };
         match bytes {
             Ok(bytes) => self.finish(Outcome::Value(bytes.into_any().unbind())),

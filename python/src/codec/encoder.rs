@@ -70,7 +70,8 @@ impl Encoder {
         let class = value.get_type();
         let Some(known) = Register::get(py).by_class.bind(py).get_item(&class)? else {
             return Err(CodecError::new_err(format!(
-                "a {} does not travel: send plain data, or register the class with @myrmidon.message",
+                "an object of class {} does not travel: send plain data, or register the class with \
+                 @myrmidon.message(tag=...)",
                 class.fully_qualified_name()?
             )));
         };

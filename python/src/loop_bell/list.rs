@@ -11,7 +11,9 @@ pub(super) enum Task {
     Wake(Py<Promise>),
     /// Cancel this task of asyncio.
     Cancel(Py<PyAny>),
-    Run(Errand),
+    Run(Box<dyn Errand>),
+    /// There for the loop to see that it is to stop.
+    Halt,
 }
 
 #[derive(Default)]
@@ -49,7 +51,8 @@ impl List {
         self.tasks.iter().try_for_each(|task| match task {
             Task::Wake(promise) => visit.call(promise),
             Task::Cancel(task) => visit.call(task),
-            Task::Run(_) => Ok(()),
+            Task::Run(errand) => errand.traverse(visit),
+            Task::Halt => Ok(()),
         })
     }
 

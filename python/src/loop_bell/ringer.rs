@@ -12,6 +12,19 @@ use super::{Bell, Inner};
 #[pyclass(frozen, module = "myrmidon._core")]
 pub(super) struct Ringer(Bell);
 
+impl Bell {
+    /// Shows the collector what is left for the loop. That leads back to it, by the tasks that wait and the code of actors.
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if !self.is_here() {
+            return Ok(());
+        }
+        // The collector looks more than once, and takes for garbage what it sees at first and then no more. So it waits for
+        // the locks, which nobody holds for long, nor while he makes objects or waits for the interpreter.
+        self.waiting().traverse(visit)?;
+        self.deadlines().traverse(visit)
+    }
+}
+
 impl Ringer {
     pub(super) fn new(bell: Bell) -> Self {
         Self(bell)
@@ -24,15 +37,9 @@ impl Ringer {
         self.0.answer(py)
     }
 
-    /// What is left for the loop leads back to it, by the tasks that wait. Only this says so, as each reference counts once.
+    /// Only this says so, as each reference counts once; before there is one, `Listen`.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        if !self.0.is_here() {
-            return Ok(());
-        }
-        // The collector looks more than once, and takes for garbage what it sees at first and then no more. So it waits for
-        // the locks, which nobody holds for long, nor while he makes objects or waits for the interpreter.
-        self.0.waiting().traverse(&visit)?;
-        self.0.deadlines().traverse(&visit)
+        self.0.traverse(&visit)
     }
 
     fn __clear__(&self) {
@@ -66,6 +73,14 @@ impl Listen {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         self.called.store(true, Ordering::Relaxed);
         self.bell.listen(py)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if self.called.load(Ordering::Relaxed) { Ok(()) } else { self.bell.traverse(&visit) }
+    }
+
+    fn __clear__(&self) {
+        self.bell.close();
     }
 }
 

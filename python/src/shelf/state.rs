@@ -51,6 +51,13 @@ pub(super) struct Waiting {
     pub(super) picky: bool,
 }
 
+/// Those whose turn it is.
+#[must_use = "they are told under no lock"]
+pub(super) struct Called {
+    first: Option<Waiting>,
+    others: VecDeque<Waiting>,
+}
+
 impl State {
     /// Nothing is to be handled, and nothing is being handled.
     pub(super) fn is_quiet(&self) -> bool {
@@ -73,27 +80,35 @@ impl State {
         if strict { self.hungry && self.ready.is_empty() } else { self.ready.len() <= DEPTH / 2 }
     }
 
-    /// Tells one of those who take any message, and all who do not.
-    pub(super) fn tell(&mut self) {
+    /// Whom to tell of a message: one of those who take any, and all who do not.
+    pub(super) fn call(&mut self) -> Called {
         let first = self.waiting.iter().position(|waiting| !waiting.picky);
-        if let Some(waiting) = first.and_then(|place| self.waiting.remove(place)) {
-            waiting.tell();
-        }
+        let first = first.and_then(|place| self.waiting.remove(place));
+        let mut others = VecDeque::new();
         if self.waiting.iter().any(|waiting| waiting.picky) {
-            let (picky, rest) = self.waiting.drain(..).partition(|waiting| waiting.picky);
-            self.waiting = rest;
-            VecDeque::into_iter(picky).for_each(Waiting::tell);
+            (others, self.waiting) = self.waiting.drain(..).partition(|waiting| waiting.picky);
         }
+        Called { first, others }
     }
 
-    pub(super) fn tell_all(&mut self) {
-        self.waiting.drain(..).for_each(Waiting::tell);
+    /// Whom to tell that it is over.
+    pub(super) fn call_all(&mut self) -> Called {
+        Called { first: None, others: std::mem::take(&mut self.waiting) }
+    }
+}
+
+impl Called {
+    /// Tells them. One that was cancelled meanwhile is told in vain.
+    pub(super) fn tell(self) {
+        let Self { first, others } = self;
+        first.into_iter().chain(others).for_each(Waiting::tell);
     }
 }
 
 impl Waiting {
+    /// A loop that is closed drops the promise, and with it perhaps the task that waits, which can run any code of
+    /// Python.
     pub(super) fn tell(self) {
-        // One that was cancelled meanwhile is told in vain.
         Promise::give(self.promise, Outcome::Sign);
     }
 }

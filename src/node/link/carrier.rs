@@ -111,18 +111,15 @@ async fn frames(link: &Link, lane: usize, inlet: &mut Inlet, receiver: &mut dyn 
         let deadline = inlet.progress.deadline();
         let arrives = lane == CONTROL && deadline.is_some();
         let read = match deadline {
-            None => receiver.read(STEP).await,
-            Some(deadline) => match timeout_at(deadline.into(), receiver.read(STEP)).await {
+            None => inlet.read(receiver).await,
+            Some(deadline) => match timeout_at(deadline.into(), inlet.read(receiver)).await {
                 Ok(read) => read,
                 Err(_) => return End::Refused(CloseCode::Timeout, progress::too_slow()),
             },
         };
         match read {
-            Ok(Some(bytes)) => {
-                stretch.0 += bytes.len();
-                inlet.feed(bytes);
-            }
-            Ok(None) => return End::Lost(format!("lane {lane} was closed by the peer")),
+            Ok(len @ 1..) => stretch.0 += len,
+            Ok(0) => return End::Lost(format!("lane {lane} was closed by the peer")),
             Err(error) => return Breakage::from(error).into(),
         }
         lock(&link.clock).heard(now(), arrives);
@@ -136,7 +133,8 @@ async fn write(
     lane: usize,
     mut sender: Box<dyn LaneSender>,
 ) -> Option<(usize, Box<dyn LaneSender>)> {
-    let (mut batch, mut stretch, mut pace) = (Batch::new(), Stretch::default(), Pace::default());
+    let (mut batch, mut stretch) = (Batch::new(), Stretch::default());
+    let mut pace = Pace::of(link.out().class_of(lane));
     let (mut little, mut more) = (None, false);
     loop {
         if link.has_ended() {

@@ -42,6 +42,8 @@ pub(crate) struct Agreed {
     pub(crate) bulk_slots: u8,
     /// The largest payload that the peer takes.
     pub(crate) max_sent: usize,
+    /// The most data of one frame that it takes.
+    pub(crate) max_data: usize,
     /// What the peer lets us send at first.
     pub(crate) credit_messages: u64,
     pub(crate) credit_bytes: u64,
@@ -156,6 +158,7 @@ pub(crate) fn agree(theirs: &Hello, answer: &Hello, config: &NodeConfig) -> Agre
         lanes: answer.lanes,
         bulk_slots: answer.bulk_slots,
         max_sent: if answer.bulk_slots > 0 { most.min(config.max_bulk_payload) } else { in_one_frame },
+        max_data: frame,
         credit_messages: theirs.credit_msgs.into(),
         credit_bytes: theirs.credit_bytes.into(),
         caps: theirs.caps & caps::ALL,

@@ -3,29 +3,35 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::time::sleep;
 
 use super::brakes::Came;
 use super::bulk::REPLY;
 use super::outgoing::CONTROL;
+use super::payload::Part;
 use super::{End, Link, lock, reason};
 use crate::node::progress::Progress;
 use crate::node::shared::now;
 use crate::node::throttle::{Flood, Patience};
 use crate::pid::Pid;
-use crate::transport::CloseCode;
-use crate::wire::MAX_NAME;
+use crate::transport::{CloseCode, LaneClass, LaneReceiver, TransportError};
 use crate::wire::level2::{Ask, Chunk, Decoder, Frame, Resolve, Resolved, Xoff, Xon};
+use crate::wire::{MAX_NAME, STEP};
 
 /// With so many frames on control that the peer does not read, its questions wait.
 const MAX_WAITING: usize = 1024;
+/// What is read of the bulk lane where the head of a CHUNK comes next: what is more than that has to be copied to
+/// where it belongs.
+const HEADS: usize = 4 << 10;
 /// How soon that is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 pub(super) struct Inlet {
     link: Arc<Link>,
     lane: usize,
+    /// Large payloads come here.
+    is_bulk: bool,
     decoder: Decoder,
     /// Messages decoded and not delivered yet.
     inbound: Vec<(Pid, Bytes)>,
@@ -37,14 +43,18 @@ pub(super) struct Inlet {
     pub(super) progress: Progress,
     /// Bytes of the last read.
     read: usize,
+    /// A payload with those bytes at its end.
+    lent: Option<BytesMut>,
 }
 
 impl Inlet {
     pub(super) fn new(link: Arc<Link>, lane: usize, decoder: Decoder) -> Self {
         let progress = Progress::new(link.shared.budget.clone());
+        let is_bulk = link.out().class_of(lane) == LaneClass::Bulk;
         Self {
             link,
             lane,
+            is_bulk,
             decoder,
             inbound: Vec::new(),
             receivers: Vec::new(),
@@ -53,21 +63,48 @@ impl Inlet {
             patience: Patience::default(),
             progress,
             read: 0,
+            lent: None,
         }
     }
 
-    pub(super) fn feed(&mut self, bytes: Bytes) {
-        self.read = bytes.len();
+    /// Reads what comes next, the data of large payloads to where it belongs; how many bytes, 0 at the end of the lane.
+    /// May only be dropped with the inlet.
+    pub(super) async fn read(&mut self, receiver: &mut dyn LaneReceiver) -> Result<usize, TransportError> {
         self.patience.renew();
-        self.decoder.feed(bytes);
+        self.read = 0;
+        if let Some((chunk, missing)) = self.decoder.awaited()
+            && let Some(mut payload) = self.link.parking.lend(chunk)
+        {
+            let room = payload.capacity() - payload.len();
+            self.read = receiver.read_into(&mut payload, room.min(missing)).await?;
+            self.lent = Some(payload);
+            return Ok(self.read);
+        }
+        let most = if self.is_bulk && !self.decoder.mid_frame() { HEADS } else { STEP };
+        if let Some(bytes) = receiver.read(most).await? {
+            self.read = bytes.len();
+            self.decoder.feed(bytes);
+        }
+        Ok(self.read)
     }
 
     /// Handles every complete frame. Whatever was decoded has taken effect before this waits for
     /// anything, so it may be dropped at any point.
     pub(super) async fn handle(&mut self) -> Result<(), End> {
         let mut complete = false;
+        if let Some(payload) = self.lent.take()
+            && let Some(chunk) = self.decoder.passed(self.read)
+        {
+            self.chunk(&chunk, Part::Read(payload, self.read)).await?;
+            complete = !self.decoder.mid_frame();
+        }
         loop {
             complete |= self.messages();
+            if let Some(piece) = self.decoder.next_piece() {
+                complete |= !self.decoder.is_mid_data();
+                self.frame(Frame::Chunk(piece)).await?;
+                continue;
+            }
             let next = self.decoder.next_frame().map_err(|e| End::Refused(e.code(), e.to_string()))?;
             let Some(frame) = next else { break };
             complete = true;
@@ -142,7 +179,10 @@ impl Inlet {
                 // CREDIT could confirm it.
                 self.count(0);
             }
-            Frame::Chunk(frame) => self.chunk(frame).await?,
+            Frame::Chunk(mut frame) => {
+                let data = Part::Came(std::mem::take(&mut frame.data));
+                self.chunk(&frame, data).await?;
+            }
             Frame::BulkCancel(frame) => {
                 let (link, max) = (&self.link, self.max_message());
                 link.parking.cancel(frame.bulk, max, &mut |frame| apply(link, frame))?;
@@ -165,10 +205,10 @@ impl Inlet {
         self.bytes += len as u64;
     }
 
-    async fn chunk(&mut self, frame: Chunk) -> Result<(), End> {
-        let (link, slots) = (self.link.clone(), usize::from(self.link.agreed.bulk_slots));
-        let len = frame.data.len() as u64;
-        link.parking.chunk(frame, slots, self.max_message(), &mut |frame| apply(&link, frame))?;
+    async fn chunk(&mut self, chunk: &Chunk, part: Part) -> Result<(), End> {
+        let (link, slots) = (&self.link, usize::from(self.link.agreed.bulk_slots));
+        let len = part.len() as u64;
+        link.parking.chunk(chunk, part, slots, self.max_message(), &mut |frame| apply(link, frame))?;
         link.received(0, len)?;
         // Whatever is complete was announced before; that will be read in a moment.
         while link.parking.early() > slots {

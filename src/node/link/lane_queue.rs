@@ -193,6 +193,12 @@ impl LaneQueue {
         self.relieved |= waiting.is_some_and(|waiting| waiting.call_at.is_some());
     }
 
+    /// Takes out monitors that were taken back before they could be told of ([`Queue::take_undone`]).
+    pub(super) fn take_undone(&mut self) -> Vec<Frame> {
+        let waiting = self.receivers.values_mut().map(|waiting| &mut waiting.queue);
+        waiting.chain([&mut self.first]).flat_map(Queue::take_undone).collect()
+    }
+
     /// How many receivers are spared.
     pub(super) fn spared(&self) -> usize {
         self.spared

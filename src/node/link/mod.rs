@@ -279,14 +279,16 @@ impl Link {
         let most = Load { messages: config.outbound_messages, bytes: config.outbound_bytes };
         let allowance = Allowance::new(agreed.credit_messages, agreed.credit_bytes);
         let lanes = 1 + usize::from(agreed.lanes) + usize::from(agreed.bulk_slots > 0);
+        let mut outgoing = Outgoing::new(
+            most,
+            (agreed.lanes, agreed.bulk_slots),
+            config.bulk_above,
+            allowance,
+            shared.budget.clone(),
+        );
+        outgoing.limit_chunks(agreed.max_data);
         Self {
-            outgoing: Mutex::new(Outgoing::new(
-                most,
-                (agreed.lanes, agreed.bulk_slots),
-                config.bulk_above,
-                allowance,
-                shared.budget.clone(),
-            )),
+            outgoing: Mutex::new(outgoing),
             work: (0..lanes).map(|_| Notify::new()).collect(),
             pens: (0..lanes).map(|_| Pen::default()).collect(),
             grant: Mutex::new(Grant::new(

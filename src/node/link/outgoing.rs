@@ -98,6 +98,11 @@ impl Outgoing {
         }
     }
 
+    /// The peer takes CHUNKs with at most so many bytes of data.
+    pub(crate) fn limit_chunks(&mut self, longest: usize) {
+        self.bulk.limit_chunks(longest);
+    }
+
     /// The lane of everything that has the destination `to`.
     pub(crate) fn lane_of(&self, to: Option<Pid>) -> usize {
         match (to, self.message_lanes) {
@@ -150,7 +155,9 @@ impl Outgoing {
     /// Queues any other frame in the lane of `to`; returns the lane. `None` if so much waits that the peer does
     /// not read (L09).
     pub(crate) fn push(&mut self, to: Option<Pid>, mut frame: Frame) -> Option<usize> {
-        self.words.add(&mut frame).ok()?;
+        let lanes = &mut self.lanes;
+        let undone = || lanes.iter_mut().flat_map(LaneQueue::take_undone).collect();
+        self.words.make_room(&mut frame, undone).ok()?;
         Some(self.enqueue(to, frame))
     }
 
@@ -188,7 +195,7 @@ impl Outgoing {
     /// returns goes to [`written`](Self::written) once it is.
     pub(crate) fn fill(&mut self, lane: usize, batch: &mut Batch, most: usize, now: Instant) -> Load {
         if lane == self.bulk_lane() {
-            return self.fill_bulk(batch);
+            return self.fill_bulk(batch, most);
         }
         let mut taken = Load::default();
         let mut queue = std::mem::take(&mut self.lanes[lane]);
@@ -284,16 +291,16 @@ impl Outgoing {
     }
 
     /// Chunks, as far as their payloads are announced; behind the last one what ends the lane.
-    fn fill_bulk(&mut self, batch: &mut Batch) -> Load {
+    fn fill_bulk(&mut self, batch: &mut Batch, most: usize) -> Load {
         let mut taken = Load::default();
         self.bulk.take_cancelled().for_each(|frame| batch.frame(frame));
-        while batch.len() < BATCH
-            && let Some((chunk, done)) = self.bulk.next(&mut self.allowance)
+        while batch.len() < most
+            && let Some((chunk, done)) = self.bulk.next(&mut self.allowance, most - batch.len())
         {
             taken.add(done);
             batch.frame(chunk);
         }
-        self.relieved |= taken.messages > 0 && self.bulk.take_refused();
+        self.relieved |= self.bulk.take_relieved();
         if self.bulk.is_empty() {
             let lane = self.bulk_lane();
             self.lanes[lane].own().drain().for_each(|frame| batch.frame(frame));

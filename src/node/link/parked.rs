@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::wire::level2::{Ask, Frame, Reply};
+use crate::wire::level2::{Ask, Down, Frame, Reply};
 
 /// A receiver that waits for payloads, and its later frames.
 #[derive(Default)]
@@ -52,7 +52,8 @@ pub(super) fn weight(frame: &Frame) -> usize {
             data.len()
         }
         Frame::Monitor(monitor) => monitor.name.as_str().len(),
-        Frame::Down(down) => down.name.as_str().len() + down.text.as_str().len(),
+        // Which is behind a pointer.
+        Frame::Down(down) => size_of::<Down>() + down.name.as_str().len() + down.text.as_str().len(),
         Frame::Exit(exit) => exit.text.as_str().len(),
         _ => 0,
     };

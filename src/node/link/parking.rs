@@ -8,11 +8,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
+use bytes::BytesMut;
 use tokio::sync::Notify;
 
 use super::bulk::{ASK, MESSAGE, REPLY};
 use super::parked::{Parked, weight};
-use super::payload::Payload;
+use super::payload::{Part, Payload};
 use super::reason::is_kill;
 use super::{End, lock};
 use crate::config::NodeConfig;
@@ -144,10 +145,17 @@ impl Parking {
         if complete { self.deliver(&mut lot, bulk.bulk, max, run) } else { Ok(()) }
     }
 
-    /// CHUNK came; at most `slots` payloads may be under way.
+    /// Lends the payload to which the data of `chunk` belongs, to be read to its end; it comes back by
+    /// [`chunk`](Self::chunk). `None` if there is nothing to lend.
+    pub(super) fn lend(&self, chunk: &Chunk) -> Option<BytesMut> {
+        self.lock().payloads.get_mut(&chunk.bulk)?.lend(chunk.offset)
+    }
+
+    /// CHUNK came, with `part` for its data; at most `slots` payloads may be under way.
     pub(super) fn chunk(
         &self,
-        chunk: Chunk,
+        chunk: &Chunk,
+        part: Part,
         slots: usize,
         max: u64,
         run: &mut dyn FnMut(Frame) -> Result<(), End>,
@@ -163,7 +171,7 @@ impl Parking {
         if lot.kept.is_spent() {
             return Err(End::overloaded());
         }
-        lot.kept.add(chunk.data.len());
+        lot.kept.add(part.len());
         if lot.kept.load().bytes as u64 > max.saturating_mul(slots as u64 + 1) {
             return Err(End::Refused(
                 CloseCode::CreditViolated,
@@ -172,7 +180,7 @@ impl Parking {
         }
         lot.count(bulk, false);
         let payload = lot.payload(bulk, to, chunk.total, max)?;
-        payload.add(chunk)?;
+        payload.add(chunk.offset, part)?;
         let complete = payload.announced.is_some() && payload.is_complete();
         lot.count(bulk, true);
         if complete { self.deliver(&mut lot, bulk, max, run) } else { Ok(()) }
@@ -396,7 +404,8 @@ mod tests {
         }
 
         fn chunk(&mut self, chunk: Chunk) -> Result<(), End> {
-            self.parking.chunk(chunk, 2, MAX, &mut note(&mut self.ran))
+            let part = Part::Came(chunk.data.clone());
+            self.parking.chunk(&chunk, part, 2, MAX, &mut note(&mut self.ran))
         }
     }
 

@@ -1,7 +1,7 @@
 //! Frames in their order. Small messages are encoded as they come, so that the thread that sends lets go
 //! of their memory, and the writer takes a whole run of them at once.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 
@@ -11,7 +11,6 @@ use crate::wire::{Batch, COPY_BELOW, put_message};
 
 /// A run is not made longer than this.
 const LONGEST: usize = 64 << 10;
-const SHORTEST: usize = 256;
 
 #[derive(Default)]
 pub(super) struct Queue {
@@ -24,7 +23,8 @@ enum Entry {
     Frame(Frame),
 }
 
-/// Encoded messages, one behind the other.
+/// Encoded messages, one behind the other. It begins with the memory of one, as there may be as many runs as messages.
+#[derive(Default)]
 pub(super) struct Run {
     bytes: BytesMut,
     messages: VecDeque<Message>,
@@ -56,7 +56,7 @@ impl Queue {
 
     fn push_small(&mut self, to: Pid, data: &[u8]) {
         if !matches!(self.entries.back(), Some(Entry::Run(run)) if run.bytes.len() < LONGEST) {
-            self.push(Entry::Run(Run::new()));
+            self.push(Entry::Run(Run::default()));
         }
         if let Some(Entry::Run(run)) = self.entries.back_mut() {
             run.push(to, data);
@@ -112,6 +112,26 @@ impl Queue {
         taken
     }
 
+    /// Takes out monitors behind which the word waits that takes them back, and that word: nobody has to hear of either.
+    pub(super) fn take_undone(&mut self) -> Vec<Frame> {
+        let (mut made, mut undone) = (HashSet::new(), HashSet::new());
+        for entry in &self.entries {
+            match entry {
+                Entry::Frame(Frame::Monitor(monitor)) => drop(made.insert(monitor.id)),
+                Entry::Frame(Frame::Demonitor(demonitor)) => undone.extend(made.take(&demonitor.id)),
+                _ => {}
+            }
+        }
+        if undone.is_empty() {
+            return Vec::new();
+        }
+        self.extract(|frame| match frame {
+            Frame::Monitor(monitor) => undone.contains(&monitor.id),
+            Frame::Demonitor(demonitor) => undone.contains(&demonitor.id),
+            _ => false,
+        })
+    }
+
     /// Every frame, in order.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Frame> + use<> {
         std::mem::take(&mut self.entries).into_iter().flat_map(|entry| match entry {
@@ -138,12 +158,11 @@ impl Extend<Frame> for Queue {
 }
 
 impl Run {
-    fn new() -> Self {
-        Self { bytes: BytesMut::with_capacity(SHORTEST), messages: VecDeque::new() }
-    }
-
     fn push(&mut self, to: Pid, data: &[u8]) {
         let before = self.bytes.len();
+        if before == 0 && self.messages.capacity() == 0 {
+            self.messages.reserve_exact(1);
+        }
         put_message(&mut self.bytes, Some(to), data);
         self.messages.push_back(Message { to, len: data.len(), encoded: self.bytes.len() - before });
     }

@@ -335,6 +335,24 @@ mod tests {
     }
 
     #[test]
+    fn l20_links_and_monitors_of_one_peer_are_bounded_and_each_that_ends_makes_room() {
+        let mut ties = Ties::default();
+        let watched = || Watched { proxy: pid(9), far: pid(50), watcher: None };
+        let pair = |near| Pair { near: pid(near), far: pid(50) };
+        for n in 0..MAX_TIES as u32 {
+            assert!(ties.watch(n.into(), watched()).is_ok());
+            assert_eq!(ties.link(pair(n), pid(9)), Linking::Say);
+        }
+        let (last, beyond) = (MAX_TIES as u32, MAX_TIES as u64);
+        assert!(ties.watch(beyond, watched()).is_err());
+        assert_eq!(ties.link(pair(last), pid(9)), Linking::Refused);
+        assert_eq!(ties.linked(pair(last), pid(9), None), Linking::Refused);
+        assert!(ties.unwatch(7).is_some() && ties.watch(beyond, watched()).is_ok());
+        assert_eq!(ties.end(pair(7)), [pid(9)]);
+        assert_eq!(ties.link(pair(last), pid(9)), Linking::Say);
+    }
+
+    #[test]
     fn s32_a_pair_that_two_proxies_stand_for_is_one_link_and_each_proxy_is_told() {
         let (mut ties, pair) = (Ties::default(), Pair { near: pid(1), far: pid(50) });
         assert_eq!(ties.link(pair, pid(8)), Linking::Say);

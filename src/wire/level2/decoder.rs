@@ -3,7 +3,8 @@
 use bytes::{Buf, Bytes};
 
 use super::MAX_HELLO;
-use super::frame::{Frame, HEAD, HELLO, short_head};
+use super::bodies::{Body, Chunk};
+use super::frame::{CHUNK, Frame, HEAD, HELLO, short_head};
 use crate::pid::Pid;
 use crate::wire::body::{Growing, append, whole};
 use crate::wire::codec::DecodeError;
@@ -45,6 +46,11 @@ enum State {
     Framed {
         byte: u8,
         body: Growing,
+    },
+    /// Of the data of a CHUNK so much is missing; the chunk says where that belongs.
+    Data {
+        chunk: Chunk,
+        missing: usize,
     },
     /// A frame of a type that is not known, of which so many bytes are missing.
     Skip(usize),
@@ -95,6 +101,65 @@ impl Decoder {
         Some((to, whole(&mut self.input, len)))
     }
 
+    /// What has come of the data of a CHUNK, as one of its own, without waiting for the rest: the short way for a CHUNK
+    /// whose fields lie complete in what was fed. Everything else is for [`next_frame`](Self::next_frame).
+    pub fn next_piece(&mut self) -> Option<Chunk> {
+        if let State::Head { len: 0, .. } = self.state {
+            let (chunk, missing) = self.peek_chunk()?;
+            self.state = State::Data { chunk, missing };
+        }
+        let State::Data { missing, .. } = &self.state else { return None };
+        if self.input.is_empty() {
+            return None;
+        }
+        let data = self.input.split_to(self.input.len().min(*missing));
+        let mut piece = self.passed(data.len())?;
+        piece.data = data;
+        Some(piece)
+    }
+
+    /// A CHUNK whose data is next and was not fed, and how many bytes of it are missing. Those may be read past the
+    /// decoder, to where they belong.
+    pub fn awaited(&self) -> Option<(&Chunk, usize)> {
+        match &self.state {
+            State::Data { chunk, missing } if self.input.is_empty() => Some((chunk, *missing)),
+            _ => None,
+        }
+    }
+
+    /// The next `len` bytes, at most those that are [`awaited`](Self::awaited), have come; a CHUNK without data that
+    /// says where they belong. `None` if none are awaited.
+    pub fn passed(&mut self, len: usize) -> Option<Chunk> {
+        let State::Data { chunk, missing } = &mut self.state else { return None };
+        let piece = chunk.clone();
+        chunk.offset = chunk.offset.saturating_add(len as u64);
+        *missing = missing.saturating_sub(len);
+        if *missing == 0 {
+            self.state = START;
+        }
+        Some(piece)
+    }
+
+    /// Whether of the data of a CHUNK more is to come.
+    pub const fn is_mid_data(&self) -> bool {
+        matches!(self.state, State::Data { .. })
+    }
+
+    /// The fields of a CHUNK that lie complete in what was fed, and how much data it has; they are taken.
+    fn peek_chunk(&mut self) -> Option<(Chunk, usize)> {
+        let head = self.input.first_chunk::<{ HEAD + 2 }>()?;
+        let (byte, mut rest) = (head[0], &head[1..]);
+        let (flags, len, fields_len) = (rest.get_u8(), rest.get_u32() as usize, usize::from(rest.get_u16()));
+        let data_len = len.checked_sub(2 + fields_len)?;
+        if byte != CHUNK || flags & STRICT_FLAGS != 0 || len > self.max_frame || data_len == 0 {
+            return None;
+        }
+        let mut fields = self.input.get(head.len()..head.len() + fields_len)?;
+        let chunk = Chunk::get(&mut fields, Bytes::new()).ok()?;
+        self.input.advance(HEAD + 2 + fields_len);
+        Some((chunk, data_len))
+    }
+
     /// Whether a frame has begun and is not complete.
     pub fn mid_frame(&self) -> bool {
         match &self.state {
@@ -115,6 +180,8 @@ impl Decoder {
         }
         loop {
             match &mut self.state {
+                // Nobody begins a CHUNK by pieces and goes on otherwise; if so, it is pieces all the same.
+                State::Data { .. } => return Ok(self.next_piece().map(Frame::Chunk)),
                 State::Head { bytes, len } => {
                     let Some(head) = collect(bytes, len, &mut self.input)? else { return Ok(None) };
                     let head = *head;
@@ -244,6 +311,90 @@ mod tests {
         }
     }
 
+    /// Everything that comes of `bytes` fed in these parts, with the data of CHUNKs in pieces; `past` reads that past
+    /// the decoder where it may be. The pieces of one chunk are joined, and errors end it.
+    fn in_pieces<'a>(parts: impl Iterator<Item = &'a [u8]>, past: bool) -> (Vec<Frame>, Option<DecodeError>) {
+        let (mut decoder, mut frames) = (Decoder::new(1000), Vec::new());
+        for mut part in parts {
+            while !part.is_empty() {
+                match decoder.awaited() {
+                    Some((_, missing)) if past => {
+                        let (data, rest) = part.split_at(missing.min(part.len()));
+                        part = rest;
+                        let mut piece = decoder.passed(data.len()).unwrap();
+                        piece.data = Bytes::copy_from_slice(data);
+                        join(&mut frames, piece);
+                    }
+                    _ => decoder.feed(Bytes::copy_from_slice(std::mem::take(&mut part))),
+                }
+                loop {
+                    if let Some(piece) = decoder.next_piece() {
+                        join(&mut frames, piece);
+                        continue;
+                    }
+                    match decoder.next_frame() {
+                        Ok(Some(frame)) => frames.push(frame),
+                        Ok(None) => break,
+                        Err(error) => return (frames, Some(error)),
+                    }
+                }
+            }
+        }
+        assert!(!decoder.mid_frame() && decoder.awaited().is_none());
+        (frames, None)
+    }
+
+    fn join(frames: &mut Vec<Frame>, piece: Chunk) {
+        match frames.last_mut() {
+            Some(Frame::Chunk(last)) if last.offset + last.data.len() as u64 == piece.offset => {
+                last.data = [&last.data[..], &piece.data].concat().into();
+            }
+            _ => frames.push(Frame::Chunk(piece)),
+        }
+    }
+
+    #[test]
+    fn f05_the_pieces_of_a_chunk_are_the_chunk_wherever_it_is_split() {
+        let chunk = |offset, len: u8| {
+            let data: Bytes = (0..len).collect();
+            Frame::Chunk(Chunk { bulk: 7, to: Pid::new(1, 2), total: 500, offset, data })
+        };
+        // They do not follow each other, so each stays apart when pieces are joined.
+        let frames = [chunk(0, 90), credit(), chunk(200, 1), chunk(300, 70)];
+        let bytes = frames.clone().map(encoded).concat();
+        for split in 1..bytes.len() {
+            for second in [split + 1, split + 60, bytes.len()] {
+                let second = second.min(bytes.len());
+                let parts = [&bytes[..split], &bytes[split..second], &bytes[second..]];
+                for past in [false, true] {
+                    let got = in_pieces(parts.into_iter(), past);
+                    assert_eq!(got, (frames.to_vec(), None), "split at {split} and {second}");
+                }
+            }
+        }
+        assert_eq!(in_pieces(bytes.chunks(1), true), (frames.to_vec(), None), "byte by byte");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_chunk_is_wrong_in_pieces_too() {
+        let good =
+            encoded(Frame::Chunk(Chunk { bulk: 7, to: None, total: 9, offset: 0, data: vec![1; 9].into() }));
+        let changed = |at: usize, to: u8| {
+            let mut bytes = good.clone();
+            bytes[at] = to;
+            bytes
+        };
+        // A flag that may not be ignored, a length beyond the limit, fields that are too short or too long.
+        for bytes in [changed(1, 1), changed(4, 9), changed(7, 31), changed(7, 200)] {
+            let whole = fed(&bytes).next_frame().expect_err("it is wrong");
+            assert_eq!(in_pieces([&bytes[..]].into_iter(), true), (Vec::new(), Some(whole)));
+        }
+        let empty =
+            encoded(Frame::Chunk(Chunk { bulk: 7, to: None, total: 9, offset: 0, data: Bytes::new() }));
+        let (frames, _) = in_pieces([&empty[..]].into_iter(), true);
+        assert_eq!(frames.len(), 1, "a chunk without data is told as such");
+    }
+
     #[test]
     fn fields_that_are_not_known_are_ignored() {
         let mut longer = encoded(credit());
@@ -272,6 +423,10 @@ mod tests {
         let error = DecodeError::TooLarge { len: 1001, max: 1000 };
         assert_eq!(fed(&[0x20, 0, 0, 0, 3, 0xE9]).next_frame(), Err(error.clone()));
         assert_eq!(fed(&[0, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 3, 0xE9]).next_frame(), Err(error));
+    }
+
+    #[test]
+    fn l01_a_greeting_beyond_4_kib_fails_before_its_bytes_arrive() {
         let hello = DecodeError::TooLarge { len: 4097, max: 4096 };
         let mut decoder = Decoder::new(1 << 20);
         decoder.feed(Bytes::from_static(&[0x10, 0, 0, 0, 0x10, 1]));

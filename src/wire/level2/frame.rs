@@ -17,6 +17,8 @@ const FIELDS_LEN: usize = 2;
 pub const HELLO: u8 = 0x10;
 /// The type byte of LANE, with which every further lane begins.
 pub const LANE: u8 = 0x13;
+/// The type byte of CHUNK.
+pub(super) const CHUNK: u8 = 0x41;
 
 macro_rules! frames {
     ($($byte:literal $name:ident($body:ty) $(=> $write:ident)?;)*) => {

@@ -32,3 +32,28 @@ pub const VERSION: u16 = 2;
 pub const MIN_VERSION: u16 = 2;
 /// HELLO and HELLO_ACK are never longer (L01).
 pub const MAX_HELLO: usize = 4096;
+
+impl Default for Hello {
+    /// The greeting of a node without a name and an id, in its first life, which has no lanes but control, offers
+    /// nothing beyond what every node must, and takes 1 MiB. Who writes a peer by hand fills in the rest.
+    fn default() -> Self {
+        Self {
+            cluster: Text8::default(),
+            name: Text8::default(),
+            node: Id::NONE,
+            incarnation: 1,
+            link: Id::NONE,
+            vmin: MIN_VERSION,
+            vmax: VERSION,
+            caps: 0,
+            lanes: 0,
+            max_frame: 1 << 20,
+            max_message: 1 << 20,
+            credit_msgs: 1000,
+            credit_bytes: 1 << 20,
+            bulk_slots: 0,
+            heartbeat_ms: 1000,
+            advertised: Text8::default(),
+        }
+    }
+}

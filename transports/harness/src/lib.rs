@@ -37,14 +37,15 @@ macro_rules! conformance {
                 an_idle_peer_does_not_hold_up_the_next, accepting_is_cancel_safe,
                 a_hundred_connections_at_once;
             bytes: bytes_arrive_intact_and_in_order, both_directions_carry_at_once,
-                written_buffers_are_left_empty, what_does_not_go_at_once_is_left_for_the_writer, reading_keeps_to_its_maximum, reading_is_cancel_safe;
+                written_buffers_are_left_empty, what_does_not_go_at_once_is_left_for_the_writer, reading_keeps_to_its_maximum, reading_is_cancel_safe,
+                bytes_are_read_to_where_they_belong;
             lanes: lanes_do_not_mix, every_class_is_carried, an_unread_lane_does_not_stall_the_others,
                 accepting_lanes_is_cancel_safe, only_the_dialler_has_to_open_lanes;
             ends: finish_comes_after_all_bytes, a_finished_lane_still_carries_the_other_way,
                 a_reset_never_looks_like_the_end, a_dropped_sender_never_looks_like_the_end,
                 an_abandoned_lane_fails_its_writer, close_ends_all_lanes_on_both_sides,
                 after_close_nothing_works_and_the_reason_stays, dropping_everything_ends_the_connection;
-            pressure: a_writer_stops_when_nobody_reads;
+            pressure: a_writer_stops_when_nobody_reads, a_writer_of_messages_stops_when_nobody_reads;
         );
     };
     (@tests $subject:expr; $($module:ident: $($property:ident),+;)+) => {

@@ -83,8 +83,11 @@ impl Pair {
             (tx, rx)
         };
         let both = async { tokio::join!(opening, self.accept_lane()) };
-        let ((tx, rx), (back, mut there)) = within("open and accept a lane", both).await;
+        let ((mut tx, rx), (mut back, mut there)) = within("open and accept a lane", both).await;
         assert_eq!(receive(&mut *there, 1).await, [HELLO]);
+        // As nodes do with every lane.
+        tx.set_class(class);
+        back.set_class(class);
         ((tx, rx), (back, there))
     }
 

@@ -1,10 +1,11 @@
 //! A lane is one bidirectional stream.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use myrmidon::transport::{CloseCode, Lane, LaneClass, LaneReceiver, LaneSender, TransportError};
 use quinn::{ReadError, RecvStream, SendStream, StoppedError, VarInt, WriteError};
 
@@ -18,9 +19,12 @@ const FINISH_WAIT: Duration = Duration::from_secs(2);
 /// many bytes are given to quinn. What comes later waits in the queues of the node, where receivers take turns.
 const READY: u64 = 16 << 10;
 
+/// Packets that are taken from quinn at once where a lane is read to where its bytes belong.
+const PACKETS: usize = 32;
+
 pub(crate) fn lane(connection: &quinn::Connection, (send, recv): (SendStream, RecvStream)) -> Lane {
     let sender = QuicSender { stream: send, connection: connection.clone(), under_way: None, over: false };
-    (Box::new(sender), Box::new(QuicReceiver { stream: recv }))
+    (Box::new(sender), Box::new(QuicReceiver { stream: recv, ready: VecDeque::new() }))
 }
 
 /// Larger goes first; what is equal takes turns.
@@ -129,19 +133,59 @@ impl Drop for QuicSender {
 
 struct QuicReceiver {
     stream: RecvStream,
+    /// Taken from quinn, and not read yet.
+    ready: VecDeque<Bytes>,
+}
+
+impl QuicReceiver {
+    /// The first `max` bytes of what is ready, as far as they are in one piece.
+    fn take(&mut self, max: usize) -> Option<Bytes> {
+        let first = self.ready.front_mut()?;
+        if first.len() > max {
+            return Some(first.split_to(max));
+        }
+        self.ready.pop_front()
+    }
+}
+
+/// What quinn says of a stream that cannot be read.
+fn unreadable(error: ReadError) -> TransportError {
+    match error {
+        ReadError::Reset(code) => TransportError::Reset { code: VarInt::into_inner(code) },
+        ReadError::ConnectionLost(error) => error::ended(&error),
+        ReadError::ClosedStream | ReadError::IllegalOrderedRead | ReadError::ZeroRttRejected => {
+            TransportError::ClosedLocally
+        }
+    }
 }
 
 #[async_trait]
 impl LaneReceiver for QuicReceiver {
     async fn read(&mut self, max: usize) -> Result<Option<Bytes>, TransportError> {
-        match self.stream.read_chunk(max, true).await {
-            Ok(chunk) => Ok(chunk.map(|chunk| chunk.bytes)),
-            Err(ReadError::Reset(code)) => Err(TransportError::Reset { code: VarInt::into_inner(code) }),
-            Err(ReadError::ConnectionLost(error)) => Err(error::ended(&error)),
-            Err(ReadError::ClosedStream | ReadError::IllegalOrderedRead | ReadError::ZeroRttRejected) => {
-                Err(TransportError::ClosedLocally)
+        if let Some(bytes) = self.take(max) {
+            return Ok(Some(bytes));
+        }
+        let chunk = self.stream.read_chunk(max, true).await.map_err(unreadable)?;
+        Ok(chunk.map(|chunk| chunk.bytes))
+    }
+
+    /// Takes many packets at once, since each look is one at a lock that the connection shares.
+    async fn read_into(&mut self, into: &mut BytesMut, max: usize) -> Result<usize, TransportError> {
+        if self.ready.is_empty() {
+            let mut packets = [const { Bytes::new() }; PACKETS];
+            let Some(count) = self.stream.read_chunks(&mut packets).await.map_err(unreadable)? else {
+                return Ok(0);
+            };
+            self.ready.extend(packets.into_iter().take(count));
+        }
+        let before = into.len();
+        while let Some(bytes) = self.take(max - (into.len() - before)) {
+            into.extend_from_slice(&bytes);
+            if into.len() - before == max {
+                break;
             }
         }
+        Ok(into.len() - before)
     }
 
     fn stop(&mut self, code: CloseCode) {

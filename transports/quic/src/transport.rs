@@ -114,6 +114,7 @@ impl Settings {
         let transport = tuning.transport();
         let mut server = ServerConfig::with_crypto(server.clone());
         server.transport_config(transport.clone()).migration(tuning.migration);
+        // Beyond that quinn drops without a word (L06).
         server.max_incoming(256).incoming_buffer_size(64 << 10).incoming_buffer_size_total(8 << 20);
         let mut client = ClientConfig::new(client.clone());
         client.transport_config(transport);

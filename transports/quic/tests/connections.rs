@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -72,7 +73,7 @@ async fn localhost_is_the_same_place_for_both_ends() {
 }
 
 #[tokio::test]
-async fn a_stranger_who_says_nothing_more_holds_up_nobody() {
+async fn l04_a_stranger_who_says_nothing_more_is_given_up_and_holds_up_nobody() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = local_config(dir.path());
     config.loopback.handshake_timeout = Duration::from_millis(300);
@@ -90,6 +91,42 @@ async fn a_stranger_who_says_nothing_more_holds_up_nobody() {
     let pair = common::Pair { dialled, accepted, listener };
     lane(&pair).await;
     dial.abort();
+}
+
+/// As many handshakes as are half done before strangers get no answer.
+const HALF_OPEN: usize = 128;
+
+#[tokio::test]
+async fn l05_beyond_so_many_handshakes_half_done_nobody_is_answered_until_they_are_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let patient = |limit| {
+        let mut config = local_config(dir.path());
+        config.loopback.handshake_timeout = limit;
+        QuicTransport::new(config).unwrap()
+    };
+    let mut listener = listen(&patient(Duration::from_secs(6))).await;
+    let addr = listener.local_addr();
+    let (accepted, mut begun) = tokio::sync::watch::channel(0);
+    let accepting = tokio::spawn(async move {
+        let mut connections = Vec::new();
+        while let Ok(connection) = listener.accept().await {
+            connections.push(connection);
+            accepted.send_replace(connections.len());
+        }
+    });
+    let (stranger, one_way) = (Arc::new(patient(Duration::from_secs(2))), one_way(&addr).await);
+    for _ in 0..HALF_OPEN + 50 {
+        let (stranger, one_way) = (stranger.clone(), one_way.clone());
+        tokio::spawn(async move { stranger.connect(&one_way).await.map(drop) });
+    }
+    soon(begun.wait_for(|count| *count >= HALF_OPEN)).await.unwrap();
+    let good = patient(Duration::from_millis(500));
+    let refused = good.connect(&addr).await.err().expect("there is no room");
+    assert!(refused.to_string().contains("does a node listen there"), "{refused}");
+    assert_eq!(*begun.borrow(), HALF_OPEN);
+    let let_in = async { while good.connect(&addr).await.is_err() {} };
+    soon(let_in).await;
+    accepting.abort();
 }
 
 /// An address whose packets reach `to`, with no way back.

@@ -102,21 +102,17 @@ struct TcpReceiver {
 impl LaneReceiver for TcpReceiver {
     async fn read(&mut self, max: usize) -> Result<Option<Bytes>, TransportError> {
         let wanted = max.clamp(1, BLOCK);
-        while !self.ended {
-            if self.block.capacity() < wanted / 2 {
-                self.block.reserve(BLOCK);
-            }
-            let some = tokio::select! {
-                biased;
-                () = self.socket.reader.notified() => continue,
-                some = poll_fn(|cx| self.socket.poll_read(cx, &mut self.block, wanted)) => some?,
-            };
-            if some {
-                return Ok(Some(self.block.split().freeze()));
-            }
-            self.ended = true;
+        if self.block.capacity() < wanted / 2 {
+            self.block.reserve(BLOCK);
         }
-        Ok(None)
+        let some = fill(&self.socket, &mut self.ended, &mut self.block, wanted).await?;
+        Ok(some.then(|| self.block.split().freeze()))
+    }
+
+    async fn read_into(&mut self, into: &mut BytesMut, max: usize) -> Result<usize, TransportError> {
+        let before = into.len();
+        fill(&self.socket, &mut self.ended, into, max.max(1)).await?;
+        Ok(into.len() - before)
     }
 
     fn stop(&mut self, _code: CloseCode) {
@@ -128,6 +124,27 @@ impl Drop for TcpReceiver {
     fn drop(&mut self) {
         self.socket.stop_reading();
     }
+}
+
+/// Reads to the end of `into`; false at the end of the stream.
+async fn fill(
+    socket: &Socket,
+    ended: &mut bool,
+    into: &mut BytesMut,
+    max: usize,
+) -> Result<bool, TransportError> {
+    while !*ended {
+        let some = tokio::select! {
+            biased;
+            () = socket.reader.notified() => continue,
+            some = poll_fn(|cx| socket.poll_read(cx, into, max)) => some?,
+        };
+        if some {
+            return Ok(true);
+        }
+        *ended = true;
+    }
+    Ok(false)
 }
 
 /// Takes the first `count` bytes off `bufs`; a buffer that is used up lets go of its memory.

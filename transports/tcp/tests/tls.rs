@@ -93,7 +93,7 @@ async fn f23_a_named_node_must_be_the_one_that_answers() {
 }
 
 #[tokio::test]
-async fn f23_strangers_are_refused_and_hold_up_nobody() {
+async fn f23_l04_strangers_are_refused_and_hold_up_nobody() {
     let cluster = Cluster::new("prod");
     let mut config = TlsConfig::new(cluster.credentials("b"));
     config.handshake_timeout = Duration::from_millis(300);

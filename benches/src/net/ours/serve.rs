@@ -1,4 +1,4 @@
-//! The serving side: an actor that counts, one that sends everything back, and one that stands still.
+//! The serving side: an actor that counts, one that sends everything back, and many that count or stand still.
 
 use bytes::Bytes;
 use myrmidon::actor::{Context, SpawnOptions, bytes_fn};
@@ -7,12 +7,15 @@ use myrmidon::{Pid, Runtime};
 
 use super::super::halves::Kind;
 use super::super::message::{SMALL, Tally};
-use super::{node, text};
+use super::{held, node, text};
 
 /// Serves until the process is ended.
 pub(in super::super) fn serve(kind: Kind, work: &str) -> Result<(), String> {
     let (rt, addr) = node(kind, work)?;
     start(&rt)?;
+    if work == "held" {
+        start_crowd(&rt)?;
+    }
     println!("{addr}");
     park()
 }
@@ -25,25 +28,37 @@ fn park() -> ! {
 
 /// Starts the actors under their names.
 pub(super) fn start(rt: &Runtime) -> Result<(), String> {
-    let (mut back, mut tally) = (Back::new(rt), Tally::default());
-    let count = move |message: Bytes, _: &mut Context<'_>| match message.len() {
-        SMALL.. => tally.enter(&message),
-        // Whoever drives asks what has come, and begins anew.
-        _ if back.learn(&message) => back.send(std::mem::take(&mut tally).encode()),
-        _ => {}
-    };
     let mut back = Back::new(rt);
     let echo = move |message: Bytes, _: &mut Context<'_>| {
         if !back.learn(&message) {
             back.send(message);
         }
     };
-    let still = |_: Bytes, _: &mut Context<'_>| -> () { park() };
-    let names = rt.names();
-    names.register("count", rt.spawn_fn(count)).map_err(text)?;
-    names.register("echo", rt.spawn_fn(echo)).map_err(text)?;
-    let still = rt.spawn_behaviour(Box::new(bytes_fn(still)), SpawnOptions::blocking());
-    names.register("still", still).map_err(text)
+    rt.names().register("echo", rt.spawn_fn(echo)).map_err(text)?;
+    rt.names().register("count", counter(rt)).map_err(text)
+}
+
+/// Starts those that hold what they get, or have it held for them.
+fn start_crowd(rt: &Runtime) -> Result<(), String> {
+    for name in held::names("count") {
+        rt.names().register(&name, counter(rt)).map_err(text)?;
+    }
+    for name in held::names("still") {
+        let still = |_: Bytes, _: &mut Context<'_>| -> () { park() };
+        let still = rt.spawn_behaviour(Box::new(bytes_fn(still)), SpawnOptions::blocking());
+        rt.names().register(&name, still).map_err(text)?;
+    }
+    Ok(())
+}
+
+fn counter(rt: &Runtime) -> Pid {
+    let (mut back, mut tally) = (Back::new(rt), Tally::default());
+    rt.spawn_fn(move |message: Bytes, _: &mut Context<'_>| match message.len() {
+        SMALL.. => tally.enter(&message),
+        // Whoever drives asks what has come, and begins anew.
+        _ if back.learn(&message) => back.send(std::mem::take(&mut tally).encode()),
+        _ => {}
+    })
 }
 
 /// Whom to answer: the actor that the last such message named.

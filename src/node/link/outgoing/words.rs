@@ -1,22 +1,31 @@
 //! Frames that use no credit, while they wait: signals, what is said of them, and what keeps the link going.
 //!
 //! A peer decides how many of most of them there are, by what it says itself, so their memory has a bound (L09). Our own
-//! monitors and links count too; the bound leaves room for all that a link can have.
+//! monitors and links count too; the bound leaves room for all that a link can have. An actor that monitors and
+//! takes that back again and again while its target is spared is not the peer's doing: those that were taken back before
+//! they could be told of are dropped when the bound is reached.
 
 use crate::node::link::parked::weight;
 use crate::node::load::{Account, Budget, Load};
 use crate::wire::level2::{Frame, Text16};
 
 /// They may take so much more than messages: all monitors and links of a peer may be told of at once.
-const TIMES: usize = 4;
+const TIMES: usize = 8;
 /// And so much in any case.
-const AT_LEAST: usize = 32 << 20;
+const AT_LEAST: usize = 64 << 20;
+/// What a frame takes beside its own memory: as if it were the only one that waits for its receiver, since there may be
+/// as many receivers as frames.
+const PLACE: usize = 200;
+/// This part of all must become free by what was undone; else looking for it again and again would take too long.
+const WORTH: usize = 8;
 /// Beyond a quarter of that a text is cut to so much.
 const SHORT: usize = 128;
 
 pub(super) struct Words {
     waiting: Account,
     most: usize,
+    /// There was no room, also without what was undone: the link ends.
+    spent: bool,
 }
 
 /// There is no room for another one.
@@ -26,16 +35,36 @@ pub(super) struct TooMany;
 impl Words {
     /// Beside messages of which `most` may wait.
     pub(super) fn new(most: Load, budget: Budget) -> Self {
-        Self { waiting: Account::new(budget), most: most.bytes.saturating_mul(TIMES).max(AT_LEAST) }
+        Self {
+            waiting: Account::new(budget),
+            most: most.bytes.saturating_mul(TIMES).max(AT_LEAST),
+            spent: false,
+        }
+    }
+
+    /// As [`add`](Self::add), and where there is no room, once more without what `undone` takes out.
+    pub(super) fn make_room(
+        &mut self,
+        frame: &mut Frame,
+        undone: impl FnOnce() -> Vec<Frame>,
+    ) -> Result<(), TooMany> {
+        if self.add(frame).is_ok() {
+            return Ok(());
+        }
+        if !self.spent {
+            undone().iter().for_each(|frame| self.remove(frame));
+            self.spent = self.waiting.load().bytes > self.most - self.most / WORTH;
+        }
+        if self.spent { Err(TooMany) } else { self.add(frame) }
     }
 
     /// Takes note of a frame that is to wait, and shortens it where much waits.
-    pub(super) fn add(&mut self, frame: &mut Frame) -> Result<(), TooMany> {
+    fn add(&mut self, frame: &mut Frame) -> Result<(), TooMany> {
         let waiting = self.waiting.load().bytes;
         if waiting >= self.most / 4 {
             shorten(frame);
         }
-        let len = weight(frame);
+        let len = memory(frame);
         if waiting + len > self.most {
             return Err(TooMany);
         }
@@ -45,12 +74,16 @@ impl Words {
 
     /// The frame does not wait any more.
     pub(super) fn remove(&mut self, frame: &Frame) {
-        self.waiting.remove(Load { messages: 1, bytes: weight(frame) });
+        self.waiting.remove(Load { messages: 1, bytes: memory(frame) });
     }
 
     pub(super) fn clear(&mut self) {
         self.waiting.clear();
     }
+}
+
+fn memory(frame: &Frame) -> usize {
+    weight(frame) + if frame.to().is_some() { PLACE } else { 0 }
 }
 
 /// Leaves of a text what says most.
@@ -68,14 +101,21 @@ fn shorten(frame: &mut Frame) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
+    use bytes::Bytes;
+
     use super::*;
+    use crate::node::link::credit::Allowance;
+    use crate::node::link::outgoing::Outgoing;
     use crate::pid::Pid;
-    use crate::wire::level2::{Down, UnlinkAck};
+    use crate::wire::Batch;
+    use crate::wire::level2::{Decoder, Demonitor, Down, Monitor, UnlinkAck};
 
     fn down(text: usize) -> Frame {
         Frame::Down(Box::new(Down {
             id: 1,
-            to: None,
+            to: Pid::new(1, 1),
             pid: None,
             reason: 7,
             name: Text16::default(),
@@ -101,5 +141,41 @@ mod tests {
         for _ in 0..200_000 {
             assert_eq!(words.add(&mut down(16 << 10)).err(), None, "with long texts, which are cut");
         }
+    }
+
+    #[test]
+    fn l09_s27_an_actor_that_monitors_a_spared_one_without_end_does_not_use_up_what_the_peer_may_have_waiting()
+     {
+        let most = Load { messages: 10, bytes: 1000 };
+        let mut out = Outgoing::new(most, (1, 0), 1000, Allowance::new(10, 1000), Budget::new(usize::MAX));
+        let spared = Pid::new(1, 1);
+        let monitor = |id| Frame::Monitor(Monitor { id, to: spared, from: None, name: Text16::default() });
+        let back = |id| Frame::Demonitor(Demonitor { id, to: spared, from: None });
+        out.hold(spared.unwrap());
+        out.push(spared, monitor(1)).expect("room");
+        out.push_message(spared.unwrap(), Bytes::new()).unwrap();
+        let times = 3 * AT_LEAST as u64 / memory(&back(0)) as u64;
+        for id in 2..times {
+            assert!(out.push(spared, monitor(id)).is_some() && out.push(spared, back(id)).is_some(), "{id}");
+        }
+        assert!(out.push(spared, back(1)).is_some());
+        out.release(spared.unwrap());
+        let (mut batch, mut decoder) = (Batch::new(), Decoder::new(1000));
+        out.fill(1, &mut batch, usize::MAX, Instant::now());
+        batch.take().into_iter().for_each(|bytes| decoder.feed(bytes));
+        let told: Vec<_> = std::iter::from_fn(|| decoder.next_frame().unwrap()).collect();
+        assert!(told.len() < times as usize, "{} of {times} twice", told.len());
+        assert_eq!(told[..2], [monitor(1), Frame::Message { to: spared, data: Bytes::new() }]);
+        assert_eq!((told.last(), out.words.waiting.load()), (Some(&back(1)), Load::default()));
+    }
+
+    #[test]
+    fn l09_a_peer_that_reads_nothing_is_not_saved_by_little_that_was_undone() {
+        let mut words = Words::new(Load { messages: 1, bytes: 1 }, Budget::new(usize::MAX));
+        while words.add(&mut down(0)).is_ok() {}
+        assert_eq!(words.make_room(&mut down(0), || vec![down(0); 10]), Err(TooMany));
+        while words.add(&mut down(0)).is_ok() {}
+        let again = || panic!("it looks for them once, and not at every frame that comes");
+        assert_eq!(words.make_room(&mut down(0), again), Err(TooMany));
     }
 }

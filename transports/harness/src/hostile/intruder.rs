@@ -8,7 +8,7 @@ use myrmidon::config::Level;
 use myrmidon::transport::{
     Connection, LaneClass, LaneReceiver, LaneSender, NodeAddr, PeerIdentity, Transport,
 };
-use myrmidon::wire::level2::{Decoder, Frame, Hello, Id, Probe, Ready, Text8};
+use myrmidon::wire::level2::{Decoder, Frame, Hello, Id, Probe, Ready};
 use myrmidon::wire::{Batch, CloseCode};
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
@@ -138,19 +138,9 @@ fn hello(identity: Option<&PeerIdentity>) -> Hello {
         cluster: cluster.into(),
         name: name.into(),
         node: identity.map_or(Id([9; 16]), node_id),
-        incarnation: 1,
         link: Id([7; 16]),
-        vmin: 2,
-        vmax: 2,
         caps: 7,
-        lanes: 0,
-        max_frame: 1 << 20,
-        max_message: 1 << 20,
-        credit_msgs: 1000,
-        credit_bytes: 1 << 20,
-        bulk_slots: 0,
-        heartbeat_ms: 1000,
-        advertised: Text8::default(),
+        ..Hello::default()
     }
 }
 

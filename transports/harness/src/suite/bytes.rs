@@ -1,6 +1,6 @@
 //! What is written arrives.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use myrmidon::transport::{LaneReceiver, LaneSender};
 
 use crate::noise::Noise;
@@ -76,6 +76,50 @@ pub async fn reading_keeps_to_its_maximum(subject: &Subject) {
         max = max * 2 % 4_095;
     }
     assert_eq!(got, data);
+}
+
+/// Reading to where the bytes belong, in turns with other reading, gives what was written, puts it behind what is there,
+/// keeps to its maximum, and tells the end. A read that is given up has put nothing there.
+pub async fn bytes_are_read_to_where_they_belong(subject: &Subject) {
+    let pair = Pair::connect(subject).await;
+    let ((mut tx, _rx), (_back, mut there)) = pair.lane().await;
+    let data = Noise::new(8).bytes(3 << 20);
+    let writing = async {
+        for piece in Noise::new(9).pieces(data.clone()) {
+            send(&mut *tx, piece).await;
+            tokio::task::yield_now().await;
+        }
+        tx.finish().await.expect("finish");
+    };
+    let (mut noise, mut got) = (Noise::new(10), BytesMut::new());
+    let reading = async {
+        loop {
+            let max = 1 + noise.below(300_000) as usize;
+            got.reserve(max);
+            let before = got.len();
+            let read = if noise.below(3) == 0 {
+                let piece = there.read(max).await.expect("read").unwrap_or_default();
+                got.extend_from_slice(&piece);
+                piece.len()
+            } else {
+                tokio::select! {
+                    biased;
+                    read = there.read_into(&mut got, max) => read.expect("read_into"),
+                    () = tokio::task::yield_now() => {
+                        assert_eq!(got.len(), before, "a read that was given up");
+                        continue;
+                    }
+                }
+            };
+            assert!(read <= max && got.len() == before + read, "{read} bytes for a maximum of {max}");
+            if read == 0 {
+                break;
+            }
+        }
+        assert_eq!(there.read_into(&mut got, 1).await.expect("read_into"), 0, "the end stays the end");
+    };
+    within("three megabytes", async { tokio::join!(writing, reading) }).await;
+    assert!(got == data, "{} bytes arrived changed", got.len());
 }
 
 /// Reading that is given up again and again loses and repeats nothing.

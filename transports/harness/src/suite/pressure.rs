@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use myrmidon::transport::LaneClass;
 
 use crate::noise::Noise;
 use crate::pair::expect_exactly;
@@ -17,11 +18,20 @@ const WANTED: usize = 64 << 20;
 /// grow to about 10 MiB.
 const BOUND: usize = 32 << 20;
 
-/// A writer to a peer that does not read stops within 32 MiB, and every byte arrives once the peer
-/// reads.
+/// A writer of large payloads to a peer that does not read stops within 32 MiB, and every byte arrives once the
+/// peer reads.
 pub async fn a_writer_stops_when_nobody_reads(subject: &Subject) {
+    check(subject, LaneClass::Bulk).await;
+}
+
+/// The same for messages, of which a transport may take less.
+pub async fn a_writer_of_messages_stops_when_nobody_reads(subject: &Subject) {
+    check(subject, LaneClass::Message).await;
+}
+
+async fn check(subject: &Subject, class: LaneClass) {
     let pair = Pair::connect(subject).await;
-    let ((mut tx, _rx), (_back, mut there)) = pair.lane().await;
+    let ((mut tx, _rx), (_back, mut there)) = pair.lane_of(class).await;
     let chunk = Noise::new(13).bytes(CHUNK);
     let written = Arc::new(AtomicUsize::new(0));
     let (count, piece) = (written.clone(), chunk.clone());
