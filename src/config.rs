@@ -73,7 +73,9 @@ fn is_shared(ip: Ipv4Addr) -> bool {
 pub struct RuntimeConfig {
     /// Worker threads that run Rust actors. Default: the number of cores.
     pub workers: usize,
-    /// Threads of the tokio runtime that owns sockets. Default: 1.
+    /// Threads of the tokio runtime that owns sockets. Default: 1. Where there is one, it runs handlers of actors that
+    /// were made ready by what came over the sockets while all workers sleep, for as long as they are short, and
+    /// another thread takes the sockets over when one is not. With more threads all handlers run on workers.
     pub io_threads: usize,
     /// Messages an actor handles before it goes to the back of the run queue, where its spawn
     /// options do not say otherwise. Default: 100.

@@ -53,6 +53,11 @@ impl Runner {
         Self { cap, ..Self::new(SliceLimits { time: Duration::MAX }) }
     }
 
+    /// A runner whose slices end after `cap` reductions at the latest, and by the clock.
+    pub(crate) fn brief(limits: SliceLimits, cap: u32) -> Self {
+        Self { cap, ..Self::new(limits) }
+    }
+
     /// Reductions of the last slice.
     pub(crate) fn used(&self) -> u32 {
         self.used

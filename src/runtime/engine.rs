@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::Inner;
 use crate::actor::{Schedule, System};
 use crate::config::RuntimeConfig;
-use crate::scheduler::{AroundThread, Job, Lane, Scheduler, SpawnBlockingError, Task};
+use crate::scheduler::{AroundThread, Inline, Job, Lane, Scheduler, SpawnBlockingError, Task};
 use crate::sim::{Agenda, Stepper};
 
 #[derive(Clone)]
@@ -25,7 +25,7 @@ impl Engine {
         system: &Arc<System>,
         config: &RuntimeConfig,
         around_blocking: AroundThread,
-        io: &tokio::runtime::Handle,
+        io: (&tokio::runtime::Handle, Arc<Inline>),
     ) -> std::io::Result<Self> {
         Scheduler::start(system, config, around_blocking, io).map(Self::Threads)
     }

@@ -10,9 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Inner;
+use super::io::Io;
 use crate::actor::Signal;
-use crate::config::RuntimeConfig;
-use crate::sync::be_prompt;
 
 /// How long killed actors may take to end; a handler that does not return is left behind.
 const KILL_LIMIT: Duration = Duration::from_secs(1);
@@ -25,29 +24,6 @@ const GOODBYE: Duration = Duration::from_millis(250);
 
 /// How long the node may take to close beyond its drain.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
-
-/// The tokio runtime of the mesh.
-pub(super) enum Io {
-    Own(tokio::runtime::Runtime),
-    /// That of a simulation, which runs on this very thread: nobody can wait for it here.
-    Given,
-}
-
-impl Io {
-    /// A runtime of its own, with a handle to it.
-    ///
-    /// # Errors
-    /// If the system refuses threads.
-    pub(super) fn own(config: &RuntimeConfig) -> std::io::Result<(tokio::runtime::Handle, Self)> {
-        let io = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(config.io_threads.max(1))
-            .thread_name("myrmidon-io")
-            .on_thread_start(be_prompt)
-            .enable_all()
-            .build()?;
-        Ok((io.handle().clone(), Self::Own(io)))
-    }
-}
 
 impl Inner {
     pub(super) fn shutdown(&self, drain: Duration, held: &dyn Fn() -> usize) -> usize {
@@ -70,9 +46,7 @@ impl Inner {
         if self.scheduler.end_abandoned(&self.system) {
             self.join_threads();
         }
-        if let Io::Own(io) = io {
-            io.shutdown_background();
-        }
+        drop(io);
         left + unwritten
     }
 

@@ -11,10 +11,12 @@ mod blocking;
 mod duty;
 mod idle;
 mod injector;
+mod inline;
 mod lane;
 mod lane_table;
 #[cfg(all(test, myrmidon_loom))]
 mod loom_tests;
+mod relay;
 mod run_queue;
 mod task;
 mod turns;
@@ -36,6 +38,7 @@ use blocking::{Blocking, Refusal};
 use duty::Duty;
 use idle::Idle;
 use injector::Injector;
+pub(crate) use inline::{Inline, Leave};
 pub use lane::Lane;
 use lane_table::LaneTable;
 use run_queue::Stealer;
@@ -76,12 +79,14 @@ pub(crate) struct Scheduler {
     threads: Mutex<Vec<thread::JoinHandle<()>>>,
     /// Turns that others than the workers run on their own threads.
     guests: AtomicUsize,
+    /// Those that the thread of the sockets runs.
+    inline: Arc<Inline>,
     io: tokio::runtime::Handle,
 }
 
 impl Scheduler {
     /// Makes the scheduler and its threads, each inside the context of `io`, so that futures of
-    /// actors may use its timers and sockets.
+    /// actors may use its timers and sockets. `inline` is what its driver runs itself.
     ///
     /// # Errors
     /// If the system has no room for the threads.
@@ -89,7 +94,7 @@ impl Scheduler {
         system: &Arc<System>,
         config: &RuntimeConfig,
         around_blocking: AroundThread,
-        io: &tokio::runtime::Handle,
+        (io, inline): (&tokio::runtime::Handle, Arc<Inline>),
     ) -> std::io::Result<Arc<Self>> {
         let workers = config.workers.max(1);
         let spares = config.spare_workers.min(MOST_SPARES);
@@ -110,6 +115,7 @@ impl Scheduler {
             lanes: LaneTable::new(),
             threads: Mutex::default(),
             guests: AtomicUsize::new(0),
+            inline,
             io: io.clone(),
         });
         let started = (0..workers).try_for_each(|place| scheduler.start_worker(system, place));
@@ -241,7 +247,9 @@ impl Scheduler {
 impl Schedule for Arc<Scheduler> {
     fn schedule(&self, ready: Ready) {
         let refused = match ready.lane() {
-            0 if ready.priority() == Priority::Normal => worker::push_local(self, ready),
+            0 if ready.priority() == Priority::Normal => {
+                worker::push_local(self, ready).and_then(|ready| inline::keep(self, ready))
+            }
             0 => Some(ready),
             SpawnOptions::BLOCKING => self.blocking.run(ready),
             id => match self.lanes.get(id) {
@@ -263,6 +271,7 @@ impl Schedule for Arc<Scheduler> {
     }
 
     fn make_way(&self) -> bool {
+        inline::hurry(self);
         let made = worker::make_way(self);
         if made && self.work_left() {
             self.call_others();
@@ -280,13 +289,21 @@ struct Guest<'a>(&'a AtomicUsize);
 
 impl<'a> Guest<'a> {
     fn enter(guests: &'a AtomicUsize) -> Self {
-        guests.fetch_add(1, Ordering::SeqCst);
+        Self::count_in(guests);
         Self(guests)
+    }
+
+    fn count_in(guests: &AtomicUsize) {
+        guests.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn count_out(guests: &AtomicUsize) {
+        guests.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 impl Drop for Guest<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        Self::count_out(self.0);
     }
 }
