@@ -28,10 +28,15 @@ pub(crate) struct AsyncHandler {
 impl AsyncHandler {
     /// Has one more task serve the handler, if that is due.
     pub(crate) fn serve(self: &Arc<Self>, code: &Arc<Code>) {
-        if !code.shelf.hire(self.concurrency) {
-            return;
+        if code.shelf.hire(self.concurrency) {
+            self.clone().add(code);
         }
-        self.bell.run(Box::new(Start { handler: self.clone(), code: code.clone() }));
+    }
+
+    /// Has a task take the place that was given.
+    fn add(self: Arc<Self>, code: &Arc<Code>) {
+        let bell = self.bell.clone();
+        bell.run(Box::new(Start { handler: self, code: code.clone() }));
     }
 
     fn start(self: &Arc<Self>, py: Python<'_>, code: &Arc<Code>) -> PyResult<()> {
@@ -39,6 +44,7 @@ impl AsyncHandler {
             code: code.clone(),
             handler: Arc::downgrade(self),
             bell: self.bell.clone(),
+            concurrency: self.concurrency,
             budget: self.budget,
             handled: AtomicU32::new(0),
             asked: AtomicU64::new(IDLE),
@@ -86,6 +92,7 @@ pub(crate) struct HandlerTask {
     /// Not kept: the task does so itself, where the collector sees it.
     handler: Weak<AsyncHandler>,
     bell: Bell,
+    concurrency: usize,
     budget: u32,
     handled: AtomicU32,
     /// The number of the way back of the message that is being handled, or one of the two above.
@@ -112,8 +119,10 @@ impl HandlerTask {
             Ok(Found::Item((message, asked))) => {
                 self.asked.store(asked.unwrap_or(UNASKED), Ordering::Relaxed);
                 // Others may be needed for what lies behind it.
-                if let Some(handler) = self.handler.upgrade() {
-                    handler.serve(&self.code);
+                if self.code.shelf.hire(self.concurrency)
+                    && let Some(handler) = self.handler.upgrade()
+                {
+                    handler.add(&self.code);
                 }
                 Ok(Some(message))
             }
