@@ -232,7 +232,8 @@ impl Runtime {
         !self.inner.system.admits_peers(pid)
     }
 
-    /// The tokio runtime of the mesh.
+    /// The tokio runtime of the mesh. With one I/O thread, as by default, it is a current-thread one, so its tasks may not
+    /// call `tokio::task::block_in_place`.
     pub fn io(&self) -> &tokio::runtime::Handle {
         &self.inner.io_handle
     }
