@@ -74,7 +74,9 @@ impl Shelf {
             state.actor = Some(actor());
         }
         self.rouse(state);
-        called.tell();
+        if let Some(called) = called {
+            called.tell();
+        }
         room
     }
 
@@ -257,7 +259,7 @@ impl Shelf {
         let mut state = self.state();
         let place = state.waiting.iter().position(|waiting| waiting.promise.is(promise));
         let gone = place.and_then(|place| state.waiting.remove(place));
-        let called = (gone.is_none() && state.has_news(None)).then(|| state.call());
+        let called = if gone.is_none() && state.has_news(None) { state.call() } else { None };
         drop(state);
         if let Some(called) = called {
             called.tell();

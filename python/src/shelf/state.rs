@@ -80,15 +80,18 @@ impl State {
         if strict { self.hungry && self.ready.is_empty() } else { self.ready.len() <= DEPTH / 2 }
     }
 
-    /// Whom to tell of a message: one of those who take any, and all who do not.
-    pub(super) fn call(&mut self) -> Called {
+    /// Whom to tell of a message, if anybody waits: one of those who take any, and all who do not.
+    pub(super) fn call(&mut self) -> Option<Called> {
+        if self.waiting.is_empty() {
+            return None;
+        }
         let first = self.waiting.iter().position(|waiting| !waiting.picky);
         let first = first.and_then(|place| self.waiting.remove(place));
         let mut others = VecDeque::new();
         if self.waiting.iter().any(|waiting| waiting.picky) {
             (others, self.waiting) = self.waiting.drain(..).partition(|waiting| waiting.picky);
         }
-        Called { first, others }
+        Some(Called { first, others })
     }
 
     /// Whom to tell that it is over.
