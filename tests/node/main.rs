@@ -4,6 +4,7 @@
 //! for conditions and never for the wall clock.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bulk;
 mod events;
 mod failures;
 mod fake;

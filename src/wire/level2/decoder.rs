@@ -156,6 +156,10 @@ impl Decoder {
         }
         let mut fields = self.input.get(head.len()..head.len() + fields_len)?;
         let chunk = Chunk::get(&mut fields, Bytes::new()).ok()?;
+        if chunk.offset.checked_add(data_len as u64)? > chunk.total {
+            // It is refused, and none of it is to be taken before.
+            return None;
+        }
         self.input.advance(HEAD + 2 + fields_len);
         Some((chunk, data_len))
     }

@@ -9,6 +9,11 @@ use tokio::net::TcpStream;
 /// Probes of an idle connection before it is given up.
 const PROBES: u32 = 10;
 
+/// The congestion control on loopback, where nothing is congested: one that paces its packets (BBR) pays a timer for each
+/// of them. Every Linux has this one.
+#[cfg(target_os = "linux")]
+const LOOPBACK_CONTROL: &[u8] = b"reno";
+
 /// How sockets behave.
 ///
 /// Buffer sizes are the system's business: it fits those of TCP to each connection, and stops to do so
@@ -54,6 +59,28 @@ impl TcpConfig {
         socket.set_tcp_keepalive(&keepalive)?;
         #[cfg(target_os = "linux")]
         socket.set_tcp_user_timeout(Some(self.give_up_after))?;
+        #[cfg(target_os = "linux")]
+        if stream.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback()) {
+            // Without it everything works.
+            let _ = socket.set_tcp_congestion(LOOPBACK_CONTROL);
+        }
         Ok(())
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn sockets_of_loopback_do_not_pace() {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("bind");
+        let addr = listener.local_addr().expect("its address");
+        let (dialled, accepted) = tokio::join!(TcpStream::connect(addr), listener.accept());
+        for stream in [dialled.expect("connect"), accepted.expect("accept").0] {
+            TcpConfig::default().apply(&stream).expect("the options");
+            let control = SockRef::from(&stream).tcp_congestion().expect("its congestion control");
+            assert!(control.starts_with(LOOPBACK_CONTROL), "{control:?}");
+        }
     }
 }
