@@ -191,14 +191,12 @@ impl Ledger {
         self.book().messages.clone()
     }
 
-    /// Messages of one life that were taken and have arrived nowhere, and of which no monitor has told.
-    pub(crate) fn untold(&self, of: Life) -> usize {
+    /// Messages of one life that were taken and have arrived nowhere, and of which no monitor has told. `lives` are the
+    /// present ones.
+    pub(crate) fn untold(&self, of: Life, lives: &[Life]) -> usize {
         let book = self.book();
-        let untold = |message: &&Message| {
-            let told = tells_of_loss(book.monitors[message.monitor].fired.as_ref());
-            message.from == of && message.fate == Fate::Taken && !message.arrived && !told
-        };
-        book.messages.iter().filter(untold).count()
+        let missing = book.messages.iter().filter(|message| message.from == of && message.is_missing());
+        missing.filter(|message| !book.is_told(message, lives)).count()
     }
 
     pub(crate) fn note(&self, event: impl Into<String>) {
@@ -220,13 +218,7 @@ impl Ledger {
             .messages
             .iter()
             .enumerate()
-            .filter(|(_, m)| m.fate == Fate::Taken && !m.arrived && lives.contains(&m.from))
-            .filter(|(_, message)| {
-                let fired = book.monitors[message.monitor].fired.as_ref();
-                // That the actor does not exist any more is enough.
-                let is_over = fired.is_some() && !lives.contains(&message.to);
-                !tells_of_loss(fired) && !is_over
-            })
+            .filter(|(_, m)| m.is_missing() && lives.contains(&m.from) && !book.is_told(m, lives))
             .map(|(number, message)| {
                 format!("G4: nobody was told of the loss of message {number}: {message:?}")
             })
@@ -255,7 +247,21 @@ impl Ledger {
     }
 }
 
+impl Message {
+    /// It was taken and has arrived nowhere.
+    fn is_missing(&self) -> bool {
+        self.fate == Fate::Taken && !self.arrived
+    }
+}
+
 impl Book {
+    /// Whether the monitor of a message that is missing has told of that.
+    fn is_told(&self, message: &Message, lives: &[Life]) -> bool {
+        let fired = self.monitors[message.monitor].fired.as_ref();
+        // That the actor does not exist any more is enough.
+        tells_of_loss(fired) || (fired.is_some() && !lives.contains(&message.to))
+    }
+
     fn note(&mut self, event: String) {
         let line = format!("{:>10.3} s  {event}", self.began.elapsed().as_secs_f64());
         let mut hasher = DefaultHasher::new();

@@ -370,16 +370,16 @@ impl World {
     }
 
     fn check_losses(&self) {
+        let lives: Vec<_> = self.hosts.iter().map(Host::now).collect();
         for host in &self.hosts {
             for (life, unconfirmed) in &host.left {
-                let missing = self.ledger.untold((host.number, *life));
+                let missing = self.ledger.untold((host.number, *life), &lives);
                 if missing > *unconfirmed {
                     let text = format!("G8: {missing} messages are missing, {unconfirmed} were said to be");
                     self.ledger.fault(text);
                 }
             }
         }
-        let lives: Vec<_> = self.hosts.iter().map(Host::now).collect();
         self.ledger.check_losses(&lives);
     }
 

@@ -133,7 +133,8 @@ async fn write(
     lane: usize,
     mut sender: Box<dyn LaneSender>,
 ) -> Option<(usize, Box<dyn LaneSender>)> {
-    let (mut batch, mut stretch, mut pace) = (Batch::new(), Stretch::default(), Pace::default());
+    let (mut batch, mut stretch) = (Batch::new(), Stretch::default());
+    let mut pace = Pace::of(link.out().class_of(lane));
     let (mut little, mut more) = (None, false);
     loop {
         if link.has_ended() {

@@ -15,7 +15,7 @@ use super::asks::Asks;
 use super::bulk::BulkQueue;
 use super::credit::Allowance;
 use super::lane_queue::{LaneQueue, Taken, messages_in};
-use super::pace::{BATCH, BULK_BATCH};
+use super::pace::BATCH;
 use super::queue::Queue;
 use crate::node::load::{Account, Budget};
 use crate::node::outbound::{Load, Refusal};
@@ -195,7 +195,7 @@ impl Outgoing {
     /// returns goes to [`written`](Self::written) once it is.
     pub(crate) fn fill(&mut self, lane: usize, batch: &mut Batch, most: usize, now: Instant) -> Load {
         if lane == self.bulk_lane() {
-            return self.fill_bulk(batch);
+            return self.fill_bulk(batch, most);
         }
         let mut taken = Load::default();
         let mut queue = std::mem::take(&mut self.lanes[lane]);
@@ -291,11 +291,11 @@ impl Outgoing {
     }
 
     /// Chunks, as far as their payloads are announced; behind the last one what ends the lane.
-    fn fill_bulk(&mut self, batch: &mut Batch) -> Load {
+    fn fill_bulk(&mut self, batch: &mut Batch, most: usize) -> Load {
         let mut taken = Load::default();
         self.bulk.take_cancelled().for_each(|frame| batch.frame(frame));
-        while batch.len() < BULK_BATCH
-            && let Some((chunk, done)) = self.bulk.next(&mut self.allowance, BULK_BATCH - batch.len())
+        while batch.len() < most
+            && let Some((chunk, done)) = self.bulk.next(&mut self.allowance, most - batch.len())
         {
             taken.add(done);
             batch.frame(chunk);
@@ -608,7 +608,7 @@ mod tests {
     fn a_large_payload_that_is_given_up_ends_with_a_word_and_counts_as_its_announcement() {
         let most = Load { messages: 10, bytes: 1 << 20 };
         let mut out = Outgoing::new(most, (1, 4), 1000, Allowance::new(10, 1000), Budget::new(usize::MAX));
-        out.push_message(pid(1), Bytes::from(vec![7; 300 << 10])).unwrap();
+        out.push_message(pid(1), Bytes::from(vec![7; 200 << 10])).unwrap();
         assert!(!out.cancel(1), "it is not announced");
         let load = out.fill(1, &mut Batch::new(), BATCH, Instant::now());
         assert!(out.written(1, load));
@@ -616,7 +616,7 @@ mod tests {
         assert_eq!(
             out.fill(bulk, &mut Batch::new(), BATCH, Instant::now()),
             Load::default(),
-            "a chunk of two"
+            "a chunk of four"
         );
         assert!(out.cancel(1) && !out.cancel(1));
         let mut batch = Batch::new();

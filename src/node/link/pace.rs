@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::transport::LaneClass;
+
 /// A batch of a lane that takes everything at once.
 pub(super) const BATCH: usize = 64 << 10;
 /// The same of large payloads, which hold up no receiver: each write and each CHUNK costs both sides something.
@@ -16,16 +18,17 @@ const MOMENT: Duration = Duration::from_millis(10);
 
 /// The pace of one lane.
 pub(super) struct Pace {
+    longest: usize,
     batch: usize,
 }
 
-impl Default for Pace {
-    fn default() -> Self {
-        Self { batch: BATCH }
-    }
-}
-
 impl Pace {
+    /// Batches of a lane of this class.
+    pub(super) const fn of(class: LaneClass) -> Self {
+        let longest = if matches!(class, LaneClass::Bulk) { BULK_BATCH } else { BATCH };
+        Self { longest, batch: longest }
+    }
+
     /// How long the next batch is to be.
     pub(super) const fn batch(&self) -> usize {
         self.batch
@@ -35,9 +38,9 @@ impl Pace {
     pub(super) fn wrote(&mut self, len: usize, took: Duration) {
         self.batch = if took > MOMENT {
             let in_a_moment = len as u128 * MOMENT.as_micros() / took.as_micros().max(1);
-            usize::try_from(in_a_moment).unwrap_or(BATCH).clamp(LEAST, BATCH)
+            usize::try_from(in_a_moment).unwrap_or(self.longest).clamp(LEAST, self.longest)
         } else {
-            (2 * self.batch).min(BATCH)
+            (2 * self.batch).min(self.longest)
         };
     }
 }
@@ -50,7 +53,7 @@ mod tests {
 
     #[test]
     fn batches_are_as_long_as_what_a_lane_takes_in_a_moment() {
-        let mut pace = Pace::default();
+        let mut pace = Pace::of(LaneClass::Message);
         pace.wrote(BATCH, 9 * MS);
         assert_eq!(pace.batch(), BATCH);
         pace.wrote(BATCH, 40 * MS);
