@@ -3,14 +3,19 @@
 
 mod common;
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::future::pending;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use common::{DEADLINE, eventually, listen, next, start};
-use myrmidon::actor::{Context, Flow};
+use common::{DEADLINE, eventually, held, listen, next, runtime, start};
+use myrmidon::actor::{Context, ExitReason, Flow, SpawnOptions, bytes_fn};
 use myrmidon::config::NodeConfig;
+use myrmidon::runtime::Event;
+use myrmidon::supervision::SupervisorSpec;
 use myrmidon::transport::NodeAddr;
 use myrmidon::transport::memory::MemoryNetwork;
 use myrmidon::{Pid, Runtime};
@@ -22,6 +27,13 @@ fn is_inline() -> bool {
 
 fn node(network: &MemoryNetwork) -> Runtime {
     start(network, NodeConfig::default())
+}
+
+/// A handler that answers with its question.
+fn reply(message: Bytes, cx: &mut Context<'_>) {
+    if let Some(reply) = cx.take_reply() {
+        reply.send(message.into());
+    }
 }
 
 /// A server with an actor "svc" that answers, and "held", which does not return from a message that it handles on the
@@ -36,12 +48,7 @@ struct Server {
 fn server(network: &MemoryNetwork) -> Server {
     let rt = node(network);
     let addr = listen(&rt, "server:0");
-    let answer = rt.spawn_fn(|message: Bytes, cx: &mut Context<'_>| {
-        if let Some(reply) = cx.take_reply() {
-            reply.send(message.into());
-        }
-        Flow::Continue
-    });
+    let answer = rt.spawn_fn(reply);
     let ((tell, told), (go, gate)) = (sync_channel(1000), sync_channel::<()>(1));
     let held = rt.spawn_fn(move |_: Bytes, _: &mut Context<'_>| {
         let inline = is_inline();
@@ -62,6 +69,12 @@ fn remote(rt: &Runtime, addr: &NodeAddr, name: &str) -> Pid {
 fn answers(rt: &Runtime, pid: Pid) {
     let answer = rt.ask_blocking(pid, "question", DEADLINE).unwrap();
     assert_eq!(answer.into_bytes().unwrap(), "question");
+}
+
+/// Sends each of them a message from the thread of the sockets, in one task.
+fn send_there(rt: &Runtime, to: &[Pid]) {
+    let (there, to) = (rt.clone(), to.to_vec());
+    rt.io().spawn(async move { to.into_iter().for_each(|pid| there.send(pid, "message").unwrap()) });
 }
 
 /// Sends until the thread of the sockets has taken one.
@@ -117,14 +130,202 @@ fn a_handler_on_the_thread_of_the_sockets_may_wait_for_what_comes_over_them() {
 }
 
 #[test]
+fn s42_a_handler_on_the_thread_of_the_sockets_that_says_it_waits_is_reported_only_if_it_holds_up_after() {
+    let (tell, reports) = sync_channel(10_000);
+    let sink = move |event: &Event| {
+        if let Event::Stalled { pid, .. } = event {
+            let _ = tell.try_send(*pid);
+        }
+    };
+    let rt = Runtime::builder().workers(2).on_event(Arc::new(sink)).start().unwrap();
+    let ((tell, told), (go, gate)) = (sync_channel(1000), sync_channel::<()>(1));
+    let waits = rt.spawn_fn(move |_: Bytes, cx: &mut Context<'_>| {
+        let inline = is_inline();
+        tell.send(inline).unwrap();
+        if inline {
+            cx.block_in_place(|| gate.recv()).unwrap();
+            let _ = gate.recv();
+        }
+    });
+    eventually("it runs on the thread of the sockets", || {
+        send_there(&rt, &[waits]);
+        next(&told)
+    });
+    // One that began later and does not say so is reported, and again when it has lasted twice as long.
+    let (stalls, _let_go, _told) = held(&rt, "");
+    assert_eq!([next(&reports), next(&reports)], [stalls, stalls]);
+    assert!(rt.info(waits).unwrap().run_time < rt.config().stall_after, "it has not run, but waited");
+    go.send(()).unwrap();
+    let deadline = Instant::now() + DEADLINE;
+    while next(&reports) != waits {
+        assert!(Instant::now() < deadline, "it holds up its thread now");
+    }
+    drop(go);
+}
+
+#[test]
 fn a_runtime_ends_though_a_handler_does_not_leave_the_thread_of_its_sockets() {
     let network = MemoryNetwork::new();
     let (server, client) = (server(&network), node(&network));
     hold(&client, &server);
     let Server { rt, addr, go, .. } = server;
+    let (guard, ended) = sync_channel::<()>(1);
+    let io = rt.io().clone();
+    io.spawn(async move {
+        let _guard = guard;
+        pending::<()>().await;
+    });
     drop(rt);
     eventually("the connection has ended", || {
         !client.node().peers().iter().any(|peer| peer.addr == addr && peer.connected)
     });
+    assert_eq!(ended.recv_timeout(DEADLINE), Err(RecvTimeoutError::Disconnected), "tasks end as well");
     drop(go);
+}
+
+/// The state of an actor whose end takes a moment, and begins where it says.
+struct SlowEnd {
+    begun: SyncSender<bool>,
+    go: Receiver<()>,
+    over: Arc<AtomicBool>,
+}
+
+impl Drop for SlowEnd {
+    fn drop(&mut self) {
+        let _ = self.begun.send(is_inline());
+        let _ = self.go.recv();
+        // So that everything else has ended by then.
+        let _ = self.go.recv_timeout(Duration::from_millis(100));
+        self.over.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Lets go of what waits for it when its actor is killed.
+struct LastWord(SyncSender<()>);
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
+}
+
+#[test]
+fn a_shutdown_waits_for_an_actor_that_ends_on_the_thread_of_the_sockets() {
+    let rt = runtime();
+    let over = Arc::new(AtomicBool::new(false));
+    let (begun, has_begun) = sync_channel(1);
+    let (go, gate) = sync_channel(1);
+    let ((tell, told), state) = (sync_channel(1000), SlowEnd { begun, go: gate, over: over.clone() });
+    let ends = rt.spawn_fn(move |_: Bytes, _: &mut Context<'_>| {
+        let _state = &state;
+        let inline = is_inline();
+        tell.send(inline).unwrap();
+        if inline { Flow::Stop(ExitReason::Normal) } else { Flow::Continue }
+    });
+    let word = LastWord(go.clone());
+    rt.spawn_fn(move |_: Bytes, _: &mut Context<'_>| {
+        let _word = &word;
+    });
+    eventually("it runs on the thread of the sockets", || {
+        send_there(&rt, &[ends]);
+        next(&told)
+    });
+    assert!(next(&has_begun), "it ends there too");
+    rt.shutdown(Duration::ZERO);
+    assert!(over.load(Ordering::SeqCst), "its state has been dropped");
+    drop(go);
+}
+
+#[test]
+fn a_slice_on_the_thread_of_the_sockets_handles_a_few_messages_whatever_the_budget_and_workers_the_rest() {
+    let rt = runtime();
+    for budget in [16, 24, 40, 100, 128, 200, 1000] {
+        let (tell, told) = sync_channel(1000);
+        let tells = bytes_fn(move |_, _: &mut Context<'_>| tell.send(is_inline()).unwrap());
+        let options = SpawnOptions { budget: Some(budget), ..SpawnOptions::default() };
+        let pid = rt.spawn_behaviour(Box::new(tells), options);
+        eventually("the first eight are handled on the thread of the sockets", || {
+            send_there(&rt, &[pid; 100]);
+            let inline: Vec<_> = (0..100).map(|_| next(&told)).collect();
+            assert!(inline.is_sorted_by_key(|inline| !inline), "what is left is a worker's");
+            let few = inline.iter().filter(|inline| **inline).count();
+            assert!(few <= 8, "{few} of a budget of {budget}");
+            few == 8
+        });
+    }
+}
+
+#[test]
+fn an_actor_kept_for_the_thread_of_the_sockets_is_a_workers_if_one_woke_meanwhile() {
+    let rt = runtime();
+    let ((tell, told), (go, gate)) = (sync_channel(1), sync_channel(1));
+    let kept = rt.spawn_fn(move |_: Bytes, _: &mut Context<'_>| {
+        tell.send(is_inline()).unwrap();
+        go.send(()).unwrap();
+    });
+    // It keeps its worker awake until the other one has run.
+    let wakes = rt.spawn_fn(move |_: Bytes, _: &mut Context<'_>| next(&gate));
+    for _ in 0..50 {
+        send_there(&rt, &[kept, wakes]);
+        assert!(!next(&told));
+    }
+}
+
+/// Runs it in one task on the thread of the sockets after another.
+fn in_tasks(rt: &Runtime, job: impl Fn(&Runtime) + Send + Sync + 'static) {
+    let job = Arc::new(job);
+    for _ in 0..50 {
+        let ((tell, told), job, rt_there) = (sync_channel(1), job.clone(), rt.clone());
+        rt.io().spawn(async move {
+            job(&rt_there);
+            drop(rt_there);
+            tell.send(()).unwrap();
+        });
+        next(&told);
+    }
+}
+
+#[test]
+fn a_task_on_the_thread_of_the_sockets_may_wait_for_an_answer_of_whom_it_made_ready() {
+    let rt = runtime();
+    let answer = rt.spawn_fn(reply);
+    in_tasks(&rt, move |rt| answers(rt, answer));
+}
+
+#[test]
+fn a_task_on_the_thread_of_the_sockets_may_start_a_supervisor_and_wait_for_it() {
+    in_tasks(&runtime(), |rt| drop(rt.supervise(SupervisorSpec::one_for_one()).unwrap()));
+}
+
+#[test]
+fn a_task_on_the_thread_of_the_sockets_may_wait_for_whom_it_made_ready_without_saying_so() {
+    let rt = runtime();
+    let (tell, told) = sync_channel(1);
+    let pid = rt.spawn_fn(move |_: Bytes, _: &mut Context<'_>| tell.send(()).unwrap());
+    let told = Mutex::new(told);
+    in_tasks(&rt, move |rt| {
+        rt.send(pid, "message").unwrap();
+        next(&told.lock().unwrap());
+    });
+}
+
+#[test]
+fn a_task_on_the_thread_of_the_sockets_that_ends_its_runtime_ends_whom_it_made_ready() {
+    let rt = runtime();
+    let (guard, ended) = sync_channel::<()>(1);
+    let (tell, told) = sync_channel(1000);
+    let pid = rt.spawn_fn(move |_: Bytes, _: &mut Context<'_>| {
+        let _guard = &guard;
+        let _ = tell.send(is_inline());
+    });
+    eventually("it runs on the thread of the sockets", || {
+        send_there(&rt, &[pid]);
+        next(&told)
+    });
+    let io = rt.io().clone();
+    io.spawn(async move {
+        rt.send(pid, "last").unwrap();
+        drop(rt);
+    });
+    assert_eq!(ended.recv_timeout(DEADLINE), Err(RecvTimeoutError::Disconnected), "its state is dropped");
 }

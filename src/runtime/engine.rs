@@ -118,6 +118,18 @@ impl Engine {
         }
     }
 
+    /// Has the thread of the sockets run no more slices: it may be the one that shuts down.
+    pub(super) fn retire_inline(&self) {
+        if let Self::Threads(scheduler) = self {
+            scheduler.retire_inline();
+        }
+    }
+
+    /// Whether the thread of the sockets, which is not this one, has a slice to end.
+    pub(super) fn runs_inline(&self) -> bool {
+        matches!(self, Self::Threads(scheduler) if scheduler.runs_inline())
+    }
+
     /// Ends the threads; they finish the slice they are in.
     pub(super) fn stop(&self) {
         match self {

@@ -31,6 +31,7 @@ impl Inner {
         let Some(io) = io else { return 0 };
         let now = self.system.clock().now();
         let deadline = now.checked_add(drain).unwrap_or(now + FOREVER);
+        self.scheduler.retire_inline();
         self.supervisor.stop();
         self.timers.stop();
         self.drain_mailboxes(deadline, drain, held);
@@ -42,9 +43,11 @@ impl Inner {
         self.system.living().for_each(|pid| self.system.abandon_mailbox(pid));
         self.timers.close();
         self.scheduler.stop();
-        self.join_threads();
+        let deadline = Instant::now() + KILL_LIMIT;
+        self.join_threads(deadline);
+        self.await_sockets(deadline);
         if self.scheduler.end_abandoned(&self.system) {
-            self.join_threads();
+            self.join_threads(Instant::now() + KILL_LIMIT);
         }
         drop(io);
         left + unwritten
@@ -101,8 +104,7 @@ impl Inner {
         }
     }
 
-    fn join_threads(&self) {
-        let deadline = Instant::now() + KILL_LIMIT;
+    fn join_threads(&self, deadline: Instant) {
         while let Some(thread) = self.scheduler.next_thread() {
             // One that drops the last handle of its own runtime cannot wait for itself.
             let own = thread.thread().id() == thread::current().id();
@@ -112,6 +114,13 @@ impl Inner {
             if !own && thread.is_finished() {
                 let _ = thread.join();
             }
+        }
+    }
+
+    /// Waits for the slice that the thread of the sockets runs; that thread itself is not waited for.
+    fn await_sockets(&self, deadline: Instant) {
+        while self.scheduler.runs_inline() && Instant::now() < deadline {
+            thread::sleep(Duration::from_micros(200));
         }
     }
 }

@@ -10,19 +10,24 @@
 //!   times as long, so they take a twentieth of this thread's time at most.
 //! - **One actor at a time.** The next one that is made ready meanwhile wakes a worker as ever, and what the slice itself makes ready
 //!   does too.
+//! - **No kept actor waits for a task.** Other tasks of the loop may have their turn first, and one may block this thread, perhaps
+//!   until that very actor has run. Whoever is known to wait leaves it to workers; the watchdog does so where nobody knew.
+//! - **Not after a rest.** When messages come so rarely that whoever stands by sleeps, it would have to be woken instead of the worker.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use super::Scheduler;
 use super::activity::Activity;
+use super::idle::Idle;
 use super::relay::Relay;
-use super::{Guest, Scheduler};
 use crate::actor::{After, Ready, Runner, SliceLimits, run_slice, serving};
-use crate::sync::{AtomicU64, Ordering};
+use crate::pid::Pid;
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
 
 /// The longest slice here, and the most messages of one; workers go on with what is left.
 const SLICE: SliceLimits = SliceLimits { time: Duration::from_micros(50) };
@@ -34,6 +39,9 @@ const SHORT: Duration = Duration::from_micros(20);
 const PAUSE: u32 = 20;
 /// No slice holds the sockets up for longer, as another thread has taken over by then.
 const LONGEST: Duration = Duration::from_millis(6);
+/// After so long without an actor that could be kept the next one is a worker's: shorter than what those who look after this
+/// thread stay awake for.
+const REST: Duration = Duration::from_millis(20);
 
 /// What the two threads that drive the loop of the sockets share with the scheduler.
 pub(crate) struct Inline {
@@ -43,6 +51,12 @@ pub(crate) struct Inline {
     origin: Instant,
     /// Until then all slices are the workers', in nanoseconds since `origin`.
     pause_until: AtomicU64,
+    /// When an actor could last be kept, in the same time.
+    asked: AtomicU64,
+    /// Who is to run next on the thread that drives.
+    kept: Mutex<Option<Visit>>,
+    /// Actors kept or running here.
+    visits: AtomicUsize,
 }
 
 thread_local! {
@@ -54,8 +68,6 @@ thread_local! {
 
 struct Driver {
     inline: Arc<Inline>,
-    /// Who is to run next on this thread.
-    next: Option<Visit>,
     /// Wakes [`Leave`].
     waker: Option<Waker>,
     closing: bool,
@@ -75,6 +87,9 @@ impl Inline {
             activity: Activity::default(),
             origin: Instant::now(),
             pause_until: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
+            kept: Mutex::default(),
+            visits: AtomicUsize::new(0),
         }
     }
 
@@ -87,12 +102,11 @@ impl Inline {
             if !drives && !self.relay.stand_by(me) {
                 return;
             }
-            let driver = Driver { inline: self.clone(), next: None, waker: None, closing: false };
-            DRIVER.set(Some(driver));
+            DRIVER.set(Some(Driver { inline: self.clone(), waker: None, closing: false }));
             let goes_on = drive();
-            let left = DRIVER.take();
-            let closing = !goes_on || left.as_ref().is_none_or(|driver| driver.closing);
-            drives = match left.and_then(|driver| driver.next) {
+            let closing = DRIVER.take().is_none_or(|driver| driver.closing) || !goes_on;
+            let next = self.kept().take();
+            drives = match next {
                 Some(visit) => self.run(me, visit, &mut runner),
                 None => true,
             };
@@ -107,6 +121,29 @@ impl Inline {
         self.relay.close();
     }
 
+    /// From now on all slices are the workers', also one that was kept.
+    pub(super) fn retire(&self) {
+        self.pause_until.store(u64::MAX, Ordering::Relaxed);
+        self.hand_over();
+    }
+
+    /// Leaves who is kept to workers.
+    pub(super) fn hand_over(&self) {
+        let visit = self.kept().take();
+        drop(visit);
+    }
+
+    /// Leaves to workers who was kept at the last call already: a task of the loop takes its time.
+    pub(super) fn hand_over_late(&self) {
+        let late = self.kept().take_if(|visit| std::mem::replace(&mut visit.seen, true));
+        drop(late);
+    }
+
+    /// Whether nobody is kept or runs here.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.visits.load(Ordering::SeqCst) == 0
+    }
+
     /// Runs the actor; `false` if the other thread has taken the loop over meanwhile.
     fn run(&self, me: usize, mut visit: Visit, runner: &mut Runner) -> bool {
         let scheduler = visit.scheduler.clone();
@@ -114,11 +151,10 @@ impl Inline {
         let Some(system) = system.filter(|_| scheduler.idle.all_asleep()) else { return true };
         let Some(ready) = visit.ready.take() else { return true };
         let _context = scheduler.io.enter();
-        let (pid, begun) = (ready.pid(), Instant::now());
+        let (pid, begun) = (ready.pid(), runner.look());
         let absence = self.relay.leave(me);
         AWAY.set(Some(Away { inline: self, thread: me, absence }));
         self.activity.begin(pid);
-        scheduler.alarm.ring();
         let after = serving(&system, || run_slice(ready, &system, runner, || false));
         runner.rest();
         self.activity.end();
@@ -129,14 +165,25 @@ impl Inline {
         let took = begun.elapsed();
         if took > SHORT {
             let pause = took.min(LONGEST) * PAUSE;
-            self.pause_until.store(self.now() + nanos(pause), Ordering::Relaxed);
+            // Not back from the one that lasts.
+            self.pause_until.fetch_max(self.now() + nanos(pause), Ordering::Relaxed);
         }
         self.relay.come_back(absence)
     }
 
-    /// Whether a slice may be run here now.
-    fn is_free(&self) -> bool {
-        self.relay.is_covered() && self.now() >= self.pause_until.load(Ordering::Relaxed)
+    /// Whether a slice may be run here now. Asked by who drives only.
+    fn is_free(&self, idle: &Idle) -> bool {
+        if !idle.all_asleep() || !self.relay.is_covered() {
+            return false;
+        }
+        let now = self.now();
+        let last = self.asked.load(Ordering::Relaxed);
+        self.asked.store(now, Ordering::Relaxed);
+        now >= self.pause_until.load(Ordering::Relaxed) && now.saturating_sub(last) < nanos(REST)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<Visit>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now(&self) -> u64 {
@@ -151,30 +198,70 @@ fn nanos(time: Duration) -> u64 {
 /// Keeps the actor for this thread, or gives it back if a worker is to be woken.
 pub(super) fn keep(scheduler: &Arc<Scheduler>, ready: Ready) -> Option<Ready> {
     let mut ready = Some(ready);
-    let _ = DRIVER.try_with(|driver| {
-        let Ok(mut driver) = driver.try_borrow_mut() else { return };
-        let Some(driver) = driver.as_mut().filter(|driver| Arc::ptr_eq(&driver.inline, &scheduler.inline))
-        else {
+    on_driver(scheduler, |driver| {
+        if !driver.inline.is_free(&scheduler.idle) {
             return;
-        };
-        let idle = &scheduler.idle;
-        let fits =
-            driver.next.is_none() && idle.all_asleep() && !idle.is_stopped() && driver.inline.is_free();
-        if fits && let Some(ready) = ready.take() {
-            driver.next = Some(Visit::of(scheduler.clone(), ready));
-            if let Some(waker) = &driver.waker {
-                waker.wake_by_ref();
-            }
+        }
+        let mut kept = driver.inline.kept();
+        // Under the lock, so that a stop is seen here, or finds what is kept.
+        if kept.is_none()
+            && !scheduler.idle.is_stopped()
+            && let Some(ready) = ready.take()
+        {
+            *kept = Some(Visit::of(scheduler.clone(), ready));
+            drop(kept);
+            scheduler.alarm.ring();
+            driver.wake();
         }
     });
     ready
 }
 
+/// This thread is about to wait: if it drives the loop, it leaves who is kept to workers.
+pub(super) fn let_go(scheduler: &Scheduler) {
+    on_driver(scheduler, |driver| driver.inline.hand_over());
+}
+
 /// The handler that runs on this thread is about to wait: if it is away from the sockets, the other thread takes over.
-pub(super) fn hurry(scheduler: &Scheduler) {
-    let own = AWAY.get().filter(|away| std::ptr::eq(away.inline, Arc::as_ptr(&scheduler.inline)));
-    if let Some(away) = own {
-        scheduler.inline.relay.hurry(away.thread, away.absence);
+/// `false` if it is not, or waits already.
+pub(super) fn make_way(scheduler: &Scheduler) -> bool {
+    let Some(away) = away(scheduler).filter(|_| !scheduler.inline.activity.waits()) else { return false };
+    scheduler.inline.activity.wait();
+    scheduler.inline.relay.hurry(away.thread, away.absence);
+    true
+}
+
+/// Ends what [`make_way`] began.
+pub(super) fn go_on(scheduler: &Scheduler, pid: Pid) {
+    if away(scheduler).is_some() {
+        scheduler.inline.activity.begin(pid);
+    }
+}
+
+/// Whether another thread has an actor of the sockets' to run.
+pub(super) fn runs_elsewhere(scheduler: &Scheduler) -> bool {
+    !scheduler.inline.is_quiet() && away(scheduler).is_none()
+}
+
+/// The slice of `scheduler` that this thread runs away from the sockets.
+fn away(scheduler: &Scheduler) -> Option<Away> {
+    AWAY.get().filter(|away| std::ptr::eq(away.inline, Arc::as_ptr(&scheduler.inline)))
+}
+
+/// Calls `f` if this thread drives the loop of `scheduler`.
+fn on_driver(scheduler: &Scheduler, f: impl FnMut(&Driver)) {
+    // Not where the thread ends, or is at the driver itself.
+    let _ = DRIVER.try_with(|driver| {
+        let Ok(driver) = driver.try_borrow() else { return };
+        let own = driver.as_ref().filter(|driver| Arc::ptr_eq(&driver.inline, &scheduler.inline));
+        own.into_iter().for_each(f);
+    });
+}
+
+impl Driver {
+    /// Has [`Leave`] look again.
+    fn wake(&self) {
+        self.waker.iter().for_each(Waker::wake_by_ref);
     }
 }
 
@@ -182,12 +269,14 @@ pub(super) fn hurry(scheduler: &Scheduler) {
 struct Visit {
     scheduler: Arc<Scheduler>,
     ready: Option<Ready>,
+    /// The watchdog has seen it wait.
+    seen: bool,
 }
 
 impl Visit {
     fn of(scheduler: Arc<Scheduler>, ready: Ready) -> Self {
-        Guest::count_in(&scheduler.guests);
-        Self { scheduler, ready: Some(ready) }
+        scheduler.inline.visits.fetch_add(1, Ordering::SeqCst);
+        Self { scheduler, ready: Some(ready), seen: false }
     }
 }
 
@@ -197,7 +286,7 @@ impl Drop for Visit {
             self.scheduler.injector.push(ready);
             self.scheduler.call_others();
         }
-        Guest::count_out(&self.scheduler.guests);
+        self.scheduler.inline.visits.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -210,9 +299,7 @@ impl Leave {
         DRIVER.with_borrow_mut(|driver| {
             if let Some(driver) = driver {
                 driver.closing = true;
-                if let Some(waker) = &driver.waker {
-                    waker.wake_by_ref();
-                }
+                driver.wake();
             }
         });
     }
@@ -223,7 +310,7 @@ impl Future for Leave {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         DRIVER.with_borrow_mut(|driver| match driver {
-            Some(driver) if driver.next.is_none() && !driver.closing => {
+            Some(driver) if !driver.closing && driver.inline.kept().is_none() => {
                 driver.waker = Some(cx.waker().clone());
                 Poll::Pending
             }

@@ -174,9 +174,20 @@ impl Scheduler {
         true
     }
 
+    /// Has the thread of the sockets run no more slices: it may be the one that shuts down.
+    pub(crate) fn retire_inline(&self) {
+        self.inline.retire();
+    }
+
+    /// Whether the thread of the sockets, which is not this one, has a slice to end.
+    pub(crate) fn runs_inline(&self) -> bool {
+        inline::runs_elsewhere(self)
+    }
+
     /// Ends the workers; they finish the slice they are in.
     pub(crate) fn stop(&self) {
         self.idle.stop();
+        self.inline.hand_over();
         self.alarm.stop();
         self.blocking.stop();
         self.lanes.iter().for_each(|lane| lane.close());
@@ -204,6 +215,7 @@ impl Scheduler {
         // Twice, because an actor of one may just have woken an actor of the other.
         (0..2).all(|_| {
             self.guests.load(Ordering::SeqCst) == 0
+                && self.inline.is_quiet()
                 && self.injector.is_empty()
                 && self.jobs.is_empty()
                 && self.idle.all_asleep()
@@ -271,8 +283,7 @@ impl Schedule for Arc<Scheduler> {
     }
 
     fn make_way(&self) -> bool {
-        inline::hurry(self);
-        let made = worker::make_way(self);
+        let made = inline::make_way(self) || worker::make_way(self);
         if made && self.work_left() {
             self.call_others();
         }
@@ -280,7 +291,12 @@ impl Schedule for Arc<Scheduler> {
     }
 
     fn go_on(&self, pid: Pid) {
+        inline::go_on(self, pid);
         worker::go_on(self, pid);
+    }
+
+    fn let_go(&self) {
+        inline::let_go(self);
     }
 }
 
@@ -289,21 +305,13 @@ struct Guest<'a>(&'a AtomicUsize);
 
 impl<'a> Guest<'a> {
     fn enter(guests: &'a AtomicUsize) -> Self {
-        Self::count_in(guests);
-        Self(guests)
-    }
-
-    fn count_in(guests: &AtomicUsize) {
         guests.fetch_add(1, Ordering::SeqCst);
-    }
-
-    fn count_out(guests: &AtomicUsize) {
-        guests.fetch_sub(1, Ordering::SeqCst);
+        Self(guests)
     }
 }
 
 impl Drop for Guest<'_> {
     fn drop(&mut self) {
-        Self::count_out(self.0);
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }

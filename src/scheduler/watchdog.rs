@@ -216,7 +216,7 @@ impl Watchdog {
     }
 
     /// Has others take what lies in the LIFO slots of workers that are held up, perhaps by a handler that
-    /// waits for just that.
+    /// waits for just that; and what the thread of the sockets has kept for long.
     fn free_what_is_held(&self) {
         let held = self.desks().filter(is_held);
         let freed = held.filter_map(|(desk, _)| desk.lifo.take());
@@ -224,6 +224,7 @@ impl Watchdog {
         if freed > 0 {
             self.scheduler.idle.notify();
         }
+        self.scheduler.inline.hand_over_late();
     }
 
     /// Has as many run as there are workers: spares for those that are held up, as long as there is
@@ -280,7 +281,7 @@ impl Watchdog {
 
     fn is_quiet(&self) -> bool {
         self.scheduler.idle.all_asleep()
-            && self.scheduler.inline.activity.glimpse().pid().is_none()
+            && self.scheduler.inline.is_quiet()
             && self.scheduler.lanes.iter().all(|lane| lane.is_at_rest())
     }
 }
