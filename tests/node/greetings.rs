@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use myrmidon::config::NodeConfig;
-use myrmidon::transport::LaneClass;
 use myrmidon::transport::memory::MemoryNetwork;
+use myrmidon::transport::{self, LaneClass};
 use myrmidon::wire::level2::{
     Ask, Credit, Decoder, Frame, Goaway, Hello, HelloAck, Id, Lane, Probe, Ready, Resolve, Resolved, Text16,
 };
@@ -39,6 +39,19 @@ impl Peer {
         let (mut peer, _) = Self::greet(network, to, hello).await;
         peer.say([Frame::Ready(Ready { lanes: 0 })]).await;
         peer
+    }
+
+    /// A peer whose link is up, with a lane for large payloads; its further frames go there by `Lane`.
+    pub(crate) async fn up_with_bulk(network: &MemoryNetwork, to: &Running) -> (Self, transport::Lane) {
+        let mut peer = Self::probe(network, to, LINK).await;
+        peer.say([Frame::Hello(Box::new(Hello { bulk_slots: 2, ..hello(0) }))]).await;
+        let key = peer.ack().await.key;
+        let (mut sender, mut receiver) = peer.raw.connection.open_lane(LaneClass::Bulk).await.unwrap();
+        let lane = Frame::Lane(Lane { kind: 2, number: 0, link: LINK, key });
+        sender.write(&mut [encoded(lane).into()]).await.unwrap();
+        soon(receiver.read(100)).await.unwrap().expect("LANE_OK");
+        peer.say([Frame::Ready(Ready { lanes: 0 })]).await;
+        (peer, (sender, receiver))
     }
 
     /// A peer whose HELLO was answered, with the other link that the answer names.
@@ -413,7 +426,7 @@ async fn refused_lane(network: &MemoryNetwork, to: &Running, frame: Frame) -> u1
     Peer { raw, decoder: Decoder::new(1000) }.code().await
 }
 
-fn encoded(frame: Frame) -> Vec<u8> {
+pub(crate) fn encoded(frame: Frame) -> Vec<u8> {
     let mut batch = Batch::new();
     batch.frame(frame);
     batch.take().concat()
