@@ -7,6 +7,7 @@ mod common;
 mod counting;
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use common::start;
@@ -66,7 +67,17 @@ async fn hear(lane: &mut Lane, decoder: &mut Decoder) -> Frame {
 #[test]
 fn l09_l10_what_waits_for_many_receivers_takes_no_more_memory_than_is_counted() {
     let network = MemoryNetwork::new();
-    let here = start(&network, NodeConfig { outbound_bytes: 1 << 20, ..NodeConfig::default() });
+    let here = start(
+        &network,
+        NodeConfig {
+            outbound_bytes: 1 << 20,
+            // What the words may take depends on it, and it depends on the machine.
+            queue_bytes: 512 << 20,
+            // The peer answers no ping, however long a slow machine takes for what follows.
+            down_after: Duration::from_secs(600),
+            ..NodeConfig::default()
+        },
+    );
     let io = here.io().clone();
     let mut listener = io.block_on(MemoryTransport::new(&network).bind(&"far:0".parse().unwrap())).unwrap();
     let addr = listener.local_addr();

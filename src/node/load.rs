@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// One peer may take this part of all.
+const PART_OF_ONE: usize = 4;
+
 /// Messages and bytes, queued or being written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Load {
@@ -36,6 +39,11 @@ struct Inner {
 impl Budget {
     pub(super) fn new(most: usize) -> Self {
         Self(Arc::new(Inner { most, used: AtomicUsize::new(0) }))
+    }
+
+    /// How much of it one peer may take by what it says and does not read: it is meant for all of them.
+    pub(super) fn of_one_peer(&self) -> usize {
+        self.0.most / PART_OF_ONE
     }
 
     /// Whether nothing more is to be queued.

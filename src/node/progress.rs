@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::load::{Account, Budget};
 
-/// The whole frame must be there after this.
+/// The whole frame must be there after this; of one that is taken in pieces the next piece, as its length says nothing of
+/// what it costs to wait.
 const WHOLE: Duration = Duration::from_secs(30);
 /// And so many bytes of it for each second, once a short outage would be over.
 const FLOOR: u64 = 1 << 10;
@@ -24,7 +25,26 @@ pub(super) struct Progress {
 
 struct Began {
     at: Instant,
+    /// When more came, if what comes is taken at once.
+    piece: Option<Instant>,
     bytes: u64,
+}
+
+/// What is left at the end of what was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    Nothing,
+    /// A part of a frame, which waits for the rest.
+    Part,
+    /// A frame of which every part has taken effect and is accounted for elsewhere: the data of a CHUNK.
+    Taken,
+}
+
+impl Rest {
+    /// A part, if there is one.
+    pub(super) const fn part(is_there: bool) -> Self {
+        if is_there { Self::Part } else { Self::Nothing }
+    }
 }
 
 impl Progress {
@@ -33,15 +53,18 @@ impl Progress {
     }
 
     /// `len` bytes came, and every complete frame was taken. `completed` says whether there was one, and
-    /// `incomplete` whether another has begun.
-    pub(super) fn read(&mut self, now: Instant, len: usize, completed: bool, incomplete: bool) {
-        let bytes = len as u64;
+    /// `rest` what there is of another.
+    pub(super) fn read(&mut self, now: Instant, len: usize, completed: bool, rest: Rest) {
+        let (bytes, piece) = (len as u64, (rest == Rest::Taken).then_some(now));
         match &mut self.began {
-            _ if !incomplete => self.began = None,
-            Some(began) if !completed => began.bytes += bytes,
-            _ => self.began = Some(Began { at: now, bytes }),
+            _ if rest == Rest::Nothing => self.began = None,
+            Some(began) if !completed => {
+                began.bytes += bytes;
+                began.piece = piece;
+            }
+            _ => self.began = Some(Began { at: now, piece, bytes }),
         }
-        let held = self.began.as_ref().map_or(0, |began| began.bytes);
+        let held = self.began.as_ref().filter(|began| began.piece.is_none()).map_or(0, |began| began.bytes);
         self.held.clear();
         if held > SMALL {
             self.held.add(usize::try_from(held).unwrap_or(usize::MAX));
@@ -55,14 +78,17 @@ impl Progress {
 
     /// When more must have come, if a frame has begun.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let Began { at, bytes } = self.began.as_ref()?;
-        Some(*at + WHOLE.min(GRACE + Duration::from_secs(bytes / FLOOR)))
+        let Began { at, piece, bytes } = self.began.as_ref()?;
+        let by_rate = *at + GRACE + Duration::from_secs(bytes / FLOOR);
+        Some(by_rate.min(piece.unwrap_or(*at) + WHOLE))
     }
 }
 
 /// What a peer is told whose frame does not come along.
 pub(super) fn too_slow() -> String {
-    format!("a frame was not complete within {WHOLE:?}, or came with less than {FLOOR} bytes a second")
+    format!(
+        "a frame or a piece of it was not there within {WHOLE:?}, or came with less than {FLOOR} bytes a second"
+    )
 }
 
 #[cfg(test)]
@@ -75,16 +101,31 @@ mod tests {
     fn l08_a_frame_has_a_deadline_that_bytes_put_off_and_silence_between_frames_has_none() {
         let (mut progress, start) = (Progress::new(Budget::new(usize::MAX)), Instant::now());
         assert_eq!(progress.deadline(), None);
-        progress.read(start, 1, false, true);
+        progress.read(start, 1, false, Rest::Part);
         assert_eq!(progress.deadline(), Some(start + 10 * S));
-        progress.read(start + 9 * S, 5 << 10, false, true);
+        progress.read(start + 9 * S, 5 << 10, false, Rest::Part);
         assert_eq!(progress.deadline(), Some(start + 15 * S));
-        progress.read(start + 14 * S, 1 << 20, false, true);
+        progress.read(start + 14 * S, 1 << 20, false, Rest::Part);
         assert_eq!(progress.deadline(), Some(start + 30 * S), "however fast");
-        progress.read(start + 20 * S, 10, true, true);
+        progress.read(start + 20 * S, 10, true, Rest::Part);
         assert_eq!(progress.deadline(), Some(start + 30 * S), "another frame has begun");
-        progress.read(start + 21 * S, 10, true, false);
+        progress.read(start + 21 * S, 10, true, Rest::Nothing);
         assert_eq!(progress.deadline(), None);
+    }
+
+    #[test]
+    fn l08_each_piece_of_a_frame_that_is_taken_in_pieces_puts_its_deadline_off() {
+        let (mut progress, start) = (Progress::new(Budget::new(0)), Instant::now());
+        progress.read(start, 40, false, Rest::Part);
+        for second in 1..=300 {
+            let now = start + second * S;
+            assert!(progress.deadline() > Some(now), "1 KiB a second is enough, after {second}");
+            progress.read(now, 1 << 10, false, Rest::Taken);
+        }
+        assert_eq!(progress.deadline(), Some(start + 310 * S), "and no less is");
+        progress.read(start + 301 * S, 1 << 20, false, Rest::Taken);
+        assert_eq!(progress.deadline(), Some(start + 331 * S), "nor silence after however much");
+        assert!(!progress.is_too_much(), "it is accounted for elsewhere");
     }
 
     #[test]
@@ -92,12 +133,12 @@ mod tests {
         let (budget, now) = (Budget::new(3 << 20), Instant::now());
         let mut all: Vec<_> = (0..3).map(|_| Progress::new(budget.clone())).collect();
         for progress in &mut all {
-            (0..15).for_each(|_| progress.read(now, 64 << 10, false, true));
+            (0..15).for_each(|_| progress.read(now, 64 << 10, false, Rest::Part));
             assert!(!progress.is_too_much());
         }
-        all.iter_mut().for_each(|progress| progress.read(now, 64 << 10, false, true));
+        all.iter_mut().for_each(|progress| progress.read(now, 64 << 10, false, Rest::Part));
         assert!(all.iter().all(Progress::is_too_much));
-        all[0].read(now, 10, true, false);
+        all[0].read(now, 10, true, Rest::Nothing);
         assert!(!all[0].is_too_much() && !all[1].is_too_much());
         drop(all);
         assert_eq!(budget.used(), 0);

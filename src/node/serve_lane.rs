@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout, timeout_at};
 
 use super::link;
-use super::progress::{self, Progress};
+use super::progress::{self, Progress, Rest};
 use super::serve::Accepted;
 use super::shared::{Shared, Stage, now};
 use super::throttle::{Flood, Patience};
@@ -229,7 +229,7 @@ impl LaneServer {
                 Frame::Pong => {}
             }
         }
-        self.progress.read(now(), self.read, complete > 0, self.decoder.mid_frame());
+        self.progress.read(now(), self.read, complete > 0, Rest::part(self.decoder.mid_frame()));
         if self.progress.is_too_much() {
             let reason = "the queues of this node hold as much as they may".to_owned();
             return Err(Over::Refused(Refused { code: CloseCode::Overloaded, reason }));

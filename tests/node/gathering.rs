@@ -6,6 +6,7 @@ use std::time::Duration;
 use myrmidon::config::NodeConfig;
 use myrmidon::transport::memory::MemoryNetwork;
 use tokio::task::yield_now;
+use tokio::time::Instant;
 
 use crate::fake::{Running, node, node_with, number, pid, soon};
 
@@ -45,11 +46,13 @@ async fn what_is_sent_without_a_pause_comes_together_in_its_order() {
 #[tokio::test(start_paused = true)]
 async fn a_message_for_which_nothing_else_comes_is_written_by_itself() {
     let (a, b) = pair().await;
+    let began = Instant::now();
     for n in 0..50 {
         a.node.try_send(&b.addr, pid(1), number(n)).unwrap();
         assert_eq!(b.runtime.wait_for(n + 1).await[n], (pid(1), number(n)));
     }
     assert_eq!(b.runtime.deliveries(), 50);
+    assert_eq!(Instant::now(), began, "nobody had to wait for the clock");
 }
 
 #[tokio::test(start_paused = true)]

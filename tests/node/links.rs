@@ -382,6 +382,20 @@ async fn l02_large_payloads_arrive_whole_in_their_place_and_larger_ones_come_bac
 }
 
 #[tokio::test(start_paused = true)]
+async fn l02_a_node_that_takes_short_frames_is_sent_everything_in_such() {
+    let network = MemoryNetwork::new();
+    // No frame has more than 64 KiB besides.
+    let config = NodeConfig { credit_bytes: 1000, ..NodeConfig::default() };
+    let (a, b) = (node(&network).await, node_with(&network, config).await);
+    let lengths = [1000, 64 << 10, 100_000, 256 << 10, (256 << 10) + 1, 1 << 20];
+    for (n, len) in lengths.into_iter().enumerate() {
+        a.node.send(&b.addr, pid(1), pattern(len)).await.unwrap();
+        assert!(b.runtime.wait_for(n + 1).await[n] == (pid(1), pattern(len)), "{len} bytes");
+    }
+    assert_eq!(a.node.shutdown(Duration::from_secs(10)).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_large_payload_is_sent_to_a_node_that_is_not_linked_yet() {
     let network = MemoryNetwork::new();
     let (a, b, one) = (node(&network).await, node(&network).await, node_one(&network).await);

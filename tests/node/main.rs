@@ -17,4 +17,5 @@ mod messages;
 mod monitors;
 mod peers;
 mod serving;
+mod slow;
 mod turns;

@@ -83,8 +83,7 @@ impl BulkQueue {
     pub(super) fn is_full(&mut self, to: Pid, len: usize, most: usize) -> bool {
         let here = self.waiting_for(to);
         let is_beyond = here + len > most;
-        let are_others_first = self.calls.contains_key(&to)
-            && self.items.iter().any(|item| item.to == Some(to) && item.announced);
+        let are_others_first = self.calls.contains_key(&to) && self.is_announced(to);
         let is_full = here > 0 && (is_beyond || are_others_first);
         if is_full {
             self.calls.entry(to).or_insert(here / 2);
@@ -103,11 +102,22 @@ impl BulkQueue {
 
     /// A payload for `to` is gone.
     fn gone(&mut self, to: Option<Pid>) {
-        let Some(to) = to else { return };
-        if self.calls.get(&to).is_some_and(|at| self.waiting_for(to) <= *at) {
+        if let Some(to) = to
+            && self.calls.get(&to).is_some_and(|at| self.waiting_for(to) <= *at)
+        {
             self.calls.remove(&to);
             self.relieved = true;
         }
+    }
+
+    /// Whether somebody was turned away from a receiver of which nothing is announced, as it is spared. Nothing goes there,
+    /// so what room it may have grows by what others leave.
+    pub(super) fn waits_for_others(&self) -> bool {
+        self.calls.keys().any(|to| !self.is_announced(*to))
+    }
+
+    fn is_announced(&self, to: Pid) -> bool {
+        self.items.iter().any(|item| item.to == Some(to) && item.announced)
     }
 
     /// Takes a payload back that was not announced.

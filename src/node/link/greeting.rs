@@ -11,6 +11,10 @@ use crate::wire::level2::{Frame, Hello, HelloAck, Id, MIN_VERSION, Text8, VERSIO
 
 /// The largest frame that is taken, beside its payload.
 const FRAME_OVERHEAD: usize = 64 << 10;
+/// What a frame has beside its payload at most, counted as `max_frame` is: the fields of CHUNK, and their length.
+const HEAD: usize = 2 + 4 * 8;
+/// A peer that takes less data than this in a CHUNK gets none: each would cost more than what it brings.
+const LEAST_CHUNK: usize = 4 << 10;
 /// Message lanes of a link at most (L15).
 const MAX_LANES: u8 = 16;
 
@@ -42,8 +46,10 @@ pub(crate) struct Agreed {
     pub(crate) bulk_slots: u8,
     /// The largest payload that the peer takes.
     pub(crate) max_sent: usize,
-    /// The most data of one frame that it takes.
-    pub(crate) max_data: usize,
+    /// The largest that it takes in one frame.
+    pub(crate) max_whole: usize,
+    /// The most data of a CHUNK for it; `None` if there is no lane for them, or it takes too little at a time.
+    pub(crate) max_chunk: Option<usize>,
     /// What the peer lets us send at first.
     pub(crate) credit_messages: u64,
     pub(crate) credit_bytes: u64,
@@ -152,13 +158,17 @@ pub(crate) fn judge(hello: &Hello, proved: Option<&PeerIdentity>) -> Result<Life
 /// What follows from the peer's greeting, with the numbers that the answer says, its or ours.
 pub(crate) fn agree(theirs: &Hello, answer: &Hello, config: &NodeConfig) -> Agreed {
     let most = usize::try_from(theirs.max_message).unwrap_or(usize::MAX);
-    let frame = (theirs.max_frame as usize).saturating_sub(FRAME_OVERHEAD);
-    let in_one_frame = most.min(frame).min(config.max_sent_payload);
+    let frame = (theirs.max_frame as usize).saturating_sub(HEAD);
+    let max_whole = most.min(frame).min(config.max_sent_payload);
+    // No longer than the credit at first, as one uses it at once.
+    let chunk = frame.min((theirs.credit_bytes as usize).max(LEAST_CHUNK));
+    let max_chunk = (answer.bulk_slots > 0 && chunk >= LEAST_CHUNK).then_some(chunk);
     Agreed {
         lanes: answer.lanes,
         bulk_slots: answer.bulk_slots,
-        max_sent: if answer.bulk_slots > 0 { most.min(config.max_bulk_payload) } else { in_one_frame },
-        max_data: frame,
+        max_sent: max_chunk.map_or(max_whole, |_| most.min(config.max_bulk_payload)),
+        max_whole,
+        max_chunk,
         credit_messages: theirs.credit_msgs.into(),
         credit_bytes: theirs.credit_bytes.into(),
         caps: theirs.caps & caps::ALL,
@@ -213,5 +223,44 @@ mod tests {
         assert!(judge(&both, None).is_ok());
         let ack = me.ack(&both, Id::NONE, Id::NONE, &config, None);
         assert_eq!((ack.hello.vmin, ack.hello.vmax, ack.hello.lanes), (VERSION, VERSION, 2));
+    }
+
+    #[test]
+    fn l02_a_chunk_is_no_longer_than_a_frame_that_the_peer_takes_and_there_is_none_if_that_is_too_little() {
+        let config = NodeConfig::default();
+        let sent_to = |max_frame: u32, credit_bytes: u32| {
+            let theirs = Hello { max_frame, credit_bytes, bulk_slots: 2, ..Hello::default() };
+            let Agreed { max_sent, max_whole, max_chunk, .. } = agree(&theirs, &theirs, &config);
+            (max_sent, max_whole, max_chunk)
+        };
+        let (most, credit) = (1 << 20, 1 << 20);
+        assert_eq!(sent_to(64 << 10, credit), (most, (64 << 10) - HEAD, Some((64 << 10) - HEAD)));
+        assert_eq!(sent_to(4 << 20, credit), (most, most, Some(most)));
+        assert_eq!(sent_to(4 << 20, 10_000), (most, most, Some(10_000)), "no longer than the credit");
+        assert_eq!(sent_to(4 << 20, 0), (most, most, Some(LEAST_CHUNK)), "of which there may be more later");
+        let least = (LEAST_CHUNK + HEAD) as u32;
+        assert_eq!(sent_to(least, credit), (most, LEAST_CHUNK, Some(LEAST_CHUNK)));
+        assert_eq!(sent_to(least - 1, credit), (LEAST_CHUNK - 1, LEAST_CHUNK - 1, None));
+        assert_eq!(sent_to(10, credit), (0, 0, None));
+    }
+
+    #[test]
+    fn l02_no_frame_with_a_payload_has_more_beside_it_than_is_counted() {
+        use crate::wire::Batch;
+        use crate::wire::level2::{Ask, Chunk, Reply};
+        let (pid, data) = (crate::Pid::new(1, 1), bytes::Bytes::from_static(b"x"));
+        let (bulk, total, offset) = (u64::MAX, u64::MAX, u64::MAX);
+        let frames = [
+            Frame::Ask(Ask { rid: u64::MAX, to: pid, from: pid, left_ms: 7, data: data.clone() }),
+            Frame::Reply(Reply { rid: u64::MAX, to: pid, data: data.clone() }),
+            Frame::Chunk(Chunk { bulk, to: pid, total, offset, data }),
+        ];
+        for frame in frames {
+            let mut batch = Batch::new();
+            batch.frame(frame.clone());
+            let bytes = batch.take().concat();
+            let counted = u32::from_be_bytes(bytes[2..6].try_into().unwrap());
+            assert!(counted as usize <= HEAD + 1, "{frame:?}");
+        }
     }
 }

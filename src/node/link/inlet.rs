@@ -11,7 +11,7 @@ use super::bulk::REPLY;
 use super::outgoing::CONTROL;
 use super::payload::Part;
 use super::{End, Link, lock, reason};
-use crate::node::progress::Progress;
+use crate::node::progress::{Progress, Rest};
 use crate::node::shared::now;
 use crate::node::throttle::{Flood, Patience};
 use crate::pid::Pid;
@@ -111,7 +111,9 @@ impl Inlet {
             self.frame(frame).await?;
         }
         self.settle()?;
-        self.progress.read(now(), self.read, complete, self.decoder.mid_frame());
+        let rest =
+            if self.decoder.is_mid_data() { Rest::Taken } else { Rest::part(self.decoder.mid_frame()) };
+        self.progress.read(now(), self.read, complete, rest);
         if self.progress.is_too_much() { Err(End::overloaded()) } else { Ok(()) }
     }
 

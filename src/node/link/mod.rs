@@ -282,11 +282,11 @@ impl Link {
         let mut outgoing = Outgoing::new(
             most,
             (agreed.lanes, agreed.bulk_slots),
-            config.bulk_above,
+            agreed.max_chunk.map_or(usize::MAX, |_| config.bulk_above.min(agreed.max_whole)),
             allowance,
             shared.budget.clone(),
         );
-        outgoing.limit_chunks(agreed.max_data);
+        agreed.max_chunk.into_iter().for_each(|longest| outgoing.limit_chunks(longest));
         Self {
             outgoing: Mutex::new(outgoing),
             work: (0..lanes).map(|_| Notify::new()).collect(),
@@ -306,8 +306,7 @@ impl Link {
             health: Mutex::default(),
             beat: Notify::new(),
             parting: Mutex::new(Parting::new(shared.links.me().life, peer, lanes)),
-            // One peer does not take what is meant for all of them.
-            parking: Parking::new(shared.budget.clone(), config.queue_bytes / 4),
+            parking: Parking::new(shared.budget.clone(), shared.budget.of_one_peer()),
             served: Arc::default(),
             guests: Guests::default(),
             ties: Mutex::default(),
@@ -378,14 +377,17 @@ impl Link {
 
     /// A batch of a lane was written. True if no message is left.
     fn written(&self, lane: usize, load: Load) -> bool {
-        let (bulk, bulk_lane, drained) = {
+        let (bulk, bulk_lane, drained, relieved) = {
             let mut out = self.out();
-            (out.written(lane, load), out.bulk_lane(), out.load().messages == 0)
+            let bulk = out.written(lane, load);
+            (bulk, out.bulk_lane(), out.load().messages == 0, out.take_relieved())
         };
         if bulk {
             self.work[bulk_lane].notify_one();
         }
-        if load.messages > 0 {
+        if relieved {
+            self.for_users(|peer| peer.link_has_released());
+        } else if load.messages > 0 {
             self.for_users(|peer| peer.link_has_written(drained));
         }
         drained

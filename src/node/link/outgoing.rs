@@ -313,6 +313,7 @@ impl Outgoing {
         let announced: Vec<_> = self.announcing.extract_if(.., |(of, _)| *of == lane).collect();
         announced.iter().for_each(|(_, bulk)| self.bulk.announced(*bulk));
         self.count(load);
+        self.relieved |= lane == self.bulk_lane() && load.messages > 0 && self.bulk.waits_for_others();
         !announced.is_empty()
     }
 

@@ -23,10 +23,10 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Batches of a lane of this class.
+    /// Batches of a lane of this class. The first is no longer than those of messages: how slow the path is nobody knows yet.
     pub(super) const fn of(class: LaneClass) -> Self {
         let longest = if matches!(class, LaneClass::Bulk) { BULK_BATCH } else { BATCH };
-        Self { longest, batch: longest }
+        Self { longest, batch: BATCH }
     }
 
     /// How long the next batch is to be.
@@ -64,5 +64,15 @@ mod tests {
         assert_eq!(pace.batch(), 2 * LEAST);
         (0..10).for_each(|_| pace.wrote(LEAST, MS));
         assert_eq!(pace.batch(), BATCH);
+    }
+
+    #[test]
+    fn l08_large_payloads_begin_with_short_batches_and_grow_where_the_path_takes_them() {
+        let mut pace = Pace::of(LaneClass::Bulk);
+        assert_eq!(pace.batch(), BATCH);
+        (0..2).for_each(|_| pace.wrote(BATCH, MS));
+        assert_eq!(pace.batch(), BULK_BATCH);
+        pace.wrote(BULK_BATCH, 30_000 * MS);
+        assert_eq!(pace.batch(), LEAST);
     }
 }

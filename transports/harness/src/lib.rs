@@ -42,7 +42,7 @@ macro_rules! conformance {
             lanes: lanes_do_not_mix, every_class_is_carried, an_unread_lane_does_not_stall_the_others,
                 accepting_lanes_is_cancel_safe, only_the_dialler_has_to_open_lanes;
             ends: finish_comes_after_all_bytes, a_finished_lane_still_carries_the_other_way,
-                a_reset_never_looks_like_the_end, a_dropped_sender_never_looks_like_the_end,
+                a_reset_never_looks_like_the_end, a_reset_met_by_read_into_never_looks_like_the_end, a_dropped_sender_never_looks_like_the_end,
                 an_abandoned_lane_fails_its_writer, close_ends_all_lanes_on_both_sides,
                 after_close_nothing_works_and_the_reason_stays, dropping_everything_ends_the_connection;
             pressure: a_writer_stops_when_nobody_reads, a_writer_of_messages_stops_when_nobody_reads;

@@ -3,9 +3,10 @@
 
 mod common;
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::task::Poll;
 
 use bytes::Bytes;
 use common::{Pair, lane, listen, local_config, read, soon};
@@ -70,30 +71,29 @@ async fn l10_a_message_lane_takes_little_of_what_is_not_acknowledged_and_goes_on
     carries.store(false, Ordering::Release);
 
     let data: Bytes = (0..WANTED).map(|at| (at % 251) as u8).collect();
-    let (taken, mut rest) = (Arc::new(AtomicUsize::new(0)), data.clone());
-    let count = taken.clone();
-    let writing = tokio::spawn(async move {
+    let (taken, mut rest) = (AtomicUsize::new(0), data.clone());
+    let mut writing = Box::pin(async {
         while !rest.is_empty() {
             tx.write(&mut [rest.split_to(CHUNK)]).await.unwrap();
-            count.fetch_add(CHUNK, Ordering::Relaxed);
+            taken.fetch_add(CHUNK, Ordering::Relaxed);
         }
-        tx
     });
-    let held = steady(&taken).await;
-    assert!((WINDOW..=BOUND).contains(&held), "{held} bytes were taken");
-    carries.store(true, Ordering::Release);
-    assert!(read(&mut *there, WANTED).await == data, "what was held back comes, in its order");
-    soon(writing).await.unwrap();
-}
-
-/// The value of `count` once it has not moved for a while, or is beyond the bound.
-async fn steady(count: &AtomicUsize) -> usize {
-    let (mut last, mut still) = (0, 0);
-    while still < 15 && last <= BOUND {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        let now = count.load(Ordering::Relaxed);
-        still = if now == last { still + 1 } else { 0 };
-        last = now;
+    // Whenever this has looked, one more write waits; and none goes on before something is acknowledged.
+    let mut held = async |least| {
+        let look = poll_fn(|cx| {
+            assert!(writing.as_mut().poll(cx).is_pending(), "everything was taken");
+            let taken = taken.load(Ordering::Relaxed);
+            if taken >= least { Poll::Ready(taken) } else { Poll::Pending }
+        });
+        soon(look).await
+    };
+    let first = held(WINDOW).await;
+    assert!(first <= BOUND, "{first} bytes were taken");
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+        assert_eq!(held(0).await, first, "more is taken though nothing was acknowledged");
     }
-    last
+    carries.store(true, Ordering::Release);
+    let ((), got) = tokio::join!(soon(writing), read(&mut *there, WANTED));
+    assert!(got == data, "what was held back comes, in its order");
 }

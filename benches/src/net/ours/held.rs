@@ -14,7 +14,7 @@ use super::text;
 use crate::measure::Figures;
 
 const SIZE: usize = 16 << 10;
-/// One receiver may have half of the room that is left. So many of them have all of it but a sixtieth.
+/// One receiver may have half of the room that is left. So many of them have all of it but a thirtieth.
 const RECEIVERS: usize = 64;
 /// Refused for so long, a sender may take it that nothing more is taken. A silent process is not given
 /// up so soon.

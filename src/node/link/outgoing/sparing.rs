@@ -53,3 +53,45 @@ impl Outgoing {
 const fn share(Load { messages, bytes }: Load) -> Load {
     Load { messages: messages / SHARE, bytes: bytes / SHARE }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::node::link::credit::Allowance;
+    use crate::node::load::Budget;
+    use crate::node::outbound::Refusal;
+    use crate::wire::Batch;
+
+    const LEN: usize = 1000;
+
+    #[test]
+    fn l10_who_waits_behind_nothing_but_what_is_spared_is_told_when_a_payload_leaves_room() {
+        let most = Load { messages: 100, bytes: 10 * LEN };
+        let allowance = Allowance::new(100, 1 << 20);
+        let mut out = Outgoing::new(most, (1, 2), LEN / 2, allowance, Budget::new(usize::MAX));
+        let to = Pid::new(1, 1).unwrap();
+        let send = |out: &mut Outgoing| out.push_message(to, Bytes::from(vec![0; LEN]));
+        let write = |out: &mut Outgoing, lane| {
+            let load = out.fill(lane, &mut Batch::new(), usize::MAX, Instant::now());
+            out.written(lane, load);
+            load.messages
+        };
+        send(&mut out).unwrap();
+        assert_eq!(write(&mut out, 1), 0, "it is announced");
+        out.hold(to);
+        (0..2).for_each(|_| assert!(send(&mut out).is_ok()));
+        assert!(matches!(send(&mut out), Err((Refusal::Held, _))), "three of seven that are left");
+        write(&mut out, 1);
+        assert!(!out.take_relieved(), "nothing is gone");
+        let bulk = out.bulk_lane();
+        assert_eq!(write(&mut out, bulk), 1);
+        assert!(
+            out.take_relieved() && send(&mut out).is_ok(),
+            "two of eight are left, and go when the actor has caught up"
+        );
+    }
+}

@@ -11,7 +11,7 @@ use crate::wire::level2::{Frame, Text16};
 
 /// They may take so much more than messages: all monitors and links of a peer may be told of at once.
 const TIMES: usize = 8;
-/// And so much in any case.
+/// And so much in any case, as far as the node has that for one peer ([`Budget::of_one_peer`]).
 const AT_LEAST: usize = 64 << 20;
 /// What a frame takes beside its own memory: as if it were the only one that waits for its receiver, since there may be
 /// as many receivers as frames.
@@ -35,11 +35,8 @@ pub(super) struct TooMany;
 impl Words {
     /// Beside messages of which `most` may wait.
     pub(super) fn new(most: Load, budget: Budget) -> Self {
-        Self {
-            waiting: Account::new(budget),
-            most: most.bytes.saturating_mul(TIMES).max(AT_LEAST),
-            spent: false,
-        }
+        let most = most.bytes.saturating_mul(TIMES).max(AT_LEAST).min(budget.of_one_peer());
+        Self { waiting: Account::new(budget), most, spent: false }
     }
 
     /// As [`add`](Self::add), and where there is no room, once more without what `undone` takes out.
@@ -135,9 +132,18 @@ mod tests {
     }
 
     #[test]
+    fn l13_one_peer_that_reads_nothing_takes_no_more_than_its_part_of_what_all_may_have() {
+        let budget = Budget::new(100 << 20);
+        let mut words = Words::new(Load { messages: 65_536, bytes: 16 << 20 }, budget.clone());
+        while words.add(&mut down(100)).is_ok() {}
+        assert!((24 << 20..=25 << 20).contains(&budget.used()), "{}", budget.used());
+    }
+
+    #[test]
     fn l20_all_monitors_and_links_of_a_peer_may_be_told_of_at_once() {
         let most = Load { messages: 65_536, bytes: 16 << 20 };
-        let mut words = Words::new(most, Budget::new(usize::MAX));
+        // As of a node with 2 GiB of memory.
+        let mut words = Words::new(most, Budget::new(512 << 20));
         for _ in 0..200_000 {
             assert_eq!(words.add(&mut down(16 << 10)).err(), None, "with long texts, which are cut");
         }

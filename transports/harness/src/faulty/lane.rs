@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use myrmidon::transport::{CloseCode, LaneClass, LaneReceiver, LaneSender, TransportError};
 
 use super::Fault;
@@ -98,6 +98,14 @@ impl LaneReceiver for FaultyReceiver {
             biased;
             error = self.fault.cut_done() => Err(error),
             piece = self.inner.read(max) => piece,
+        }
+    }
+
+    async fn read_into(&mut self, into: &mut BytesMut, max: usize) -> Result<usize, TransportError> {
+        tokio::select! {
+            biased;
+            error = self.fault.cut_done() => Err(error),
+            read = self.inner.read_into(into, max) => read,
         }
     }
 

@@ -1,6 +1,6 @@
 //! How lanes and connections end. What must never happen is an end that looks complete and is not.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use myrmidon::transport::{CloseCode, Connection, Lane, LaneReceiver, LaneSender, TransportError};
 
 use crate::noise::Noise;
@@ -39,6 +39,25 @@ pub async fn a_reset_never_looks_like_the_end(subject: &Subject) {
         expect_failure(&mut *far.1, b"half of a frame").await;
         let late = &mut [Bytes::from_static(b"late")];
         assert!(within("a late write", near.0.write(late)).await.is_err(), "wrote to a lane that was reset");
+    }
+}
+
+/// A reader that reads to where the bytes belong meets a reset as any other does.
+pub async fn a_reset_met_by_read_into_never_looks_like_the_end(subject: &Subject) {
+    for role in BOTH {
+        let pair = Pair::connect(subject).await;
+        let (mut near, mut far) = role.sort(pair.lane().await);
+        send(&mut *near.0, Bytes::from_static(b"half of a frame")).await;
+        near.0.reset(CloseCode::Malformed);
+        let mut got = BytesMut::with_capacity(1 << 10);
+        let end = loop {
+            match within("read_into", far.1.read_into(&mut got, 1 << 10)).await {
+                Ok(0) => break Ok(()),
+                Ok(_) => {}
+                Err(error) => break Err(error),
+            }
+        };
+        check_failure(&got, end, b"half of a frame");
     }
 }
 
@@ -151,7 +170,11 @@ async fn send_and_finish(tx: &mut dyn LaneSender, data: &[u8]) {
 /// The lane fails, after a part of `sent` at most.
 async fn expect_failure(rx: &mut dyn LaneReceiver, sent: &[u8]) {
     let (got, end) = drain(rx).await;
-    assert!(sent.starts_with(&got), "bytes that nobody sent");
+    check_failure(&got, end, sent);
+}
+
+fn check_failure(got: &[u8], end: Result<(), TransportError>, sent: &[u8]) {
+    assert!(sent.starts_with(got), "bytes that nobody sent");
     match end {
         Err(TransportError::Reset { .. } | TransportError::Lost(_)) => {}
         Err(other) => panic!("neither Reset nor Lost: {other}"),
