@@ -11,6 +11,8 @@ use crate::scheduler::{Inline, Leave};
 use crate::sync::be_prompt;
 
 const NAME: &str = "myrmidon-io";
+/// The most tasks that run between two looks at [`Leave`]: an actor kept for the driver waits for so many at most.
+const TASKS: u32 = 4;
 
 /// The tokio runtime of the mesh.
 pub(super) enum Io {
@@ -50,7 +52,9 @@ impl Own {
             true => tokio::runtime::Builder::new_current_thread(),
             false => tokio::runtime::Builder::new_multi_thread(),
         };
-        if !alone {
+        if alone {
+            builder.event_interval(TASKS);
+        } else {
             builder.worker_threads(config.io_threads).on_thread_start(be_prompt);
         }
         let sockets = builder.thread_name(NAME).enable_all().build()?;
