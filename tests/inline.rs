@@ -151,10 +151,13 @@ fn s42_a_handler_on_the_thread_of_the_sockets_that_says_it_waits_is_reported_onl
         send_there(&rt, &[waits]);
         next(&told)
     });
+    let ran = |rt: &Runtime| rt.info(waits).unwrap().run_time;
+    let before = ran(&rt);
     // One that began later and does not say so is reported, and again when it has lasted twice as long.
     let (stalls, _let_go, _told) = held(&rt, "");
     assert_eq!([next(&reports), next(&reports)], [stalls, stalls]);
-    assert!(rt.info(waits).unwrap().run_time < rt.config().stall_after, "it has not run, but waited");
+    // One look may have seen it just before.
+    assert!(ran(&rt) - before <= rt.config().stall_after, "it has not run, but waited");
     go.send(()).unwrap();
     let deadline = Instant::now() + DEADLINE;
     while next(&reports) != waits {
