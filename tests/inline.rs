@@ -250,9 +250,10 @@ fn a_slice_on_the_thread_of_the_sockets_handles_a_few_messages_whatever_the_budg
         eventually("the first eight are handled on the thread of the sockets", || {
             send_there(&rt, &[pid; 100]);
             let inline: Vec<_> = (0..100).map(|_| next(&told)).collect();
-            assert!(inline.is_sorted_by_key(|inline| !inline), "what is left is a worker's");
-            let few = inline.iter().filter(|inline| **inline).count();
+            // Where a worker was first, it may have run out of messages while they were sent.
+            let few = inline.iter().take_while(|inline| **inline).count();
             assert!(few <= 8, "{few} of a budget of {budget}");
+            assert!(few == 0 || inline[few..].iter().all(|inline| !inline), "what is left is a worker's");
             few == 8
         });
     }
