@@ -151,10 +151,13 @@ fn s42_a_handler_on_the_thread_of_the_sockets_that_says_it_waits_is_reported_onl
         send_there(&rt, &[waits]);
         next(&told)
     });
+    let ran = |rt: &Runtime| rt.info(waits).unwrap().run_time;
+    let before = ran(&rt);
     // One that began later and does not say so is reported, and again when it has lasted twice as long.
     let (stalls, _let_go, _told) = held(&rt, "");
     assert_eq!([next(&reports), next(&reports)], [stalls, stalls]);
-    assert!(rt.info(waits).unwrap().run_time < rt.config().stall_after, "it has not run, but waited");
+    // One look may have seen it just before.
+    assert!(ran(&rt) - before <= rt.config().stall_after, "it has not run, but waited");
     go.send(()).unwrap();
     let deadline = Instant::now() + DEADLINE;
     while next(&reports) != waits {
@@ -247,9 +250,10 @@ fn a_slice_on_the_thread_of_the_sockets_handles_a_few_messages_whatever_the_budg
         eventually("the first eight are handled on the thread of the sockets", || {
             send_there(&rt, &[pid; 100]);
             let inline: Vec<_> = (0..100).map(|_| next(&told)).collect();
-            assert!(inline.is_sorted_by_key(|inline| !inline), "what is left is a worker's");
-            let few = inline.iter().filter(|inline| **inline).count();
+            // Where a worker was first, it may have run out of messages while they were sent.
+            let few = inline.iter().take_while(|inline| **inline).count();
             assert!(few <= 8, "{few} of a budget of {budget}");
+            assert!(few == 0 || inline[few..].iter().all(|inline| !inline), "what is left is a worker's");
             few == 8
         });
     }
