@@ -459,3 +459,31 @@ def test_asks_that_a_handler_of_the_same_loop_answers_leave_the_loop_its_turns(r
         return turns
 
     assert asyncio.run(main()) > 3
+
+
+def test_s39_ctrl_c_in_a_handler_of_the_asking_loop_ends_the_loop(rt):
+    async def main():
+        async def handler(message):
+            if message:
+                raise KeyboardInterrupt
+
+        await rt.ask(await served(rt, handler), b"stop")
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(main())
+
+
+def test_s38_a_shutdown_in_the_round_of_an_ask_ends_it(make_runtime):
+    gate = threading.Event()
+    rt = make_runtime()
+    pid = rt.spawn(lambda message: gate.wait(30))
+
+    async def main():
+        asks = [asyncio.create_task(rt.ask(pid, b"", timeout=None)) for _ in range(3)]
+        # Behind the asks, and before the loop comes by for their answers.
+        asyncio.get_running_loop().call_soon(rt.shutdown, 0.1)
+        return await asyncio.wait_for(asyncio.gather(*asks, return_exceptions=True), 30)
+
+    outcomes = asyncio.run(main())
+    gate.set()
+    assert {type(outcome) for outcome in outcomes} == {errors.ActorEnded}

@@ -45,9 +45,13 @@ impl HandlerTask {
             return Ok(());
         };
         DEPTH.set(DEPTH.get() + 1);
-        // Entered by somebody else the context is of no use here.
-        let served = enter(&context, || server.serve_one(py)).unwrap_or(Ok(false));
+        let served = enter(&context, || server.serve_one(py));
         DEPTH.set(DEPTH.get() - 1);
+        let Ok(served) = served else {
+            // Somebody is in the context already, and nothing has run.
+            server.serves.bell.serve(this.clone().unbind());
+            return aside.end();
+        };
         let done = matches!(served, Ok(true)) && !door.get().has_refused();
         let woken = if done {
             server.handled.store(0, Ordering::Relaxed);
