@@ -333,3 +333,168 @@ def test_the_errors_of_asks_and_waits_leave_nothing_behind(rt):
         release.set()
     assert ended.is_set()
     eventually(lambda: promises() <= before + 10)
+
+
+def served(rt, handler):
+    """Spawns a handler of the running loop, and has it wait at its door."""
+    pid = rt.spawn(handler)
+
+    async def ready():
+        await rt.ask(pid, b"")
+        await asyncio.sleep(0)
+        return pid
+
+    return ready()
+
+
+def test_a_handler_of_the_asking_loop_runs_in_its_own_task_and_context(rt):
+    name = contextvars.ContextVar("name", default=b"nobody")
+
+    async def main():
+        tasks = set()
+
+        async def handler(message):
+            tasks.add(asyncio.current_task())
+            assert name.get() != b"asker"
+            before = name.get()
+            name.set(message)
+            return before
+
+        pid = await served(rt, handler)
+        name.set(b"asker")
+        me = asyncio.current_task()
+        for number in range(300):
+            assert await rt.ask(pid, b"%d" % number) == (b"%d" % (number - 1) if number else b"")
+            assert asyncio.current_task() is me
+            assert name.get() == b"asker"
+        assert len(tasks) == 1 and me not in tasks
+        assert tasks <= asyncio.all_tasks()
+
+    asyncio.run(main())
+
+
+def test_a_handler_of_the_asking_loop_may_wait_and_give_up(rt):
+    async def main():
+        async def handler(message):
+            if not message:
+                return message
+            await asyncio.sleep(0)
+            try:
+                await asyncio.wait_for(asyncio.Event().wait(), 0.001)
+            except asyncio.TimeoutError:
+                return b"gave " + message
+
+        pid = await served(rt, handler)
+        for _ in range(5):
+            answers = await asyncio.gather(*(rt.ask(pid, b"%d" % number) for number in range(3)))
+            assert answers == [b"gave 0", b"gave 1", b"gave 2"]
+
+    asyncio.run(main())
+
+
+def test_s39_what_a_handler_of_the_asking_loop_raises_ends_it_and_its_task(rt):
+    async def main():
+        tasks = set()
+
+        async def handler(message):
+            tasks.add(asyncio.current_task())
+            if message:
+                raise ValueError(message.decode())
+
+        pid = await served(rt, handler)
+        with pytest.raises(ValueError, match="^wrong$"):
+            await rt.ask(pid, b"wrong")
+        with pytest.raises(errors.MyrmidonError):
+            await rt.ask(pid, b"more")
+        await asyncio.wait_for(asyncio.wait(tasks), 30)
+        assert not rt.is_alive(pid)
+
+    asyncio.run(main())
+
+
+def test_a_handler_of_the_asking_loop_that_cancels_itself_ends(rt):
+    async def main():
+        tasks = set()
+
+        async def handler(message):
+            if message:
+                tasks.add(asyncio.current_task())
+                asyncio.current_task().cancel()
+            return message
+
+        pid = await served(rt, handler)
+        assert await rt.ask(pid, b"last") == b"last"
+        await asyncio.wait_for(asyncio.wait(tasks), 30)
+        assert all(task.cancelled() for task in tasks)
+        await asyncio.to_thread(eventually, lambda: not rt.is_alive(pid))
+
+    asyncio.run(main())
+
+
+def test_handlers_of_one_loop_may_ask_each_other_in_a_long_row(rt):
+    async def main():
+        pids = []
+
+        def link(index):
+            async def handler(message):
+                return await rt.ask(pids[index + 1], message) + b"." if index < 30 else message
+
+            return handler
+
+        pids.extend(rt.spawn(link(index)) for index in range(31))
+        for _ in range(3):
+            assert await rt.ask(pids[0], b"") == b"." * 30
+
+    asyncio.run(main())
+
+
+def test_asks_that_a_handler_of_the_same_loop_answers_leave_the_loop_its_turns(rt):
+    async def main():
+        turns, done = 0, False
+
+        async def others():
+            nonlocal turns
+            while not done:
+                turns += 1
+                await asyncio.sleep(0)
+
+        async def handler(message):
+            return message
+
+        task = asyncio.create_task(others())
+        pid = await served(rt, handler)
+        for number in range(3000):
+            assert await rt.ask(pid, b"%d" % number) == b"%d" % number
+        done = True
+        await task
+        return turns
+
+    assert asyncio.run(main()) > 3
+
+
+def test_s39_ctrl_c_in_a_handler_of_the_asking_loop_ends_the_loop(rt):
+    async def main():
+        async def handler(message):
+            if message:
+                raise KeyboardInterrupt
+
+        await rt.ask(await served(rt, handler), b"stop")
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(main())
+
+
+def test_s38_a_shutdown_in_the_round_of_an_ask_ends_it(make_runtime):
+    gate = threading.Event()
+    rt = make_runtime()
+    pid = rt.spawn(lambda message: gate.wait(30))
+
+    async def main():
+        asks = [asyncio.create_task(rt.ask(pid, b"", timeout=None)) for _ in range(3)]
+        # Behind the asks, and before the loop comes by for their answers.
+        asyncio.get_running_loop().call_soon(rt.shutdown, 0.1)
+        return await asyncio.wait_for(asyncio.gather(*asks, return_exceptions=True), 30)
+
+    outcomes = asyncio.run(main())
+    gate.set()
+    assert {type(outcome) for outcome in outcomes} == {errors.ActorEnded}
