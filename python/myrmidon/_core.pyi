@@ -273,6 +273,7 @@ class Asking(Coroutine[Any, Any, bytes]):
 
 @final
 class HandlerTask(Coroutine[Any, Any, None]):
+    __qualname__: str
     @property
     def pid(self) -> int: ...
     def __await__(self) -> Generator[Any, Any, None]: ...

@@ -22,7 +22,7 @@ use answer::Way;
 use crate::actors::living;
 use crate::current::current_actor;
 use crate::errors::{Busy, NoProcess, OwnActor};
-use crate::handler_task::has_room;
+use crate::handler_task::may_serve_here;
 use crate::lane::Crew;
 use crate::loop_bell::{Bell, Young};
 use crate::number::Id;
@@ -132,8 +132,8 @@ impl Runtime {
             if given || !promise.get().wait() {
                 return Self::answered(promise, &bell, begun);
             }
-        } else if lane.is_none() && question.is_here() && has_room() {
-            let sent = bell.served_here(py, || question.send_here(core))?;
+        } else if lane.is_none() && question.is_here() && may_serve_here(py) {
+            let sent = bell.served_here(py, asked, || question.send_here(core))?;
             sent.map_err(|error| {
                 payload::give_back(data);
                 unasked(asked, error)

@@ -101,6 +101,29 @@ pub(crate) fn value_of<'py>(variable: &Bound<'py, PyAny>) -> PyResult<Option<Bou
     Ok(unsafe { Bound::from_owned_ptr_or_opt(py, value) })
 }
 
+/// Whether no more than `most` functions of Python run inside each other on this thread.
+pub(crate) fn is_at_most_in(py: Python<'_>, most: usize) -> bool {
+    // SAFETY: the thread is attached, and it gives a borrowed reference, or null.
+    let mut frame = unsafe { Bound::from_borrowed_ptr_or_opt(py, ffi::PyEval_GetFrame().cast()) };
+    for _ in 0..most {
+        let Some(inner) = frame else { return true };
+        // SAFETY: the thread is attached, `inner` is a living frame, and it gives a new reference, or null.
+        frame =
+            unsafe { Bound::from_owned_ptr_or_opt(py, ffi::PyFrame_GetBack(inner.as_ptr().cast()).cast()) };
+    }
+    frame.is_none()
+}
+
+/// Whether this thread is in the middle of handling an exception: what `sys.exc_info()` knows.
+pub(crate) fn is_handling_exception(py: Python<'_>) -> bool {
+    let (mut kind, mut value, mut traceback) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+    // SAFETY: the thread is attached, and the three places are there.
+    unsafe { ffi::PyErr_GetExcInfo(&raw mut kind, &raw mut value, &raw mut traceback) };
+    // SAFETY: it has put new references there, or null.
+    let known = [kind, value, traceback].map(|part| unsafe { Bound::from_owned_ptr_or_opt(py, part) });
+    known[1].as_ref().is_some_and(|value| !value.is_none())
+}
+
 /// Ends an iterator whose slot returns `None` to the interpreter after this, with `value`, which is what an `await` gives. As
 /// an error of PyO3 the exception would be made each time, where a value that is neither a tuple nor an exception needs none.
 pub(crate) fn end_iterator(value: &Bound<'_, PyAny>) {

@@ -6,31 +6,31 @@
 
 mod here;
 mod state;
+mod step;
 
 use std::mem;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use myrmidon::Pid;
-use pyo3::exceptions::asyncio::CancelledError;
-use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyTypeError};
+use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTraceback;
 use pyo3::{PyTraverseError, PyVisit};
 
-pub(crate) use here::has_room;
+pub(crate) use here::may_serve_here;
 use state::{Stage, State};
+use step::Step;
 
 use crate::asking::thrown;
 use crate::async_handler::AsyncHandler;
-use crate::call::{Sent, end_iterator, send_none, with_argument};
+use crate::call::end_iterator;
 use crate::code::Code;
 use crate::known;
 use crate::loop_bell::Bell;
 use crate::outcome::Outcome;
 use crate::promise::Promise;
-use crate::shelf::Found;
 
 /// What a task that serves a handler runs. It belongs to that task alone.
 #[pyclass(frozen, module = "myrmidon._core")]
@@ -43,13 +43,6 @@ pub(crate) struct HandlerTask {
     budget: u32,
     handled: AtomicU32,
     state: Mutex<State>,
-}
-
-/// How far it has come.
-enum Step {
-    /// The task is to wait for this.
-    Waits(Py<PyAny>),
-    Over,
 }
 
 #[pymethods]
@@ -105,11 +98,17 @@ impl HandlerTask {
         let error = thrown(kind, value, traceback)?;
         let step = match server.begin() {
             Stage::Handling(coroutine) => server.raise_in(py, coroutine, error)?,
-            Stage::Suspended(coroutine, awaited) => {
-                awaited.call_method0(py, intern!(py, "cancel"))?;
-                server.raise_in(py, coroutine, error)?
-            }
+            Stage::Suspended(coroutine, awaited) => match is_cancelled_with(awaited.bind(py)) {
+                // It learns so when that is over, as in any task.
+                Ok(true) => {
+                    server.state().stage = Stage::Handling(coroutine);
+                    Some(Step::Waits(awaited))
+                }
+                Ok(false) => server.raise_in(py, coroutine, error)?,
+                Err(error) => server.raise_in(py, coroutine, error)?,
+            },
             Stage::Idle => Some(server.raised(py, error)?),
+            Stage::Ended(error) => return server.end_with(py, error).and_then(waited),
             Stage::Running => return Err(busy()),
             Stage::Over => Some(server.over()),
         };
@@ -123,21 +122,25 @@ impl HandlerTask {
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         let before = self.begin();
         self.over();
+        self.code.cancelled();
         if let Stage::Handling(coroutine) | Stage::Suspended(coroutine, _) = before {
             coroutine.call_method0(py, intern!(py, "close"))?;
         }
-        self.code.cancelled();
         Ok(())
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // Held by another thread it is in use, and so alive.
-        let Ok(state) = self.state.try_lock() else { return Ok(()) };
+        if !self.bell.is_here() {
+            return Ok(());
+        }
+        // Waited for, as each look of the collector has to see the same. It is never held while objects are made.
+        let state = self.state();
         visit.call(&state.task)?;
         visit.call(&state.handler)?;
         visit.call(&state.door)?;
         match &state.stage {
             Stage::Handling(coroutine) => visit.call(coroutine),
+            Stage::Ended(error) => visit.call(error),
             Stage::Suspended(coroutine, awaited) => {
                 visit.call(coroutine)?;
                 visit.call(awaited)
@@ -210,140 +213,6 @@ impl HandlerTask {
         door.map_or(Ok(()), |door| Promise::wake_soon(&door))
     }
 
-    /// Goes on until it has to wait, or is over.
-    fn step(this: &Bound<'_, Self>) -> PyResult<Step> {
-        let (py, server) = (this.py(), this.get());
-        loop {
-            let step = match server.begin() {
-                Stage::Idle => match server.take(py) {
-                    Ok(Some(message)) => server.handle(py, &message)?,
-                    Ok(None) => Self::wait(this),
-                    Err(error) => Some(server.raised(py, error)?),
-                },
-                Stage::Handling(coroutine) => server.go_on(py, coroutine.into_bound(py))?,
-                Stage::Suspended(coroutine, awaited) => {
-                    server.state().stage = Stage::Handling(coroutine);
-                    Some(Step::Waits(awaited))
-                }
-                Stage::Running => return Err(busy()),
-                Stage::Over => Some(server.over()),
-            };
-            if let Some(step) = step {
-                return Ok(step);
-            }
-        }
-    }
-
-    /// Takes the next message; `None` if there is none, or others of the loop are to have their turn.
-    fn take(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        if self.handled.fetch_add(1, Ordering::Relaxed) >= self.budget {
-            return Ok(None);
-        }
-        // Busy before it is taken: there is no moment in which the actor could think that all is done.
-        self.code.shelf.begin();
-        match self.code.shelf.take(py, None) {
-            Ok(Found::Item((message, asked))) => {
-                self.state().asked = asked;
-                // Others may be needed for what lies behind it.
-                if self.code.shelf.hire(self.concurrency)
-                    && let Some(handler) = self.serves.upgrade()
-                {
-                    handler.add(&self.code);
-                }
-                Ok(Some(message))
-            }
-            other => {
-                self.code.shelf.finish();
-                other.map(|_| None)
-            }
-        }
-    }
-
-    /// Calls the handler, and steps what it returns.
-    fn handle(&self, py: Python<'_>, message: &Py<PyAny>) -> PyResult<Option<Step>> {
-        let Some(handler) = self.handler(py) else { return Ok(Some(self.over())) };
-        let called = with_argument(&handler, message.bind(py)).and_then(awaited);
-        match called {
-            Ok(coroutine) => self.go_on(py, coroutine),
-            Err(error) => self.raised(py, error).map(Some),
-        }
-    }
-
-    /// Steps what the handler returned; `None` if the message is handled.
-    fn go_on(&self, py: Python<'_>, coroutine: Bound<'_, PyAny>) -> PyResult<Option<Step>> {
-        match send_none(&coroutine) {
-            Ok(Sent::Yielded(awaited)) => {
-                self.state().stage = Stage::Handling(coroutine.unbind());
-                Ok(Some(Step::Waits(awaited.unbind())))
-            }
-            Ok(Sent::Returned(value)) => {
-                self.finish(&value);
-                Ok(None)
-            }
-            Err(error) => self.raised(py, error).map(Some),
-        }
-    }
-
-    fn raise_in(&self, py: Python<'_>, coroutine: Py<PyAny>, error: PyErr) -> PyResult<Option<Step>> {
-        match coroutine.call_method1(py, intern!(py, "throw"), (error.into_value(py),)) {
-            Ok(awaited) => {
-                self.state().stage = Stage::Handling(coroutine);
-                Ok(Some(Step::Waits(awaited)))
-            }
-            Err(error) if error.is_instance_of::<PyStopIteration>(py) => {
-                self.finish(&error.value(py).getattr(intern!(py, "value"))?);
-                Ok(None)
-            }
-            Err(error) => self.raised(py, error).map(Some),
-        }
-    }
-
-    /// The message is handled, and `value` is what the handler returned.
-    fn finish(&self, value: &Bound<'_, PyAny>) {
-        let mut state = self.state();
-        state.stage = Stage::Idle;
-        let asked = state.asked.take();
-        drop(state);
-        if let Some(answer) = asked.and_then(|asked| self.code.shelf.answer(asked)) {
-            answer.send_value(value);
-        }
-        self.code.shelf.finish();
-    }
-
-    /// There is no message: waits for the next, or ends if there is none to come.
-    fn wait(this: &Bound<'_, Self>) -> Option<Step> {
-        let (py, server) = (this.py(), this.get());
-        if server.code.shelf.dismiss() {
-            return Some(server.over());
-        }
-        server.state().stage = Stage::Idle;
-        let door = server.door(py)?;
-        let spent = server.handled.swap(0, Ordering::Relaxed) > server.budget;
-        door.get().reopen();
-        if spent {
-            // There may be a next message already, and others of the loop are to have their turn first.
-            door.get().be_polite();
-        }
-        server.code.shelf.await_next(this.clone().unbind());
-        Promise::next(&door).map(Step::Waits)
-    }
-
-    /// The handler raised `error`, or something was raised between two messages: the actor ends.
-    ///
-    /// # Errors
-    /// What the task is to end with.
-    fn raised(&self, py: Python<'_>, error: PyErr) -> PyResult<Step> {
-        let asked = self.state().asked.take();
-        self.over();
-        if error.is_instance_of::<CancelledError>(py) && known::IS_CANCELLED.get(py)?.call0()?.is_truthy()? {
-            self.code.cancelled();
-            return Err(error);
-        }
-        let ends_loop = known::IS_CTRL_C.get(py)?.call1((error.value(py),))?.is_truthy()?;
-        self.code.failed(py, error.clone_ref(py), asked);
-        if ends_loop { Err(error) } else { Ok(Step::Over) }
-    }
-
     /// Lets go of everything but the door, where its task may still be waiting.
     fn over(&self) -> Step {
         let mut state = self.state();
@@ -370,6 +239,11 @@ impl HandlerTask {
         }
     }
 
+    /// Whether it serves the handler of this actor.
+    pub(crate) fn is_of(&self, pid: Pid) -> bool {
+        self.code.pid() == Some(pid)
+    }
+
     /// What is called with a message; `None` once it is over.
     fn handler<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         self.state().handler.as_ref().map(|handler| handler.bind(py).clone())
@@ -387,25 +261,15 @@ impl HandlerTask {
 /// A task that is dropped before its end serves nobody any more.
 impl Drop for HandlerTask {
     fn drop(&mut self) {
-        if !matches!(self.state().stage, Stage::Over) {
+        if !matches!(self.state().stage, Stage::Over | Stage::Ended(_)) {
             self.code.cancelled();
         }
     }
 }
 
-/// What an `await` of `returned` steps.
-fn awaited(returned: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
-    let py = returned.py();
-    if returned.get_type().is(known::COROUTINE.get(py)?) {
-        return Ok(returned);
-    }
-    match returned.getattr_opt(intern!(py, "__await__"))? {
-        Some(awaits) => awaits.call0(),
-        None => Err(PyTypeError::new_err(format!(
-            "the handler returned {}, which cannot be awaited",
-            returned.get_type().name()?
-        ))),
-    }
+/// Cancels `awaited`, which a handler waits for; `false` if that is nothing, or is done.
+fn is_cancelled_with(awaited: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(!awaited.is_none() && awaited.call_method0(intern!(awaited.py(), "cancel"))?.is_truthy()?)
 }
 
 fn waited(step: Step) -> PyResult<Py<PyAny>> {

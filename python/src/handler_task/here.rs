@@ -7,90 +7,113 @@ use std::cell::Cell;
 use std::mem;
 use std::sync::atomic::Ordering;
 
-use pyo3::exceptions::asyncio::CancelledError;
 use pyo3::prelude::*;
 
-use super::{HandlerTask, Stage, Step};
-use crate::call::enter;
+use super::HandlerTask;
+use super::state::Stage;
+use super::step::Step;
+use crate::call::{enter, is_at_most_in, is_handling_exception};
 use crate::current_task::Aside;
 
 /// Handlers that may run inside each other. Each takes some of the thread's stack.
 const MOST: u8 = 8;
+/// Functions of Python in which one may run. Deeper, it would find less of the stack than in its own task.
+const DEEPEST: usize = 32;
 
 thread_local! {
     static DEPTH: Cell<u8> = const { Cell::new(0) };
 }
 
-/// Whether one more handler may run inside what this thread runs.
-pub(crate) fn has_room() -> bool {
-    DEPTH.get() < MOST
+/// Whether a handler may run inside what this thread runs, and finds what it would find in its own task: most of the stack, and
+/// no exception that somebody is handling.
+pub(crate) fn may_serve_here(py: Python<'_>) -> bool {
+    DEPTH.get() < MOST && !is_handling_exception(py) && is_at_most_in(py, DEEPEST)
+}
+
+/// What came of a message that was to be handled on the spot.
+enum Served {
+    Handled,
+    /// The handler waits, which its own task is to do for it.
+    Waits,
+    /// Everything else is for its own task, also how that is to end.
+    Left,
 }
 
 impl HandlerTask {
     /// Handles the message of which it was told, inside another task of its loop, or leaves it to its own.
     ///
     /// # Errors
-    /// What came while the handler ran and ends the loop, as `KeyboardInterrupt` does.
+    /// What comes where the tasks are told apart or the handler's is woken, from a signal at most.
     pub(crate) fn serve_here(this: &Bound<'_, Self>) -> PyResult<()> {
         let (py, server) = (this.py(), this.get());
         let task = server.state().task.as_ref().map(|task| task.bind(py).clone());
         let door = server.door(py).filter(|door| door.get().is_done());
         let context = door.as_ref().and_then(|door| door.get().context(py));
         let (Some(task), Some(door), Some(context)) = (task, door, context) else {
-            server.bell.serve(this.clone().unbind());
+            Self::leave(this);
             return Ok(());
         };
         let Some(aside) = Aside::new(server.bell.event_loop(py)?, &task)? else {
-            server.bell.serve(this.clone().unbind());
+            Self::leave(this);
             return Ok(());
         };
         DEPTH.set(DEPTH.get() + 1);
-        let served = enter(&context, || server.serve_one(py));
+        // Where somebody is in the context already, nothing has run.
+        let served = enter(&context, || server.serve_one(py)).unwrap_or(Served::Left);
         DEPTH.set(DEPTH.get() - 1);
-        let Ok(served) = served else {
-            // Somebody is in the context already, and nothing has run.
-            server.bell.serve(this.clone().unbind());
-            return aside.end();
+        let done = match served {
+            Served::Handled if !door.get().has_refused() => {
+                server.handled.store(0, Ordering::Relaxed);
+                door.get().reopen();
+                server.code.shelf.await_next(this.clone().unbind());
+                Ok(())
+            }
+            // The task runs no code of the handler's then, but takes over what that waits for.
+            Served::Waits if !door.get().has_refused() => aside.leave().and_then(|()| Self::wake(this)),
+            _ => {
+                Self::leave(this);
+                Ok(())
+            }
         };
-        let done = matches!(served, Ok(true)) && !door.get().has_refused();
-        let woken = if done {
-            server.handled.store(0, Ordering::Relaxed);
-            door.get().reopen();
-            server.code.shelf.await_next(this.clone().unbind());
-            Ok(())
-        } else {
-            aside.leave().and_then(|()| Self::wake(this))
-        };
-        aside.end()?;
-        match served {
-            // It is for the handler's own task.
-            Err(error) if error.is_instance_of::<CancelledError>(py) => woken,
-            Err(error) => Err(error),
-            Ok(_) => woken,
-        }
+        aside.end().and(done)
     }
 
-    /// Takes one message; whether it is handled, and no more is to be done for it.
-    fn serve_one(&self, py: Python<'_>) -> PyResult<bool> {
+    /// Has its own task go on when the bell is answered: behind who asks, where that has an outcome.
+    fn leave(this: &Bound<'_, Self>) {
+        this.get().bell.serve(this.clone().unbind());
+    }
+
+    /// Takes one message, and handles it up to where that waits.
+    fn serve_one(&self, py: Python<'_>) -> Served {
         let stage = self.begin();
         if !matches!(stage, Stage::Idle) {
             self.state().stage = stage;
-            return Ok(false);
+            return Served::Left;
         }
         let step = match self.take(py) {
-            Ok(Some(message)) => self.handle(py, &message)?,
+            Ok(Some(message)) => self.handle(py, &message),
             Ok(None) => {
                 self.state().stage = Stage::Idle;
-                return Ok(false);
+                return Served::Left;
             }
-            Err(error) => Some(self.raised(py, error)?),
+            Err(error) => self.raised(py, error).map(Some),
         };
-        let Some(Step::Waits(awaited)) = step else { return Ok(step.is_none()) };
-        let mut state = self.state();
-        state.stage = match mem::replace(&mut state.stage, Stage::Running) {
-            Stage::Handling(coroutine) => Stage::Suspended(coroutine, awaited),
-            other => other,
-        };
-        Ok(false)
+        match step {
+            Ok(None) => Served::Handled,
+            Ok(Some(Step::Waits(awaited))) => {
+                let mut state = self.state();
+                state.stage = match mem::replace(&mut state.stage, Stage::Running) {
+                    Stage::Handling(coroutine) => Stage::Suspended(coroutine, awaited),
+                    other => other,
+                };
+                Served::Waits
+            }
+            Ok(Some(Step::Over)) => Served::Left,
+            Err(error) => {
+                let error = error.into_value(py).into_any();
+                self.state().stage = Stage::Ended(error);
+                Served::Left
+            }
+        }
     }
 }

@@ -23,6 +23,8 @@ pub(super) enum Stage {
     Handling(Py<PyAny>),
     /// As `Handling`, and what that waits for was not shown to the task yet.
     Suspended(Py<PyAny>, Py<PyAny>),
+    /// Its actor has ended, and the task is to end with this error.
+    Ended(Py<PyAny>),
     /// On this thread, or on one that has no business here.
     Running,
     Over,

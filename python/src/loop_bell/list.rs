@@ -77,12 +77,15 @@ impl List {
         self.held = true;
     }
 
-    /// Ends [`hold`](Self::hold): the one who was told last, to be served now, and whether the loop has to be rung for what
-    /// is left.
-    pub(super) fn release(&mut self) -> (Option<Py<HandlerTask>>, bool) {
+    /// Ends [`hold`](Self::hold): the one who was told last, to be served now, if it is one of those `asked`; and whether the
+    /// loop has to be rung for what is left.
+    pub(super) fn release(
+        &mut self,
+        asked: impl FnOnce(&HandlerTask) -> bool,
+    ) -> (Option<Py<HandlerTask>>, bool) {
         self.held = false;
         let told = match self.tasks.pop() {
-            Some(Task::Serve(server)) => Some(server),
+            Some(Task::Serve(server)) if asked(server.get()) => Some(server),
             other => {
                 self.tasks.extend(other);
                 None

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use myrmidon::Pid;
 use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -27,18 +28,20 @@ pub(super) fn of_this_thread() -> Option<Bell> {
 }
 
 impl Bell {
-    /// What `send` tells a server of this loop is handled on the spot, if that is possible. To be called on the loop's thread.
+    /// What `send` tells a server of `asked` in this loop is handled on the spot, if that is possible. To be called on the
+    /// loop's thread.
     ///
     /// # Errors
-    /// That of `send`, or what ends the loop.
+    /// That of `send`, or what the loop raises that is to have the server's task go on.
     pub(crate) fn served_here<E>(
         &self,
         py: Python<'_>,
+        asked: Pid,
         send: impl FnOnce() -> Result<(), E>,
     ) -> PyResult<Result<(), E>> {
         self.waiting().hold();
         let sent = send();
-        let (told, rings) = self.waiting().release();
+        let (told, rings) = self.waiting().release(|server| server.is_of(asked));
         if rings {
             self.ring();
         }
