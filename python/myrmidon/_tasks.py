@@ -5,23 +5,34 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from contextvars import Context, ContextVar
-from typing import Any
+from typing import cast
 
 from myrmidon import _core
 from myrmidon.mailbox import AsyncMailbox
+
+# What says which task of a loop is the current one: a function from Python 3.12, before that a dictionary.
+swap_current_task = getattr(asyncio.tasks, "_swap_current_task", None)
+current_tasks = getattr(asyncio.tasks, "_current_tasks", None)
+
+
+class _NoLoop:
+    def get_debug(self) -> bool:
+        return False
+
+
+# A future that is done, and belongs to no loop.
+done: "asyncio.Future[None]" = asyncio.Future(loop=cast(asyncio.AbstractEventLoop, _NoLoop()))
+done.set_result(None)
 
 current: ContextVar[int | None] = ContextVar("myrmidon.current", default=None)
 
 
 def start_handler(
-    server: "_core.HandlerTask",
-    handler: Callable[[Any], Awaitable[object]],
-    context: Context,
-    loop: asyncio.AbstractEventLoop,
+    server: "_core.HandlerTask", context: Context, loop: asyncio.AbstractEventLoop
 ) -> "asyncio.Task[None]":
     """Starts a task that serves an ``async def`` handler."""
     context.run(current.set, server.pid)
-    return context.run(loop.create_task, _serve(server, handler))
+    return context.run(loop.create_task, server)
 
 
 def start_function(
@@ -35,47 +46,23 @@ def start_function(
     return context.run(loop.create_task, _run(mailbox, function))
 
 
-async def _serve(server: "_core.HandlerTask", handler: Callable[[Any], Awaitable[object]]) -> None:
-    take, wait = server.take, server.wait
-    value: object = None
-    try:
-        while True:
-            message = take(value)
-            value = None
-            if message is not None:
-                value = await handler(message)
-            elif server.is_over():
-                return
-            else:
-                await wait()
-    except asyncio.CancelledError as error:
-        if _is_cancelled():
-            server.cancelled()
-            raise
-        server.failed(error)
-    except BaseException as error:
-        server.failed(error)
-        if _is_ctrl_c(error):
-            raise
-
-
 async def _run(mailbox: "_core.Mailbox", function: Callable[[AsyncMailbox], Awaitable[object]]) -> None:
     try:
         await function(AsyncMailbox(mailbox))
     except asyncio.CancelledError as error:
-        if _is_cancelled():
+        if is_cancelled():
             mailbox._cancelled()
             raise
         mailbox._returned(error)
     except BaseException as error:
         mailbox._returned(error)
-        if _is_ctrl_c(error):
+        if is_ctrl_c(error):
             raise
     else:
         mailbox._returned()
 
 
-def _is_cancelled() -> bool:
+def is_cancelled() -> bool:
     """Whether this task is to end, and not only something that it has waited for."""
     task = asyncio.current_task()
     if sys.version_info >= (3, 11):
@@ -83,7 +70,8 @@ def _is_cancelled() -> bool:
     return True
 
 
-def _is_ctrl_c(error: BaseException) -> bool:
+def is_ctrl_c(error: BaseException) -> bool:
+    """Whether it is to end the loop too."""
     return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
 
 

@@ -22,8 +22,9 @@ use answer::Way;
 use crate::actors::living;
 use crate::current::current_actor;
 use crate::errors::{Busy, NoProcess, OwnActor};
+use crate::handler_task::may_serve_here;
 use crate::lane::Crew;
-use crate::loop_bell::Bell;
+use crate::loop_bell::{Bell, Young};
 use crate::number::Id;
 use crate::outcome::{Lost, Outcome};
 use crate::payload;
@@ -115,6 +116,7 @@ impl Runtime {
             .inspect_err(|_| payload::give_back(data))?;
         let core = self.shared().core();
         let lane = self.lane(asked);
+        let mut lingers = false;
         if let Some(lane) = lane
             && alone
             && limit != Some(Duration::ZERO)
@@ -128,27 +130,46 @@ impl Runtime {
             })?;
             // It may have come since the last look.
             if given || !promise.get().wait() {
-                promise.get().count_out();
-                if !bell.patience().is_over(begun) {
-                    return promise.get().outcome(py).map(Asked::Answered);
-                }
-                promise.get().be_polite();
-                return Ok(Asked::Promised(promise));
+                return Self::answered(promise, &bell, begun);
             }
+        } else if lane.is_none() && question.is_here() && may_serve_here(py) {
+            let sent = bell.served_here(py, asked, || question.send_here(core))?;
+            sent.map_err(|error| {
+                payload::give_back(data);
+                unasked(asked, error)
+            })?;
+            if !promise.get().wait() {
+                return Self::answered(promise, &bell, begun);
+            }
+            bell.linger(py, None)?;
+            lingers = true;
         } else {
             promise.get().wait();
             if question.is_here() {
                 bell.linger(py, lane).inspect_err(|_| payload::give_back(data))?;
+                lingers = true;
             }
             question.send_here(core).map_err(|error| {
                 payload::give_back(data);
                 unasked(asked, error)
             })?;
         }
-        if let Some(at) = deadline {
-            Promise::wait_until(&promise, at, Outcome::Lost(asked, Lost::Late))?;
+        if lingers {
+            let runtime = self.shared().clone();
+            bell.grow(Young { promise: promise.clone().unbind(), asked, deadline, runtime });
+        } else {
+            self.shared().waiters.watch(asked, &promise, deadline)?;
         }
-        self.shared().waiters.remember(asked, &promise);
+        Ok(Asked::Promised(promise))
+    }
+
+    /// What comes of an ask that began at `begun` and was answered on the spot: others of the loop may be due.
+    fn answered<'py>(promise: Bound<'py, Promise>, bell: &Bell, begun: Instant) -> PyResult<Asked<'py>> {
+        promise.get().count_out();
+        if !bell.patience().is_over(begun) {
+            return promise.get().outcome(promise.py()).map(Asked::Answered);
+        }
+        promise.get().be_polite();
         Ok(Asked::Promised(promise))
     }
 

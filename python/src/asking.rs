@@ -89,18 +89,7 @@ impl Asking {
     ) -> PyResult<Py<PyAny>> {
         let py = kind.py();
         self.close(py);
-        let error = match value {
-            Some(value) if value.is_instance_of::<PyBaseException>() => PyErr::from_value(value),
-            Some(value) => PyErr::from_type(kind.cast::<PyType>()?.clone(), value.unbind()),
-            None if kind.is_instance_of::<PyBaseException>() || kind.is_instance_of::<PyType>() => {
-                PyErr::from_value(kind.clone())
-            }
-            None => PyTypeError::new_err("what is thrown is an exception"),
-        };
-        if traceback.is_some() {
-            error.set_traceback(py, traceback);
-        }
-        Err(error)
+        Err(thrown(kind, value, traceback)?)
     }
 
     /// Gives the ask up.
@@ -192,6 +181,29 @@ impl Asking {
     fn stage(&self) -> MutexGuard<'_, Stage> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The error that is thrown into a coroutine with these arguments.
+///
+/// # Errors
+/// If they are no exception.
+pub(crate) fn thrown(
+    kind: &Bound<'_, PyAny>,
+    value: Option<Bound<'_, PyAny>>,
+    traceback: Option<Bound<'_, PyTraceback>>,
+) -> PyResult<PyErr> {
+    let error = match value {
+        Some(value) if value.is_instance_of::<PyBaseException>() => PyErr::from_value(value),
+        Some(value) => PyErr::from_type(kind.cast::<PyType>()?.clone(), value.unbind()),
+        None if kind.is_instance_of::<PyBaseException>() || kind.is_instance_of::<PyType>() => {
+            PyErr::from_value(kind.clone())
+        }
+        None => return Err(PyTypeError::new_err("what is thrown is an exception")),
+    };
+    if traceback.is_some() {
+        error.set_traceback(kind.py(), traceback);
+    }
+    Ok(error)
 }
 
 /// An answer, as a coroutine returns it.

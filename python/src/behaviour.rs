@@ -6,10 +6,10 @@ use myrmidon::actor::Behaviour;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::async_handler::AsyncHandler;
 use crate::code::Code;
 use crate::giver::{Giver, Kind as Given};
 use crate::handler::{Handler, Kind, kind};
-use crate::handler_task::AsyncHandler;
 use crate::known;
 use crate::loop_bell::Bell;
 use crate::options::{Options, USUAL_BUDGET};

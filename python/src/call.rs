@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::{mem, ptr, thread};
 
-use pyo3::ffi::{self, PY_VECTORCALL_ARGUMENTS_OFFSET, PyObject};
+use pyo3::ffi::{self, PY_VECTORCALL_ARGUMENTS_OFFSET, PyObject, PySendResult};
 use pyo3::prelude::*;
 
 /// Calls `callable()`.
@@ -29,17 +29,61 @@ pub(crate) fn in_context(
     callable: &Bound<'_, PyAny>,
     argument: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
-    let py = callable.py();
+    enter(context, || with_argument(callable, argument).map(drop))?
+}
+
+/// Runs `inside` in `context`, as `Context.run` does.
+///
+/// # Errors
+/// `RuntimeError` if the context is entered already; nothing has run then.
+pub(crate) fn enter<T>(context: &Bound<'_, PyAny>, inside: impl FnOnce() -> T) -> PyResult<T> {
+    let py = context.py();
     // SAFETY: the thread is attached; the function checks that it is given a context.
     if unsafe { ffi::PyContext_Enter(context.as_ptr()) } < 0 {
         return Err(PyErr::fetch(py));
     }
-    let called = with_argument(callable, argument).map(drop);
+    let done = inside();
     // SAFETY: as above; it was entered here, and whatever was entered since was left again.
     if unsafe { ffi::PyContext_Exit(context.as_ptr()) } < 0 {
-        return called.and(Err(PyErr::fetch(py)));
+        return Err(PyErr::fetch(py));
     }
-    called
+    Ok(done)
+}
+
+/// What came of a step of a coroutine.
+pub(crate) enum Sent<'py> {
+    /// It waits for this.
+    Yielded(Bound<'py, PyAny>),
+    Returned(Bound<'py, PyAny>),
+}
+
+/// Steps `coroutine`, or another iterator.
+///
+/// # Errors
+/// What it raises.
+pub(crate) fn send_none<'py>(coroutine: &Bound<'py, PyAny>) -> PyResult<Sent<'py>> {
+    let py = coroutine.py();
+    let mut result = ptr::null_mut();
+    let send = unwinding_send();
+    let stay = Stay;
+    // SAFETY: the thread is attached, and all pointers are of living objects.
+    let sent = unsafe { send(coroutine.as_ptr(), ffi::Py_None(), &raw mut result) };
+    mem::forget(stay);
+    // SAFETY: it has given a new reference, or null with an exception set.
+    let result = unsafe { Bound::from_owned_ptr_or_err(py, result) }?;
+    Ok(match sent {
+        PySendResult::PYGEN_NEXT => Sent::Yielded(result),
+        PySendResult::PYGEN_RETURN | PySendResult::PYGEN_ERROR => Sent::Returned(result),
+    })
+}
+
+/// The address of the function in C behind `callable`, if it is one that is bound or of a module.
+pub(crate) fn native(callable: &Bound<'_, PyAny>) -> Option<usize> {
+    // SAFETY: the thread is attached, and it is a living object.
+    let exact = unsafe { ffi::PyCFunction_CheckExact(callable.as_ptr()) } != 0;
+    // SAFETY: as above, and the function was just told apart.
+    let function = exact.then(|| unsafe { ffi::PyCFunction_GetFunction(callable.as_ptr()) }).flatten();
+    function.map(|function| function as usize)
 }
 
 /// What `variable`, one of `contextvars`, is in the context of the caller; `None` if it is nothing there.
@@ -55,6 +99,29 @@ pub(crate) fn value_of<'py>(variable: &Bound<'py, PyAny>) -> PyResult<Option<Bou
     }
     // SAFETY: it has given a new reference, or null.
     Ok(unsafe { Bound::from_owned_ptr_or_opt(py, value) })
+}
+
+/// Whether no more than `most` functions of Python run inside each other on this thread.
+pub(crate) fn is_at_most_in(py: Python<'_>, most: usize) -> bool {
+    // SAFETY: the thread is attached, and it gives a borrowed reference, or null.
+    let mut frame = unsafe { Bound::from_borrowed_ptr_or_opt(py, ffi::PyEval_GetFrame().cast()) };
+    for _ in 0..most {
+        let Some(inner) = frame else { return true };
+        // SAFETY: the thread is attached, `inner` is a living frame, and it gives a new reference, or null.
+        frame =
+            unsafe { Bound::from_owned_ptr_or_opt(py, ffi::PyFrame_GetBack(inner.as_ptr().cast()).cast()) };
+    }
+    frame.is_none()
+}
+
+/// Whether this thread is in the middle of handling an exception: what `sys.exc_info()` knows.
+pub(crate) fn is_handling_exception(py: Python<'_>) -> bool {
+    let (mut kind, mut value, mut traceback) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+    // SAFETY: the thread is attached, and the three places are there.
+    unsafe { ffi::PyErr_GetExcInfo(&raw mut kind, &raw mut value, &raw mut traceback) };
+    // SAFETY: it has put new references there, or null.
+    let known = [kind, value, traceback].map(|part| unsafe { Bound::from_owned_ptr_or_opt(py, part) });
+    known[1].as_ref().is_some_and(|value| !value.is_none())
 }
 
 /// Ends an iterator whose slot returns `None` to the interpreter after this, with `value`, which is what an `await` gives. As
@@ -93,6 +160,17 @@ fn unwinding() -> Unwinding {
     let plain: Plain = ffi::PyObject_VectorcallDict;
     // SAFETY: the two ABIs differ only in that the second may unwind.
     black_box(unsafe { mem::transmute::<Plain, Unwinding>(plain) })
+}
+
+type PlainSend = unsafe extern "C" fn(*mut PyObject, *mut PyObject, *mut *mut PyObject) -> PySendResult;
+type UnwindingSend =
+    unsafe extern "C-unwind" fn(*mut PyObject, *mut PyObject, *mut *mut PyObject) -> PySendResult;
+
+/// As [`unwinding`], for a step of a coroutine.
+fn unwinding_send() -> UnwindingSend {
+    let plain: PlainSend = ffi::PyIter_Send;
+    // SAFETY: the two ABIs differ only in that the second may unwind.
+    black_box(unsafe { mem::transmute::<PlainSend, UnwindingSend>(plain) })
 }
 
 /// Dropped only when the call does not return. Until Python 3.14, a thread that wants the

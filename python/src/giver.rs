@@ -5,9 +5,9 @@ use std::sync::Arc;
 use myrmidon::actor::{Behaviour, Context, ExitReason, Flow, SystemMessage};
 use myrmidon::mailbox::Payload;
 
+use crate::async_handler::AsyncHandler;
 use crate::code::Code;
 use crate::handler::is_for_code;
-use crate::handler_task::AsyncHandler;
 use crate::loop_bell::Bell;
 use crate::pull::Function;
 use crate::shelf::Item;

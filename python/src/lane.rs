@@ -36,8 +36,10 @@ const GIVEN_WAY: Duration = Duration::from_micros(50);
 const MOST_THREADS: usize = 256;
 /// The longest look for what a handler is about to give, before who waits for it sleeps.
 const VIGIL: Duration = Duration::from_micros(20);
-/// As long for a burst of questions to be put, or answered.
+/// As long for the answers to a burst of questions.
 const BURST: Duration = Duration::from_micros(100);
+/// As long for such a burst to be put, which is a round of a loop in which all that ask go on.
+const COURTESY: Duration = Duration::from_micros(400);
 /// Spares kept for the next handler that waits.
 const KEPT_SPARES: usize = 4;
 /// The depth of Python code is bounded by the stack on some versions; a main thread has as much.
@@ -112,7 +114,7 @@ impl Crew {
             attached: AtomicBool::new(false),
             vigil: Vigil::new(VIGIL),
             bursts: Vigil::new(BURST),
-            courtesy: Vigil::new(BURST),
+            courtesy: Vigil::new(COURTESY),
             expected: AtomicUsize::new(0),
         });
         crew.hire(&mut crew.seats())?;

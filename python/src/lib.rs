@@ -16,9 +16,9 @@
 //! | `ask`, `asking`, `outcome` | questions, how they are awaited, and what comes of them |
 //! | `behaviour` | what a callable becomes |
 //! | `giver`, `code`, `codes`, `shelf` | actors whose code runs somewhere else than in their turns |
-//! | `handler_task`, `pull` | such code: `async def` handlers, functions with a mailbox |
+//! | `async_handler`, `handler_task`, `pull` | such code: `async def` handlers, functions with a mailbox |
 //! | `mailbox`, `reply`, `own_loop` | what it has: the mailbox, ways back, an event loop |
-//! | `current` | whose code runs |
+//! | `current`, `current_task` | whose code runs, and in which task |
 //! | `seat`, `loop_bell` | where a thread waits; how an event loop is told |
 //! | `asyncio` | requests to other nodes on behalf of event loops |
 //! | `options` | how an actor is started |
@@ -35,6 +35,7 @@
 mod actors;
 mod ask;
 mod asking;
+mod async_handler;
 mod asyncio;
 mod behaviour;
 mod buffer;
@@ -45,6 +46,7 @@ mod codec;
 mod codes;
 mod command;
 mod current;
+mod current_task;
 mod dead_letters;
 mod errors;
 mod exit_reason;

@@ -13,6 +13,7 @@ mod linger;
 mod list;
 mod patience;
 mod ringer;
+mod work;
 
 use std::cell::RefCell;
 use std::io::{Read, Write};
@@ -20,19 +21,19 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
 
-use pyo3::exceptions::{PyException, PyRuntimeError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 use pyo3::{PyTraverseError, PyVisit};
 
-pub(crate) use deadlines::Ticket;
+pub(crate) use deadlines::{Ticket, Young};
 
 use crate::code::Code;
 use crate::codes::Codes;
 use crate::fork::Birth;
+use crate::handler_task::HandlerTask;
 use crate::known;
 use crate::lane::make_way;
 use crate::promise::Promise;
@@ -40,9 +41,6 @@ use deadlines::Deadlines;
 use list::{List, Task};
 use patience::Patience;
 use ringer::{End, Listen, Ringer};
-
-/// So long may what is left follow itself before others of the loop have their turn.
-const TURN: Duration = Duration::from_micros(100);
 
 /// Something to be done on the loop's thread.
 pub(crate) trait Errand: Send {
@@ -84,8 +82,8 @@ struct Inner {
 }
 
 thread_local! {
-    /// The bell of the loop that this thread ran last.
-    static LAST: RefCell<Option<Bell>> = const { RefCell::new(None) };
+    /// The bell of the loop that this thread ran last, and the number of this thread.
+    static LAST: RefCell<Option<(Bell, u64)>> = const { RefCell::new(None) };
 }
 
 /// The bells of loops that are not closed, and of some that are.
@@ -107,19 +105,36 @@ impl Bell {
 
     /// The bell of the loop that runs on this thread, if any.
     pub(crate) fn running(py: Python<'_>) -> PyResult<Option<Self>> {
+        if let Some(bell) = work::of_this_thread() {
+            return Ok(Some(bell));
+        }
+        let last = LAST.with_borrow(Clone::clone).filter(|(bell, _)| bell.is_here() && !bell.is_over());
+        if let Some((bell, thread)) = &last
+            && bell.runs_on(*thread, py)?
+        {
+            return Ok(Some(bell.clone()));
+        }
         let event_loop = known::RUNNING_LOOP.get(py)?.call0()?;
         if event_loop.is_none() {
             return Ok(None);
         }
-        let last = LAST.with_borrow(|last| last.clone().filter(|bell| bell.is_of(&event_loop)));
-        if last.as_ref().is_some_and(|bell| !bell.is_over()) {
-            return Ok(last);
+        if let Some((bell, _)) = last.filter(|(bell, _)| bell.is_of(&event_loop)) {
+            return Ok(Some(bell));
         }
         let bell = Self::find_or(&event_loop, |bell| bell.listen(py))?;
         // It has come to its end, and runs once more; the next end is not noticed.
         bell.0.over.store(false, Ordering::Release);
-        drop(LAST.replace(Some(bell.clone())));
+        let thread = known::GET_IDENT.get(py)?.call0()?.extract()?;
+        drop(LAST.replace(Some((bell.clone(), thread))));
         Ok(Some(bell))
+    }
+
+    /// Whether its loop is known to run on `thread`. Those of asyncio keep the thread's number while they run, which is quicker to
+    /// compare than to ask for the running loop: up to Python 3.11 that takes a call of the system.
+    fn runs_on(&self, thread: u64, py: Python<'_>) -> PyResult<bool> {
+        let Some(event_loop) = self.0.event_loop.bind(py).upgrade() else { return Ok(false) };
+        let runs_on = event_loop.getattr_opt(intern!(py, "_thread_id"))?.filter(|runs_on| !runs_on.is_none());
+        Ok(runs_on.and_then(|runs_on| runs_on.extract().ok()) == Some(thread))
     }
 
     /// The bell of `event_loop`, which may run on another thread, or not yet.
@@ -218,6 +233,11 @@ impl Bell {
         self.leave(Task::Wake(promise));
     }
 
+    /// Has `server` go on, which is of this loop.
+    pub(crate) fn serve(&self, server: Py<HandlerTask>) {
+        self.leave(Task::Serve(server));
+    }
+
     /// How long asks may be waited for on the loop's thread.
     pub(crate) fn patience(&self) -> &Patience {
         &self.0.patience
@@ -255,19 +275,6 @@ impl Bell {
         self.leave(Task::Halt);
     }
 
-    /// Stops the loop, once, with these tasks `left`: who waited for what has come is to be found by who cancels it.
-    fn halt_now(&self, py: Python<'_>, left: impl Iterator<Item = Task>) -> PyResult<()> {
-        for task in left {
-            if let Task::Wake(promise) = task {
-                Promise::wake_soon(promise.bind(py))?;
-            }
-        }
-        if !self.0.stopped.swap(true, Ordering::Relaxed) {
-            self.event_loop(py)?.call_method0(intern!(py, "stop"))?;
-        }
-        Ok(())
-    }
-
     /// Has `task` cancelled, which is one of this loop.
     ///
     /// # Errors
@@ -301,61 +308,6 @@ impl Bell {
         // Read before the list is taken: who adds to it afterwards rings again.
         while (&self.0.heard).read(&mut [0; 64]).is_ok_and(|read| read == 64) {}
         self.work(py)
-    }
-
-    /// Does what has been left, and what that leaves, until there is no more or the loop is to have its turn.
-    ///
-    /// # Errors
-    /// What ends the loop: `KeyboardInterrupt` or `SystemExit` of a task. What is left then waits for the next
-    /// time.
-    fn work(&self, py: Python<'_>) -> PyResult<()> {
-        let begun = Instant::now();
-        loop {
-            let tasks = self.waiting().take();
-            if tasks.is_empty() {
-                break;
-            }
-            if let Err(error) = self.work_off(py, tasks) {
-                self.rest();
-                return Err(error);
-            }
-            if begun.elapsed() >= TURN {
-                break;
-            }
-        }
-        self.rest();
-        Ok(())
-    }
-
-    fn work_off(&self, py: Python<'_>, tasks: Vec<Task>) -> PyResult<()> {
-        let mut tasks = tasks.into_iter();
-        while let Some(task) = tasks.next() {
-            // Seen to between any two: at the end of the interpreter no thread may be caught in here.
-            if self.0.halted.load(Ordering::Acquire) {
-                if let Err(error) = self.halt_now(py, std::iter::once(task).chain(tasks)) {
-                    error.write_unraisable(py, None);
-                }
-                return Ok(());
-            }
-            let done = match task {
-                Task::Wake(promise) => Promise::wake(promise.bind(py)),
-                Task::Cancel(task) => task.call_method0(py, intern!(py, "cancel")).map(drop),
-                Task::Run(errand) => {
-                    errand.run(py);
-                    Ok(())
-                }
-                Task::Halt => Ok(()),
-            };
-            match done {
-                Err(error) if !error.is_instance_of::<PyException>(py) => {
-                    tasks.for_each(|task| self.leave(task));
-                    return Err(error);
-                }
-                Err(error) => error.write_unraisable(py, None),
-                Ok(()) => {}
-            }
-        }
-        Ok(())
     }
 
     /// The loop turns to other things, and is rung for what is left.

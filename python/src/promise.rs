@@ -5,26 +5,29 @@
 //! interpreter lock, so a thread may look for it; and the bell of the loop has those who wait go on itself,
 //! where a future would ask the loop to do so in its next round, each for itself.
 
+mod state;
+mod waiter;
+
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use pyo3::exceptions::asyncio::{CancelledError, InvalidStateError};
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use pyo3::{PyTraverseError, PyVisit};
 
-use crate::call;
-use crate::loop_bell::{Bell, Ticket};
+use crate::loop_bell::Bell;
 use crate::outcome::Outcome;
 use crate::waiters::Remembered;
+use state::{Kind, Stage, State};
+use waiter::Waiter;
 
 /// Belongs to one loop. Everything but [`give`](Self::give) is to be done on the thread of that.
 #[pyclass(frozen, module = "myrmidon._core")]
 pub(crate) struct Promise {
     bell: Bell,
+    kind: Kind,
     /// Whether it is an ask under way, which the bell's patience counts.
     counted: AtomicBool,
     /// Whether a task is about to wait for it, in the protocol of asyncio.
@@ -33,51 +36,31 @@ pub(crate) struct Promise {
     done: AtomicBool,
     /// Whether who awaits it lets others of the loop go first, though it is done.
     polite: AtomicBool,
+    /// Whether it was to be cancelled, and was done.
+    refused: AtomicBool,
     state: Mutex<State>,
-}
-
-struct State {
-    stage: Stage,
-    /// Whether the bell is rung when something is given.
-    rings: bool,
-    /// Whether it has been: nobody else is called.
-    rung: bool,
-    waiters: Vec<Waiter>,
-    deadline: Option<Ticket>,
-    remembered: Option<Remembered>,
-}
-
-enum Stage {
-    Open,
-    Given(Outcome),
-    Value(Py<PyAny>),
-    /// An error, which is not kept: raised, it holds the frames that hold this.
-    Raised,
-    /// With the message that was given along.
-    Cancelled(Option<Py<PyAny>>),
-}
-
-/// What is called, in its context.
-struct Waiter {
-    callback: Py<PyAny>,
-    context: Option<Py<PyAny>>,
 }
 
 impl Promise {
     /// One that the loop of `bell` waits for.
     pub(crate) fn new<'py>(py: Python<'py>, bell: Bell) -> PyResult<Bound<'py, Self>> {
-        Self::make(py, bell, false, true)
+        Self::make(py, bell, Kind::Plain)
     }
 
     /// One for the answer to an ask that was counted. Nobody is woken before [`wait`](Self::wait).
     pub(crate) fn of_ask<'py>(py: Python<'py>, bell: Bell) -> PyResult<Bound<'py, Self>> {
-        Self::make(py, bell, true, false)
+        Self::make(py, bell, Kind::Ask)
     }
 
-    fn make<'py>(py: Python<'py>, bell: Bell, asks: bool, rings: bool) -> PyResult<Bound<'py, Self>> {
+    /// One at which a task waits again and again ([`reopen`](Self::reopen)), and what it is given means nothing.
+    pub(crate) fn of_door<'py>(py: Python<'py>, bell: Bell) -> PyResult<Bound<'py, Self>> {
+        Self::make(py, bell, Kind::Door)
+    }
+
+    fn make<'py>(py: Python<'py>, bell: Bell, kind: Kind) -> PyResult<Bound<'py, Self>> {
         let state = State {
             stage: Stage::Open,
-            rings,
+            rings: kind != Kind::Ask,
             rung: false,
             waiters: Vec::new(),
             deadline: None,
@@ -87,10 +70,12 @@ impl Promise {
             py,
             Self {
                 bell,
-                counted: AtomicBool::new(asks),
+                kind,
+                counted: AtomicBool::new(kind == Kind::Ask),
                 blocking: AtomicBool::new(false),
                 done: AtomicBool::new(false),
                 polite: AtomicBool::new(false),
+                refused: AtomicBool::new(false),
                 state: Mutex::new(state),
             },
         )
@@ -144,22 +129,53 @@ impl Promise {
     /// thread, attached to the interpreter or not.
     pub(crate) fn give(this: Py<Self>, outcome: Outcome) -> bool {
         let promise = this.get();
-        let mut state = promise.state();
+        let rings = promise.accept(outcome);
+        if rings == Some(true) {
+            promise.bell.clone().wake(this);
+        }
+        rings.is_some()
+    }
+
+    /// As [`give`](Self::give), and leaves it to the caller to have those go on who wait. Whether the loop waits for it;
+    /// `None` if it was not taken.
+    pub(crate) fn accept(&self, outcome: Outcome) -> Option<bool> {
+        let mut state = self.state();
         if !matches!(state.stage, Stage::Open) {
             drop(state);
             drop(outcome);
-            return false;
+            return None;
         }
         state.stage = Stage::Given(outcome);
         let (rings, remembered) = (state.rings, state.remembered.take());
-        promise.done.store(true, Ordering::Release);
+        self.done.store(true, Ordering::Release);
         drop(state);
         // Now, as the loop may never come to it.
         drop(remembered);
-        if rings {
-            promise.bell.clone().wake(this);
+        Some(rings)
+    }
+
+    /// It may be given something once more, to those who wait and to who comes then.
+    pub(crate) fn reopen(&self) {
+        let mut state = self.state();
+        let before = mem::replace(&mut state.stage, Stage::Open);
+        state.rung = false;
+        self.done.store(false, Ordering::Release);
+        self.refused.store(false, Ordering::Relaxed);
+        drop(state);
+        drop(before);
+    }
+
+    /// Whether somebody has tried to cancel it since it was done.
+    pub(crate) fn has_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// The context in which the one who waits for it is called; `None` if it is not one, or has none of its own.
+    pub(crate) fn context<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        match self.state().waiters.as_slice() {
+            [Waiter { context: Some(context), .. }] => Some(context.bind(py).clone()),
+            _ => None,
         }
-        true
     }
 
     /// What was given, or what is raised for it, once; `CancelledError` if it was cancelled.
@@ -207,7 +223,13 @@ impl Promise {
     /// # Errors
     /// What a task lets through: `KeyboardInterrupt` and `SystemExit`.
     pub(crate) fn wake(this: &Bound<'_, Self>) -> PyResult<()> {
-        this.get().take_waiters().into_iter().try_for_each(|waiter| waiter.call(this))
+        let quiet = this.get().is_taken();
+        this.get().take_waiters().into_iter().try_for_each(|waiter| waiter.call(this, quiet))
+    }
+
+    /// Whether who awaits it takes the outcome, or needs none, so that a task need not look at it first.
+    fn is_taken(&self) -> bool {
+        self.kind != Kind::Plain && matches!(self.state().stage, Stage::Given(_))
     }
 
     /// As [`wake`](Self::wake), in a later round of the loop.
@@ -312,6 +334,7 @@ impl Promise {
         }
         let mut state = promise.state();
         if !matches!(state.stage, Stage::Open) {
+            promise.refused.store(true, Ordering::Relaxed);
             return false;
         }
         state.stage = Stage::Cancelled(msg);
@@ -366,27 +389,6 @@ impl Promise {
 impl Drop for Promise {
     fn drop(&mut self) {
         self.count_out();
-    }
-}
-
-impl Waiter {
-    fn call(self, promise: &Bound<'_, Promise>) -> PyResult<()> {
-        let py = promise.py();
-        if let Some(context) = &self.context {
-            return call::in_context(context.bind(py), self.callback.bind(py), promise);
-        }
-        call::with_argument(self.callback.bind(py), promise).map(drop)
-    }
-
-    /// Leaves it to the loop.
-    fn call_soon(self, promise: &Bound<'_, Promise>) -> PyResult<()> {
-        let py = promise.py();
-        let options = PyDict::new(py);
-        if let Some(context) = self.context {
-            options.set_item(intern!(py, "context"), context)?;
-        }
-        let event_loop = promise.get().bell.event_loop(py)?;
-        event_loop.call_method(intern!(py, "call_soon"), (self.callback, promise), Some(&options)).map(drop)
     }
 }
 

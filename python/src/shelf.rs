@@ -20,6 +20,7 @@ pub(crate) use item::Item;
 pub(crate) use matcher::Matcher;
 
 use crate::ask::Answer;
+use crate::handler_task::HandlerTask;
 use crate::loop_bell::Bell;
 use crate::promise::Promise;
 use state::{DEPTH, State, Waiting};
@@ -245,7 +246,15 @@ impl Shelf {
 
     /// Has `promise` given a sign when something arrives or it is over.
     pub(crate) fn notify(&self, promise: Py<Promise>, matcher: Option<&Matcher>) {
-        let waiting = Waiting { promise, picky: matcher.is_some() };
+        self.tell_of_news(Waiting::Promise { promise, picky: matcher.is_some() }, matcher);
+    }
+
+    /// As [`notify`](Self::notify), for a task that serves a handler.
+    pub(crate) fn await_next(&self, server: Py<HandlerTask>) {
+        self.tell_of_news(Waiting::Server(server), None);
+    }
+
+    fn tell_of_news(&self, waiting: Waiting, matcher: Option<&Matcher>) {
         let mut state = self.state();
         if state.has_news(matcher) {
             drop(state);
@@ -257,14 +266,14 @@ impl Shelf {
     /// Takes back a `notify`. If it was told already, another is told in its place.
     pub(crate) fn withdraw(&self, promise: &Py<Promise>) {
         let mut state = self.state();
-        let place = state.waiting.iter().position(|waiting| waiting.promise.is(promise));
+        let place = state.waiting.iter().position(|waiting| waiting.is(promise));
         let gone = place.and_then(|place| state.waiting.remove(place));
         let called = if gone.is_none() && state.has_news(None) { state.call() } else { None };
         drop(state);
         if let Some(called) = called {
             called.tell();
         }
-        if let Some(Waiting { promise, .. }) = gone {
+        if let Some(Waiting::Promise { promise, .. }) = gone {
             promise.get().forget_deadline();
         }
     }

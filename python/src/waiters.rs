@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
 
 use myrmidon::Pid;
 use myrmidon::actor::ExitReason;
@@ -58,6 +59,20 @@ impl Waiters {
         state.loops.insert(number, (asked, promise.clone().unbind()));
         drop(state);
         promise.get().is_remembered(Remembered(Arc::downgrade(&self.0), number));
+    }
+
+    /// As [`remember`](Self::remember), for a promise that is late at `deadline`.
+    pub(crate) fn watch(
+        &self,
+        asked: Pid,
+        promise: &Bound<'_, Promise>,
+        deadline: Option<Instant>,
+    ) -> PyResult<()> {
+        if let Some(at) = deadline {
+            Promise::wait_until(promise, at, Outcome::Lost(asked, Lost::Late))?;
+        }
+        self.remember(asked, promise);
+        Ok(())
     }
 
     /// Tells all of them that their actors are gone, and whoever comes later at once.

@@ -333,3 +333,19 @@ def test_the_errors_of_asks_and_waits_leave_nothing_behind(rt):
         release.set()
     assert ended.is_set()
     eventually(lambda: promises() <= before + 10)
+
+
+def test_s38_a_shutdown_in_the_round_of_an_ask_ends_it(make_runtime):
+    gate = threading.Event()
+    rt = make_runtime()
+    pid = rt.spawn(lambda message: gate.wait(30))
+
+    async def main():
+        asks = [asyncio.create_task(rt.ask(pid, b"", timeout=None)) for _ in range(3)]
+        # Behind the asks, and before the loop comes by for their answers.
+        asyncio.get_running_loop().call_soon(rt.shutdown, 0.1)
+        return await asyncio.wait_for(asyncio.gather(*asks, return_exceptions=True), 30)
+
+    outcomes = asyncio.run(main())
+    gate.set()
+    assert {type(outcome) for outcome in outcomes} == {errors.ActorEnded}

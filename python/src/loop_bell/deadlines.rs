@@ -1,9 +1,10 @@
 //! The deadlines of what a loop waits for: one timer of the loop for all of them.
 
 use std::collections::BTreeMap;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use myrmidon::Pid;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
@@ -11,6 +12,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use super::Bell;
 use crate::outcome::Outcome;
 use crate::promise::Promise;
+use crate::runtime::Shared;
 
 /// A place among the deadlines of a loop.
 pub(crate) type Ticket = (Instant, u64);
@@ -18,9 +20,18 @@ pub(crate) type Ticket = (Instant, u64);
 /// Promises, and what each becomes when its time comes.
 type Waiting = BTreeMap<Ticket, (Py<Promise>, Outcome)>;
 
+/// An ask that was put in this round of the loop. It is nowhere on a list yet, as the answers to most come in the same round.
+pub(crate) struct Young {
+    pub(crate) promise: Py<Promise>,
+    pub(crate) asked: Pid,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) runtime: Arc<Shared>,
+}
+
 #[derive(Default)]
 pub(super) struct Deadlines {
     waiting: Waiting,
+    young: Vec<Young>,
     last: u64,
     /// When the loop looks next.
     armed: Option<Instant>,
@@ -28,12 +39,13 @@ pub(super) struct Deadlines {
 
 impl Deadlines {
     /// All that wait, to be dropped under no lock: the time of none will come.
-    pub(super) fn take(&mut self) -> Waiting {
-        std::mem::take(&mut self.waiting)
+    pub(super) fn take(&mut self) -> (Waiting, Vec<Young>) {
+        (std::mem::take(&mut self.waiting), std::mem::take(&mut self.young))
     }
 
     /// Shows the collector what it refers to.
     pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.young.iter().try_for_each(|young| visit.call(&young.promise))?;
         self.waiting.values().try_for_each(|(promise, _)| visit.call(promise))
     }
 }
@@ -69,6 +81,20 @@ impl Bell {
             self.arm(py, at)?;
         }
         Ok(ticket)
+    }
+
+    /// Has `young` put on the lists at the end of this round, unless it is answered by then. To be called on the loop's thread,
+    /// after [`linger`](Self::linger).
+    pub(crate) fn grow(&self, young: Young) {
+        self.deadlines().young.push(young);
+    }
+
+    /// Puts what has not been answered in this round on the lists.
+    pub(super) fn enlist(&self, py: Python<'_>) -> PyResult<()> {
+        let young = std::mem::take(&mut self.deadlines().young);
+        young.into_iter().filter(|young| !young.promise.get().is_done()).try_for_each(|young| {
+            young.runtime.waiters.watch(young.asked, young.promise.bind(py), young.deadline)
+        })
     }
 
     /// Gives a deadline up.

@@ -61,7 +61,9 @@ impl Linger {
         }
         self.came.store(true, Ordering::Relaxed);
         self.bell.waiting().come();
-        self.bell.work(py)
+        // Before the tasks go on, as they ask anew.
+        let enlisted = self.bell.enlist(py);
+        self.bell.work(py).and(enlisted)
     }
 }
 

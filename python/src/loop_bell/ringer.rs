@@ -80,7 +80,9 @@ impl Listen {
     }
 
     fn __clear__(&self) {
-        self.bell.close();
+        if !self.called.load(Ordering::Relaxed) {
+            self.bell.close();
+        }
     }
 }
 

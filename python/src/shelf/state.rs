@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use super::item::Item;
 use super::matcher::Matcher;
 use crate::ask::Answer;
+use crate::handler_task::HandlerTask;
 use crate::loop_bell::Bell;
 use crate::outcome::Outcome;
 use crate::promise::Promise;
@@ -28,7 +29,7 @@ pub(super) struct State {
     pub(super) last: u64,
     /// Threads may wait for a message.
     pub(super) asleep: bool,
-    /// Tasks that wait for a message: futures of their loops.
+    /// Tasks that wait for a message.
     pub(super) waiting: VecDeque<Waiting>,
     /// Tasks that serve a handler.
     pub(super) servers: usize,
@@ -45,10 +46,13 @@ pub(super) struct State {
     pub(super) tasks: Vec<(Bell, Py<PyAny>)>,
 }
 
-pub(super) struct Waiting {
-    pub(super) promise: Py<Promise>,
-    /// Whether not every message will do.
-    pub(super) picky: bool,
+pub(super) enum Waiting {
+    /// A task that takes any message, or one that its matcher picks.
+    Promise {
+        promise: Py<Promise>,
+        picky: bool,
+    },
+    Server(Py<HandlerTask>),
 }
 
 /// Those whose turn it is.
@@ -85,11 +89,11 @@ impl State {
         if self.waiting.is_empty() {
             return None;
         }
-        let first = self.waiting.iter().position(|waiting| !waiting.picky);
+        let first = self.waiting.iter().position(|waiting| !waiting.is_picky());
         let first = first.and_then(|place| self.waiting.remove(place));
         let mut others = VecDeque::new();
-        if self.waiting.iter().any(|waiting| waiting.picky) {
-            (others, self.waiting) = self.waiting.drain(..).partition(|waiting| waiting.picky);
+        if self.waiting.iter().any(Waiting::is_picky) {
+            (others, self.waiting) = self.waiting.drain(..).partition(Waiting::is_picky);
         }
         Some(Called { first, others })
     }
@@ -112,6 +116,19 @@ impl Waiting {
     /// A loop that is closed drops the promise, and with it perhaps the task that waits, which can run any code of
     /// Python.
     pub(super) fn tell(self) {
-        Promise::give(self.promise, Outcome::Sign);
+        match self {
+            Self::Promise { promise, .. } => _ = Promise::give(promise, Outcome::Sign),
+            Self::Server(server) => HandlerTask::ring(server),
+        }
+    }
+
+    /// Whether not every message will do.
+    fn is_picky(&self) -> bool {
+        matches!(self, Self::Promise { picky: true, .. })
+    }
+
+    /// Whether it is this one.
+    pub(super) fn is(&self, other: &Py<Promise>) -> bool {
+        matches!(self, Self::Promise { promise, .. } if promise.is(other))
     }
 }
