@@ -150,6 +150,9 @@ impl HandlerTask {
     }
 
     fn __clear__(&self) {
+        if !self.bell.is_here() {
+            return;
+        }
         self.over();
         let door = self.state().door.take();
         drop(door);
@@ -261,6 +264,10 @@ impl HandlerTask {
 /// A task that is dropped before its end serves nobody any more.
 impl Drop for HandlerTask {
     fn drop(&mut self) {
+        // In the child of a fork the locks of the actor may be held by a thread that is not there.
+        if !self.bell.is_here() {
+            return;
+        }
         if !matches!(self.state().stage, Stage::Over | Stage::Ended(_)) {
             self.code.cancelled();
         }
