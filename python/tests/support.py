@@ -1,12 +1,13 @@
 """Helpers: waiting for a condition, handlers that remember, programs in processes of their own."""
 
+import asyncio
 import os
 import subprocess
 import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 
 def eventually(condition: Callable[[], object], deadline: float = 10.0) -> object:
@@ -24,6 +25,23 @@ def threads() -> int:
         return len(os.listdir("/proc/self/task"))
     except OSError:
         return threading.active_count()
+
+
+async def turns_during(work: Awaitable[object]) -> int:
+    """Awaits ``work``, and says how many turns another task of the loop had meanwhile."""
+    turns, done = 0, False
+
+    async def other() -> None:
+        nonlocal turns
+        while not done:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    await work
+    done = True
+    await task
+    return turns
 
 
 class Inbox(list[object]):

@@ -7,7 +7,7 @@ import json
 import threading
 
 import pytest
-from support import eventually, run_program
+from support import eventually, run_program, turns_during
 
 from myrmidon import errors
 
@@ -19,23 +19,11 @@ def echo(message):
 def test_asks_that_are_answered_on_the_spot_leave_the_loop_its_turns(rt):
     pid = rt.spawn(echo)
 
-    async def main():
-        turns, done = 0, False
-
-        async def others():
-            nonlocal turns
-            while not done:
-                turns += 1
-                await asyncio.sleep(0)
-
-        task = asyncio.create_task(others())
+    async def asks():
         for number in range(3000):
             assert await rt.ask(pid, b"%d" % number) == b"%d" % number
-        done = True
-        await task
-        return turns
 
-    assert asyncio.run(main()) > 3
+    assert asyncio.run(turns_during(asks())) > 3
 
 
 def test_a_handler_that_waits_for_the_loop_does_not_hold_it(rt):

@@ -6,7 +6,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support import eventually, run_program
+from support import eventually, run_program, turns_during
 
 from myrmidon import _tasks, errors
 
@@ -144,27 +144,15 @@ def test_handlers_of_one_loop_may_ask_each_other_in_a_long_row(rt):
 
 
 def test_asks_that_a_handler_of_the_same_loop_answers_leave_the_loop_its_turns(rt):
-    async def main():
-        turns, done = 0, False
-
-        async def others():
-            nonlocal turns
-            while not done:
-                turns += 1
-                await asyncio.sleep(0)
-
+    async def asks():
         async def handler(message):
             return message
 
-        task = asyncio.create_task(others())
         pid = await served(rt, handler)
         for number in range(3000):
             assert await rt.ask(pid, b"%d" % number) == b"%d" % number
-        done = True
-        await task
-        return turns
 
-    assert in_shallow_loop(main()) > 3
+    assert in_shallow_loop(turns_during(asks())) > 3
 
 
 def test_a_handler_that_cancels_its_task_and_lets_the_others_go_first_ends(rt):
