@@ -33,14 +33,19 @@ pub(in crate::node) async fn greet(
 ) -> Result<(), Refused> {
     let shared = &accepted.shared;
     let mut control = strand(shared, lane, rest);
+    let mut lanes = Vec::new();
     let limit = shared.config.connect_timeout;
-    let offered = match timeout(limit, offer(accepted, &mut control, expected)).await {
-        Ok(offered) => offered,
-        Err(_) => Err(refused(CloseCode::Timeout, format!("the handshake took longer than {limit:?}"))),
+    let offered = tokio::select! {
+        biased;
+        offered = timeout(limit, offer(accepted, &mut control, &mut lanes, expected)) => {
+            let late = || refused(CloseCode::Timeout, format!("the handshake took longer than {limit:?}"));
+            offered.unwrap_or_else(|_| Err(late()))
+        }
+        () = shared.at(Stage::Draining) => Err(leaving()),
     };
     match offered {
-        Ok((link, lanes)) => {
-            let strands = std::iter::once(control).chain(lanes).collect();
+        Ok(link) => {
+            let strands = std::iter::once(control).chain(lanes.into_iter().flatten()).collect();
             let connection = accepted.connection.clone();
             let close = move |code, reason: &str| connection.close(code, reason);
             // On its own, since a link must come to its end though this lane's server is dropped.
@@ -50,6 +55,8 @@ pub(in crate::node) async fn greet(
         }
         Err(refused) => {
             say_why(&mut control, &refused).await;
+            // Only now: to the peer the link may be up, and an end of its lanes without a word looks as if it was cut.
+            drop(lanes);
             Err(refused)
         }
     }
@@ -103,12 +110,13 @@ fn origin(accepted: &Accepted) -> Origin {
     Origin { connection: *serial, identity, carries_all }
 }
 
-/// From HELLO to READY.
+/// From HELLO to READY. The lanes that came are in `lanes` then, also where the link is refused.
 async fn offer(
     accepted: &Accepted,
     control: &mut Strand,
+    lanes: &mut Vec<Option<Strand>>,
     expected: Option<Id>,
-) -> Result<(Arc<Link>, Vec<Strand>), Refused> {
+) -> Result<Arc<Link>, Refused> {
     let shared = &accepted.shared;
     let Frame::Hello(hello) = hear(control).await? else {
         return Err(refused(CloseCode::Malformed, "a link must begin with HELLO".to_owned()));
@@ -121,39 +129,39 @@ async fn offer(
     let tentative = shared.links.tentative(hello.link);
     let me = shared.links.me();
     let answer = me.ack(&hello, Id::NONE, Id::NONE, &shared.config, shared.advertised()).hello;
-    let lanes = (answer.lanes, answer.bulk_slots > 0);
+    let wanted = (answer.lanes, answer.bulk_slots > 0);
     let origin = origin(accepted);
     let key = if origin.is_keyless() { Id::NONE } else { shared.chance.id() };
     let (other, joined) = shared
         .links
-        .offer(hello.link, peer, lanes, origin, key)
+        .offer(hello.link, peer, wanted, origin, key)
         .map_err(|refusal| refused(refusal.code(), refusal.to_string()))?;
     let ack = Frame::HelloAck(Box::new(HelloAck { hello: answer.clone(), other, key }));
     control.say(ack).await.map_err(|broken| refused(CloseCode::Normal, broken.to_string()))?;
-    let strands = gather(control, joined, lanes).await?;
+    gather(control, joined, wanted, lanes).await?;
     admit(shared, &hello, peer, proved.is_some()).await?;
     let agreed = agree(&hello, &answer, &shared.config);
     let addr = accepted.connection.peer_addr();
     let link = Arc::new(Link::new(shared.clone(), hello.link, peer, proved, (addr, &hello), agreed));
     link.begin();
     tentative.keep();
-    Ok((link, strands))
+    Ok(link)
 }
 
 /// Waits for every lane, and for READY.
 async fn gather(
     control: &mut Strand,
     mut joined: mpsc::Receiver<Joining>,
-    (lanes, bulk): (u8, bool),
-) -> Result<Vec<Strand>, Refused> {
-    let places = usize::from(lanes) + usize::from(bulk);
-    let mut strands: Vec<Option<Strand>> = (0..places).map(|_| None).collect();
+    (messages, bulk): (u8, bool),
+    lanes: &mut Vec<Option<Strand>>,
+) -> Result<(), Refused> {
+    lanes.resize_with(usize::from(messages) + usize::from(bulk), || None);
     loop {
         tokio::select! {
             biased;
-            Some((place, strand)) = joined.recv() => strands[place] = Some(strand),
+            Some((place, strand)) = joined.recv() => lanes[place] = Some(strand),
             frame = hear(control) => match frame? {
-                Frame::Ready(ready) if ready.lanes == lanes => break,
+                Frame::Ready(ready) if ready.lanes == messages => break,
                 Frame::Goaway(goaway) => {
                     return Err(refused(CloseCode::Normal, printable(goaway.reason.as_str())));
                 }
@@ -162,18 +170,18 @@ async fn gather(
         }
     }
     // A lane is answered before it arrives here, so READY may be faster.
-    while strands.iter().any(Option::is_none) {
+    while lanes.iter().any(Option::is_none) {
         let missing = || refused(CloseCode::Malformed, "READY came without its lanes".to_owned());
         let (place, strand) = joined.recv().await.ok_or_else(missing)?;
-        strands[place] = Some(strand);
+        lanes[place] = Some(strand);
     }
-    Ok(strands.into_iter().flatten().collect())
+    Ok(())
 }
 
 /// Makes room for the link: an older one with the same node gives way, unless it proves to live.
 async fn admit(shared: &Shared, hello: &Hello, peer: Life, verified: bool) -> Result<(), Refused> {
     if shared.stage() != Stage::Running {
-        return Err(refused(CloseCode::GoingAway, "the node is leaving".to_owned()));
+        return Err(leaving());
     }
     loop {
         match shared.links.ready(hello.link) {
@@ -220,6 +228,10 @@ async fn say_why(control: &mut Strand, refused: &Refused) {
         while let Ok(Some(_)) = control.receiver.read(1 << 16).await {}
     };
     let _ = timeout(LAST_WORDS, words).await;
+}
+
+fn leaving() -> Refused {
+    refused(CloseCode::GoingAway, "the node is leaving".to_owned())
 }
 
 fn refused(code: CloseCode, reason: String) -> Refused {

@@ -90,7 +90,7 @@ async fn read(
                 // A message lane may end once its peer has said so; control decides the rest.
                 _ if lane != CONTROL && lock(&link.parting).has_ended(lane) => {}
                 End::Lost(_) | End::Cut(_) if lock(&link.parting).is_done() => link.end(End::Left),
-                End::Lost(_) if lane != CONTROL => {
+                End::Lost(_) | End::Cut(_) if lane != CONTROL => {
                     let _ = timeout(LAST_WORD, link.ended()).await;
                     link.end(end);
                 }

@@ -16,6 +16,7 @@
 
 mod faulty;
 mod hostile;
+mod leaving;
 mod mutual;
 mod noise;
 mod pair;
@@ -23,6 +24,7 @@ pub mod suite;
 
 pub use faulty::{Faults, Faulty};
 pub use hostile::Hostile;
+pub use leaving::Leaving;
 pub use mutual::Mutual;
 pub use pair::{Pair, Subject, within};
 

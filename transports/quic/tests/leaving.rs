@@ -1,0 +1,19 @@
+//! Nodes that leave while others link with them, over QUIC.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::sync::Arc;
+
+use myrmidon::transport::{NodeAddr, Transport};
+use myrmidon_transport_harness::Leaving;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g10_a_node_that_leaves_while_another_links_with_it_is_missed_at_once() {
+    // Endpoints belong to the runtime in which they were made, so each round has its own.
+    for _ in 0..5 {
+        let cluster = common::Cluster::new("leaving");
+        let transports = ["here", "there"].map(|name| -> Arc<dyn Transport> { Arc::new(cluster.node(name)) });
+        Leaving { transports, bind: NodeAddr::new("127.0.0.1", 0) }.check().await;
+    }
+}
