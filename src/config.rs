@@ -73,7 +73,12 @@ fn is_shared(ip: Ipv4Addr) -> bool {
 pub struct RuntimeConfig {
     /// Worker threads that run Rust actors. Default: the number of cores.
     pub workers: usize,
-    /// Threads of the tokio runtime that owns sockets. Default: 1.
+    /// Threads of the tokio runtime that owns sockets. Default: 1. Where there is one, it runs handlers of actors that
+    /// were made ready by what came over the sockets while all workers sleep, for as long as they are short, and
+    /// another thread takes the sockets over when one is not. With more threads all handlers run on workers.
+    ///
+    /// With one thread the tokio runtime is a current-thread one, in which `tokio::task::block_in_place` panics: where tasks on
+    /// [`Runtime::io`](crate::Runtime::io), or a transport, call it, there must be 2.
     pub io_threads: usize,
     /// Messages an actor handles before it goes to the back of the run queue, where its spawn
     /// options do not say otherwise. Default: 100.

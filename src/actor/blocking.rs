@@ -22,8 +22,10 @@ impl System {
     /// Calls `f`, which may block this thread. In a handler on a worker, others take over from it
     /// meanwhile.
     pub(crate) fn block_in_place<T>(&self, f: impl FnOnce() -> T) -> T {
-        let scheduler = self.scheduler().filter(|_| current().is_some());
-        let _way = scheduler.filter(|scheduler| scheduler.make_way()).map(MadeWay);
+        let scheduler = self.scheduler();
+        scheduler.iter().for_each(|scheduler| scheduler.let_go());
+        let in_handler = scheduler.filter(|_| current().is_some());
+        let _way = in_handler.filter(|scheduler| scheduler.make_way()).map(MadeWay);
         f()
     }
 

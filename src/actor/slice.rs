@@ -53,6 +53,11 @@ impl Runner {
         Self { cap, ..Self::new(SliceLimits { time: Duration::MAX }) }
     }
 
+    /// A runner whose slices end after `cap` reductions at the latest, and by the clock.
+    pub(crate) fn brief(limits: SliceLimits, cap: u32) -> Self {
+        Self { cap, ..Self::new(limits) }
+    }
+
     /// Reductions of the last slice.
     pub(crate) fn used(&self) -> u32 {
         self.used
@@ -63,9 +68,11 @@ impl Runner {
         self.nodes.flush();
     }
 
-    fn look(&mut self) {
+    /// Looks at the clock; the next slice begins now.
+    pub(crate) fn look(&mut self) -> Instant {
         self.looked = Instant::now();
         self.since = 0;
+        self.looked
     }
 
     fn begin(&mut self) {
@@ -106,16 +113,15 @@ pub(crate) fn run_slice(
     let running = Running::enter(pid);
     runner.begin();
     let (hold, cell) = ready.open();
-    // Where the runner allows less than the budget, the rest counts as spent.
-    let begun = cell.budget.saturating_sub(runner.cap);
-    let mut turn = Turn { pid, hold, cell, system, spent: begun, moved: None, runner };
+    let limit = cell.budget.min(runner.cap);
+    let mut turn = Turn { pid, hold, cell, system, spent: 0, limit, moved: None, runner };
     let end = loop {
         let end = turn.play();
         if !matches!(end, Ok(Rest::Waiting)) || !turn.awaits_more(&mut linger) {
             break end;
         }
     };
-    let used = turn.moved.unwrap_or(turn.spent).saturating_sub(begun);
+    let used = turn.moved.unwrap_or(turn.spent);
     turn.runner.used = used;
     turn.hold.count_reductions(used);
     let after = match end {
@@ -161,6 +167,8 @@ pub(super) struct Turn<'a> {
     pub(super) cell: &'a mut Cell,
     pub(super) system: &'a Arc<System>,
     spent: u32,
+    /// The most that may be.
+    limit: u32,
     /// What was spent when a swap gave it to another lane.
     moved: Option<u32>,
     pub(super) runner: &'a mut Runner,
@@ -261,11 +269,11 @@ impl Turn<'_> {
         let look =
             self.spent >= 2 && (self.spent.is_power_of_two() || self.spent.is_multiple_of(CLOCK_EVERY));
         if !look {
-            return self.spent >= self.cell.budget;
+            return self.spent >= self.limit;
         }
         let over = self.runner.is_over(self.spent);
         self.spent = self.spent.saturating_add(debt::take(self.pid));
-        over || self.spent >= self.cell.budget
+        over || self.spent >= self.limit
     }
 
     /// Accounts for something meant for an earlier actor of this slot.
@@ -368,7 +376,7 @@ impl Turn<'_> {
         if lane != self.hold.lane() {
             self.hold.set_lane(lane);
             self.moved.get_or_insert(self.spent);
-            self.spent = self.spent.max(self.cell.budget);
+            self.spent = self.spent.max(self.limit);
         }
     }
 

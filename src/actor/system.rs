@@ -44,6 +44,9 @@ pub(crate) trait Schedule: Send + Sync {
 
     /// The handler of `pid` goes on.
     fn go_on(&self, _pid: Pid) {}
+
+    /// This thread is about to wait, in a handler or not: others take over whom it keeps to run outside of any.
+    fn let_go(&self) {}
 }
 
 /// What the parts above the actors do at certain moments.

@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, Weak};
 
 use super::event::{log_events, shield};
 use super::hooks::Hooks;
+use super::io::{Io, Own};
 use super::local::{Local, NoTransport};
 use super::nodes::NodeMonitors;
 use super::remote::Claims;
-use super::shutdown::Io;
 use super::{Engine, EventSink, Inner, Runtime, Supervisor};
 use crate::actor::{Observers, System};
 use crate::buffer::BufferTable;
@@ -102,7 +102,10 @@ impl RuntimeBuilder {
         let events = shield(events.unwrap_or_else(log_events));
         let (io_handle, io) = match stepper.and_then(|stepper| stepper.mesh()) {
             Some(given) => (given.clone(), Io::Given),
-            None => Io::own(&config)?,
+            None => {
+                let (handle, own) = Own::start(&config)?;
+                (handle, Io::Own(own))
+            }
         };
         let system = Arc::new(match stepper {
             None => System::new(config.budget).map_err(|error| StartError::Random(error.to_string()))?,
@@ -117,7 +120,7 @@ impl RuntimeBuilder {
         let scheduler = match stepper {
             None => {
                 let around = around_blocking.unwrap_or_else(|| Arc::new(|serve| serve()));
-                Engine::threads(&system, &config, around, &io_handle)?
+                Engine::threads(&system, &config, around, (&io_handle, io.inline()))?
             }
             Some(stepper) => Engine::Simulation(stepper.clone()),
         };

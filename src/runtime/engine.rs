@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::Inner;
 use crate::actor::{Schedule, System};
 use crate::config::RuntimeConfig;
-use crate::scheduler::{AroundThread, Job, Lane, Scheduler, SpawnBlockingError, Task};
+use crate::scheduler::{AroundThread, Inline, Job, Lane, Scheduler, SpawnBlockingError, Task};
 use crate::sim::{Agenda, Stepper};
 
 #[derive(Clone)]
@@ -25,7 +25,7 @@ impl Engine {
         system: &Arc<System>,
         config: &RuntimeConfig,
         around_blocking: AroundThread,
-        io: &tokio::runtime::Handle,
+        io: (&tokio::runtime::Handle, Arc<Inline>),
     ) -> std::io::Result<Self> {
         Scheduler::start(system, config, around_blocking, io).map(Self::Threads)
     }
@@ -116,6 +116,18 @@ impl Engine {
             Self::Threads(scheduler) => scheduler.end_abandoned(system),
             Self::Simulation(_) => false,
         }
+    }
+
+    /// Has the thread of the sockets run no more slices: it may be the one that shuts down.
+    pub(super) fn retire_inline(&self) {
+        if let Self::Threads(scheduler) = self {
+            scheduler.retire_inline();
+        }
+    }
+
+    /// Whether the thread of the sockets, which is not this one, has a slice to end.
+    pub(super) fn runs_inline(&self) -> bool {
+        matches!(self, Self::Threads(scheduler) if scheduler.runs_inline())
     }
 
     /// Ends the threads; they finish the slice they are in.

@@ -22,6 +22,7 @@ mod engine;
 mod event;
 mod hooks;
 mod introspection;
+mod io;
 mod local;
 mod nodes;
 mod remote;
@@ -52,9 +53,9 @@ use crate::scheduler::Lane;
 use crate::timer::Timers;
 use crate::transport::NodeAddr;
 use engine::Engine;
+use io::Io;
 use nodes::NodeMonitors;
 use remote::{Claims, Lost};
-use shutdown::Io;
 
 /// A running actor system. Cheap to clone; when the last clone goes, it is shut down without
 /// waiting.
@@ -231,7 +232,8 @@ impl Runtime {
         !self.inner.system.admits_peers(pid)
     }
 
-    /// The tokio runtime of the mesh.
+    /// The tokio runtime of the mesh. With one I/O thread, as by default, it is a current-thread one, so its tasks may not
+    /// call `tokio::task::block_in_place`.
     pub fn io(&self) -> &tokio::runtime::Handle {
         &self.inner.io_handle
     }

@@ -10,9 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Inner;
+use super::io::Io;
 use crate::actor::Signal;
-use crate::config::RuntimeConfig;
-use crate::sync::be_prompt;
 
 /// How long killed actors may take to end; a handler that does not return is left behind.
 const KILL_LIMIT: Duration = Duration::from_secs(1);
@@ -26,35 +25,13 @@ const GOODBYE: Duration = Duration::from_millis(250);
 /// How long the node may take to close beyond its drain.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
-/// The tokio runtime of the mesh.
-pub(super) enum Io {
-    Own(tokio::runtime::Runtime),
-    /// That of a simulation, which runs on this very thread: nobody can wait for it here.
-    Given,
-}
-
-impl Io {
-    /// A runtime of its own, with a handle to it.
-    ///
-    /// # Errors
-    /// If the system refuses threads.
-    pub(super) fn own(config: &RuntimeConfig) -> std::io::Result<(tokio::runtime::Handle, Self)> {
-        let io = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(config.io_threads.max(1))
-            .thread_name("myrmidon-io")
-            .on_thread_start(be_prompt)
-            .enable_all()
-            .build()?;
-        Ok((io.handle().clone(), Self::Own(io)))
-    }
-}
-
 impl Inner {
     pub(super) fn shutdown(&self, drain: Duration, held: &dyn Fn() -> usize) -> usize {
         let io = self.io.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(io) = io else { return 0 };
         let now = self.system.clock().now();
         let deadline = now.checked_add(drain).unwrap_or(now + FOREVER);
+        self.scheduler.retire_inline();
         self.supervisor.stop();
         self.timers.stop();
         self.drain_mailboxes(deadline, drain, held);
@@ -66,13 +43,13 @@ impl Inner {
         self.system.living().for_each(|pid| self.system.abandon_mailbox(pid));
         self.timers.close();
         self.scheduler.stop();
-        self.join_threads();
+        let deadline = Instant::now() + KILL_LIMIT;
+        self.join_threads(deadline);
+        self.await_sockets(deadline);
         if self.scheduler.end_abandoned(&self.system) {
-            self.join_threads();
+            self.join_threads(Instant::now() + KILL_LIMIT);
         }
-        if let Io::Own(io) = io {
-            io.shutdown_background();
-        }
+        drop(io);
         left + unwritten
     }
 
@@ -127,8 +104,7 @@ impl Inner {
         }
     }
 
-    fn join_threads(&self) {
-        let deadline = Instant::now() + KILL_LIMIT;
+    fn join_threads(&self, deadline: Instant) {
         while let Some(thread) = self.scheduler.next_thread() {
             // One that drops the last handle of its own runtime cannot wait for itself.
             let own = thread.thread().id() == thread::current().id();
@@ -138,6 +114,13 @@ impl Inner {
             if !own && thread.is_finished() {
                 let _ = thread.join();
             }
+        }
+    }
+
+    /// Waits for the slice that the thread of the sockets runs; that thread itself is not waited for.
+    fn await_sockets(&self, deadline: Instant) {
+        while self.scheduler.runs_inline() && Instant::now() < deadline {
+            thread::sleep(Duration::from_micros(200));
         }
     }
 }

@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 use super::duty::Duty;
 use super::idle::Idle;
 use super::lane::Lane;
+use super::relay::Relay;
 use super::run_queue::{PLACES, RunQueue, Stealer};
 use super::watchdog::Alarm;
 use crate::actor::System;
@@ -384,5 +385,62 @@ fn an_owner_fills_what_a_thief_has_just_read() {
         let stolen = thief.join().unwrap();
         let mine = std::iter::from_fn(|| queue.pop()).collect();
         all_once([stolen, spilled, mine], PLACES + 1);
+    });
+}
+
+/// A post that exactly one of two threads has at a time.
+#[derive(Default)]
+struct Post {
+    relay: Relay,
+    taken: AtomicBool,
+}
+
+impl Post {
+    /// Thread 1 stands by once; whether it had the post.
+    fn stand_in(self: &Arc<Self>) -> thread::JoinHandle<bool> {
+        let post = self.clone();
+        thread::spawn(move || {
+            let drives = post.relay.stand_by(1);
+            if drives {
+                post.drive();
+            }
+            drives
+        })
+    }
+
+    fn drive(&self) {
+        assert!(!self.taken.swap(true, Ordering::AcqRel), "two threads drive");
+        self.taken.store(false, Ordering::Release);
+    }
+}
+
+#[test]
+fn of_a_late_driver_and_the_one_that_takes_over_one_drives() {
+    loom::model(|| {
+        let post = Arc::new(Post::default());
+        let other = post.stand_in();
+        let absence = post.relay.leave(0);
+        post.relay.hurry(0, absence);
+        let drives = post.relay.come_back(absence);
+        if drives {
+            post.drive();
+            post.relay.close();
+        }
+        assert_ne!(drives, other.join().unwrap());
+    });
+}
+
+#[test]
+fn a_driver_that_does_not_come_back_is_relieved() {
+    loom::model(|| {
+        let post = Arc::new(Post::default());
+        let other = post.stand_in();
+        // One that comes back at once, and one that does not.
+        let first = post.relay.leave(0);
+        assert!(post.relay.come_back(first), "nobody knew that it would be long");
+        let second = post.relay.leave(0);
+        post.relay.hurry(0, second);
+        assert!(other.join().unwrap());
+        assert!(!post.relay.come_back(second));
     });
 }

@@ -11,10 +11,12 @@ mod blocking;
 mod duty;
 mod idle;
 mod injector;
+mod inline;
 mod lane;
 mod lane_table;
 #[cfg(all(test, myrmidon_loom))]
 mod loom_tests;
+mod relay;
 mod run_queue;
 mod task;
 mod turns;
@@ -36,6 +38,7 @@ use blocking::{Blocking, Refusal};
 use duty::Duty;
 use idle::Idle;
 use injector::Injector;
+pub(crate) use inline::{Inline, Leave};
 pub use lane::Lane;
 use lane_table::LaneTable;
 use run_queue::Stealer;
@@ -76,12 +79,14 @@ pub(crate) struct Scheduler {
     threads: Mutex<Vec<thread::JoinHandle<()>>>,
     /// Turns that others than the workers run on their own threads.
     guests: AtomicUsize,
+    /// Those that the thread of the sockets runs.
+    inline: Arc<Inline>,
     io: tokio::runtime::Handle,
 }
 
 impl Scheduler {
     /// Makes the scheduler and its threads, each inside the context of `io`, so that futures of
-    /// actors may use its timers and sockets.
+    /// actors may use its timers and sockets. `inline` is what its driver runs itself.
     ///
     /// # Errors
     /// If the system has no room for the threads.
@@ -89,7 +94,7 @@ impl Scheduler {
         system: &Arc<System>,
         config: &RuntimeConfig,
         around_blocking: AroundThread,
-        io: &tokio::runtime::Handle,
+        (io, inline): (&tokio::runtime::Handle, Arc<Inline>),
     ) -> std::io::Result<Arc<Self>> {
         let workers = config.workers.max(1);
         let spares = config.spare_workers.min(MOST_SPARES);
@@ -110,6 +115,7 @@ impl Scheduler {
             lanes: LaneTable::new(),
             threads: Mutex::default(),
             guests: AtomicUsize::new(0),
+            inline,
             io: io.clone(),
         });
         let started = (0..workers).try_for_each(|place| scheduler.start_worker(system, place));
@@ -168,9 +174,20 @@ impl Scheduler {
         true
     }
 
+    /// Has the thread of the sockets run no more slices: it may be the one that shuts down.
+    pub(crate) fn retire_inline(&self) {
+        self.inline.retire();
+    }
+
+    /// Whether the thread of the sockets, which is not this one, has a slice to end.
+    pub(crate) fn runs_inline(&self) -> bool {
+        inline::runs_elsewhere(self)
+    }
+
     /// Ends the workers; they finish the slice they are in.
     pub(crate) fn stop(&self) {
         self.idle.stop();
+        self.inline.hand_over();
         self.alarm.stop();
         self.blocking.stop();
         self.lanes.iter().for_each(|lane| lane.close());
@@ -198,6 +215,7 @@ impl Scheduler {
         // Twice, because an actor of one may just have woken an actor of the other.
         (0..2).all(|_| {
             self.guests.load(Ordering::SeqCst) == 0
+                && self.inline.is_quiet()
                 && self.injector.is_empty()
                 && self.jobs.is_empty()
                 && self.idle.all_asleep()
@@ -241,7 +259,9 @@ impl Scheduler {
 impl Schedule for Arc<Scheduler> {
     fn schedule(&self, ready: Ready) {
         let refused = match ready.lane() {
-            0 if ready.priority() == Priority::Normal => worker::push_local(self, ready),
+            0 if ready.priority() == Priority::Normal => {
+                worker::push_local(self, ready).and_then(|ready| inline::keep(self, ready))
+            }
             0 => Some(ready),
             SpawnOptions::BLOCKING => self.blocking.run(ready),
             id => match self.lanes.get(id) {
@@ -263,7 +283,7 @@ impl Schedule for Arc<Scheduler> {
     }
 
     fn make_way(&self) -> bool {
-        let made = worker::make_way(self);
+        let made = inline::make_way(self) || worker::make_way(self);
         if made && self.work_left() {
             self.call_others();
         }
@@ -271,7 +291,12 @@ impl Schedule for Arc<Scheduler> {
     }
 
     fn go_on(&self, pid: Pid) {
+        inline::go_on(self, pid);
         worker::go_on(self, pid);
+    }
+
+    fn let_go(&self) {
+        inline::let_go(self);
     }
 }
 

@@ -110,6 +110,7 @@ pub(super) fn spawn(
             pause: (limit / 2).clamp(LOOKS[0], LOOKS[1]),
             workers,
             lanes: Vec::new(),
+            inline: Watch::new(now, limit),
             looked: now,
             phase: 0.0,
             worked: now,
@@ -127,6 +128,8 @@ struct Watchdog {
     pause: Duration,
     workers: Vec<Watch>,
     lanes: Vec<Watch>,
+    /// The thread of the sockets.
+    inline: Watch,
     /// The last look.
     looked: Instant,
     /// The part of a pause before the first look after a rest.
@@ -159,7 +162,8 @@ impl Watchdog {
     fn look(&mut self, now: Instant) {
         self.forgive(now);
         self.count_time(now);
-        let notices = self.look_at_workers(now).into_iter().chain(self.look_at_lanes(now));
+        let inline = self.inline.look(self.scheduler.inline.activity.glimpse(), now, self.limit);
+        let notices = self.look_at_workers(now).into_iter().chain(self.look_at_lanes(now)).chain(inline);
         for notice in notices.collect::<Vec<_>>() {
             match notice {
                 Notice::Stalled(pid, running_for) => self.system.stalled(pid, running_for),
@@ -178,7 +182,11 @@ impl Watchdog {
     fn forgive(&mut self, now: Instant) {
         let late = now.duration_since(self.looked).saturating_sub(self.pause * 2);
         if !late.is_zero() {
-            self.workers.iter_mut().chain(&mut self.lanes).for_each(|watch| watch.forgive(late));
+            self.workers
+                .iter_mut()
+                .chain(&mut self.lanes)
+                .chain([&mut self.inline])
+                .for_each(|watch| watch.forgive(late));
         }
     }
 
@@ -187,7 +195,8 @@ impl Watchdog {
         let time = now.duration_since(self.looked).min(self.pause * 2);
         let desks = self.scheduler.desks.iter().map(|desk| desk.activity.glimpse());
         let lanes = self.scheduler.lanes.iter().map(|lane| lane.activity.glimpse());
-        for pid in desks.chain(lanes).filter_map(Glimpse::pid) {
+        let inline = self.scheduler.inline.activity.glimpse();
+        for pid in desks.chain(lanes).chain([inline]).filter_map(Glimpse::pid) {
             self.system.has_run(pid, time);
         }
     }
@@ -207,7 +216,7 @@ impl Watchdog {
     }
 
     /// Has others take what lies in the LIFO slots of workers that are held up, perhaps by a handler that
-    /// waits for just that.
+    /// waits for just that; and what the thread of the sockets has kept for long.
     fn free_what_is_held(&self) {
         let held = self.desks().filter(is_held);
         let freed = held.filter_map(|(desk, _)| desk.lifo.take());
@@ -215,6 +224,7 @@ impl Watchdog {
         if freed > 0 {
             self.scheduler.idle.notify();
         }
+        self.scheduler.inline.hand_over_late();
     }
 
     /// Has as many run as there are workers: spares for those that are held up, as long as there is
@@ -270,7 +280,9 @@ impl Watchdog {
     }
 
     fn is_quiet(&self) -> bool {
-        self.scheduler.idle.all_asleep() && self.scheduler.lanes.iter().all(|lane| lane.is_at_rest())
+        self.scheduler.idle.all_asleep()
+            && self.scheduler.inline.is_quiet()
+            && self.scheduler.lanes.iter().all(|lane| lane.is_at_rest())
     }
 }
 

@@ -45,6 +45,10 @@ pub struct PeerIdentity {
 }
 
 /// Makes and accepts connections of one kind ("tcp", "quic", "memory").
+///
+/// Its futures run on the tokio runtime of the sockets, a current-thread one as a rule: what blocks there holds up all connections, and
+/// `tokio::task::block_in_place` panics, unless [`io_threads`](crate::config::RuntimeConfig::io_threads) is 2 or more.
+/// `tokio::task::spawn_blocking` is the way in any case.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
     /// The name of the kind, as in `Runtime(transport="quic")`.
