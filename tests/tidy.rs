@@ -25,10 +25,13 @@ const UNSAFE: &[&str] = &[
     "src/sync/prompt.rs",
     "tests/common/counting.rs",
     "fuzz/src/coverage.rs",
+    "python/src/asking/calling.rs",
+    "python/src/asking/sending.rs",
     "python/src/buffer.rs",
     "python/src/call.rs",
     "python/src/fork.rs",
     "python/src/memory.rs",
+    "python/src/promise/slots.rs",
     "python/src/number.rs",
 ];
 

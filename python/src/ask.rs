@@ -138,7 +138,7 @@ impl Runtime {
                 payload::give_back(data);
                 unasked(asked, error)
             })?;
-            if !promise.get().wait() {
+            if promise.get().is_done() || !promise.get().wait() {
                 return Self::answered(promise, &bell, begun);
             }
             bell.linger(py, None)?;
@@ -167,7 +167,7 @@ impl Runtime {
     fn answered<'py>(promise: Bound<'py, Promise>, bell: &Bell, begun: Instant) -> PyResult<Asked<'py>> {
         promise.get().count_out();
         if !bell.patience().is_over(begun) {
-            return promise.get().outcome(promise.py()).map(Asked::Answered);
+            return promise.get().take(promise.py()).map(Asked::Answered);
         }
         promise.get().be_polite();
         Ok(Asked::Promised(promise))

@@ -3,6 +3,9 @@
 //! One that is written in Python costs a frame, and a call for each step of it, at every ask. Tasks, `asyncio.run`
 //! and `gather` take anything that has the four methods.
 
+mod calling;
+mod sending;
+
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +19,7 @@ use crate::call::end_iterator;
 use crate::number::Id;
 use crate::promise::Promise;
 use crate::runtime::Runtime;
+use sending::Delivery;
 
 #[pymethods]
 impl Runtime {
@@ -26,13 +30,28 @@ impl Runtime {
     /// gets it.
     #[pyo3(signature = (pid, data, timeout=5.0))]
     fn ask(this: Py<Self>, pid: Id, data: Py<PyAny>, timeout: Option<f64>) -> Asking {
-        Asking(Mutex::new(Stage::New { runtime: this, pid, data, timeout }))
+        Asking::within(this, pid, data, timeout)
     }
 }
 
+/// Has asks be called and stepped in the short ways. To be called once, before there are any.
+///
+/// # Errors
+/// If the class of runtimes takes none.
+pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
+    sending::install(py);
+    calling::install(py)
+}
+
+/// How long an ask waits for its answer unless told otherwise, in seconds.
+const USUAL_TIMEOUT: f64 = 5.0;
+
 /// An ask that is to be awaited, once. The question is put when somebody begins to.
 #[pyclass(frozen, module = "myrmidon._core")]
-pub(crate) struct Asking(Mutex<Stage>);
+pub(crate) struct Asking {
+    stage: Mutex<Stage>,
+    delivery: Delivery,
+}
 
 enum Stage {
     New {
@@ -61,6 +80,7 @@ impl Asking {
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         let answer = match self.step(py)? {
             Step::Awaits(awaited) => return Ok(Some(awaited)),
+            Step::Answered(answer) if self.delivery.is_direct() => return Ok(Some(answer)),
             Step::Answered(answer) => answer.into_bound(py),
         };
         if answer.is_exact_instance_of::<PyBytes>() {
@@ -123,7 +143,7 @@ impl Asking {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         // Held by another thread it is in use, and so alive.
-        let Ok(stage) = self.0.try_lock() else { return Ok(()) };
+        let Ok(stage) = self.stage.try_lock() else { return Ok(()) };
         match &*stage {
             Stage::New { runtime, data, .. } => {
                 visit.call(runtime)?;
@@ -147,6 +167,16 @@ enum Step {
 }
 
 impl Asking {
+    /// One with the usual timeout.
+    pub(crate) fn new(runtime: Py<Runtime>, pid: Id, data: Py<PyAny>) -> Self {
+        Self::within(runtime, pid, data, Some(USUAL_TIMEOUT))
+    }
+
+    fn within(runtime: Py<Runtime>, pid: Id, data: Py<PyAny>, timeout: Option<f64>) -> Self {
+        let stage = Stage::New { runtime, pid, data, timeout };
+        Self { stage: Mutex::new(stage), delivery: Delivery::new() }
+    }
+
     fn step(&self, py: Python<'_>) -> PyResult<Step> {
         let before = mem::replace(&mut *self.stage(), Stage::Running);
         let step = match before {
@@ -174,12 +204,12 @@ impl Asking {
                 *self.stage() = Stage::Asked(promise.clone().unbind());
                 Ok(Step::Awaits(awaited))
             }
-            None => promise.get().outcome(promise.py()).map(Step::Answered),
+            None => promise.get().take(promise.py()).map(Step::Answered),
         }
     }
 
     fn stage(&self) -> MutexGuard<'_, Stage> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -214,7 +244,7 @@ fn returned(answer: Bound<'_, PyAny>) -> PyErr {
 /// A question that nobody has awaited was never put, which is told as it is of coroutines.
 impl Drop for Asking {
     fn drop(&mut self) {
-        if matches!(*self.stage(), Stage::New { .. }) {
+        if matches!(self.stage.get_mut(), Ok(Stage::New { .. })) {
             Python::try_attach(warn);
         }
     }

@@ -252,6 +252,16 @@ impl HandlerTask {
         self.state().handler.as_ref().map(|handler| handler.bind(py).clone())
     }
 
+    /// The task that runs it, and its door.
+    fn task_and_door<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> (Option<Bound<'py, PyAny>>, Option<Bound<'py, Promise>>) {
+        let state = self.state();
+        let task = state.task.as_ref().map(|task| task.bind(py).clone());
+        (task, state.door.as_ref().map(|door| door.bind(py).clone()))
+    }
+
     fn door<'py>(&self, py: Python<'py>) -> Option<Bound<'py, Promise>> {
         self.state().door.as_ref().map(|door| door.bind(py).clone())
     }

@@ -147,12 +147,18 @@ impl Crew {
     /// Looks for a moment whether something is `given` by a handler of this lane; whether it was. To be called
     /// with the interpreter let go. It ends when the driver has let go too, as who looked wants it next.
     pub(crate) fn watch(&self, given: impl Fn() -> bool) -> bool {
-        self.vigil.keep(|| given() && !self.attached.load(Ordering::Acquire)) || given()
+        self.vigil.keep(|| self.has_let_go() && given()) || given()
     }
 
     /// As [`watch`](Self::watch), for the answers to many questions.
     pub(crate) fn watch_burst(&self, given: impl Fn() -> bool) {
-        self.bursts.keep(|| given() && !self.attached.load(Ordering::Acquire));
+        self.bursts.keep(|| self.has_let_go() && given());
+    }
+
+    /// Whether the driver has let go of the interpreter. Asked first by who looks: while the driver is at work, it is to have what it
+    /// gives to itself, as each look of another thread would take that out of its core's cache.
+    fn has_let_go(&self) -> bool {
+        !self.attached.load(Ordering::Acquire)
     }
 
     /// The calling thread will let go of the interpreter soon, and then call [`make_room`](Self::make_room).

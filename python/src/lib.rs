@@ -144,6 +144,8 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         super::errors::load(module.py());
+        super::asking::install(module.py())?;
+        super::promise::install(module.py());
         super::logging::install();
         super::fork::install()?;
         super::finish::install(module.py())

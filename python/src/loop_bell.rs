@@ -11,6 +11,7 @@
 mod deadlines;
 mod linger;
 mod list;
+mod loop_ref;
 mod patience;
 mod ringer;
 mod work;
@@ -25,7 +26,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 use pyo3::{PyTraverseError, PyVisit};
 
 pub(crate) use deadlines::{Ticket, Young};
@@ -36,9 +36,11 @@ use crate::fork::Birth;
 use crate::handler_task::HandlerTask;
 use crate::known;
 use crate::lane::make_way;
+use crate::number::Id;
 use crate::promise::Promise;
 use deadlines::Deadlines;
 use list::{List, Task};
+use loop_ref::LoopRef;
 use patience::Patience;
 use ringer::{End, Listen, Ringer};
 
@@ -62,7 +64,7 @@ pub(crate) struct Refused(#[expect(dead_code, reason = "only dropped")] Task);
 pub(crate) struct Bell(Arc<Inner>);
 
 struct Inner {
-    event_loop: Py<PyWeakrefReference>,
+    event_loop: LoopRef,
     waiting: Mutex<List>,
     deadlines: Mutex<Deadlines>,
     patience: Patience,
@@ -132,9 +134,9 @@ impl Bell {
     /// Whether its loop is known to run on `thread`. Those of asyncio keep the thread's number while they run, which is quicker to
     /// compare than to ask for the running loop: up to Python 3.11 that takes a call of the system.
     fn runs_on(&self, thread: u64, py: Python<'_>) -> PyResult<bool> {
-        let Some(event_loop) = self.0.event_loop.bind(py).upgrade() else { return Ok(false) };
+        let Some(event_loop) = self.0.event_loop.upgrade(py) else { return Ok(false) };
         let runs_on = event_loop.getattr_opt(intern!(py, "_thread_id"))?.filter(|runs_on| !runs_on.is_none());
-        Ok(runs_on.and_then(|runs_on| runs_on.extract().ok()) == Some(thread))
+        Ok(runs_on.and_then(|runs_on| runs_on.extract::<Id>().ok()).is_some_and(|number| number.0 == thread))
     }
 
     /// The bell of `event_loop`, which may run on another thread, or not yet.
@@ -204,7 +206,7 @@ impl Bell {
 
     /// Whether it is the bell of `event_loop`, in this process.
     pub(crate) fn is_of(&self, event_loop: &Bound<'_, PyAny>) -> bool {
-        let own = || self.0.event_loop.bind(event_loop.py()).upgrade();
+        let own = || self.0.event_loop.upgrade(event_loop.py());
         self.is_here() && own().is_some_and(|own| own.is(event_loop))
     }
 
@@ -224,8 +226,12 @@ impl Bell {
     /// # Errors
     /// `RuntimeError` if it was collected.
     pub(crate) fn event_loop<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let event_loop = self.0.event_loop.bind(py).upgrade();
-        event_loop.ok_or_else(|| PyRuntimeError::new_err("the event loop is gone: nobody kept it"))
+        self.0.event_loop.get(py)
+    }
+
+    /// A function of Python without arguments that returns the loop.
+    pub(crate) fn get_loop(&self) -> &Py<PyAny> {
+        self.0.event_loop.get_loop()
     }
 
     /// Has those go on who wait for `promise`, which is one of this loop.
@@ -253,7 +259,7 @@ impl Bell {
         ring.set_nonblocking(true)?;
         heard.set_nonblocking(true)?;
         Ok(Self(Arc::new(Inner {
-            event_loop: PyWeakrefReference::new(event_loop)?.unbind(),
+            event_loop: LoopRef::new(event_loop)?,
             waiting: Mutex::default(),
             deadlines: Mutex::default(),
             patience: Patience::default(),

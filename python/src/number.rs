@@ -44,7 +44,7 @@ impl<'py> FromPyObject<'_, 'py> for Id {
 /// A number below 2^63, in less time than PyO3 takes: there a number of more than thirty bits goes through an array of
 /// bytes, and a PID is the argument of nearly every call.
 #[inline]
-fn small(given: Borrowed<'_, '_, PyAny>) -> Option<u64> {
+pub(crate) fn small(given: Borrowed<'_, '_, PyAny>) -> Option<u64> {
     if !given.is_exact_instance_of::<PyInt>() {
         return None;
     }

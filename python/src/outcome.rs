@@ -32,8 +32,8 @@ pub(crate) enum Outcome {
 
 /// Why there is no answer.
 pub(crate) enum Lost {
-    /// The actor ended before it answered.
-    Ended(Reason),
+    /// The actor ended before it answered. In a box, as outcomes are moved often, and this one is rare and large.
+    Ended(Box<Reason>),
     /// The question was dropped.
     Dropped,
     /// It has not come in time.
@@ -49,7 +49,7 @@ impl Outcome {
         if ordinary {
             Self::Raised(error.into_value(py))
         } else {
-            Self::Lost(asked, Lost::Ended(reason.clone()))
+            Self::Lost(asked, Lost::ended(reason.clone()))
         }
     }
 
@@ -65,7 +65,7 @@ impl Outcome {
                     Err(RemoteActorError::new_err((text, kind, traceback)))
                 }));
             }
-            Err(AskError::Ended { reason, .. }) => return Self::Lost(asked, Lost::Ended(reason)),
+            Err(AskError::Ended { reason, .. }) => return Self::Lost(asked, Lost::ended(reason)),
             Err(AskError::NoReply(_)) => return Self::Lost(asked, Lost::Dropped),
             Err(AskError::Timeout(_)) => return Self::Lost(asked, Lost::Late),
             Err(error) => error,
@@ -106,6 +106,10 @@ impl Outcome {
 }
 
 impl Lost {
+    pub(crate) fn ended(reason: Reason) -> Self {
+        Self::Ended(Box::new(reason))
+    }
+
     fn into_error(self, py: Python<'_>, asked: Pid) -> PyErr {
         match self {
             Self::Ended(reason) => {
@@ -113,7 +117,7 @@ impl Lost {
                     "actor {asked} ended before it answered: {reason}; resolve its name again, or ask its \
                      supervisor's new child"
                 );
-                match Py::new(py, ExitReason::from(&reason)) {
+                match Py::new(py, ExitReason::from(&*reason)) {
                     Ok(reason) => ActorEnded::new_err((text, reason)),
                     Err(error) => error,
                 }

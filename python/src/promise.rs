@@ -5,6 +5,7 @@
 //! interpreter lock, so a thread may look for it; and the bell of the loop has those who wait go on itself,
 //! where a future would ask the loop to do so in its next round, each for itself.
 
+mod slots;
 mod state;
 mod waiter;
 
@@ -13,15 +14,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use pyo3::exceptions::asyncio::{CancelledError, InvalidStateError};
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::loop_bell::Bell;
 use crate::outcome::Outcome;
 use crate::waiters::Remembered;
+pub(crate) use slots::install;
 use state::{Kind, Stage, State};
-use waiter::Waiter;
+use waiter::{Callbacks, Waiter};
 
 /// Belongs to one loop. Everything but [`give`](Self::give) is to be done on the thread of that.
 #[pyclass(frozen, module = "myrmidon._core")]
@@ -62,7 +63,7 @@ impl Promise {
             stage: Stage::Open,
             rings: kind != Kind::Ask,
             rung: false,
-            waiters: Vec::new(),
+            waiters: Callbacks::default(),
             deadline: None,
             remembered: None,
         };
@@ -172,10 +173,7 @@ impl Promise {
 
     /// The context in which the one who waits for it is called; `None` if it is not one, or has none of its own.
     pub(crate) fn context<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        match self.state().waiters.as_slice() {
-            [Waiter { context: Some(context), .. }] => Some(context.bind(py).clone()),
-            _ => None,
-        }
+        self.state().waiters.only()?.context.as_ref().map(|context| context.bind(py).clone())
     }
 
     /// What was given, or what is raised for it, once; `CancelledError` if it was cancelled.
@@ -183,23 +181,28 @@ impl Promise {
     /// # Errors
     /// That, and `InvalidStateError` before it has come and after it was raised.
     pub(crate) fn outcome(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let value = self.take(py)?;
+        self.state().stage = Stage::Value(value.clone_ref(py));
+        Ok(value)
+    }
+
+    /// As [`outcome`](Self::outcome), for who alone comes for it: a value that was given is not kept for others.
+    ///
+    /// # Errors
+    /// As `outcome`, where a value that was taken counts as raised.
+    pub(crate) fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let mut state = self.state();
-        if let Stage::Given(_) = state.stage {
-            let given = mem::replace(&mut state.stage, Stage::Raised);
-            // It may make objects, which can run any code.
-            drop(state);
-            if let Stage::Given(outcome) = given {
-                let value = outcome.into_result(py)?;
-                self.state().stage = Stage::Value(value.clone_ref(py));
-                return Ok(value);
+        match mem::replace(&mut state.stage, Stage::Raised) {
+            Stage::Given(outcome) => {
+                // It may make objects, which can run any code.
+                drop(state);
+                outcome.into_result(py)
             }
-            state = self.state();
-        }
-        match &state.stage {
-            Stage::Value(value) => Ok(value.clone_ref(py)),
-            Stage::Raised => Err(InvalidStateError::new_err("its error was raised before")),
-            Stage::Cancelled(message) => Err(cancelled(py, message.as_ref())),
-            Stage::Open | Stage::Given(_) => Err(InvalidStateError::new_err("it has not come yet: await it")),
+            kept => {
+                let found = kept.look(py);
+                state.stage = kept;
+                found
+            }
         }
     }
 
@@ -223,13 +226,8 @@ impl Promise {
     /// # Errors
     /// What a task lets through: `KeyboardInterrupt` and `SystemExit`.
     pub(crate) fn wake(this: &Bound<'_, Self>) -> PyResult<()> {
-        let quiet = this.get().is_taken();
-        this.get().take_waiters().into_iter().try_for_each(|waiter| waiter.call(this, quiet))
-    }
-
-    /// Whether who awaits it takes the outcome, or needs none, so that a task need not look at it first.
-    fn is_taken(&self) -> bool {
-        self.kind != Kind::Plain && matches!(self.state().stage, Stage::Given(_))
+        let (waiters, quiet) = this.get().take_waiters();
+        waiters.into_iter().try_for_each(|waiter| waiter.call(this, quiet))
     }
 
     /// As [`wake`](Self::wake), in a later round of the loop.
@@ -237,18 +235,26 @@ impl Promise {
     /// # Errors
     /// If the loop is closed.
     pub(crate) fn wake_soon(this: &Bound<'_, Self>) -> PyResult<()> {
-        this.get().take_waiters().into_iter().try_for_each(|waiter| waiter.call_soon(this))
+        this.get().take_waiters().0.into_iter().try_for_each(|waiter| waiter.call_soon(this))
     }
 
-    fn take_waiters(&self) -> Vec<Waiter> {
+    /// Those who wait; and whether who awaits it takes the outcome, or needs none, so that a task need not look at it first.
+    fn take_waiters(&self) -> (Callbacks, bool) {
         let mut state = self.state();
         state.rung = true;
         let waiters = mem::take(&mut state.waiters);
+        let quiet = self.kind != Kind::Plain && matches!(state.stage, Stage::Given(_));
         let deadline = state.deadline.take();
         drop(state);
         self.bell.forget(deadline);
         self.count_out();
-        waiters
+        (waiters, quiet)
+    }
+
+    /// Where to say what is to be called when it is done, if the loop waits for it; also where the bell is on its way.
+    fn awaited(&self) -> Option<MutexGuard<'_, State>> {
+        let state = self.state();
+        (state.rings && !state.rung).then_some(state)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -291,14 +297,10 @@ impl Promise {
         context: Option<Py<PyAny>>,
     ) -> PyResult<()> {
         let waiter = Waiter { callback, context };
-        let promise = this.get();
-        let mut state = promise.state();
-        // Also where the bell is on its way.
-        if state.rings && !state.rung {
+        if let Some(mut state) = this.get().awaited() {
             state.waiters.push(waiter);
             return Ok(());
         }
-        drop(state);
         waiter.call_soon(this)
     }
 
@@ -314,7 +316,7 @@ impl Promise {
             }
         }
         let is_equal = |waiter: &mut Waiter| equal.iter().any(|other| other.is(&waiter.callback));
-        let gone: Vec<_> = self.state().waiters.extract_if(.., is_equal).collect();
+        let gone = self.state().waiters.extract(is_equal);
         Ok(gone.len())
     }
 
@@ -389,12 +391,5 @@ impl Promise {
 impl Drop for Promise {
     fn drop(&mut self) {
         self.count_out();
-    }
-}
-
-fn cancelled(py: Python<'_>, message: Option<&Py<PyAny>>) -> PyErr {
-    match message {
-        Some(message) => CancelledError::new_err((message.clone_ref(py),)),
-        None => CancelledError::new_err(()),
     }
 }

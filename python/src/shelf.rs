@@ -108,10 +108,7 @@ impl Shelf {
     /// A place for one more task that serves the handler, if there is something to do and the others, of
     /// `most`, are busy.
     pub(crate) fn hire(&self, most: usize) -> bool {
-        let mut state = self.state();
-        let hired = !state.ready.is_empty() && state.servers == state.busy && state.servers < most;
-        state.servers += usize::from(hired);
-        hired
+        self.state().hire(most)
     }
 
     /// Messages that lie here, and those that a handler is in the middle of.
@@ -167,26 +164,21 @@ impl Shelf {
         drop(bell.cancel(task));
     }
 
-    /// Counts one more piece of code that is in the middle of something.
-    pub(crate) fn begin(&self) {
-        self.state().busy += 1;
-    }
-
-    /// As `begin`, for a function that is called, perhaps once more.
+    /// Counts one more piece of code that is in the middle of something: a function that is called, perhaps once more.
     pub(crate) fn open(&self) {
         let mut state = self.state();
         state.busy += 1;
         state.closing = false;
     }
 
-    /// Counts one less.
+    /// Counts one piece less that is in the middle of something.
     pub(crate) fn finish(&self) {
         let mut state = self.state();
         state.busy -= 1;
         self.release(state);
     }
 
-    /// As `finish`, for code that comes for no message any more: what lies here is lost. How the actor
+    /// As [`finish`](Self::finish), for code that comes for no message any more: what lies here is lost. How the actor
     /// stands to that.
     pub(crate) fn leave(&self) -> Standing {
         let mut state = self.state();
@@ -210,6 +202,33 @@ impl Shelf {
         let over = state.is_over();
         state.servers -= usize::from(over);
         over
+    }
+
+    /// The oldest message, for a task that serves a handler and is in the middle of something from then on, until
+    /// [`finish`](Self::finish); and whether one more of `most` tasks has a place, as by [`hire`](Self::hire). `None` if
+    /// there is no message.
+    pub(crate) fn serve(&self, py: Python<'_>, most: usize) -> PyResult<Option<(Taken, bool)>> {
+        let (mut busy, mut hired) = (false, false);
+        loop {
+            let mut state = self.state();
+            // Busy as soon as it is taken: there is no moment in which the actor could think that all is done.
+            let item = state.oldest();
+            match (item.is_some(), busy) {
+                (true, false) => state.busy += 1,
+                (false, true) => state.busy -= 1,
+                _ => {}
+            }
+            busy = item.is_some();
+            // Others may be needed for what lies behind it.
+            hired |= state.hire(most);
+            self.release(state);
+            let Some(mut item) = item else { return Ok(None) };
+            if item.is_wanted() {
+                let object = item.object(py).inspect_err(|_| self.finish())?.unbind();
+                let taken = (object, item.answer.take().and_then(|answer| self.keep(answer)));
+                return Ok(Some((taken, hired)));
+            }
+        }
     }
 
     /// The oldest message that `matcher` picks, or the oldest of all.
@@ -305,12 +324,7 @@ impl Shelf {
 
     fn next(&self) -> (Option<Item>, bool) {
         let mut state = self.state();
-        if let Some(item) = state.aside.pop_front() {
-            state.taken_aside += 1;
-            return (Some(item), false);
-        }
-        let item = state.ready.pop_front();
-        state.hungry |= item.is_none();
+        let item = state.oldest();
         let over = state.is_over();
         self.release(state);
         (item, over)

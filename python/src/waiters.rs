@@ -111,5 +111,5 @@ impl Drop for Place<'_> {
 }
 
 fn over(asked: Pid) -> Outcome {
-    Outcome::Lost(asked, Lost::Ended(ExitReason::Killed))
+    Outcome::Lost(asked, Lost::ended(ExitReason::Killed))
 }

@@ -117,7 +117,7 @@ impl Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         if let Some(way) = self.way.take() {
-            let lost = ending(self.asked).map_or(Lost::Dropped, Lost::Ended);
+            let lost = ending(self.asked).map_or(Lost::Dropped, Lost::ended);
             way.send(Outcome::Lost(self.asked, lost));
         }
     }

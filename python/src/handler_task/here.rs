@@ -46,8 +46,8 @@ impl HandlerTask {
     /// What comes where the tasks are told apart or the handler's is woken, from a signal at most.
     pub(crate) fn serve_here(this: &Bound<'_, Self>) -> PyResult<()> {
         let (py, server) = (this.py(), this.get());
-        let task = server.state().task.as_ref().map(|task| task.bind(py).clone());
-        let door = server.door(py).filter(|door| door.get().is_done());
+        let (task, door) = server.task_and_door(py);
+        let door = door.filter(|door| door.get().is_done());
         let context = door.as_ref().and_then(|door| door.get().context(py));
         let (Some(task), Some(door), Some(context)) = (task, door, context) else {
             Self::leave(this);

@@ -12,7 +12,6 @@ use super::{HandlerTask, busy};
 use crate::call::{Sent, send_none, with_argument};
 use crate::known;
 use crate::promise::Promise;
-use crate::shelf::Found;
 
 /// How far it has come.
 pub(super) enum Step {
@@ -52,24 +51,14 @@ impl HandlerTask {
         if self.handled.fetch_add(1, Ordering::Relaxed) >= self.budget {
             return Ok(None);
         }
-        // Busy before it is taken: there is no moment in which the actor could think that all is done.
-        self.code.shelf.begin();
-        match self.code.shelf.take(py, None) {
-            Ok(Found::Item((message, asked))) => {
-                self.state().asked = asked;
-                // Others may be needed for what lies behind it.
-                if self.code.shelf.hire(self.concurrency)
-                    && let Some(handler) = self.serves.upgrade()
-                {
-                    handler.add(&self.code);
-                }
-                Ok(Some(message))
-            }
-            other => {
-                self.code.shelf.finish();
-                other.map(|_| None)
-            }
+        let Some(((message, asked), hired)) = self.code.shelf.serve(py, self.concurrency)? else {
+            return Ok(None);
+        };
+        self.state().asked = asked;
+        if hired && let Some(handler) = self.serves.upgrade() {
+            handler.add(&self.code);
         }
+        Ok(Some(message))
     }
 
     /// Calls the handler, and steps what it returns.

@@ -1,6 +1,8 @@
 //! Who waits for a promise: what is to be called, as a rule of a task of asyncio.
 
+use std::iter::Chain;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{option, vec};
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -14,6 +16,48 @@ use crate::known;
 pub(super) struct Waiter {
     pub(super) callback: Py<PyAny>,
     pub(super) context: Option<Py<PyAny>>,
+}
+
+/// Those who wait for one promise, in the order in which they came. As a rule it is one, which needs no list.
+#[derive(Default)]
+pub(super) struct Callbacks {
+    first: Option<Waiter>,
+    others: Vec<Waiter>,
+}
+
+impl Callbacks {
+    pub(super) fn push(&mut self, waiter: Waiter) {
+        if self.first.is_none() && self.others.is_empty() {
+            self.first = Some(waiter);
+        } else {
+            self.others.push(waiter);
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Waiter> {
+        self.first.iter().chain(&self.others)
+    }
+
+    /// The one who waits, if it is one.
+    pub(super) fn only(&self) -> Option<&Waiter> {
+        let mut waiters = self.iter();
+        waiters.next().filter(|_| waiters.next().is_none())
+    }
+
+    /// Takes out those for whom `is_gone` says so.
+    pub(super) fn extract(&mut self, mut is_gone: impl FnMut(&mut Waiter) -> bool) -> Vec<Waiter> {
+        let first = self.first.take_if(&mut is_gone);
+        first.into_iter().chain(self.others.extract_if(.., is_gone)).collect()
+    }
+}
+
+impl IntoIterator for Callbacks {
+    type Item = Waiter;
+    type IntoIter = Chain<option::IntoIter<Waiter>, vec::IntoIter<Waiter>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.first.into_iter().chain(self.others)
+    }
 }
 
 impl Waiter {

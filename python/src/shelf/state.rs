@@ -84,6 +84,24 @@ impl State {
         if strict { self.hungry && self.ready.is_empty() } else { self.ready.len() <= DEPTH / 2 }
     }
 
+    /// Takes the oldest message.
+    pub(super) fn oldest(&mut self) -> Option<Item> {
+        if let Some(item) = self.aside.pop_front() {
+            self.taken_aside += 1;
+            return Some(item);
+        }
+        let item = self.ready.pop_front();
+        self.hungry |= item.is_none();
+        item
+    }
+
+    /// A place for one more task that serves the handler; see [`Shelf::hire`](super::Shelf::hire).
+    pub(super) fn hire(&mut self, most: usize) -> bool {
+        let hired = !self.ready.is_empty() && self.servers == self.busy && self.servers < most;
+        self.servers += usize::from(hired);
+        hired
+    }
+
     /// Whom to tell of a message, if anybody waits: one of those who take any, and all who do not.
     pub(super) fn call(&mut self) -> Option<Called> {
         if self.waiting.is_empty() {
