@@ -45,8 +45,8 @@ impl Runtime {
         self.inner.system.letters().watch(Arc::new(sink))
     }
 
-    /// Accounts for a message that `target` was sent and that nobody will handle, under no lock; for the behaviours of a
-    /// language binding, which may have taken messages that they have not begun.
+    /// Accounts for a `message` that `target` was sent and that nobody will handle, for `reason`, and shows it to the sinks: to be
+    /// called under no lock. For a language binding, the behaviours of which take messages before they are begun.
     pub fn add_dead_letter(&self, target: Pid, reason: DeadLetterReason, message: Payload) {
         self.inner.system.dead_letter(target, reason, Some(message));
     }
