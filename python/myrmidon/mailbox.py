@@ -1,8 +1,9 @@
 """The mailbox of a pull actor whose function is ``async def``."""
 
 import asyncio
+import operator
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from myrmidon import _core
 from myrmidon.errors import MailboxClosed
@@ -10,6 +11,8 @@ from myrmidon.errors import MailboxClosed
 __all__ = ["AsyncMailbox"]
 
 Message = bytes | _core.PySystemMessage
+
+_T = TypeVar("_T")
 
 
 class AsyncMailbox:
@@ -32,8 +35,10 @@ class AsyncMailbox:
     def reply(self) -> "_core.Reply | None":
         """The way back for the answer to the message received last.
 
-        ``None`` if that was no question. If it is not taken before the next message is received, who asked gets
-        ``NoReply``.
+        ``None`` if that was no question. If it is not taken before the next message is received, or waited for without
+        a ``timeout``, who asked gets ``NoReply``.
+
+        It is that of the message which any task received last: where several do, use ``recv_with_reply``.
         """
         return self._mailbox.reply
 
@@ -42,7 +47,26 @@ class AsyncMailbox:
 
         Raises ``Timeout``, and ``MailboxClosed`` when there will be no more.
         """
-        return await self._receive(None, timeout)
+        return await self._receive(self._mailbox._take, None, timeout)
+
+    async def recv_with_reply(
+        self,
+        predicate: Callable[[Any], object] | None = None,
+        *,
+        prefix: bytes | None = None,
+        kind: Literal["message", "ask", "system"] | None = None,
+        timeout: float | None = None,
+    ) -> "tuple[Message, _core.Reply | None]":
+        """Waits for a message as ``recv``, or as ``select`` where a condition is given.
+
+        Returns it with the way back for its answer, which is ``None`` if it was no question. For a function of which
+        several tasks receive: ``reply`` stays as it is.
+
+        If the way back is dropped unused, who asked gets ``NoReply``. Raises as ``select``.
+        """
+        every = predicate is None and prefix is None and kind is None
+        matcher = None if every else _core.Matcher(predicate, prefix, kind)
+        return await self._receive(self._mailbox._take_with_reply, matcher, timeout, True)
 
     async def recv_many(self, limit: int = 100, timeout: float | None = None) -> list[Message]:
         """Waits for a message and returns it with those that are there already.
@@ -50,9 +74,9 @@ class AsyncMailbox:
         At most ``limit`` in all. One that is asked ends the list, so that ``reply`` belongs to
         the last. Raises as ``recv``.
         """
-        if limit < 1:
+        if operator.index(limit) < 1:
             raise ValueError("limit is at least 1 message")
-        messages = [await self._receive(None, timeout)]
+        messages: list[Message] = [await self._receive(self._mailbox._take, None, timeout)]
         self._mailbox._take_more(messages, limit)
         return messages
 
@@ -72,14 +96,14 @@ class AsyncMailbox:
 
         Raises as ``recv``, and what ``predicate`` raises.
         """
-        return await self._receive(_core.Matcher(predicate, prefix, kind), timeout)
+        return await self._receive(self._mailbox._take, _core.Matcher(predicate, prefix, kind), timeout)
 
     def __aiter__(self) -> AsyncIterator[Message]:
         return self
 
     async def __anext__(self) -> Message:
         try:
-            return await self._receive(None, None)
+            return await self._receive(self._mailbox._take, None, None)
         except MailboxClosed:
             raise StopAsyncIteration from None
 
@@ -94,16 +118,24 @@ class AsyncMailbox:
     def __repr__(self) -> str:
         return f"<myrmidon.AsyncMailbox of actor {self.pid}, {len(self)} messages>"
 
-    async def _receive(self, matcher: "_core.Matcher | None", timeout: float | None) -> Message:
+    async def _receive(
+        self,
+        take: "Callable[[_core.Matcher | None], _T | None]",
+        matcher: "_core.Matcher | None",
+        timeout: float | None,
+        keeps_reply: bool = False,
+    ) -> _T:
         if timeout is not None and not timeout >= 0:
             raise ValueError(f"timeout is in seconds and not negative, not {timeout}")
-        take = self._mailbox._take
-        message = take(matcher)
-        if message is not None:
-            return message
+        taken = take(matcher)
+        if taken is not None:
+            return taken
+        # A wait that may end without a message leaves the last one answerable.
+        if timeout is None and not keeps_reply:
+            self._mailbox._forget_reply()
         loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
-        while message is None:
+        while taken is None:
             left = None if deadline is None else max(0.0, deadline - loop.time())
             arrival = self._mailbox._wait(matcher, left)
             try:
@@ -113,5 +145,5 @@ class AsyncMailbox:
                 raise
             finally:
                 del arrival
-            message = take(matcher)
-        return message
+            taken = take(matcher)
+        return taken

@@ -15,7 +15,7 @@ use crate::loop_bell::Bell;
 use crate::options::{Options, USUAL_BUDGET};
 use crate::pull::{Function, PullTask, PullThread};
 use crate::runtime::Runtime;
-use crate::shelf::Shelf;
+use crate::shelf::{Allowance, Shelf};
 
 /// How an `async def` handler runs.
 pub(crate) struct AsyncOptions<'py> {
@@ -94,7 +94,8 @@ impl Runtime {
             concurrency: options.concurrency,
             budget: options.budget,
         };
-        Ok(self.giver(Given::Handler(Arc::new(handler)), options.bounded))
+        let allowance = if options.bounded { Allowance::Free(options.concurrency) } else { Allowance::Ahead };
+        Ok(self.giver(Given::Handler(Arc::new(handler)), allowance))
     }
 
     fn function(
@@ -114,7 +115,8 @@ impl Runtime {
                 function: function.unbind(),
             })),
         };
-        Ok(self.giver(Given::Function(function), bounded))
+        let allowance = if bounded { Allowance::Wanted } else { Allowance::Ahead };
+        Ok(self.giver(Given::Function(function), allowance))
     }
 
     fn refuse_if_simulated(&self, what: &str) -> PyResult<()> {
@@ -126,8 +128,8 @@ impl Runtime {
         }
     }
 
-    fn giver(&self, kind: Given, bounded: bool) -> Box<dyn Behaviour> {
-        let code = Code::new(Shelf::new(bounded), self.shared().clone());
+    fn giver(&self, kind: Given, allowance: Allowance) -> Box<dyn Behaviour> {
+        let code = Code::new(Shelf::new(allowance), self.shared().clone());
         Box::new(Giver::new(Arc::new(code), kind))
     }
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use myrmidon::Pid;
-use myrmidon::actor::ExitReason;
+use myrmidon::actor::{DeadLetterReason, ExitReason};
 use pyo3::prelude::*;
 
 use crate::errors::MailboxClosed;
 use crate::exit_reason::from_exception;
 use crate::runtime::Shared;
-use crate::shelf::{Shelf, Standing};
+use crate::shelf::{Item, Shelf, Standing};
 
 /// The ties between an actor and its code.
 pub(crate) struct Code {
@@ -59,9 +59,24 @@ impl Code {
     pub(crate) fn returned(&self, py: Python<'_>, error: Option<PyErr>) {
         let error = error.filter(|error| !error.is_instance_of::<MailboxClosed>(py));
         let reason = error.map(|error| from_exception(py, &error));
-        match (self.shelf.leave(), reason) {
+        let (standing, lost) = self.shelf.leave();
+        self.bury(lost);
+        match (standing, reason) {
             (Standing::Ended, _) | (Standing::Closing, None) => {}
             (_, reason) => self.end(reason.unwrap_or(ExitReason::Normal)),
+        }
+    }
+
+    /// The actor has ended, or will never run this code again: what was given to it and not begun is lost.
+    pub(crate) fn dismiss(&self) {
+        self.bury(self.shelf.end());
+    }
+
+    /// Accounts for messages that nobody will handle. Who asked is told instead.
+    fn bury(&self, lost: Vec<Item>) {
+        let Some(pid) = self.pid() else { return };
+        for message in lost.into_iter().filter_map(Item::into_message) {
+            self.runtime.core().add_dead_letter(pid, DeadLetterReason::Ended, message);
         }
     }
 

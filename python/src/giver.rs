@@ -117,6 +117,6 @@ impl Behaviour for Giver {
 /// What is given is lost once the actor has ended, so that who asked finds it dead.
 impl Drop for Giver {
     fn drop(&mut self) {
-        self.code.shelf.end();
+        self.code.dismiss();
     }
 }

@@ -17,7 +17,7 @@ use crate::number::count;
 use crate::outcome::Outcome;
 use crate::promise::Promise;
 use crate::reply::Reply;
-use crate::shelf::{Found, Matcher};
+use crate::shelf::{Found, Matcher, Taken};
 use crate::wait::{seconds, wait_for};
 
 /// The messages of a pull actor whose function runs on a thread of its own.
@@ -29,6 +29,9 @@ pub(crate) struct Mailbox {
     code: Arc<Code>,
     last: Mutex<Last>,
 }
+
+/// A message, and the way back for its answer.
+type WithReply = (Py<PyAny>, Option<Py<Reply>>);
 
 /// The way back of the message taken last.
 #[derive(Default)]
@@ -50,7 +53,9 @@ impl Mailbox {
     }
 
     /// The way back for the answer to the message received last; `None` if that was no question. If it is not taken
-    /// before the next message is received, who asked gets `NoReply`.
+    /// before the next message is received, or waited for without a `timeout`, who asked gets `NoReply`.
+    ///
+    /// It is that of the message which any thread received last: where several do, use `recv_with_reply`.
     #[getter]
     fn reply(&self, py: Python<'_>) -> PyResult<Option<Py<Reply>>> {
         let last = mem::take(&mut *self.last());
@@ -108,8 +113,27 @@ impl Mailbox {
         kind: Option<&str>,
         timeout: Option<f64>,
     ) -> PyResult<Py<PyAny>> {
-        let matcher = Matcher::new(predicate, prefix, kind)?;
+        let matcher = Matcher::new(py, predicate, prefix, kind)?;
         self.receive(py, Some(&matcher), until(timeout)?)
+    }
+
+    /// Waits for a message as `recv`, or as `select` where a condition is given, and returns it with the way back for its
+    /// answer; that is `None` if it was no question. For code of which several threads receive: `reply` stays as it is.
+    ///
+    /// If the way back is dropped unused, who asked gets `NoReply`. Raises as `select`.
+    #[pyo3(signature = (predicate=None, *, prefix=None, kind=None, timeout=None))]
+    fn recv_with_reply(
+        &self,
+        py: Python<'_>,
+        predicate: Option<Py<PyAny>>,
+        prefix: Option<PyBackedBytes>,
+        kind: Option<&str>,
+        timeout: Option<f64>,
+    ) -> PyResult<WithReply> {
+        let all = predicate.is_none() && prefix.is_none() && kind.is_none();
+        let matcher = if all { None } else { Some(Matcher::new(py, predicate, prefix, kind)?) };
+        let taken = self.wait_for_next(py, matcher.as_ref(), until(timeout)?, || ())?;
+        self.with_reply(py, taken)
     }
 
     fn __iter__(this: Py<Self>) -> Py<Self> {
@@ -141,8 +165,24 @@ impl Mailbox {
     /// The next message if there is one, else `None`. Raises `MailboxClosed`.
     #[pyo3(signature = (matcher=None))]
     fn _take(&self, py: Python<'_>, matcher: Option<&Bound<'_, Matcher>>) -> PyResult<Option<Py<PyAny>>> {
-        self.forget_last();
-        self.take(py, matcher.map(|matcher| matcher.get()))
+        let taken = self.take(py, matcher.map(Bound::get))?;
+        Ok(taken.map(|taken| self.remember(taken)))
+    }
+
+    /// As `_take`, with the way back, and `reply` stays as it is.
+    #[pyo3(signature = (matcher=None))]
+    fn _take_with_reply(
+        &self,
+        py: Python<'_>,
+        matcher: Option<&Bound<'_, Matcher>>,
+    ) -> PyResult<Option<WithReply>> {
+        let taken = self.take(py, matcher.map(Bound::get))?;
+        taken.map(|taken| self.with_reply(py, taken)).transpose()
+    }
+
+    /// The next message is waited for however long it takes: who asked the last one is told if nobody took its way back.
+    fn _forget_reply(&self) {
+        self.keep(Last::Nobody);
     }
 
     /// Adds messages that are there to a list, until that has so many.
@@ -193,11 +233,29 @@ impl Mailbox {
         matcher: Option<&Matcher>,
         deadline: Option<Instant>,
     ) -> PyResult<Py<PyAny>> {
-        self.forget_last();
-        loop {
-            if let Some(message) = self.take(py, matcher)? {
-                return Ok(message);
+        let endless = deadline.is_none();
+        // A wait that may end without a message leaves the last one answerable.
+        let taken = self.wait_for_next(py, matcher, deadline, || {
+            if endless {
+                self.keep(Last::Nobody);
             }
+        })?;
+        Ok(self.remember(taken))
+    }
+
+    /// `before` is called before it waits, if it has to.
+    fn wait_for_next(
+        &self,
+        py: Python<'_>,
+        matcher: Option<&Matcher>,
+        deadline: Option<Instant>,
+        before: impl Fn(),
+    ) -> PyResult<Taken> {
+        loop {
+            if let Some(taken) = self.take(py, matcher)? {
+                return Ok(taken);
+            }
+            before();
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let shelf = &self.code.shelf;
             if wait_for(py, left, |limit| shelf.wait(matcher, limit))?.is_none() {
@@ -206,12 +264,9 @@ impl Mailbox {
         }
     }
 
-    fn take(&self, py: Python<'_>, matcher: Option<&Matcher>) -> PyResult<Option<Py<PyAny>>> {
+    fn take(&self, py: Python<'_>, matcher: Option<&Matcher>) -> PyResult<Option<Taken>> {
         match self.code.shelf.take(py, matcher)? {
-            Found::Item((message, asked)) => {
-                self.remember(asked);
-                Ok(Some(message))
-            }
+            Found::Item(taken) => Ok(Some(taken)),
             Found::Nothing => Ok(None),
             Found::Over => Err(MailboxClosed::new_err(format!(
                 "the mailbox of actor {} is closed: the actor was stopped, killed or swapped; let the \
@@ -224,27 +279,31 @@ impl Mailbox {
     fn take_more(&self, py: Python<'_>, messages: &Bound<'_, PyList>, limit: usize) -> PyResult<()> {
         while messages.len() < limit && matches!(*self.last(), Last::Nobody) {
             match self.code.shelf.take(py, None)? {
-                Found::Item((message, asked)) => {
-                    self.remember(asked);
-                    messages.append(message)?;
-                }
+                Found::Item(taken) => messages.append(self.remember(taken))?,
                 Found::Nothing | Found::Over => break,
             }
         }
         Ok(())
     }
 
-    /// Who asked the last message, if its way back was not taken, is told that there is no answer.
-    fn forget_last(&self) {
-        let last = mem::take(&mut *self.last());
-        match last {
+    /// The message, whose way back is from now on `reply`.
+    fn remember(&self, (message, asked): Taken) -> Py<PyAny> {
+        self.keep(asked.map_or(Last::Nobody, Last::Asked));
+        message
+    }
+
+    /// Keeps a way back. Who asked before, if that way back was not taken, is told that there is no answer.
+    fn keep(&self, last: Last) {
+        let before = mem::replace(&mut *self.last(), last);
+        match before {
             Last::Asked(number) => drop(self.code.shelf.answer(number)),
             other => drop(other),
         }
     }
 
-    fn remember(&self, asked: Option<u64>) {
-        *self.last() = asked.map_or(Last::Nobody, Last::Asked);
+    fn with_reply(&self, py: Python<'_>, (message, asked): Taken) -> PyResult<WithReply> {
+        let reply = asked.map(|number| Py::new(py, Reply::new(self.code.shelf.clone(), number)));
+        Ok((message, reply.transpose()?))
     }
 
     fn last(&self) -> MutexGuard<'_, Last> {

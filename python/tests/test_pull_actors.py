@@ -285,6 +285,41 @@ def test_a_reply_may_be_given_later_once_or_never(rt, way):
     rt.join(pid, timeout=20)
 
 
+@pytest.mark.parametrize("timeout", [0, 0.001])
+def test_a_receive_that_is_in_vain_leaves_the_reply_of_the_message_before(rt, way, timeout):
+    def script(mailbox):
+        yield recv()
+        with pytest.raises(errors.Timeout):
+            yield recv(timeout=timeout)
+        with pytest.raises(errors.Timeout):
+            yield select(prefix=b"none", timeout=timeout)
+        mailbox.reply.send(b"late")
+        yield recv()
+        yield recv(timeout=20)  # That the one before was no answer is told when this one comes.
+
+    pid = way.spawn(rt, script)
+    assert rt.ask_sync(pid, b"x", timeout=20) == b"late"
+
+    async def main():
+        asked = asyncio.create_task(rt.ask(pid, b"y", timeout=20))
+        await asyncio.sleep(0)
+        assert rt.send(pid, b"another")
+        with pytest.raises((errors.NoReply, errors.ActorEnded)):
+            await asked
+
+    asyncio.run(main())
+
+
+def test_a_wait_without_an_end_tells_who_asked_at_once(rt, way):
+    def script(mailbox):
+        while True:
+            yield recv()
+
+    pid = way.spawn(rt, script)
+    with pytest.raises(errors.NoReply):
+        rt.ask_sync(pid, b"x", timeout=20)
+
+
 def test_a_reply_that_is_dropped_says_so(rt):
     kept = []
 
@@ -580,6 +615,22 @@ def test_shutdown_ends_pull_actors_and_their_threads(make_runtime, way):
     rt.shutdown()
     eventually(lambda: len(ended) == 10)
     eventually(lambda: threads() <= before)
+
+
+def test_what_no_receive_can_take_is_refused_at_once(rt, way):
+    got = Inbox()
+
+    def script(mailbox):
+        for call in (select(3), ("recv_with_reply", 3, {})):
+            with pytest.raises(TypeError, match="predicate"):
+                yield call
+        for limit in (1.5, "2", None):
+            with pytest.raises(TypeError):
+                yield ("recv_many", {"limit": limit})
+        got.append("end")
+
+    way.spawn(rt, script)
+    eventually(lambda: got == ["end"])
 
 
 def test_what_cannot_be_called_is_refused(rt):

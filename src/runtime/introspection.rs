@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Runtime;
 use crate::actor::{ActorBonds, ActorInfo, DeadLetter, DeadLetterReason, DeadLetterWatch, LateReplies};
+use crate::mailbox::Payload;
 use crate::pid::Pid;
 
 /// Why an actor did not tell its bonds.
@@ -42,6 +43,12 @@ impl Runtime {
     /// counted and not shown. A call that runs when the watch is dropped is not waited for.
     pub fn on_dead_letter(&self, sink: impl Fn(&DeadLetter) + Send + Sync + 'static) -> DeadLetterWatch {
         self.inner.system.letters().watch(Arc::new(sink))
+    }
+
+    /// Accounts for a `message` that `target` was sent and that nobody will handle, for `reason`, and shows it to the sinks: to be
+    /// called under no lock. For a language binding, the behaviours of which take messages before they are begun.
+    pub fn add_dead_letter(&self, target: Pid, reason: DeadLetterReason, message: Payload) {
+        self.inner.system.dead_letter(target, reason, Some(message));
     }
 
     /// Answers to asks that came when nobody waited for them any more.

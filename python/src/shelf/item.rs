@@ -66,4 +66,15 @@ impl Item {
         self.content = Content::Object(object.clone().unbind());
         Ok(object)
     }
+
+    /// What was sent, for who accounts for it; `None` for a question, of which the asker hears, and for a system message.
+    pub(crate) fn into_message(self) -> Option<Payload> {
+        match (self.kind, self.content) {
+            (Kind::Message, Content::Sent(payload)) => Some(payload),
+            (Kind::Message, Content::Object(object)) => {
+                Python::try_attach(|py| object.into_bound(py).cast_into().ok().map(payload::wrap)).flatten()
+            }
+            _ => None,
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
@@ -23,14 +23,23 @@ pub(crate) struct Matcher {
 
 #[pymethods]
 impl Matcher {
-    /// `kind` is one of "message", "ask" and "system".
+    /// `kind` is one of "message", "ask" and "system", and `predicate` can be called.
     #[new]
     #[pyo3(signature = (predicate=None, prefix=None, kind=None))]
     pub(crate) fn new(
+        py: Python<'_>,
         predicate: Option<Py<PyAny>>,
         prefix: Option<PyBackedBytes>,
         kind: Option<&str>,
     ) -> PyResult<Self> {
+        if let Some(predicate) = &predicate
+            && !predicate.bind(py).is_callable()
+        {
+            let kind = predicate.bind(py).get_type().name()?;
+            return Err(PyTypeError::new_err(format!(
+                "predicate is called with a message, and {kind} cannot be"
+            )));
+        }
         let kind = match kind {
             None => None,
             Some("message") => Some(Kind::Message),

@@ -16,6 +16,18 @@ use crate::promise::Promise;
 /// Messages that an actor gives to its code before that asks for more.
 pub(super) const DEPTH: usize = 64;
 
+/// How many messages an actor gives that its code has not taken.
+#[derive(Clone, Copy)]
+pub(crate) enum Allowance {
+    /// Up to a depth, so that the code finds the next one there: of a mailbox without a bound.
+    Ahead,
+    /// As many as a handler that handles so many at a time could begin with at once. All others wait in the mailbox, the
+    /// bound of which counts them.
+    Free(usize),
+    /// As `Free`, for a function: as many as it waits for.
+    Wanted,
+}
+
 #[derive(Default)]
 pub(super) struct State {
     /// Not yet taken.
@@ -35,7 +47,7 @@ pub(super) struct State {
     pub(super) servers: usize,
     /// Pieces of code in the middle of something.
     pub(super) busy: usize,
-    /// The code came for a message and found none, since the last was put there.
+    /// The code came for a message and found none that it wanted, since the last was put there.
     pub(super) hungry: bool,
     /// The actor, which waits for room or for its code to come to an end.
     pub(super) actor: Option<Waker>,
@@ -77,11 +89,22 @@ impl State {
     }
 
     /// Whether the actor may give more, or do what waits until its code has come to an end.
-    pub(super) fn has_room(&self, strict: bool) -> bool {
+    ///
+    /// What it goes by is the state alone: whatever changes that calls `release`, and no path has to know who is waiting.
+    pub(super) fn has_room(&self, allowance: Allowance) -> bool {
         if self.closing {
             return self.is_quiet();
         }
-        if strict { self.hungry && self.ready.is_empty() } else { self.ready.len() <= DEPTH / 2 }
+        match allowance {
+            Allowance::Ahead => self.ready.len() <= DEPTH / 2,
+            Allowance::Free(most) => self.ready.len() + self.busy < most,
+            Allowance::Wanted => self.ready.len() < self.waiting.len().max(usize::from(self.hungry)),
+        }
+    }
+
+    /// Takes everything that lies there, the oldest first.
+    pub(super) fn empty(&mut self) -> Vec<Item> {
+        self.aside.drain(..).chain(self.ready.drain(..)).collect()
     }
 
     /// Takes the oldest message.
