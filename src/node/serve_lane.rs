@@ -7,14 +7,14 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout, timeout_at};
 
-use super::link;
 use super::progress::{self, Progress, Rest};
 use super::serve::Accepted;
 use super::shared::{Shared, Stage, now};
 use super::throttle::{Flood, Patience};
+use super::{link, lock};
 use crate::config::Level;
 use crate::pid::Pid;
-use crate::transport::{CloseCode, Lane, LaneReceiver, LaneSender};
+use crate::transport::{CloseCode, Lane, LaneReceiver, LaneSender, TransportError};
 use crate::wire::level2::{self, Id, Probe};
 use crate::wire::{Batch, DecodeError, Decoder, Frame, Limits, Name, STEP};
 
@@ -123,6 +123,8 @@ impl LaneServer {
                 goodbye(sender.as_mut(), receiver.as_mut()).await;
                 Ok(())
             }
+            // There is nobody to say goodbye to.
+            Over::Refused(refused) if refused.code == CloseCode::ResetFlood => Err(refused),
             Over::Refused(refused) => {
                 goodbye(sender.as_mut(), receiver.as_mut()).await;
                 receiver.stop(refused.code);
@@ -170,7 +172,7 @@ impl LaneServer {
                         read = receiver.read(STEP), if self.ahead.is_none() => match read {
                             Ok(Some(bytes)) => self.ahead = Some(bytes),
                             Ok(None) => return Err(Over::Goodbye),
-                            Err(_) => return Err(Over::Broken),
+                            Err(error) => return Err(self.broken(&error)),
                         },
                     }
                 };
@@ -193,7 +195,7 @@ impl LaneServer {
                     Err(_) => return Err(Over::Refused(too_slow())),
                 },
             }
-            .map_err(|_| Over::Broken)?
+            .map_err(|error| self.broken(&error))?
             .ok_or(Over::Goodbye)
         };
         tokio::select! {
@@ -201,6 +203,16 @@ impl LaneServer {
             () = self.shared.at(Stage::Closed) => Err(Over::Goodbye),
             read = read => read,
         }
+    }
+
+    /// What a lane that broke means. Of a peer that resets lane after lane no more are taken.
+    fn broken(&self, error: &TransportError) -> Over {
+        let is_reset = matches!(error, TransportError::Reset { .. });
+        if is_reset && !lock(&self.accepted.resets).try_take(now()) {
+            let reason = "it resets lane after lane".to_owned();
+            return Over::Refused(Refused { code: CloseCode::ResetFlood, reason });
+        }
+        Over::Broken
     }
 
     /// Handles every complete frame in its place.
