@@ -18,8 +18,6 @@ use crate::transport::{CloseCode, Lane, LaneReceiver, LaneSender, TransportError
 use crate::wire::level2::{self, Id, Probe};
 use crate::wire::{Batch, DecodeError, Decoder, Frame, Limits, Name, STEP};
 
-/// Answers that are not read for so long end the lane (L09).
-const WRITE_STALL: Duration = Duration::from_secs(30);
 /// What is read and thrown away after a goodbye, so that closing does not destroy what the peer has
 /// not read yet.
 const LINGER_TIME: Duration = Duration::from_secs(2);
@@ -332,9 +330,12 @@ impl LaneServer {
         if self.answers.is_empty() {
             return Ok(());
         }
-        match timeout(WRITE_STALL, sender.write(&mut self.answers.take())).await {
+        match progress::write(sender, &mut self.answers.take()).await {
             Ok(written) => written.map_err(|_| Over::Broken),
-            Err(_) => Err(Over::Refused(stalled())),
+            Err(stalled) => {
+                let reason = stalled.to_string();
+                Err(Over::Refused(Refused { code: CloseCode::Overloaded, reason }))
+            }
         }
     }
 
@@ -372,8 +373,4 @@ async fn goodbye(sender: &mut dyn LaneSender, receiver: &mut dyn LaneReceiver) {
 
 fn too_slow() -> Refused {
     Refused { code: CloseCode::Timeout, reason: progress::too_slow() }
-}
-
-fn stalled() -> Refused {
-    Refused { code: CloseCode::Overloaded, reason: format!("answers were not read for {WRITE_STALL:?}") }
 }

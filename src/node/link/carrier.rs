@@ -21,8 +21,6 @@ use crate::transport::{CloseCode, LaneReceiver, LaneSender};
 use crate::wire::level2::{Decoder, Frame, Goaway, Text16};
 use crate::wire::{Batch, STEP};
 
-/// A peer that takes nothing of a batch for so long is given up (L09).
-const WRITE_STALL: Duration = Duration::from_secs(30);
 /// A peer that closes a link says why on control. When another lane ends first, control has so long.
 const LAST_WORD: Duration = Duration::from_millis(100);
 /// How long the last words of a link may take.
@@ -147,7 +145,7 @@ async fn write(
         let written = tokio::select! {
             biased;
             // First, since what was written counts, however fast the peer ended the link for it.
-            written = timeout(WRITE_STALL, sender.write(&mut parts)) => written,
+            written = progress::write(sender.as_mut(), &mut parts) => written,
             _ = link.ended() => return None,
         };
         match written {
@@ -160,8 +158,8 @@ async fn write(
                 lost(&link, lane, Breakage::from(error)).await;
                 return None;
             }
-            Err(_) => {
-                link.end(End::Refused(CloseCode::Overloaded, stalled()));
+            Err(stalled) => {
+                link.end(End::Refused(CloseCode::Overloaded, stalled.to_string()));
                 return None;
             }
         }
@@ -204,10 +202,6 @@ async fn lost(link: &Link, lane: usize, breakage: Breakage) {
         link.end(breakage.into());
     }
     link.ended().await;
-}
-
-fn stalled() -> String {
-    format!("the peer read nothing for {WRITE_STALL:?}")
 }
 
 /// Ends every lane in good order, or control with the code that closes.
