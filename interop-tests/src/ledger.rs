@@ -113,7 +113,7 @@ fn read(message: &[u8]) -> Option<(u64, u64)> {
 }
 
 /// Nanoseconds; sender and receiver share the clock of one machine.
-fn since_epoch() -> u64 {
+pub(crate) fn since_epoch() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }

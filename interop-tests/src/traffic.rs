@@ -98,14 +98,22 @@ impl Node {
 
     /// What some of the sinks have got, by their place among all that were made.
     pub fn received_by(&mut self, sinks: Range<usize>) -> Received {
-        self.received_later(sinks, u32::MAX)
+        self.received_later(&[sinks], u32::MAX)
     }
 
-    /// The same, with how many were under way for longer than so many microseconds.
-    pub fn received_later(&mut self, sinks: Range<usize>, micros: u32) -> Received {
-        let line = self.obey(&format!("received {} {} {micros}", sinks.start, sinks.len()));
+    /// The same of several such ranges, with how many were under way for longer than so many microseconds.
+    pub fn received_later(&mut self, sinks: &[Range<usize>], micros: u32) -> Received {
+        let ranges =
+            sinks.iter().map(|range| format!(" {} {}", range.start, range.len())).collect::<String>();
+        let line = self.obey(&format!("received {micros}{ranges}"));
         let [received, missing, repeated, late, corrupt, sum, later, p50, p99, p999, max] = fields(&line);
         Received { received, missing, repeated, late, corrupt, sum, later, p50, p99, p999, max }
+    }
+
+    /// The lanes in which messages to `pids` at `addr` travel.
+    pub fn lanes(&mut self, addr: &str, pids: &[u64]) -> Vec<u64> {
+        let pids: Vec<_> = pids.iter().map(u64::to_string).collect();
+        numbers(&self.obey(&format!("lanes {addr} {}", pids.join(" "))))
     }
 
     /// Starts to send `count` messages of `size` bytes in turn to `pids` at `addr`, one every `gap`
@@ -187,6 +195,12 @@ impl Node {
         let (counts, done) = flagged(&line);
         let [answered, failed, p50, p99, max] = fields(counts);
         Pinged { answered, failed, p50, p99, max, done }
+    }
+
+    /// Each ping that was answered: when it was asked for, since the epoch, and how long it took, both in microseconds.
+    pub fn trips(&mut self) -> Vec<(u64, u64)> {
+        let line = self.obey("trips");
+        numbers(&line).chunks_exact(2).map(|trip| (trip[0], trip[1])).collect()
     }
 
     /// What the node has done for the peer at `addr`.

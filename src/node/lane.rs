@@ -9,11 +9,10 @@ use tokio::time::timeout;
 
 use super::error::Breakage;
 use super::peer::{Peer, Reply};
+use super::progress;
 use crate::transport::{Lane, LaneReceiver, LaneSender};
 use crate::wire::{Answer, AnswerError, Answers, Batch, STEP};
 
-/// A peer that takes nothing of a batch for so long is given up (L09).
-const WRITE_STALL: Duration = Duration::from_secs(30);
 /// How long a goodbye waits for the peer's own.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -86,11 +85,9 @@ impl<'a> DataLane<'a> {
                 continue;
             }
             self.writing.store(true, Ordering::Relaxed);
-            match timeout(WRITE_STALL, sender.write(&mut batch.take())).await {
+            match progress::write(sender, &mut batch.take()).await {
                 Ok(written) => written?,
-                Err(_) => {
-                    return Err(Breakage::unproven(format!("the peer read nothing for {WRITE_STALL:?}")));
-                }
+                Err(stalled) => return Err(Breakage::unproven(stalled.to_string())),
             }
             self.writing.store(false, Ordering::Relaxed);
             self.used.store(true, Ordering::Relaxed);

@@ -1,9 +1,13 @@
-//! Whether a frame that has begun comes along fast enough (L08). Between two frames a peer may be silent for
-//! as long as it likes.
+//! Whether a frame that has begun comes along fast enough (L08), and whether a peer takes what is written (L09). Between
+//! two frames a peer may be silent for as long as it likes.
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use tokio::time::timeout;
+
 use super::load::{Account, Budget};
+use crate::transport::{LaneSender, TransportError};
 
 /// The whole frame must be there after this; of one that is taken in pieces the next piece, as its length says nothing of
 /// what it costs to wait.
@@ -84,6 +88,41 @@ impl Progress {
     }
 }
 
+/// A peer that takes nothing of what is written for so long is given up.
+const STALL: Duration = Duration::from_secs(30);
+
+/// It took nothing for that long.
+#[derive(Debug)]
+pub(super) struct Stalled;
+
+/// Writes all of `bufs`, however long that takes, as long as the peer takes some of it again and again.
+pub(super) async fn write(
+    sender: &mut dyn LaneSender,
+    bufs: &mut [Bytes],
+) -> Result<Result<(), TransportError>, Stalled> {
+    let mut left = len(bufs);
+    loop {
+        if let Ok(written) = timeout(STALL, sender.write(bufs)).await {
+            return Ok(written);
+        }
+        let still_left = len(bufs);
+        if still_left == left {
+            return Err(Stalled);
+        }
+        left = still_left;
+    }
+}
+
+fn len(bufs: &[Bytes]) -> usize {
+    bufs.iter().map(Bytes::len).sum()
+}
+
+impl std::fmt::Display for Stalled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the peer read nothing for {STALL:?}")
+    }
+}
+
 /// What a peer is told whose frame does not come along.
 pub(super) fn too_slow() -> String {
     format!(
@@ -94,6 +133,9 @@ pub(super) fn too_slow() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::shared::now;
+    use crate::transport::memory::{MemoryNetwork, MemoryTransport};
+    use crate::transport::{LaneClass, NodeAddr, Transport};
 
     const S: Duration = Duration::from_secs(1);
 
@@ -126,6 +168,33 @@ mod tests {
         progress.read(start + 301 * S, 1 << 20, false, Rest::Taken);
         assert_eq!(progress.deadline(), Some(start + 331 * S), "nor silence after however much");
         assert!(!progress.is_too_much(), "it is accounted for elsewhere");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn l09_a_peer_that_reads_slowly_is_waited_for_and_one_that_stops_is_not() {
+        let transport = MemoryTransport::new(&MemoryNetwork::new());
+        let mut listener = transport.bind(&NodeAddr::new("node", 0)).await.unwrap();
+        let connection = transport.connect(&listener.local_addr()).await.unwrap();
+        let (mut sender, _answers) = connection.open_lane(LaneClass::Message).await.unwrap();
+        let accepted = listener.accept().await.unwrap();
+        let reading = tokio::spawn(async move {
+            let (_answers, mut receiver) = accepted.accept_lane().await.unwrap().unwrap();
+            for _ in 0..400 {
+                tokio::time::sleep(S).await;
+                receiver.read(1 << 10).await.unwrap();
+            }
+            (accepted, receiver)
+        });
+        let mut bufs = vec![Bytes::from(vec![7; 400 << 10])];
+        let written = write(sender.as_mut(), &mut bufs).await;
+        assert!(matches!(written, Ok(Ok(()))), "1 KiB a second is enough: {written:?}");
+        let still_open = reading.await.unwrap();
+        bufs.push(Bytes::from(vec![7; 400 << 10]));
+        let since = now();
+        let written = write(sender.as_mut(), &mut bufs).await;
+        assert!(matches!(written, Err(Stalled)), "{written:?}");
+        assert!(now() - since <= 2 * STALL, "{:?}", now() - since);
+        drop(still_open);
     }
 
     #[test]

@@ -26,13 +26,16 @@ pub(super) struct Accepted {
     pub(super) serial: u64,
     /// The rate of questions, shared by its lanes.
     pub(super) questions: Arc<Mutex<TokenBucket>>,
+    /// The rate at which the peer resets lanes.
+    pub(super) resets: Arc<Mutex<TokenBucket>>,
 }
 
 impl Accepted {
     fn new(shared: Arc<Shared>, connection: Arc<dyn Connection>) -> Self {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         let questions = Arc::new(throttle::questions(now()));
-        Self { shared, connection, serial: SERIAL.fetch_add(1, Ordering::Relaxed), questions }
+        let resets = Arc::new(throttle::resets(now()));
+        Self { shared, connection, serial: SERIAL.fetch_add(1, Ordering::Relaxed), questions, resets }
     }
 }
 

@@ -7,19 +7,17 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout, timeout_at};
 
-use super::link;
 use super::progress::{self, Progress, Rest};
 use super::serve::Accepted;
 use super::shared::{Shared, Stage, now};
 use super::throttle::{Flood, Patience};
+use super::{link, lock};
 use crate::config::Level;
 use crate::pid::Pid;
-use crate::transport::{CloseCode, Lane, LaneReceiver, LaneSender};
+use crate::transport::{CloseCode, Lane, LaneReceiver, LaneSender, TransportError};
 use crate::wire::level2::{self, Id, Probe};
 use crate::wire::{Batch, DecodeError, Decoder, Frame, Limits, Name, STEP};
 
-/// Answers that are not read for so long end the lane (L09).
-const WRITE_STALL: Duration = Duration::from_secs(30);
 /// What is read and thrown away after a goodbye, so that closing does not destroy what the peer has
 /// not read yet.
 const LINGER_TIME: Duration = Duration::from_secs(2);
@@ -123,6 +121,8 @@ impl LaneServer {
                 goodbye(sender.as_mut(), receiver.as_mut()).await;
                 Ok(())
             }
+            // There is nobody to say goodbye to.
+            Over::Refused(refused) if refused.code == CloseCode::ResetFlood => Err(refused),
             Over::Refused(refused) => {
                 goodbye(sender.as_mut(), receiver.as_mut()).await;
                 receiver.stop(refused.code);
@@ -170,7 +170,7 @@ impl LaneServer {
                         read = receiver.read(STEP), if self.ahead.is_none() => match read {
                             Ok(Some(bytes)) => self.ahead = Some(bytes),
                             Ok(None) => return Err(Over::Goodbye),
-                            Err(_) => return Err(Over::Broken),
+                            Err(error) => return Err(self.broken(&error)),
                         },
                     }
                 };
@@ -193,7 +193,7 @@ impl LaneServer {
                     Err(_) => return Err(Over::Refused(too_slow())),
                 },
             }
-            .map_err(|_| Over::Broken)?
+            .map_err(|error| self.broken(&error))?
             .ok_or(Over::Goodbye)
         };
         tokio::select! {
@@ -201,6 +201,16 @@ impl LaneServer {
             () = self.shared.at(Stage::Closed) => Err(Over::Goodbye),
             read = read => read,
         }
+    }
+
+    /// What a lane that broke means. Of a peer that resets lane after lane no more are taken.
+    fn broken(&self, error: &TransportError) -> Over {
+        let is_reset = matches!(error, TransportError::Reset { .. });
+        if is_reset && !lock(&self.accepted.resets).try_take(now()) {
+            let reason = "it resets lane after lane".to_owned();
+            return Over::Refused(Refused { code: CloseCode::ResetFlood, reason });
+        }
+        Over::Broken
     }
 
     /// Handles every complete frame in its place.
@@ -320,9 +330,12 @@ impl LaneServer {
         if self.answers.is_empty() {
             return Ok(());
         }
-        match timeout(WRITE_STALL, sender.write(&mut self.answers.take())).await {
+        match progress::write(sender, &mut self.answers.take()).await {
             Ok(written) => written.map_err(|_| Over::Broken),
-            Err(_) => Err(Over::Refused(stalled())),
+            Err(stalled) => {
+                let reason = stalled.to_string();
+                Err(Over::Refused(Refused { code: CloseCode::Overloaded, reason }))
+            }
         }
     }
 
@@ -360,8 +373,4 @@ async fn goodbye(sender: &mut dyn LaneSender, receiver: &mut dyn LaneReceiver) {
 
 fn too_slow() -> Refused {
     Refused { code: CloseCode::Timeout, reason: progress::too_slow() }
-}
-
-fn stalled() -> Refused {
-    Refused { code: CloseCode::Overloaded, reason: format!("answers were not read for {WRITE_STALL:?}") }
 }

@@ -1,4 +1,4 @@
-//! The rate of control frames that one peer may send.
+//! The rates at which one peer may send control frames, and reset lanes.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -57,6 +57,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The rate of the questions of one peer.
 pub(super) fn questions(now: Instant) -> Mutex<TokenBucket> {
     Mutex::new(TokenBucket::new(QUESTIONS_PER_SECOND, QUESTIONS, now))
+}
+
+/// Lanes that a peer may reset on one connection: so many within ten seconds (L16).
+const RESETS: u32 = 256;
+const RESETS_PER_SECOND: u32 = RESETS / 10;
+
+/// The rate at which a peer may reset the lanes of one connection.
+pub(super) fn resets(now: Instant) -> Mutex<TokenBucket> {
+    Mutex::new(TokenBucket::new(RESETS_PER_SECOND, RESETS, now))
 }
 
 /// The questions of one lane, within the rate of its peer.

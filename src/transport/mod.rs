@@ -138,8 +138,7 @@ pub trait Connection: Send + Sync + 'static {
 pub trait LaneSender: Send + 'static {
     /// Writes all of `bufs` in order, waiting for room as needed. Written buffers are left empty.
     ///
-    /// Not cancel-safe: after a dropped future an unknown part was written, so the lane may only
-    /// be reset.
+    /// After a dropped future `bufs` are what is left, and must be given to it again before anything else.
     async fn write(&mut self, bufs: &mut [Bytes]) -> Result<(), TransportError>;
 
     /// Says what the lane is for. The side that opened it has said so already; the other one learns it from

@@ -2,7 +2,7 @@
 //! processes fail. Some nodes know the documented framing only.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use bytes::Bytes;
 use myrmidon::actor::{AskError, SpawnOptions};
@@ -44,6 +44,8 @@ struct Host {
     config: NodeConfig,
     life: u64,
     running: Option<Running>,
+    /// Those of all its lives, which end with the node that has them.
+    transports: Vec<Weak<dyn Transport>>,
 }
 
 struct Running {
@@ -84,6 +86,7 @@ impl Society {
             self.something_happens().await;
         }
         self.calm_down().await;
+        self.end().await;
         self.ledger.verdict()
     }
 
@@ -330,6 +333,23 @@ impl Society {
         self.deeds.check_bonds();
     }
 
+    /// All nodes leave, and of none, in whichever of its lives, anything is left in memory.
+    async fn end(&mut self) {
+        for host in &mut self.hosts {
+            host.leave(S, &self.deeds).await;
+        }
+        sleep(60 * S).await;
+        for host in &self.hosts {
+            let left: Vec<_> =
+                (1..).zip(&host.transports).filter(|(_, node)| node.strong_count() > 0).collect();
+            if let Some((life, node)) = left.first() {
+                let owners = node.strong_count();
+                self.ledger
+                    .fault(format!("life {life} of {} is still in memory, {owners} times", host.number));
+            }
+        }
+    }
+
     async fn converge(&mut self) {
         let until = Instant::now() + CONVERGED;
         for from in 0..self.hosts.len() {
@@ -404,7 +424,7 @@ impl Host {
             seed: Some(seed.wrapping_mul(100).wrapping_add(number as u64)),
             ..NodeConfig::default()
         };
-        Self { number, config, life: 0, running: None }
+        Self { number, config, life: 0, running: None, transports: vec![] }
     }
 
     fn now(&self) -> Life {
@@ -431,6 +451,7 @@ impl Host {
         let seed = self.config.seed.map(|seed| seed.wrapping_add(self.life << 40));
         let node = NodeConfig { seed, ..self.config.clone() };
         let transport: Arc<dyn Transport> = network.transport(&host_name(self.number));
+        self.transports.push(Arc::downgrade(&transport));
         let sim = Sim::builder()
             .seed(seed.unwrap_or_default())
             .step_limit(20_000_000)

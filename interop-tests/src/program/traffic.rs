@@ -12,7 +12,7 @@ use myrmidon::{Pid, Runtime};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::{Outcome, lock};
-use crate::ledger::{Ledger, checksum_of, message, quantile};
+use crate::ledger::{Ledger, checksum_of, message, quantile, since_epoch};
 
 /// A refused message is offered again after this.
 const AGAIN: Duration = Duration::from_millis(10);
@@ -36,7 +36,8 @@ impl Traffic {
         Some(match *words {
             ["sinks", count] => self.make_sinks(count),
             ["unread"] => Ok(self.rt.spawn_async(Unread, Default::default()).pid().as_u64().to_string()),
-            ["received", first, count, micros] => self.received(first, count, micros),
+            ["received", micros, ref ranges @ ..] => self.received(micros, ranges),
+            ["lanes", addr, ref pids @ ..] => self.lanes(addr, pids),
             ["stream", addr, first, count, size, gap, ref pids @ ..] => {
                 self.stream(addr, [first, count], size, gap, pids)
             }
@@ -50,6 +51,7 @@ impl Traffic {
             ["downs"] => Ok(lock(&self.downs).join("|")),
             ["ping", addr, count, gap] => self.ping(addr, count, gap),
             ["pinged"] => Ok(lock(&self.pings).report()),
+            ["trips"] => Ok(lock(&self.pings).trips()),
             ["info", addr] => self.info(addr),
             _ => return None,
         })
@@ -67,10 +69,13 @@ impl Traffic {
     }
 
     /// The books of some sinks, by their place among all, added up; and how many messages were under way
-    /// for longer than so many microseconds.
-    fn received(&self, first: &str, count: &str, micros: &str) -> Outcome<String> {
+    /// for longer than so many microseconds. Each range is its first sink and how many they are.
+    fn received(&self, micros: &str, ranges: &[&str]) -> Outcome<String> {
         let mut all = Ledger::default();
-        self.sinks.iter().skip(first.parse()?).take(count.parse()?).for_each(|sink| all.add(&lock(sink)));
+        for range in ranges.chunks_exact(2) {
+            let sinks = self.sinks.iter().skip(range[0].parse()?).take(range[1].parse()?);
+            sinks.for_each(|sink| all.add(&lock(sink)));
+        }
         let missing = all.missing();
         let Ledger { received, repeated, late, corrupt, sum, mut delays, .. } = all;
         let micros: u32 = micros.parse()?;
@@ -79,6 +84,14 @@ impl Traffic {
         Ok(format!(
             "{received} {missing} {repeated} {late} {corrupt} {sum} {later} {p50} {p99} {p999} {most}"
         ))
+    }
+
+    /// The lanes in which these actors are reached.
+    fn lanes(&self, addr: &str, pids: &[&str]) -> Outcome<String> {
+        let addr = addr.parse()?;
+        let lane =
+            |pid: &&str| Ok(self.rt.node().lane_of(&addr, pid_of(pid)?).ok_or("no link is up")?.to_string());
+        Ok(pids.iter().map(lane).collect::<Outcome<Vec<_>>>()?.join(" "))
     }
 
     fn stream(
@@ -136,8 +149,9 @@ impl Traffic {
         let (node, pings) = (self.rt.node().clone(), self.pings.clone());
         self.rt.io().spawn(async move {
             for _ in 0..count {
+                let begun = since_epoch();
                 let answer = node.ping(&addr).await;
-                lock(&pings).enter(answer.ok());
+                lock(&pings).enter(begun, answer.ok());
                 sleep(gap).await;
             }
             lock(&pings).done = true;
@@ -234,22 +248,35 @@ impl Stream {
 
 #[derive(Default)]
 struct Pings {
+    /// In microseconds: since the epoch, when a ping was asked for, and how long its answer took.
+    begun: Vec<u64>,
     round_trips: Vec<u32>,
     failed: u64,
     done: bool,
 }
 
 impl Pings {
-    fn enter(&mut self, round_trip: Option<Duration>) {
+    /// One that was asked for so many nanoseconds after the epoch.
+    fn enter(&mut self, begun: u64, round_trip: Option<Duration>) {
         match round_trip {
-            Some(time) => self.round_trips.push(u32::try_from(time.as_micros()).unwrap_or(u32::MAX)),
+            Some(time) => {
+                self.begun.push(begun / 1000);
+                self.round_trips.push(u32::try_from(time.as_micros()).unwrap_or(u32::MAX));
+            }
             None => self.failed += 1,
         }
     }
 
-    fn report(&mut self) -> String {
-        let answered = self.round_trips.len();
-        let [p50, p99, most] = [0.5, 0.99, 1.0].map(|share| quantile(&mut self.round_trips, share));
+    /// Each that was answered: when it was asked for, and how long it took.
+    fn trips(&self) -> String {
+        let trips = self.begun.iter().zip(&self.round_trips);
+        trips.map(|(begun, took)| format!("{begun} {took}")).collect::<Vec<_>>().join(" ")
+    }
+
+    fn report(&self) -> String {
+        let mut sorted = self.round_trips.clone();
+        let answered = sorted.len();
+        let [p50, p99, most] = [0.5, 0.99, 1.0].map(|share| quantile(&mut sorted, share));
         format!("{answered} {} {p50} {p99} {most} {}", self.failed, self.done)
     }
 }

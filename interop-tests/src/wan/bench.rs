@@ -1,5 +1,6 @@
 //! The measurement behind `wan_bench`: what one lost packet does to everybody's messages.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread::sleep;
@@ -9,9 +10,11 @@ use clap::Parser;
 use myrmidon_quic::Congestion;
 use serde_json::{Value, json};
 
+use super::truth::Losses;
 use super::{Conditions, Wan};
+use crate::ledger::quantile;
 use crate::node::{Kind, Node, Setup};
-use crate::traffic::{Pinged, Received, Streamed};
+use crate::traffic::{Pinged, Received, StreamId, Streamed};
 
 /// Sent before the clock runs: connections are made and their windows are open.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -20,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What may delay a message on its way beside the path, in microseconds.
 const STRAY: u32 = 5_000;
 const MIB: usize = 1 << 20;
+/// What a packet with one message has beside the message, in bytes, over TCP or QUIC: at least and at most. Another message
+/// of the shortest size in the same packet is more than that.
+const AROUND: (usize, usize) = (60, 120);
 
 /// Small messages to many actors, over paths of every length and loss.
 #[derive(Parser)]
@@ -70,6 +76,14 @@ struct Options {
     /// Measure what bare TCP sockets make of pings beside a full connection, too
     #[arg(long)]
     bare: bool,
+    /// Only the receivers of one lane lose packets, of one link with one lane a quarter of them: what they are sent has so
+    /// many bytes, and only packets as long as with one such message can be lost. A row is about all others
+    #[arg(long)]
+    one_lane: Option<usize>,
+    /// Only packets of at least so many bytes can be lost: not those with nothing but an acknowledgement, a ping or another
+    /// short frame
+    #[arg(long, conflicts_with = "one_lane")]
+    lost_from: Option<usize>,
     /// Decides which packets are lost
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -115,8 +129,12 @@ impl Case {
         let mut run = Run { options, a, b, later: later(round_trip) };
         run.warm_up();
         let before = wan.tally(0, 1);
-        let Measured { sent, got, bulk, pings } = run.measured();
+        let Measured { sent, got, harmed, bulk, pinged } = run.measured();
         let after = wan.tally(0, 1);
+        let pings = pinged.map(|(pinged, trips)| {
+            let losses = Losses::new(&wan.lost_at(0, 1), &wan.lost_at(1, 0));
+            ping_report(&pinged, losses.unharmed(&trips, Duration::from_millis(round_trip)))
+        });
         drop(run);
         let bare = options.bare.then(|| super::bare::measure(&wan, Duration::from_secs(options.seconds)));
         Some(json!({
@@ -137,7 +155,7 @@ impl Case {
             "late": got.late,
             "corrupt": got.corrupt,
             "checksum": got.sum,
-            "clean": is_clean(&sent, &got),
+            "clean": is_clean(&sent, &got) && harmed.as_ref().is_none_or(|(sent, got)| is_clean(sent, got)),
             "waited": got.later,
             "p50_us": got.p50,
             "p99_us": got.p99,
@@ -147,6 +165,9 @@ impl Case {
             "packets_lost": after.lost - before.lost,
             "packets_overflowed": after.overflowed - before.overflowed,
             "unread": options.unread,
+            "one_lane": options.one_lane,
+            "lost_from": options.lost_from,
+            "harmed": harmed.map(|(_, got)| harmed_report(&got)),
             "bulk": bulk,
             "pings": pings,
             "bare": bare,
@@ -166,6 +187,9 @@ impl Options {
 
     fn path(&self, round_trip: u64, loss: f64) -> Conditions {
         let path = Conditions::round_trip(round_trip).with_loss(loss / 100.0);
+        let of_one_lane = self.one_lane.map(|size| (size + AROUND.0, size + AROUND.1));
+        let lost_sizes = of_one_lane.or(self.lost_from.map(|least| (least, usize::MAX)));
+        let path = Conditions { lost_sizes, ..path };
         self.megabits.map_or(path, |megabits| path.with_rate(megabits, self.queue << 10))
     }
 }
@@ -194,11 +218,21 @@ struct Run<'a> {
     later: u32,
 }
 
+/// Receivers that are sent messages of one size, in turn.
+struct Group {
+    pids: Vec<u64>,
+    /// Where they are among all sinks.
+    places: Vec<Range<usize>>,
+    size: usize,
+}
+
 struct Measured {
     sent: Streamed,
     got: Received,
+    /// Those that were to lose packets, where not all were.
+    harmed: Option<(Streamed, Received)>,
     bulk: Value,
-    pings: Value,
+    pinged: Option<(Pinged, Vec<(u64, u64)>)>,
 }
 
 impl Run<'_> {
@@ -211,10 +245,11 @@ impl Run<'_> {
     }
 
     fn measured(&mut self) -> Measured {
-        let Options { actors, rate, size, seconds, bulk, pings, .. } = *self.options;
+        let Options { actors, seconds, bulk, pings, .. } = *self.options;
         let (sinks, bulk_sink) = (self.b.sinks(actors), self.b.sinks(1));
         // The first sink is that of the warm-up.
-        let (small, large) = (1..1 + actors, 1 + actors..2 + actors);
+        let large = 1 + actors..2 + actors;
+        let (all, harmed) = self.groups(&sinks);
         if pings {
             self.a.ping(&self.b.addr, u32::try_from(seconds * 50).unwrap_or(u32::MAX), 20);
         }
@@ -224,22 +259,51 @@ impl Run<'_> {
         }
         let start = Instant::now();
         let bulk_stream = self.a.stream(&self.b.addr, &bulk_sink, bulk, MIB, 0);
-        let stream = self.a.stream(&self.b.addr, &sinks, rate * seconds, size, 1_000_000 / rate);
-        self.wait(|run| {
-            let sent = run.a.streamed(stream);
-            sent.done && run.b.received_by(small.clone()).received >= sent.accepted
-        });
+        let stream = self.send(&all);
+        let harmed_stream = harmed.as_ref().map(|group| self.send(group));
+        let (sent, got) = self.account(stream, &all);
+        let harmed = harmed_stream.zip(harmed).map(|(stream, group)| self.account(stream, &group));
         self.wait(|run| run.b.received_by(large.clone()).received >= bulk);
         let took = start.elapsed();
         let bulk =
             (bulk > 0).then(|| bulk_report(&self.a.streamed(bulk_stream), &self.b.received_by(large), took));
-        let pings = pings.then(|| ping_report(&self.a.pinged()));
-        Measured {
-            sent: self.a.streamed(stream),
-            got: self.b.received_later(small, self.later),
-            bulk: json!(bulk),
-            pings: json!(pings),
+        let pinged = pings.then(|| (self.a.pinged(), self.a.trips()));
+        Measured { sent, got, harmed, bulk: json!(bulk), pinged }
+    }
+
+    /// All receivers; or those of one lane, which are to lose packets, behind all others.
+    fn groups(&mut self, sinks: &[u64]) -> (Group, Option<Group>) {
+        let size = self.options.size;
+        let group = |places: Vec<usize>, size| Group {
+            pids: places.iter().map(|place| sinks[*place]).collect(),
+            places: places.iter().map(|place| 1 + place..2 + place).collect(),
+            size,
+        };
+        let all = 0..sinks.len();
+        let Some(large) = self.options.one_lane else { return (group(all.collect(), size), None) };
+        let lanes = self.a.lanes(&self.b.addr, sinks);
+        let (mut harmed, mut others): (Vec<_>, Vec<_>) = all.partition(|place| lanes[*place] == lanes[0]);
+        if others.is_empty() {
+            others = harmed.split_off(sinks.len() / 4);
         }
+        (group(others, size), Some(group(harmed, large)))
+    }
+
+    /// Starts to send a group its part of the messages.
+    fn send(&mut self, group: &Group) -> StreamId {
+        let Options { actors, rate, seconds, .. } = *self.options;
+        let (part, actors) = (group.pids.len() as u64, actors as u64);
+        let (count, gap) = (rate * seconds * part / actors, 1_000_000 * actors / (rate * part).max(1));
+        self.a.stream(&self.b.addr, &group.pids, count, group.size, gap)
+    }
+
+    /// What became of it, when all is there.
+    fn account(&mut self, stream: StreamId, group: &Group) -> (Streamed, Received) {
+        self.wait(|run| {
+            let sent = run.a.streamed(stream);
+            sent.done && run.b.received_later(&group.places, u32::MAX).received >= sent.accepted
+        });
+        (self.a.streamed(stream), self.b.received_later(&group.places, self.later))
     }
 
     /// Waits for a condition, as long as the run may take. What is missing then shows in the counts.
@@ -265,13 +329,21 @@ fn bulk_report(sent: &Streamed, got: &Received, took: Duration) -> Value {
     })
 }
 
-fn ping_report(pinged: &Pinged) -> Value {
+fn harmed_report(got: &Received) -> Value {
+    json!({ "received": got.received, "waited": got.later, "p50_us": got.p50, "p99_us": got.p99 })
+}
+
+/// `unharmed` took those that certainly lost nothing.
+fn ping_report(pinged: &Pinged, mut unharmed: Vec<u32>) -> Value {
+    let count = unharmed.len();
+    let [p50, p99, most] = [0.5, 0.99, 1.0].map(|share| quantile(&mut unharmed, share));
     json!({
         "answered": pinged.answered,
         "failed": pinged.failed,
         "p50_us": pinged.p50,
         "p99_us": pinged.p99,
         "max_us": pinged.max,
+        "unharmed": { "count": count, "p50_us": p50, "p99_us": p99, "max_us": most },
     })
 }
 

@@ -11,6 +11,8 @@ pub struct Conditions {
     pub jitter: Duration,
     /// The share of packets that are lost, each for itself.
     pub loss: f64,
+    /// Only packets that have at least and at most so many bytes, from the IP header on, can be lost by chance; `None` for all.
+    pub lost_sizes: Option<(usize, usize)>,
     /// The share of packets that arrive twice.
     pub duplicate: f64,
     /// The share of packets that are held back by [`HELD_BACK`], so that later ones overtake them.
@@ -30,6 +32,7 @@ impl Conditions {
         delay: Duration::ZERO,
         jitter: Duration::ZERO,
         loss: 0.0,
+        lost_sizes: None,
         duplicate: 0.0,
         reorder: 0.0,
         bits_per_second: None,

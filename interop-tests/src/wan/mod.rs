@@ -17,11 +17,13 @@ mod nodes;
 mod packet;
 mod path;
 mod router;
+mod truth;
 
 use std::fs::OpenOptions;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use nix::unistd::geteuid;
 
@@ -101,6 +103,11 @@ impl Wan {
     /// What the path from one host to another has done.
     pub fn tally(&self, from: usize, to: usize) -> Tally {
         self.router.tally(from, to)
+    }
+
+    /// When packets from one host to another came that were lost: by chance, for want of room or as the path was cut.
+    pub fn lost_at(&self, from: usize, to: usize) -> Vec<Instant> {
+        self.router.lost_at(from, to)
     }
 
     /// Connections that host `from` has tried to open at host `to`, by TCP or QUIC.

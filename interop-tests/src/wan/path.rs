@@ -34,6 +34,8 @@ pub(super) struct Path {
     pub(super) conditions: Conditions,
     pub(super) is_cut: bool,
     tally: Tally,
+    /// When packets came that were lost: by chance, for want of room or as the path was cut.
+    lost_at: Vec<Instant>,
     chance: SmallRng,
     /// When the bottleneck has sent everything that waits there.
     idle_at: Option<Instant>,
@@ -47,6 +49,7 @@ impl Path {
             conditions,
             is_cut: false,
             tally: Tally::default(),
+            lost_at: Vec::new(),
             chance: SmallRng::seed_from_u64(seed),
             idle_at: None,
             last: None,
@@ -57,14 +60,29 @@ impl Path {
         self.tally
     }
 
+    /// When packets were lost, in that order.
+    pub(super) fn lost_at(&self) -> &[Instant] {
+        &self.lost_at
+    }
+
     /// Takes a packet of `len` bytes and says when it arrives.
     pub(super) fn admit(&mut self, now: Instant, len: usize) -> Arrivals {
+        let arrivals = self.decide(now, len);
+        if arrivals == [None; 2] {
+            self.lost_at.push(now);
+        }
+        arrivals
+    }
+
+    fn decide(&mut self, now: Instant, len: usize) -> Arrivals {
         self.tally.offered += 1;
         if self.is_cut {
             self.tally.cut += 1;
             return [None; 2];
         }
-        if self.happens(self.conditions.loss) {
+        let may_be_lost =
+            self.conditions.lost_sizes.is_none_or(|(least, most)| (least..=most).contains(&len));
+        if may_be_lost && self.happens(self.conditions.loss) {
             self.tally.lost += 1;
             return [None; 2];
         }
@@ -162,6 +180,24 @@ mod tests {
         let gone = arrivals.iter().filter(|arrivals| arrivals[0].is_none()).count();
         let twice = arrivals.iter().filter(|arrivals| arrivals[1].is_some()).count();
         assert_eq!((gone as u64, twice as u64), (tally.lost, tally.duplicated));
+    }
+
+    #[test]
+    fn only_packets_of_the_sizes_in_question_are_lost_and_each_loss_is_dated() {
+        let picky = Conditions { loss: 0.5, lost_sizes: Some((500, 600)), ..Conditions::PERFECT };
+        let mut path = Path::new(picky, 1);
+        let mut lost = Vec::new();
+        for n in 0..3000 {
+            let (now, len) = (*START + n * MS, [499, 500, 600][n as usize % 3]);
+            if path.admit(now, len) == [None, None] {
+                assert_ne!(len, 499, "packet {n}");
+                lost.push(now);
+            }
+        }
+        assert!((800..1200).contains(&lost.len()), "{}", lost.len());
+        assert_eq!(path.lost_at(), lost);
+        path.conditions.lost_sizes = Some((601, usize::MAX));
+        assert_eq!((0..100).filter(|_| path.admit(*START, 600) == [None, None]).count(), 0);
     }
 
     #[test]

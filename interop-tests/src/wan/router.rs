@@ -105,6 +105,11 @@ impl Router {
         self.state.network().paths[from][to].tally()
     }
 
+    /// When packets from one host to another came that were lost: by chance, for want of room or as the path was cut.
+    pub(super) fn lost_at(&self, from: HostNumber, to: HostNumber) -> Vec<Instant> {
+        self.state.network().paths[from][to].lost_at().to_vec()
+    }
+
     /// Connections that `from` has tried to open at `to`.
     pub(super) fn attempts(&self, from: HostNumber, to: HostNumber) -> usize {
         self.state.network().openings.count(from, to)

@@ -1,7 +1,7 @@
 //! The tasks of a link: a reader and a writer for each lane, and the heartbeat.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
@@ -10,7 +10,7 @@ use tokio::time::{sleep_until, timeout, timeout_at};
 use super::clock::Beat;
 use super::inlet::Inlet;
 use super::outgoing::CONTROL;
-use super::pace::Pace;
+use super::pace::{Pace, Stretch};
 use super::pen::Lent;
 use super::strand::Strand;
 use super::{End, Link, lock};
@@ -21,17 +21,6 @@ use crate::transport::{CloseCode, LaneReceiver, LaneSender};
 use crate::wire::level2::{Decoder, Frame, Goaway, Text16};
 use crate::wire::{Batch, STEP};
 
-/// A peer that takes nothing of a batch for so long is given up (L09).
-const WRITE_STALL: Duration = Duration::from_secs(30);
-/// A lane that moves so many bytes without a pause lets the others go first: a ping must not wait for
-/// what one task may do at a stretch.
-const STRETCH: usize = 256 << 10;
-/// A lane that has written less than this lets so much time pass before it writes again: a write costs as
-/// much as a hundred small messages, and who sends them without a pause would get one for a few.
-const LITTLE: usize = 16 << 10;
-const GATHER: Duration = Duration::from_micros(20);
-/// Looks at the clock meanwhile, which tests may stop.
-const LOOKS: usize = 40;
 /// A peer that closes a link says why on control. When another lane ends first, control has so long.
 const LAST_WORD: Duration = Duration::from_millis(100);
 /// How long the last words of a link may take.
@@ -118,7 +107,7 @@ async fn frames(link: &Link, lane: usize, inlet: &mut Inlet, receiver: &mut dyn 
             },
         };
         match read {
-            Ok(len @ 1..) => stretch.0 += len,
+            Ok(len @ 1..) => stretch.moved(len),
             Ok(0) => return End::Lost(format!("lane {lane} was closed by the peer")),
             Err(error) => return Breakage::from(error).into(),
         }
@@ -133,17 +122,13 @@ async fn write(
     lane: usize,
     mut sender: Box<dyn LaneSender>,
 ) -> Option<(usize, Box<dyn LaneSender>)> {
-    let (mut batch, mut stretch) = (Batch::new(), Stretch::default());
+    let (mut batch, mut more) = (Batch::new(), false);
     let mut pace = Pace::of(link.out().class_of(lane));
-    let (mut little, mut more) = (None, false);
     loop {
         if link.has_ended() {
             return Some((lane, sender));
         }
-        stretch.pause().await;
-        if more && let Some(since) = little.take() {
-            gather(since).await;
-        }
+        pace.pause(more).await;
         more = true;
         let load = link.fill(lane, &mut batch, pace.batch());
         let (mut parts, load) = if batch.is_empty() {
@@ -154,48 +139,30 @@ async fn write(
                 None => continue,
             }
         } else {
-            stretch.0 += batch.len();
             (batch.take(), load)
         };
         let (begun, len) = (now(), parts.iter().map(Bytes::len).sum());
         let written = tokio::select! {
             biased;
             // First, since what was written counts, however fast the peer ended the link for it.
-            written = timeout(WRITE_STALL, sender.write(&mut parts)) => written,
+            written = progress::write(sender.as_mut(), &mut parts) => written,
             _ = link.ended() => return None,
         };
         match written {
             Ok(Ok(())) => {
                 more = !link.written(lane, load);
                 link.shared.spin.touch();
-                let wrote = now();
-                pace.wrote(len, wrote - begun);
-                little = (lane != CONTROL && len < LITTLE).then_some(wrote);
-                if lane != CONTROL && link.out().control_len() > 0 {
-                    // What is on control is short, and somebody waits for it.
-                    stretch.0 = STRETCH;
-                }
+                pace.wrote(len, begun, now(), link.out().control_len() > 0);
             }
             Ok(Err(error)) => {
                 lost(&link, lane, Breakage::from(error)).await;
                 return None;
             }
-            Err(_) => {
-                link.end(End::Refused(CloseCode::Overloaded, stalled()));
+            Err(stalled) => {
+                link.end(End::Refused(CloseCode::Overloaded, stalled.to_string()));
                 return None;
             }
         }
-    }
-}
-
-/// Lets more come together after a little was written.
-async fn gather(since: Instant) {
-    for _ in 0..LOOKS {
-        if now() >= since + GATHER {
-            return;
-        }
-        std::thread::yield_now();
-        tokio::task::yield_now().await;
     }
 }
 
@@ -223,22 +190,6 @@ async fn rest(link: &Link, lane: usize, sender: Box<dyn LaneSender>) -> Lent {
     }
 }
 
-/// How much a lane has moved since it last let others go first: other tasks, and the threads that wait for
-/// this core, such as the worker that is to answer a ping. The system itself would let them wait for the
-/// rest of this thread's turn, which is milliseconds.
-#[derive(Default)]
-struct Stretch(usize);
-
-impl Stretch {
-    async fn pause(&mut self) {
-        if self.0 >= STRETCH {
-            self.0 = 0;
-            std::thread::yield_now();
-            tokio::task::yield_now().await;
-        }
-    }
-}
-
 /// A lane that cannot be written is dead, unless everything was said: then the reader decides.
 async fn lost(link: &Link, lane: usize, breakage: Breakage) {
     let done = {
@@ -251,10 +202,6 @@ async fn lost(link: &Link, lane: usize, breakage: Breakage) {
         link.end(breakage.into());
     }
     link.ended().await;
-}
-
-fn stalled() -> String {
-    format!("the peer read nothing for {WRITE_STALL:?}")
 }
 
 /// Ends every lane in good order, or control with the code that closes.

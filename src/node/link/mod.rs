@@ -162,6 +162,11 @@ impl Link {
         self.out().push_message(pid, data)
     }
 
+    /// The lane of an actor of the peer.
+    pub(super) fn lane_of(&self, pid: Pid) -> usize {
+        self.out().lane_of(Some(pid))
+    }
+
     /// The longest message that the peer takes.
     pub(super) const fn max_sent(&self) -> usize {
         self.agreed.max_sent
@@ -286,7 +291,9 @@ impl Link {
             allowance,
             shared.budget.clone(),
         );
-        agreed.max_chunk.into_iter().for_each(|longest| outgoing.limit_chunks(longest));
+        if let Some(longest) = agreed.max_chunk {
+            outgoing.limit_chunks(longest);
+        }
         Self {
             outgoing: Mutex::new(outgoing),
             work: (0..lanes).map(|_| Notify::new()).collect(),

@@ -1,10 +1,11 @@
-//! How much a lane is given at a time.
+//! The pace of a lane: how much it is given at a time, and when it lets others go first.
 //!
 //! What is in a batch is in front of everything that comes later. So a batch is no longer than what its lane takes in a
 //! moment, and on a slow path it is the queues, where receivers take turns, in which messages wait.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::node::shared::now;
 use crate::transport::LaneClass;
 
 /// A batch of a lane that takes everything at once.
@@ -16,17 +17,31 @@ const LEAST: usize = 4 << 10;
 /// A batch should be written in this time.
 const MOMENT: Duration = Duration::from_millis(10);
 
-/// The pace of one lane.
+/// A lane that moves so many bytes without a pause lets the others go first: a ping must not wait for
+/// what one task may do at a stretch.
+const STRETCH: usize = 256 << 10;
+/// A lane that has written less than this lets so much time pass before it writes again: a write costs as
+/// much as a hundred small messages, and who sends them without a pause would get one for a few.
+const LITTLE: usize = 16 << 10;
+const GATHER: Duration = Duration::from_micros(20);
+/// Looks at the clock meanwhile, which tests may stop.
+const LOOKS: usize = 40;
+
+/// The pace of the writer of one lane.
 pub(super) struct Pace {
+    class: LaneClass,
     longest: usize,
     batch: usize,
+    stretch: Stretch,
+    /// When little was written, if that was the last that was.
+    little: Option<Instant>,
 }
 
 impl Pace {
     /// Batches of a lane of this class. The first is no longer than those of messages: how slow the path is nobody knows yet.
     pub(super) const fn of(class: LaneClass) -> Self {
         let longest = if matches!(class, LaneClass::Bulk) { BULK_BATCH } else { BATCH };
-        Self { longest, batch: BATCH }
+        Self { class, longest, batch: BATCH, stretch: Stretch(0), little: None }
     }
 
     /// How long the next batch is to be.
@@ -34,14 +49,66 @@ impl Pace {
         self.batch
     }
 
-    /// `len` bytes were written in this time.
-    pub(super) fn wrote(&mut self, len: usize, took: Duration) {
+    /// Lets others go first where it is their turn. Where `more` waits to be written after a little was, it also lets
+    /// more come together.
+    pub(super) async fn pause(&mut self, more: bool) {
+        self.stretch.pause().await;
+        if more && let Some(since) = self.little.take() {
+            gather(since).await;
+        }
+    }
+
+    /// `len` bytes were written between these times. `is_behind` says whether somebody waits on control, where everything
+    /// is short.
+    pub(super) fn wrote(&mut self, len: usize, begun: Instant, done: Instant, is_behind: bool) {
+        self.fit(len, done - begun);
+        self.stretch.moved(len);
+        if self.class != LaneClass::Control {
+            self.little = (len < LITTLE).then_some(done);
+            if is_behind {
+                self.stretch = Stretch(STRETCH);
+            }
+        }
+    }
+
+    fn fit(&mut self, len: usize, took: Duration) {
         self.batch = if took > MOMENT {
             let in_a_moment = len as u128 * MOMENT.as_micros() / took.as_micros().max(1);
             usize::try_from(in_a_moment).unwrap_or(self.longest).clamp(LEAST, self.longest)
         } else {
             (2 * self.batch).min(self.longest)
         };
+    }
+}
+
+/// Lets more come together after a little was written.
+async fn gather(since: Instant) {
+    for _ in 0..LOOKS {
+        if now() >= since + GATHER {
+            return;
+        }
+        std::thread::yield_now();
+        tokio::task::yield_now().await;
+    }
+}
+
+/// How much a lane has moved since it last let others go first: other tasks, and the threads that wait for
+/// this core, such as the worker that is to answer a ping. The system itself would let them wait for the
+/// rest of this thread's turn, which is milliseconds.
+#[derive(Default)]
+pub(super) struct Stretch(usize);
+
+impl Stretch {
+    pub(super) const fn moved(&mut self, len: usize) {
+        self.0 += len;
+    }
+
+    pub(super) async fn pause(&mut self) {
+        if self.0 >= STRETCH {
+            self.0 = 0;
+            std::thread::yield_now();
+            tokio::task::yield_now().await;
+        }
     }
 }
 
@@ -54,15 +121,15 @@ mod tests {
     #[test]
     fn batches_are_as_long_as_what_a_lane_takes_in_a_moment() {
         let mut pace = Pace::of(LaneClass::Message);
-        pace.wrote(BATCH, 9 * MS);
+        pace.fit(BATCH, 9 * MS);
         assert_eq!(pace.batch(), BATCH);
-        pace.wrote(BATCH, 40 * MS);
+        pace.fit(BATCH, 40 * MS);
         assert_eq!(pace.batch(), BATCH / 4);
-        pace.wrote(BATCH / 4, 1000 * MS);
+        pace.fit(BATCH / 4, 1000 * MS);
         assert_eq!(pace.batch(), LEAST);
-        pace.wrote(LEAST, MS);
+        pace.fit(LEAST, MS);
         assert_eq!(pace.batch(), 2 * LEAST);
-        (0..10).for_each(|_| pace.wrote(LEAST, MS));
+        (0..10).for_each(|_| pace.fit(LEAST, MS));
         assert_eq!(pace.batch(), BATCH);
     }
 
@@ -70,9 +137,9 @@ mod tests {
     fn l08_large_payloads_begin_with_short_batches_and_grow_where_the_path_takes_them() {
         let mut pace = Pace::of(LaneClass::Bulk);
         assert_eq!(pace.batch(), BATCH);
-        (0..2).for_each(|_| pace.wrote(BATCH, MS));
+        (0..2).for_each(|_| pace.fit(BATCH, MS));
         assert_eq!(pace.batch(), BULK_BATCH);
-        pace.wrote(BULK_BATCH, 30_000 * MS);
+        pace.fit(BULK_BATCH, 30_000 * MS);
         assert_eq!(pace.batch(), LEAST);
     }
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::Peer;
+use crate::node::Node;
 use crate::node::error::RemoteSendError;
 use crate::node::here::Here;
 use crate::node::link::Life;
@@ -10,6 +11,19 @@ use crate::node::outbound::Refusal;
 use crate::node::shared::now;
 use crate::node::standing::Up;
 use crate::pid::Pid;
+use crate::transport::NodeAddr;
+
+impl Node {
+    /// The number of the lane in which everything for the actor `pid` at `addr` travels, in its order; 0 is the control
+    /// lane, which carries it where a link has no other. Actors with the same number wait for each other when a packet is
+    /// lost. It is that of the link which is up: `None` if none is, as with a peer of level 1.
+    pub fn lane_of(&self, addr: &NodeAddr, pid: Pid) -> Option<usize> {
+        match self.inner.peers.get(addr)?.standing.up()? {
+            Up::Two(link) => Some(link.lane_of(pid)),
+            Up::One | Up::Here => None,
+        }
+    }
+}
 
 impl Peer {
     /// Queues a message, or hands it back at once.

@@ -47,7 +47,8 @@ macro_rules! conformance {
                 a_reset_never_looks_like_the_end, a_reset_met_by_read_into_never_looks_like_the_end, a_dropped_sender_never_looks_like_the_end,
                 an_abandoned_lane_fails_its_writer, close_ends_all_lanes_on_both_sides,
                 after_close_nothing_works_and_the_reason_stays, dropping_everything_ends_the_connection;
-            pressure: a_writer_stops_when_nobody_reads, a_writer_of_messages_stops_when_nobody_reads;
+            pressure: a_writer_stops_when_nobody_reads, a_writer_of_messages_stops_when_nobody_reads,
+                a_write_that_is_dropped_leaves_what_is_to_be_written;
         );
     };
     (@tests $subject:expr; $($module:ident: $($property:ident),+;)+) => {

@@ -23,7 +23,13 @@ const READY: u64 = 16 << 10;
 const PACKETS: usize = 32;
 
 pub(crate) fn lane(connection: &quinn::Connection, (send, recv): (SendStream, RecvStream)) -> Lane {
-    let sender = QuicSender { stream: send, connection: connection.clone(), under_way: None, over: false };
+    let sender = QuicSender {
+        stream: send,
+        connection: connection.clone(),
+        under_way: None,
+        taken: Vec::new(),
+        over: false,
+    };
     (Box::new(sender), Box::new(QuicReceiver { stream: recv, ready: VecDeque::new() }))
 }
 
@@ -42,6 +48,8 @@ struct QuicSender {
     connection: quinn::Connection,
     /// What the peer has not acknowledged, if there is a bound to that.
     under_way: Option<Arc<UnderWay>>,
+    /// Taken from who writes, and not given to quinn yet.
+    taken: Vec<Bytes>,
     /// Finished or reset, so that dropping it need not reset it.
     over: bool,
 }
@@ -65,24 +73,34 @@ impl QuicSender {
         }
     }
 
-    async fn give(&mut self, bufs: &mut [Bytes]) -> Result<(), TransportError> {
-        self.stream.write_all_chunks(bufs).await.map_err(|error| match error {
-            WriteError::Stopped(code) => TransportError::Reset { code: code.into_inner() },
-            WriteError::ConnectionLost(error) => error::ended(&error),
-            WriteError::ClosedStream | WriteError::ZeroRttRejected => TransportError::ClosedLocally,
-        })
+    /// Gives quinn what was taken; what it has is taken out, also when this is dropped.
+    async fn give_taken(&mut self) -> Result<(), TransportError> {
+        give(&mut self.stream, &mut self.taken).await?;
+        self.taken.clear();
+        Ok(())
     }
+}
+
+/// What quinn has taken is left empty, also when this is dropped.
+async fn give(stream: &mut SendStream, bufs: &mut [Bytes]) -> Result<(), TransportError> {
+    stream.write_all_chunks(bufs).await.map_err(|error| match error {
+        WriteError::Stopped(code) => TransportError::Reset { code: code.into_inner() },
+        WriteError::ConnectionLost(error) => error::ended(&error),
+        WriteError::ClosedStream | WriteError::ZeroRttRejected => TransportError::ClosedLocally,
+    })
 }
 
 #[async_trait]
 impl LaneSender for QuicSender {
     async fn write(&mut self, bufs: &mut [Bytes]) -> Result<(), TransportError> {
-        let Some(under_way) = self.under_way.clone() else { return self.give(bufs).await };
+        // What an earlier call took that was dropped.
+        self.give_taken().await?;
+        let Some(under_way) = self.under_way.clone() else { return give(&mut self.stream, bufs).await };
         let mut rest = bufs;
         while !rest.is_empty() {
             let room = self.room(&under_way).await?;
-            let mut parts = under_way.take(&mut rest, room);
-            self.give(&mut parts).await?;
+            self.taken = under_way.take(&mut rest, room);
+            self.give_taken().await?;
         }
         Ok(())
     }

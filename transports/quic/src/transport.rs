@@ -124,3 +124,80 @@ impl Settings {
 
 /// The suites come from the `certs` crate, which passes ring's whole provider.
 const INITIAL_SUITE: &str = "the provider has TLS13_AES_128_GCM_SHA256, which QUIC starts with";
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use myrmidon_certs::Credentials;
+    use quinn::Endpoint;
+    use tokio::net::UdpSocket;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const LEN: usize = 1200;
+    const HERE: &str = "127.0.0.1:0";
+
+    /// A first packet of this version, with a connection id of its own. What is in it only a handshake would look at.
+    fn first_packet(version: u32, number: u64) -> Vec<u8> {
+        let mut packet = vec![0xC3];
+        packet.extend(version.to_be_bytes());
+        for id in [number, !number] {
+            packet.push(8);
+            packet.extend(id.to_be_bytes());
+        }
+        // No token, and the length of the rest.
+        packet.push(0);
+        let rest = (LEN - packet.len() - 2) as u16;
+        packet.extend((rest | 0x4000).to_be_bytes());
+        packet.resize(LEN, 7);
+        packet
+    }
+
+    /// Packets are looked at in their order, and a version that nobody speaks is answered at once: then all earlier ones have been.
+    async fn all_are_looked_at(socket: &UdpSocket) {
+        socket.send(&first_packet(0x0A0A_0A0A, 0)).await.unwrap();
+        let answer = timeout(Duration::from_secs(20), socket.recv(&mut [0; LEN])).await;
+        answer.expect("an answer in time").unwrap();
+    }
+
+    fn next(endpoint: &Endpoint) -> Option<quinn::Incoming> {
+        match pin!(endpoint.accept()).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(incoming) => incoming,
+            Poll::Pending => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn l06_first_packets_that_nobody_has_taken_up_are_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let credentials = Credentials::loopback_in(&folder.path().join("state")).unwrap();
+        let shared = Shared::new(QuicConfig::new(credentials)).unwrap();
+        let addr: SocketAddr = HERE.parse().unwrap();
+        let server = shared.settings(addr.ip()).server.as_ref().clone();
+        let endpoint = shared.endpoints.listen(addr, server, &shared.config).unwrap();
+        let socket = UdpSocket::bind(HERE).await.unwrap();
+        socket.connect(endpoint.local_addr().unwrap()).await.unwrap();
+        // Of what is no handshake three of four are dropped at a look at their first byte.
+        for number in 1..=1500 {
+            socket.send(&first_packet(1, number)).await.unwrap();
+            if number % 20 == 0 {
+                all_are_looked_at(&socket).await;
+            }
+        }
+        let mut waiting = 0;
+        while let Some(incoming) = next(&endpoint) {
+            incoming.ignore();
+            waiting += 1;
+        }
+        assert_eq!(waiting, 256, "the others were dropped without a word");
+        for number in 1501..=1520 {
+            socket.send(&first_packet(1, number)).await.unwrap();
+        }
+        all_are_looked_at(&socket).await;
+        assert!(next(&endpoint).is_some(), "there is room again");
+    }
+}

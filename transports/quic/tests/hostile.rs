@@ -16,4 +16,5 @@ fn arrangement() -> Hostile {
 }
 
 hostile!(arrangement());
-hostile!(arrangement(); l07_one_node_has_an_eighth_of_the_connections);
+hostile!(arrangement(); l07_one_node_has_an_eighth_of_the_connections,
+    l16_who_resets_lane_after_lane_is_cut_off);

@@ -232,6 +232,30 @@ impl Hostile {
         scene.end().await;
     }
 
+    /// Lanes that are opened and reset, again and again (L16).
+    ///
+    /// # Panics
+    /// As [above](Self::l11_who_sends_beyond_its_credit_is_cut_off), and where each lane is a connection of its own.
+    pub async fn l16_who_resets_lane_after_lane_is_cut_off(&self) {
+        let scene = self.begin(NodeConfig::default()).await;
+        let connection =
+            within("connect", self.transports[1].connect(&scene.addr)).await.expect("it is let in");
+        let mut resets = 0;
+        let end = within("the end of a flood", async {
+            loop {
+                match connection.open_lane(LaneClass::Message).await {
+                    Ok((mut sender, _)) => sender.reset(CloseCode::Normal),
+                    Err(end) => break end,
+                }
+                resets += 1;
+            }
+        });
+        let TransportError::ClosedByPeer { code, reason } = end.await else { panic!("it is cut off") };
+        assert_eq!(code, u64::from(CloseCode::ResetFlood.as_u16()), "{reason}");
+        assert!(resets > 256, "{resets} may be reset");
+        scene.end().await;
+    }
+
     async fn begin(&self, config: NodeConfig) -> Scene {
         let [node, intruder, other] = &self.transports;
         let [node, other] = [(node, config), (other, NodeConfig::default())].map(|(transport, node)| {

@@ -29,6 +29,34 @@ pub async fn a_writer_of_messages_stops_when_nobody_reads(subject: &Subject) {
     check(subject, LaneClass::Message).await;
 }
 
+/// A write that is dropped while the peer does not read leaves what it has not written, of whatever class the lane is, and
+/// that arrives behind the rest.
+pub async fn a_write_that_is_dropped_leaves_what_is_to_be_written(subject: &Subject) {
+    for class in [LaneClass::Bulk, LaneClass::Message] {
+        let pair = Pair::connect(subject).await;
+        let ((mut tx, _rx), (_back, mut there)) = pair.lane_of(class).await;
+        let all = Bytes::from(Noise::new(17).bytes(CHUNK).repeat(BOUND / CHUNK));
+        let mut bufs: Vec<_> = (0..BOUND / CHUNK).map(|n| all.slice(n * CHUNK..(n + 1) * CHUNK)).collect();
+        let left = |bufs: &[Bytes]| bufs.iter().map(Bytes::len).sum::<usize>();
+        // Until nothing more is taken.
+        loop {
+            let before = left(&bufs);
+            let written = tokio::time::timeout(Duration::from_millis(100), tx.write(&mut bufs)).await;
+            assert!(written.is_err(), "{BOUND} bytes were taken and nobody reads");
+            if left(&bufs) == before {
+                break;
+            }
+        }
+        let writing = tokio::spawn(async move {
+            tx.write(&mut bufs).await.expect("write");
+            tx.finish().await.expect("finish");
+            tx
+        });
+        expect_exactly(&mut *there, &all).await;
+        writing.await.expect("the writer");
+    }
+}
+
 async fn check(subject: &Subject, class: LaneClass) {
     let pair = Pair::connect(subject).await;
     let ((mut tx, _rx), (_back, mut there)) = pair.lane_of(class).await;
