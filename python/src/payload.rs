@@ -63,6 +63,17 @@ pub(crate) fn into_python(py: Python<'_>, payload: Payload) -> PyResult<Bound<'_
     }
 }
 
+/// How many bytes `copy` would give.
+pub(crate) fn size(payload: &Payload) -> usize {
+    match payload {
+        Payload::Bytes(bytes) => bytes.len(),
+        Payload::Value(value) => match value.downcast_ref::<Message>() {
+            Some(message) => message.0.len(),
+            None => value.downcast_ref::<Question>().map_or(0, |question| size(&question.message)),
+        },
+    }
+}
+
 /// A copy of the bytes of a message that somebody else keeps; `None` where it holds no bytes.
 pub(crate) fn copy(payload: &Payload) -> Option<Vec<u8>> {
     match payload {
