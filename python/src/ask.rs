@@ -13,6 +13,7 @@ use myrmidon::Pid;
 use myrmidon::actor::{LateReplies, Request};
 use myrmidon::error::SendError;
 use myrmidon::mailbox::{IntoBytes, Payload, Value};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -105,6 +106,11 @@ impl Runtime {
         timeout: Option<f64>,
     ) -> PyResult<Asked<'py>> {
         let (asked, limit) = (living(pid)?, limit(timeout)?);
+        if self.shared().simulated {
+            return Err(PyTypeError::new_err(
+                "rt.ask waits in an event loop, whose time no simulation decides: use ask_sync, which runs the actors meanwhile",
+            ));
+        }
         let bell = Bell::of_running(py)?;
         let message = self.checked(asked, data)?;
         let begun = Instant::now();
