@@ -444,7 +444,14 @@ class Runtime:
     def _is_trusted(self, pid: int) -> bool: ...
     def _is_guarded(self, pid: int) -> bool: ...
     def _upgrade_actor(
-        self, pid: int, hooks: object, handler: _Handler, *, concurrency: int, now: bool
+        self,
+        pid: int,
+        hooks: object,
+        handler: _Handler,
+        *,
+        budget: int | None,
+        concurrency: int | None,
+        loop: AbstractEventLoop | None,
     ) -> int: ...
 
     # looking at actors and lost messages
@@ -478,7 +485,7 @@ class Runtime:
         handler: _Handler,
         *,
         now: bool = False,
-        concurrency: int = 1,
+        concurrency: int | None = None,
         loop: AbstractEventLoop | None = None,
     ) -> int: ...
     def rollback(self, pid: int) -> int: ...

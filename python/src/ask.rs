@@ -45,9 +45,9 @@ impl Runtime {
     /// as `RemoteActorError`.
     ///
     /// Raises `NoProcess` if the actor is dead, `ActorEnded` if it ends before it answers, `NoReply` if the
-    /// question is dropped, `AskTimeout`, `Busy` if the actor's mailbox is full, and `OwnActor` for an actor
-    /// that asks itself; for an actor of another node also `NodeDown`, if the connection is lost, and
-    /// `PayloadTooLarge`. A question whose time is up is not handled any more.
+    /// question is dropped, `AskTimeout`, `Busy` if the actor's mailbox is full or it runs in the event loop
+    /// of this very thread, and `OwnActor` for an actor that asks itself; for an actor of another node also
+    /// `NodeDown`, if the connection is lost, and `PayloadTooLarge`. A question whose time is up is not handled any more.
     #[pyo3(signature = (pid, data, timeout=5.0))]
     fn ask_sync(
         &self,
@@ -58,6 +58,9 @@ impl Runtime {
     ) -> PyResult<Py<PyAny>> {
         let (asked, limit) = (living(pid)?, limit(timeout)?);
         let message = self.checked(asked, data)?;
+        if Bell::running(py)?.is_some_and(|bell| bell.runs(self.shared(), asked)) {
+            return Err(holds_own_loop(asked, "await rt.ask()"));
+        }
         let seat = Arc::new(Seat::default());
         let question = self
             .question(asked, message, deadline(limit), Way::Thread(seat.clone()))
@@ -260,6 +263,13 @@ impl Unsent {
             }
         }
     }
+}
+
+/// The error of who would wait for an actor that runs in the loop of this very thread.
+pub(crate) fn holds_own_loop(pid: Pid, instead: &str) -> PyErr {
+    Busy::new_err(format!(
+        "actor {pid} runs in the event loop of this thread, which cannot go on while this call waits: {instead}"
+    ))
 }
 
 /// The error of who asked where the question was not sent.

@@ -20,7 +20,7 @@ use crate::fork::Birth;
 use crate::lane::{Crew, STACK};
 use crate::lanes::{Lanes, around_blocking_threads, usual_count};
 use crate::mesh::address;
-use crate::number::count_or_none;
+use crate::number;
 use crate::own_loop::OwnLoop;
 use crate::pull::Threads;
 use crate::simulation::Simulation;
@@ -99,12 +99,12 @@ impl Runtime {
         transport: Option<&str>,
         certs: Option<PathBuf>,
         allow_insecure_remote: bool,
-        #[pyo3(from_py_with = count_or_none)] workers: Option<usize>,
-        #[pyo3(from_py_with = count_or_none)] python_threads: Option<usize>,
-        #[pyo3(from_py_with = count_or_none)] blocking_threads: Option<usize>,
+        #[pyo3(from_py_with = number::or_none::workers)] workers: Option<usize>,
+        #[pyo3(from_py_with = number::or_none::python_threads)] python_threads: Option<usize>,
+        #[pyo3(from_py_with = number::or_none::blocking_threads)] blocking_threads: Option<usize>,
         profile: Option<&str>,
         congestion: Option<&str>,
-        #[pyo3(from_py_with = count_or_none)] level: Option<u8>,
+        #[pyo3(from_py_with = number::or_none::level)] level: Option<u8>,
         advertised: Option<String>,
         heartbeat: Option<f64>,
         down_after: Option<f64>,

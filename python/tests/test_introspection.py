@@ -10,7 +10,7 @@ from support import Inbox, eventually
 
 import myrmidon
 from myrmidon import Bounded, Runtime, errors
-from myrmidon.errors import Busy, NoProcess, Timeout
+from myrmidon.errors import Busy, NoProcess, Timeout, Unsupported
 
 
 class Held:

@@ -33,6 +33,15 @@ class Counter(Actor, raises=(ValueError,), options=Options(mailbox=Bounded(10, p
     def reset(self) -> None: ...
 
 
+class Opened(Actor):
+    async def started(self) -> None: ...
+
+    async def exited(self, event: myrmidon.PySystemMessage) -> None: ...
+
+    def total(self) -> int:
+        return 1
+
+
 class Wider(Counter):
     def widen(self) -> list[int]:
         return []
