@@ -26,6 +26,17 @@ OWNERS = {
     "codec": myrmidon.codec,
     "mailbox": myrmidon.Mailbox,
     "reply": myrmidon.Reply,
+    "told": myrmidon.PySystemMessage,
+    "reason": myrmidon.ExitReason,
+    "info": myrmidon.ActorInfo,
+    "bonds": myrmidon.ActorBonds,
+    "row": myrmidon.ChildInfo,
+    "letter": myrmidon.DeadLetter,
+    "watch": myrmidon.DeadLetterWatch,
+    "event": myrmidon.NodeEvent,
+    "node": myrmidon.NodeInfo,
+    "buffer": myrmidon.Buffer,
+    "sim": myrmidon.testing.Simulation,
 }
 
 

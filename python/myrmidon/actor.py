@@ -16,14 +16,14 @@
 """
 
 import inspect
-import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
 from myrmidon._codecs import CODECS, ActorCodec
-from myrmidon._core import ExitReason, Failure, PySystemMessage
-from myrmidon.errors import CodecError, MyrmidonError, NoMethod
+from myrmidon._core import ExitReason, PySystemMessage
+from myrmidon._host import CALL, CAST, Host
+from myrmidon.errors import MyrmidonError, NoMethod
 from myrmidon.options import Options
 
 if TYPE_CHECKING:
@@ -38,8 +38,6 @@ R = TypeVar("R")
 A = TypeVar("A", bound="Actor")
 B = TypeVar("B", bound="Actor")
 
-# What a message begins with.
-_CAST, _CALL = 0, 1
 
 
 class Actor:
@@ -63,6 +61,8 @@ class Actor:
     _codec: ClassVar[ActorCodec] = CODECS["plain"]
     _methods: ClassVar[dict[str, Callable[..., Any]]] = {}
     _is_async: ClassVar[bool] = False
+    # Whether there is something to do before the first message.
+    _starts: ClassVar[bool] = False
     _place: "tuple[Runtime, int] | None" = None
     _hosted: bool = False
 
@@ -92,7 +92,15 @@ class Actor:
                 raise ValueError(f"{codec!r} is no codec of actors: write \"plain\" or \"pickle\"")
             cls._codec = CODECS[codec]
         cls._methods = _public_methods(cls)
-        cls._is_async = any(map(inspect.iscoroutinefunction, cls._methods.values()))
+        for name in ("stopped", "upgrade"):
+            if inspect.iscoroutinefunction(getattr(cls, name)):
+                raise TypeError(
+                    f"{cls.__name__}.{name} is an async def, and {name} is called outside any event loop: make it a "
+                    "plain method"
+                )
+        cls._starts = cls.started is not Actor.started
+        hooks = (cls.started, cls.exited)
+        cls._is_async = any(map(inspect.iscoroutinefunction, (*cls._methods.values(), *hooks)))
 
     @property
     def rt(self) -> "Runtime":
@@ -110,19 +118,25 @@ class Actor:
         rt, pid = self._started_place()
         return ActorRef(rt, pid, type(self))
 
-    def started(self) -> None:
-        """Called once, in the actor, before its first message."""
+    def started(self) -> "Awaitable[None] | None":
+        """Called once, in the actor, before its first message. It may be an ``async def``; in a class with any, it runs
+        in the loop.
+        """
 
     def stopped(self, reason: ExitReason) -> None:
-        """Called once at the end, unless the actor was killed."""
+        """Called once at the end, unless the actor was killed. It is no ``async def``, and runs on a thread of the
+        runtime, also in an async class: the loop may be the reason of the end.
+        """
 
-    def exited(self, event: PySystemMessage) -> None:
-        """An actor that this one monitors has ended, or with ``trap_exit`` one that it is linked to."""
+    def exited(self, event: PySystemMessage) -> "Awaitable[None] | None":
+        """An actor that this one monitors has ended, or with ``trap_exit`` one that it is linked to. It may be an
+        ``async def``.
+        """
 
     def upgrade(self, old: Any, version: int) -> None:
         """Called on the new object when it takes the place of ``old``, which had been version ``version``,
         to take over its state. What it raises keeps the old object. ``old`` is ``None`` where the actor was
-        a plain handler.
+        a plain handler. It is no ``async def``, and runs on a thread of the runtime, also in an async class.
         """
 
     def _started_place(self) -> "tuple[Runtime, int]":
@@ -162,7 +176,7 @@ class ActorRef(Generic[A]):
         Raises what the method raises, ``CodecError`` for what does not travel, and otherwise as
         ``Runtime.ask``.
         """
-        message = self._message(_CALL, method, args, kwargs)
+        message = self._message(CALL, method, args, kwargs)
         return self._actor._codec.decode(await self.rt.ask(self.pid, message, self.timeout))
 
     @overload
@@ -173,18 +187,18 @@ class ActorRef(Generic[A]):
     def call_sync(self, method: Callable[Concatenate[A, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
     def call_sync(self, method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """As ``call``, but blocks the thread; in a handler other actors run meanwhile."""
-        message = self._message(_CALL, method, args, kwargs)
+        message = self._message(CALL, method, args, kwargs)
         return self._actor._codec.decode(self.rt.ask_sync(self.pid, message, self.timeout))
 
     def cast(self, method: Callable[Concatenate[A, P], object], /, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Has a method called and does not wait. Returns whether the actor was alive to take it."""
-        return self.rt.send(self.pid, self._message(_CAST, method, args, kwargs))
+        return self.rt.send(self.pid, self._message(CAST, method, args, kwargs))
 
     def cast_after(
         self, delay: float, method: Callable[Concatenate[A, P], object], /, *args: P.args, **kwargs: P.kwargs
     ) -> int:
         """Has a method called in ``delay`` seconds. Returns the timer's number, for ``rt.cancel_timer``."""
-        return self.rt.send_after(self.pid, delay, self._message(_CAST, method, args, kwargs))
+        return self.rt.send_after(self.pid, delay, self._message(CAST, method, args, kwargs))
 
     def cast_interval(
         self, interval: float, method: Callable[Concatenate[A, P], object], /, *args: P.args, **kwargs: P.kwargs
@@ -192,7 +206,7 @@ class ActorRef(Generic[A]):
         """Has a method called every ``interval`` seconds until the timer is cancelled or the actor ends.
         Returns the timer's number, for ``rt.cancel_timer``.
         """
-        return self.rt.send_interval(self.pid, interval, self._message(_CAST, method, args, kwargs))
+        return self.rt.send_interval(self.pid, interval, self._message(CAST, method, args, kwargs))
 
     def with_timeout(self, timeout: float | None) -> "ActorRef[A]":
         """The same reference, whose calls wait ``timeout`` seconds; without a limit if that is ``None``."""
@@ -202,7 +216,11 @@ class ActorRef(Generic[A]):
         """Replaces the object by ``actor(*args, **kwargs)`` behind the calls made so far; PID, name and mailbox
         stay. The new object's ``upgrade`` takes over what it needs of the old one. ``rt.rollback`` goes back.
 
-        Raises ``NoProcess`` if the actor has ended, and what the constructor raises.
+        The actor goes on running as it was started. Where the new class has ``options`` of its own, their ``loop``,
+        ``concurrency`` and ``budget`` hold for its async methods; the other options are for ``start``.
+
+        Raises ``NoProcess`` if the actor has ended, what the constructor raises, and ``MyrmidonError`` for a class that
+        blocks where the actor was not started so, or unpickles where it takes messages from anybody.
         """
         instance = made(actor, *args, **kwargs)
         host = Host(instance, self.rt)
@@ -212,8 +230,21 @@ class ActorRef(Generic[A]):
                 "from anybody: start a new one"
             )
         object.__setattr__(instance, "_place", (self.rt, self.pid))
-        concurrency = instance._options.concurrency if instance._is_async else 1
-        self.rt._upgrade_actor(self.pid, host, host.handler(), concurrency=concurrency, now=False)
+        options = instance._options
+        said = instance._is_async and options is not Actor._options
+        info = self.rt.info(self.pid) if options.blocking else None
+        if info is not None and info.runs_on != "blocking":
+            raise MyrmidonError(
+                f"{type(instance).__name__} blocks, and the actor was not started with blocking=True: start a new one"
+            )
+        self.rt._upgrade_actor(
+            self.pid,
+            host,
+            host.handler(),
+            budget=options.budget if said else None,
+            concurrency=options.concurrency if said else None,
+            loop=options.loop if instance._is_async else None,
+        )
         return ActorRef(self.rt, self.pid, type(instance), self.timeout)
 
     @property
@@ -236,7 +267,7 @@ class ActorRef(Generic[A]):
                 f"{method!r} is no public method of {self._actor.__name__}: name one, as in "
                 f"call({self._actor.__name__}.method)"
             )
-        if kind == _CALL and self._actor._codec.trusts and not self.rt._is_trusted(self.pid):
+        if kind == CALL and self._actor._codec.trusts and not self.rt._is_trusted(self.pid):
             raise MyrmidonError(
                 f"an answer of {self._actor.__name__} would be unpickled, and its node has not proved who it is: "
                 "use a transport with certificates"
@@ -265,112 +296,14 @@ def made(actor: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> A:
     """The object of a class actor."""
     if not callable(actor) or isinstance(actor, Actor):
         raise TypeError(f"what is started is a class, a subclass of myrmidon.Actor, not {actor!r}")
-    return actor(*args, **kwargs)
+    instance = actor(*args, **kwargs)
+    _check_class(instance)
+    return instance
 
 
-class Host:
-    """Stands between the runtime and one object: makes calls of messages, and keeps the hooks."""
-
-    __slots__ = ("instance", "rt")
-
-    def __init__(self, instance: object, rt: "Runtime") -> None:
-        if not isinstance(instance, Actor):
-            raise TypeError(f"a class actor is a subclass of myrmidon.Actor, not {type(instance).__name__}")
-        if instance._hosted:
-            raise MyrmidonError(f"{instance!r} is an actor's already: make a new object for each")
-        # Also where a class, such as a frozen dataclass, lets nobody set attributes.
-        object.__setattr__(instance, "_hosted", True)
-        self.instance: Actor = instance
-        self.rt = rt
-
-    def handler(self) -> Callable[[Any], object]:
-        return self.handle_async if self.instance._is_async else self.handle
-
-    def started(self, pid: int) -> None:
-        object.__setattr__(self.instance, "_place", (self.rt, pid))
-        self.instance.started()
-
-    def stopped(self, reason: ExitReason) -> None:
-        self.instance.stopped(reason)
-
-    def upgrade(self, old: "Host | None", version: int) -> None:
-        self.instance.upgrade(None if old is None else old.instance, version)
-
-    def handle(self, message: Any) -> object:
-        if message.__class__ is PySystemMessage:
-            self.instance.exited(message)
-            return None
-        try:
-            kind, method, args, kwargs = self._read(message)
-        except MyrmidonError as error:
-            return self._refuse(error)
-        try:
-            result = method(self.instance, *args, **kwargs)
-        except BaseException as error:
-            return self._raised(error)
-        return self._answer(kind, result)
-
-    async def handle_async(self, message: Any) -> object:
-        if message.__class__ is PySystemMessage:
-            self.instance.exited(message)
-            return None
-        try:
-            kind, method, args, kwargs = self._read(message)
-        except MyrmidonError as error:
-            return self._refuse(error)
-        try:
-            result = method(self.instance, *args, **kwargs)
-            if inspect.isawaitable(result):
-                result = await result
-        except BaseException as error:
-            return self._raised(error)
-        return self._answer(kind, result)
-
-    def _read(self, message: bytes) -> tuple[int, Callable[..., Any], list[Any], dict[str, Any]]:
-        """What is to be called. A message comes from anywhere, so nothing in it is taken for granted."""
-        call = self.instance._codec.decode(message)
-        if call.__class__ is not list or len(call) != 4:
-            raise CodecError("the message is no call: use call() or cast() of an ActorRef")
-        kind, name, args, kwargs = call
-        if kind.__class__ is not int or kind not in (_CAST, _CALL):
-            raise CodecError("the message is neither a cast nor a call")
-        if name.__class__ is not str:
-            raise CodecError("the name of a method is a str")
-        method = self.instance._methods.get(name)
-        if method is None:
-            raise NoMethod(f"{type(self.instance).__name__} has no public method {name[:100]!r}")
-        if args.__class__ is not list or kwargs.__class__ is not dict:
-            raise CodecError("the arguments of a call are a list and a dict")
-        return kind, method, args, kwargs
-
-    def _refuse(self, error: Exception) -> object:
-        """The message was no call that this actor knows. It goes on; who asked is told."""
-        text = str(error)
-        if len(text) > _LONGEST_LOGGED:
-            text = text[:_LONGEST_LOGGED] + "…"
-        _logger.warning("%r got a message that it cannot handle: %s", self.instance, text)
-        return Failure(error)
-
-    def _raised(self, error: BaseException) -> object:
-        """A call that does not fit the method, and what the interface names, is the caller's to handle."""
-        here = error.__traceback__
-        misfit = isinstance(error, TypeError) and here is not None and here.tb_next is None
-        if misfit or isinstance(error, self.instance._raises):
-            return Failure(error)
-        raise error
-
-    def _answer(self, kind: int, result: object) -> object:
-        if kind != _CALL:
-            return None
-        try:
-            return self.instance._codec.encode(result)
-        except MyrmidonError as error:
-            return Failure(error)
-
-
-_logger = logging.getLogger("myrmidon.actor")
-# Who sends what cannot be handled decides what the error says.
-_LONGEST_LOGGED = 500
+def _check_class(instance: object) -> None:
+    if not isinstance(instance, Actor):
+        raise TypeError(f"a class actor is a subclass of myrmidon.Actor, not {type(instance).__name__}")
 
 
 def _exceptions(raises: object) -> tuple[type[Exception], ...]:

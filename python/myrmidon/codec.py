@@ -31,8 +31,9 @@ _C = TypeVar("_C", bound=type)
 def encode(value: object) -> bytes:
     """The bytes of plain data.
 
-    Raises ``CodecError`` for objects of other classes, subclasses of these types included, and for
-    data nested deeper than 32.
+    Raises ``CodecError`` for objects of other classes, subclasses of these types included, for
+    data nested deeper than 32, for more than 65 536 containers and objects, and where more than 64 keys of a dict or
+    items of a set have the same hash: for all that ``decode`` refuses.
     """
     return _core.encode(value)
 

@@ -126,7 +126,9 @@ class NodeDown(MyrmidonError, ConnectionError):
 
 
 class Busy(MyrmidonError):
-    """A bounded queue is full and stayed so for the time that the call waits; try again later."""
+    """A bounded queue is full and stayed so for the time that the call waits: try again later. Or the call would wait
+    for what cannot go on meanwhile, as in the event loop of the actor that it waits for.
+    """
 
 
 class Timeout(MyrmidonError, TimeoutError):

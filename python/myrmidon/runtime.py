@@ -6,7 +6,8 @@ from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from myrmidon import _core
-from myrmidon.actor import Actor, ActorRef, Host, checked_options, made
+from myrmidon._host import Host
+from myrmidon.actor import Actor, ActorRef, checked_options, made
 from myrmidon.errors import RuntimeClosed
 from myrmidon.options import Options
 from myrmidon.supervisors import SupervisorSpec

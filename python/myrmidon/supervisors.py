@@ -188,7 +188,7 @@ def worker(
     """An actor with this handler as a child.
 
     The first arguments are those of ``Child``, the others those of ``Runtime.spawn``. An ``async def`` runs in
-    ``loop``, or else in the runtime's own.
+    ``loop``, or else in that which was running where ``supervise`` or ``start_child`` was called, or in the runtime's own.
     """
     if not callable(handler):
         raise TypeError(f"the code of an actor is a callable of one argument, not {handler!r}")

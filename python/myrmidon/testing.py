@@ -132,7 +132,7 @@ class Simulation:
     b'good morning'
 
     Calls of ``sim.rt`` that wait (``join``, ``ask_sync``, ``call_sync``) run the actors meanwhile. ``async def`` handlers,
-    pull actors are refused with ``TypeError``, as they would run in a time and an order of their own; threads of the test's own
+    pull actors and ``rt.ask`` are refused with ``TypeError``, as they would run in a time and an order of their own; threads of the test's own
     and other nodes are not simulated. While a simulation is open, use no ``Runtime`` of another kind on its thread.
     """
 
@@ -193,8 +193,8 @@ def checked(rt: Runtime, *, leaks: bool = True, errors: bool = True) -> Generato
 
     With ``leaks``, actors that were started in the block and still live raise ``LeakedActors``; probes
     count, so ``stop`` them. With ``errors``, actors that ended by an exception while nobody supervised,
-    linked or monitored them raise ``UnhandledErrors`` with their tracebacks. An exception of the block
-    itself goes first.
+    linked or monitored them raise ``UnhandledErrors`` with their tracebacks, also where who asked got the
+    exception. An exception of the block itself goes first.
     """
     before = set(rt.actors())
     with _recorded_errors(rt) as records:

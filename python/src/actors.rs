@@ -8,12 +8,15 @@ use myrmidon::timer::TimerId;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::ask::holds_own_loop;
 use crate::behaviour::AsyncOptions;
 use crate::current::current_actor;
 use crate::errors;
 use crate::exit_reason::ExitReason;
-use crate::number::{Id, count};
-use crate::options::{Options, USUAL_BUDGET};
+use crate::giver::Giver;
+use crate::loop_bell::Bell;
+use crate::number::{self, Id};
+use crate::options::Options;
 use crate::payload;
 use crate::runtime::Runtime;
 use crate::wait::{period, receive, seconds, wait_for};
@@ -47,22 +50,23 @@ impl Runtime {
     fn spawn(
         &self,
         handler: Bound<'_, PyAny>,
-        #[pyo3(from_py_with = count)] budget: u32,
+        #[pyo3(from_py_with = number::budget)] budget: u32,
         name: Option<&str>,
         mailbox: Option<Bound<'_, PyAny>>,
         priority: &str,
         trap_exit: bool,
         blocking: bool,
         release_gil: bool,
-        #[pyo3(from_py_with = count)] concurrency: usize,
+        #[pyo3(from_py_with = number::concurrency)] concurrency: usize,
         r#loop: Option<Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
         let blocking = blocking || release_gil;
         let bounded = mailbox.is_some();
-        let asynchronous = AsyncOptions { event_loop: r#loop, concurrency, budget, blocking, bounded };
-        let behaviour = self.behaviour(handler, &asynchronous)?;
+        let (concurrency, given_budget) = (Some(concurrency), Some(budget));
+        let asynchronous =
+            AsyncOptions { event_loop: r#loop, concurrency, budget: given_budget, blocking, bounded };
         self.start(
-            behaviour,
+            self.called(handler, &asynchronous)?.into_behaviour(),
             Options { budget, mailbox, priority, trap_exit, blocking, guarded: false },
             name,
         )
@@ -141,7 +145,7 @@ impl Runtime {
     /// Waits until an actor has ended, at most `timeout` seconds. Returns why it ended, "noproc" if
     /// it had ended before.
     ///
-    /// Raises `Timeout`.
+    /// Raises `Timeout`, and `Busy` where it would hold up the event loop in which the actor has messages to handle.
     #[pyo3(signature = (pid, timeout=None))]
     fn join(&self, py: Python<'_>, pid: Id, timeout: Option<f64>) -> PyResult<ExitReason> {
         let core = self.core()?;
@@ -153,6 +157,12 @@ impl Runtime {
             return Err(errors::MyrmidonError::new_err(
                 "an actor cannot wait for its own end: return from the handler",
             ));
+        }
+        if Bell::running(py)?
+            .and_then(|bell| bell.unhandled(self.shared(), target))
+            .is_some_and(|left| left > 0)
+        {
+            return Err(holds_own_loop(target, "await asyncio.to_thread(rt.join, pid)"));
         }
         let (tell, told) = sync_channel(1);
         let monitor = core.on_exit(target, move |reason| drop(tell.try_send(ExitReason::from(reason))));
@@ -218,23 +228,26 @@ impl Runtime {
     /// The swap takes its place behind the messages sent before it; with `now=True` it acts before
     /// the next message. Never waits. Returns the number of the new version.
     ///
+    /// The actor goes on running as it was started: an `async def` in the place of another has its loop, its
+    /// `concurrency` and its budget unless told otherwise. In the place of a plain handler it runs in the loop that is
+    /// running where it is swapped in, or the runtime's own, one message after another.
+    ///
     /// Raises `NoProcess` if the actor is dead, `TypeError` if `handler` cannot be called.
-    #[pyo3(signature = (pid, handler, *, now=false, concurrency=1, r#loop=None))]
+    #[pyo3(signature = (pid, handler, *, now=false, concurrency=None, r#loop=None))]
     fn hot_swap(
         &self,
         pid: Id,
         handler: Bound<'_, PyAny>,
         now: bool,
-        #[pyo3(from_py_with = count)] concurrency: usize,
+        #[pyo3(from_py_with = number::or_none::concurrency)] concurrency: Option<usize>,
         r#loop: Option<Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
         let core = self.core()?;
         let pid = living(pid)?;
         let bounded = core.mailbox_capacity(pid).is_some();
-        let handler = self.behaviour(
-            handler,
-            &AsyncOptions { event_loop: r#loop, concurrency, budget: USUAL_BUDGET, blocking: false, bounded },
-        )?;
+        let options =
+            AsyncOptions { event_loop: r#loop, concurrency, budget: None, blocking: false, bounded };
+        let handler = self.called(handler, &options)?.into_behaviour();
         let version = if now { core.hot_swap_now(pid, handler) } else { core.hot_swap(pid, handler) };
         version.map_err(|error| errors::swap(&error))
     }
@@ -283,14 +296,18 @@ impl Runtime {
     /// `ValueError` for options that make no sense, `RegisterError` if the name is taken.
     pub(crate) fn start(
         &self,
-        behaviour: Box<dyn Behaviour>,
+        mut behaviour: Box<dyn Behaviour>,
         options: Options<'_>,
         name: Option<&str>,
     ) -> PyResult<u64> {
         let core = self.core()?;
         let options = options.build()?;
         let lane = behaviour.lane(options.lane);
+        let ties = behaviour.state().and_then(|state| Giver::behind(state)).map(Giver::ties);
         let pid = core.spawn_behaviour(behaviour, SpawnOptions { lane, ..options });
+        if let Some(ties) = ties {
+            ties.bind(pid);
+        }
         if let Some(name) = name
             && let Err(error) = core.names().register(name, pid)
         {

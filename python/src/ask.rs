@@ -13,6 +13,7 @@ use myrmidon::Pid;
 use myrmidon::actor::{LateReplies, Request};
 use myrmidon::error::SendError;
 use myrmidon::mailbox::{IntoBytes, Payload, Value};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -44,9 +45,9 @@ impl Runtime {
     /// as `RemoteActorError`.
     ///
     /// Raises `NoProcess` if the actor is dead, `ActorEnded` if it ends before it answers, `NoReply` if the
-    /// question is dropped, `AskTimeout`, `Busy` if the actor's mailbox is full, and `OwnActor` for an actor
-    /// that asks itself; for an actor of another node also `NodeDown`, if the connection is lost, and
-    /// `PayloadTooLarge`. A question whose time is up is not handled any more.
+    /// question is dropped, `AskTimeout`, `Busy` if the actor's mailbox is full or it runs in the event loop
+    /// of this very thread, and `OwnActor` for an actor that asks itself; for an actor of another node also
+    /// `NodeDown`, if the connection is lost, and `PayloadTooLarge`. A question whose time is up is not handled any more.
     #[pyo3(signature = (pid, data, timeout=5.0))]
     fn ask_sync(
         &self,
@@ -57,6 +58,9 @@ impl Runtime {
     ) -> PyResult<Py<PyAny>> {
         let (asked, limit) = (living(pid)?, limit(timeout)?);
         let message = self.checked(asked, data)?;
+        if Bell::running(py)?.is_some_and(|bell| bell.runs(self.shared(), asked)) {
+            return Err(holds_own_loop(asked, "await rt.ask()"));
+        }
         let seat = Arc::new(Seat::default());
         let question = self
             .question(asked, message, deadline(limit), Way::Thread(seat.clone()))
@@ -105,6 +109,11 @@ impl Runtime {
         timeout: Option<f64>,
     ) -> PyResult<Asked<'py>> {
         let (asked, limit) = (living(pid)?, limit(timeout)?);
+        if self.shared().simulated {
+            return Err(PyTypeError::new_err(
+                "rt.ask waits in an event loop, whose time no simulation decides: use ask_sync, which runs the actors meanwhile",
+            ));
+        }
         let bell = Bell::of_running(py)?;
         let message = self.checked(asked, data)?;
         let begun = Instant::now();
@@ -254,6 +263,13 @@ impl Unsent {
             }
         }
     }
+}
+
+/// The error of who would wait for an actor that runs in the loop of this very thread.
+pub(crate) fn holds_own_loop(pid: Pid, instead: &str) -> PyErr {
+    Busy::new_err(format!(
+        "actor {pid} runs in the event loop of this thread, which cannot go on while this call waits: {instead}"
+    ))
 }
 
 /// The error of who asked where the question was not sent.

@@ -26,8 +26,8 @@ impl Runtime {
     /// Asks an actor and waits for its answer, without blocking the event loop.
     ///
     /// As `ask_sync`, which says what an answer is and what is raised. Works in any event loop of
-    /// any thread. Cancelling the task gives the question up: if no handler has it yet, none
-    /// gets it.
+    /// any thread. Cancelling the task gives the question up: if no handler of this process has it yet, none
+    /// gets it. An actor of another node handles it all the same, unless its time is up by then.
     #[pyo3(signature = (pid, data, timeout=5.0))]
     fn ask(this: Py<Self>, pid: Id, data: Py<PyAny>, timeout: Option<f64>) -> Asking {
         Asking::within(this, pid, data, timeout)

@@ -8,27 +8,44 @@ use pyo3::prelude::*;
 
 use crate::async_handler::AsyncHandler;
 use crate::code::Code;
-use crate::giver::{Giver, Kind as Given};
+use crate::giver::{Giver, Kind as Given, Unsaid};
 use crate::handler::{Handler, Kind, kind};
 use crate::known;
 use crate::loop_bell::Bell;
-use crate::options::{Options, USUAL_BUDGET};
+use crate::options::{Options, USUAL_BUDGET, starting_in};
 use crate::pull::{Function, PullTask, PullThread};
 use crate::runtime::Runtime;
 use crate::shelf::{Allowance, Shelf};
 
-/// How an `async def` handler runs.
+/// How an `async def` handler runs. What is not said is that of the async code which it replaces, or the default.
 pub(crate) struct AsyncOptions<'py> {
-    /// The event loop; if none is given the running one, or else the runtime's own.
+    /// The event loop; by default the running one, or else the runtime's own.
     pub(crate) event_loop: Option<Bound<'py, PyAny>>,
-    /// How many messages it may handle at a time.
-    pub(crate) concurrency: usize,
+    /// How many messages it may handle at a time; by default 1.
+    pub(crate) concurrency: Option<usize>,
     /// How many it may handle before others of the loop have their turn.
-    pub(crate) budget: u32,
+    pub(crate) budget: Option<u32>,
     /// Whether it was said to block.
     pub(crate) blocking: bool,
     /// Whether the actor's mailbox has a bound.
     pub(crate) bounded: bool,
+}
+
+/// Code that is called with the messages of an actor.
+pub(crate) enum Called {
+    /// In the turns of the actor.
+    InTurns(Box<Handler>),
+    /// In an event loop.
+    InLoop(Box<Giver>),
+}
+
+impl Called {
+    pub(crate) fn into_behaviour(self) -> Box<dyn Behaviour> {
+        match self {
+            Self::InTurns(handler) => handler,
+            Self::InLoop(giver) => giver,
+        }
+    }
 }
 
 #[pymethods]
@@ -69,21 +86,17 @@ impl Runtime {
 
 impl Runtime {
     /// The behaviour around a handler, plain or async.
-    pub(crate) fn behaviour(
-        &self,
-        handler: Bound<'_, PyAny>,
-        options: &AsyncOptions<'_>,
-    ) -> PyResult<Box<dyn Behaviour>> {
+    pub(crate) fn called(&self, handler: Bound<'_, PyAny>, options: &AsyncOptions<'_>) -> PyResult<Called> {
         if kind(&handler)? == Kind::Plain {
             options.refuse_for_plain()?;
-            return Ok(Box::new(Handler::new(handler, self.shared().actors.deal())));
+            return Ok(Called::InTurns(Box::new(Handler::new(handler, self.shared().actors.deal()))));
         }
         self.refuse_if_simulated("an async def")?;
         if options.blocking {
             let text = "blocking is for plain functions: an async def awaits what it waits for";
             return Err(PyTypeError::new_err(text));
         }
-        if options.concurrency == 0 {
+        if options.concurrency == Some(0) {
             return Err(PyValueError::new_err("concurrency is at least 1 message at a time"));
         }
         let py = handler.py();
@@ -91,11 +104,16 @@ impl Runtime {
             bell: self.bell(py, options.event_loop.as_ref())?,
             context: context(py)?,
             handler: handler.unbind(),
-            concurrency: options.concurrency,
-            budget: options.budget,
+            concurrency: options.concurrency.unwrap_or(1),
+            budget: options.budget.unwrap_or(USUAL_BUDGET),
         };
-        let allowance = if options.bounded { Allowance::Free(options.concurrency) } else { Allowance::Ahead };
-        Ok(self.giver(Given::Handler(Arc::new(handler)), allowance))
+        let unsaid = Unsaid {
+            event_loop: options.event_loop.is_none(),
+            concurrency: options.concurrency.is_none(),
+            budget: options.budget.is_none(),
+        };
+        let allowance = if options.bounded { Allowance::Free(handler.concurrency) } else { Allowance::Ahead };
+        Ok(Called::InLoop(self.giver(Given::Handler(Arc::new(handler), unsaid), allowance)))
     }
 
     fn function(
@@ -128,7 +146,7 @@ impl Runtime {
         }
     }
 
-    fn giver(&self, kind: Given, allowance: Allowance) -> Box<dyn Behaviour> {
+    fn giver(&self, kind: Given, allowance: Allowance) -> Box<Giver> {
         let code = Code::new(Shelf::new(allowance), self.shared().clone());
         Box::new(Giver::new(Arc::new(code), kind))
     }
@@ -142,7 +160,10 @@ impl Runtime {
                 _ => Bell::of(event_loop),
             },
             (None, Some(bell)) => Ok(bell),
-            (None, None) => self.shared().own_loop.bell(py),
+            (None, None) => match starting_in() {
+                Some(bell) if !bell.is_over() => Ok(bell),
+                _ => self.shared().own_loop.bell(py),
+            },
         }
     }
 }
@@ -152,7 +173,7 @@ impl AsyncOptions<'_> {
         if self.event_loop.is_some() {
             return Err(no_loop_for_plain());
         }
-        if self.concurrency != 1 {
+        if self.concurrency.is_some_and(|concurrency| concurrency != 1) {
             let text = "concurrency is for async def handlers: a plain one handles one message at a time";
             return Err(PyTypeError::new_err(text));
         }

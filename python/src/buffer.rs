@@ -12,7 +12,7 @@ use pyo3::types::{PyBytes, PyCapsule, PyMemoryView};
 
 use crate::errors::Busy;
 use crate::memory::Buffer;
-use crate::number::{Id, count};
+use crate::number::{self, Id};
 use crate::payload;
 use crate::runtime::Runtime;
 
@@ -39,7 +39,7 @@ pub(crate) fn hold() -> HeldTable<'static, Py<Buffer>> {
 #[pyfunction]
 pub(crate) fn allocate_buffer(
     py: Python<'_>,
-    #[pyo3(from_py_with = count)] size: usize,
+    #[pyo3(from_py_with = number::size)] size: usize,
 ) -> PyResult<(u64, Bound<'_, PyMemoryView>, Bound<'_, PyCapsule>)> {
     if BUFFERS.len() >= MOST {
         return Err(Busy::new_err(format!(
@@ -63,7 +63,7 @@ impl Runtime {
     fn allocate_buffer<'py>(
         &self,
         py: Python<'py>,
-        #[pyo3(from_py_with = count)] size: usize,
+        #[pyo3(from_py_with = number::size)] size: usize,
     ) -> PyResult<(u64, Bound<'py, PyMemoryView>, Bound<'py, PyCapsule>)> {
         self.core()?;
         allocate_buffer(py, size)

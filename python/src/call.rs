@@ -124,6 +124,12 @@ pub(crate) fn is_handling_exception(py: Python<'_>) -> bool {
     known[1].as_ref().is_some_and(|value| !value.is_none())
 }
 
+/// Whether this thread is attached to the interpreter with which the process began.
+pub(crate) fn is_main_interpreter(_: Python<'_>) -> bool {
+    // SAFETY: the thread is attached, so that there is a current interpreter.
+    unsafe { ffi::PyInterpreterState_GetID(ffi::PyInterpreterState_Get()) == 0 }
+}
+
 /// Ends an iterator whose slot returns `None` to the interpreter after this, with `value`, which is what an `await` gives. As
 /// an error of PyO3 the exception would be made each time, where a value that is neither a tuple nor an exception needs none.
 pub(crate) fn end_iterator(value: &Bound<'_, PyAny>) {

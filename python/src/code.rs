@@ -33,6 +33,11 @@ impl Code {
         }
     }
 
+    /// Whether it is what an actor of `runtime` runs.
+    pub(crate) fn is_in_use(&self, runtime: &Arc<Shared>) -> bool {
+        Arc::ptr_eq(&self.runtime, runtime) && !self.shelf.is_out_of_use()
+    }
+
     pub(crate) fn pid(&self) -> Option<Pid> {
         self.shelf.pid()
     }

@@ -6,18 +6,18 @@
 
 mod decoder;
 mod encoder;
+mod hashes;
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple, PyType};
 
-/// How deep data may be nested (L22).
+/// How deep data may be nested (L22). Both limits are those of either side, counted by values as Python sees them: a tuple
+/// or an object is one, however many parts its bytes have.
 const DEPTH: usize = 32;
 /// How many containers and objects one message may hold (L22). Everything else takes no more memory than a
 /// small multiple of its bytes.
 const CONTAINERS: usize = 65_536;
-/// How many keys of one dict, or items of one set, may have the same hash.
-const ALIKE: usize = 64;
 
 /// The extension types.
 mod extension {

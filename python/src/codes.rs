@@ -46,9 +46,13 @@ impl Codes {
 
     /// As `unhandled`, by the code of one actor.
     pub(crate) fn unhandled_of(&self, pid: Pid) -> usize {
+        self.of(pid).iter().map(|code| code.shelf.unhandled()).sum()
+    }
+
+    /// The code of one actor, and of those of other runtimes with the same PID.
+    pub(crate) fn of(&self, pid: Pid) -> Vec<Arc<Code>> {
         let keys = (pid.as_u64(), 0)..=(pid.as_u64(), usize::MAX);
-        let codes: Vec<_> = self.list().codes.range(keys).filter_map(|(_, code)| code.upgrade()).collect();
-        codes.iter().map(|code| code.shelf.unhandled()).sum()
+        self.list().codes.range(keys).filter_map(|(_, code)| code.upgrade()).collect()
     }
 
     fn list(&self) -> MutexGuard<'_, List> {

@@ -13,8 +13,9 @@ use crate::call::with_argument;
 use crate::payload;
 use crate::runtime::Runtime;
 
-/// Letters that may wait to be shown; more are counted only.
+/// Letters of one watch that may wait to be shown, and the bytes of their messages; more are counted only.
 const MOST: usize = 1024;
+const MOST_BYTES: usize = 16 << 20;
 
 const REASONS: [Reason; 5] =
     [Reason::NoProcess, Reason::Ended, Reason::Full, Reason::Displaced, Reason::Unreadable];
@@ -29,8 +30,8 @@ impl Runtime {
         Ok(REASONS.into_iter().map(|reason| (name(reason), core.dead_letters_by(reason))).collect())
     }
 
-    /// Calls `listener` with every later `DeadLetter`, soon after, on a thread of the runtime. While
-    /// 1 024 letters wait to be shown, further ones are only counted.
+    /// Calls `listener` with every later `DeadLetter`, soon after, on a thread of the runtime for listeners. While
+    /// 1 024 letters or 16 MiB of messages wait to be shown, further ones are only counted.
     ///
     /// Returns the watch: it ends by its `close()`, at the end of a `with` block, or with its object.
     ///
@@ -40,19 +41,48 @@ impl Runtime {
             return Err(PyTypeError::new_err("a listener is a callable of one argument, the dead letter"));
         }
         let listener = Arc::new(listener.unbind());
-        let (chores, waiting) = (self.shared().chores.clone(), Arc::new(AtomicUsize::new(0)));
+        let (crew, backlog) = (self.shared().listeners()?.clone(), Arc::new(Backlog::default()));
         let watch = self.core()?.on_dead_letter(move |letter| {
-            if waiting.fetch_add(1, Ordering::Relaxed) >= MOST {
-                waiting.fetch_sub(1, Ordering::Relaxed);
+            let Some(place) = Place::take(&backlog, letter.message.as_ref().map_or(0, payload::size)) else {
                 return;
-            }
-            let (letter, listener, waiting) = (Shown::of(letter), listener.clone(), waiting.clone());
-            chores.lane().submit(Box::new(move || {
-                waiting.fetch_sub(1, Ordering::Relaxed);
+            };
+            let (letter, listener) = (Shown::of(letter), listener.clone());
+            crew.lane().submit(Box::new(move || {
                 letter.show(&listener);
+                drop(place);
             }));
         });
         Ok(DeadLetterWatch(Mutex::new(Some(watch))))
+    }
+}
+
+/// What waits to be shown to one listener.
+#[derive(Default)]
+struct Backlog {
+    letters: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+/// The place of one letter there until it was shown, or is dropped.
+struct Place {
+    backlog: Arc<Backlog>,
+    bytes: usize,
+}
+
+impl Place {
+    /// One message of any size finds a place where no other has one.
+    fn take(backlog: &Arc<Backlog>, bytes: usize) -> Option<Self> {
+        let letters = backlog.letters.fetch_add(1, Ordering::Relaxed);
+        let before = backlog.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let place = Self { backlog: backlog.clone(), bytes };
+        (letters < MOST && (before == 0 || before.saturating_add(bytes) <= MOST_BYTES)).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.backlog.letters.fetch_sub(1, Ordering::Relaxed);
+        self.backlog.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

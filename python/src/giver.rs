@@ -1,11 +1,15 @@
 //! The behaviour of actors whose code runs somewhere else. It runs no Python, and so on the workers.
 
+use std::any::Any;
 use std::sync::Arc;
 
+use myrmidon::Pid;
 use myrmidon::actor::{Behaviour, Context, ExitReason, Flow, SystemMessage};
 use myrmidon::mailbox::Payload;
+use pyo3::prelude::*;
 
 use crate::async_handler::AsyncHandler;
+use crate::class_actor::ClassActor;
 use crate::code::Code;
 use crate::handler::is_for_code;
 use crate::loop_bell::Bell;
@@ -18,19 +22,43 @@ pub(crate) struct Giver {
     kind: Kind,
 }
 
+/// What the code has to know before anybody can wait for its actor, whose first turn may come later.
+pub(crate) struct Ties {
+    code: Arc<Code>,
+    bell: Option<Bell>,
+}
+
+impl Ties {
+    /// Says whose the code is. Whether its loop has ended shows in the first turn.
+    pub(crate) fn bind(&self, pid: Pid) {
+        self.code.belong(pid);
+        if let Some(bell) = &self.bell {
+            bell.depends(&self.code);
+        }
+    }
+}
+
 /// What the code is.
 pub(crate) enum Kind {
     /// Called for each message.
-    Handler(Arc<AsyncHandler>),
+    Handler(Arc<AsyncHandler>, Unsaid),
     /// Called once, and takes the messages itself.
     Function(Function),
+}
+
+/// What nobody has said about how a handler runs, and is as with the code that it replaces.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Unsaid {
+    pub(crate) event_loop: bool,
+    pub(crate) concurrency: bool,
+    pub(crate) budget: bool,
 }
 
 impl Kind {
     /// The bell of the loop in which the code runs, if it runs in one.
     fn bell(&self) -> Option<&Bell> {
         match self {
-            Self::Handler(handler) => Some(&handler.bell),
+            Self::Handler(handler, _) => Some(&handler.bell),
             Self::Function(function) => function.bell(),
         }
     }
@@ -39,6 +67,43 @@ impl Kind {
 impl Giver {
     pub(crate) fn new(code: Arc<Code>, kind: Kind) -> Self {
         Self { code, kind }
+    }
+
+    /// The giver of a behaviour that shows this state, itself or that of a class actor.
+    pub(crate) fn behind(state: &dyn Any) -> Option<&Self> {
+        state.downcast_ref::<Self>().or_else(|| state.downcast_ref().and_then(ClassActor::in_loop))
+    }
+
+    /// What ties its code to the actor.
+    pub(crate) fn ties(&self) -> Ties {
+        Ties { code: self.code.clone(), bell: self.kind.bell().cloned() }
+    }
+
+    /// As `started`, and gives `first` to the code before any message.
+    pub(crate) fn started_with(&mut self, first: Py<PyAny>, cx: &mut Context<'_>) -> Flow {
+        match self.started(cx) {
+            Flow::Continue => self.give(Item::first(first), cx),
+            flow => flow,
+        }
+    }
+
+    /// Runs as `before` does, where nobody has said how. Done once, before it runs.
+    fn run_as(&mut self, before: &Kind) {
+        let Kind::Handler(handler, unsaid) = &mut self.kind else { return };
+        let (unsaid, Some(handler)) = (std::mem::take(unsaid), Arc::get_mut(handler)) else { return };
+        if unsaid.event_loop
+            && let Some(bell) = before.bell()
+        {
+            handler.bell = bell.clone();
+        }
+        let Kind::Handler(before, _) = before else { return };
+        if unsaid.concurrency {
+            handler.concurrency = before.concurrency;
+            self.code.shelf.allow(before.concurrency);
+        }
+        if unsaid.budget {
+            handler.budget = before.budget;
+        }
     }
 
     /// Puts something on the shelf, and sees to it that somebody comes for it.
@@ -62,8 +127,8 @@ impl Giver {
     fn call(&mut self) -> Result<(), ExitReason> {
         match &mut self.kind {
             // A loop that has ended serves nobody any more.
-            Kind::Handler(handler) if handler.bell.is_over() => Err(ExitReason::Shutdown),
-            Kind::Handler(handler) => {
+            Kind::Handler(handler, _) if handler.bell.is_over() => Err(ExitReason::Shutdown),
+            Kind::Handler(handler, _) => {
                 handler.serve(&self.code);
                 Ok(())
             }
@@ -103,6 +168,17 @@ impl Behaviour for Giver {
 
     fn conclude(&mut self, cx: &mut Context<'_>) -> Flow {
         if self.code.shelf.close(|| cx.waker()) { Flow::Continue } else { Flow::Waiting }
+    }
+
+    fn state(&mut self) -> Option<&mut dyn Any> {
+        Some(self)
+    }
+
+    fn upgrade(&mut self, old: Option<&mut dyn Any>, _: u64) -> Result<(), String> {
+        if let Some(before) = old.and_then(|old| Self::behind(old)) {
+            self.run_as(&before.kind);
+        }
+        Ok(())
     }
 
     fn runs_anywhere(&self) -> bool {

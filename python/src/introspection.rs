@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 
 use crate::actors::living;
 use crate::errors::{self, Timeout};
-use crate::number::{Id, count};
+use crate::number::{self, Id};
 use crate::options::priority_name;
 use crate::runtime::Runtime;
 use crate::wait::{period, receive, wait_for};
@@ -44,7 +44,7 @@ impl Runtime {
     fn top(
         &self,
         py: Python<'_>,
-        #[pyo3(from_py_with = count)] limit: usize,
+        #[pyo3(from_py_with = number::limit)] limit: usize,
         by: &str,
         within: Option<f64>,
     ) -> PyResult<Vec<ActorInfo>> {
@@ -75,10 +75,16 @@ impl Runtime {
     /// Asks an actor for its links, monitors and versions. It answers before its next message, without
     /// its handler.
     ///
-    /// Raises `NoProcess`, and `Timeout` if its handler does not return within `timeout` seconds.
+    /// Raises `NoProcess`, `Timeout` if its handler does not return within `timeout` seconds, and `Unsupported` for an
+    /// actor of another node.
     #[pyo3(signature = (pid, timeout=5.0))]
     fn bonds(&self, py: Python<'_>, pid: Id, timeout: f64) -> PyResult<ActorBonds> {
         let (core, target, limit) = (self.core()?.clone(), living(pid)?, period("timeout", timeout)?);
+        if core.is_remote(target) {
+            return Err(errors::Unsupported::new_err(format!(
+                "actor {pid} is one of another node, which alone knows its bonds: ask there"
+            )));
+        }
         let (done, told) = sync_channel(1);
         let ask = move || drop(done.try_send(core.bonds(target, limit)));
         self.core()?.spawn_blocking(ask).map(drop).map_err(|error| errors::busy(&error))?;

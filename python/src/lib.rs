@@ -94,6 +94,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[pyo3::pymodule(gil_used = false)]
 mod _core {
+    use pyo3::exceptions::PyImportError;
     use pyo3::prelude::*;
 
     #[pymodule_export]
@@ -143,6 +144,11 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        if !super::call::is_main_interpreter(module.py()) {
+            return Err(PyImportError::new_err(
+                "myrmidon runs in the main interpreter only: its threads belong to that, and are not there for another",
+            ));
+        }
         super::errors::load(module.py());
         super::asking::install(module.py())?;
         super::promise::install(module.py());

@@ -23,6 +23,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use myrmidon::Pid;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -38,6 +39,7 @@ use crate::known;
 use crate::lane::make_way;
 use crate::number::Id;
 use crate::promise::Promise;
+use crate::runtime::Shared;
 use deadlines::Deadlines;
 use list::{List, Task};
 use loop_ref::LoopRef;
@@ -184,6 +186,21 @@ impl Bell {
         self.0.dependents.add(code);
         // After that: either the end sees the code, or this sees the end.
         !self.is_over()
+    }
+
+    /// Whether the actor `pid` of `runtime` runs in this loop.
+    pub(crate) fn runs(&self, runtime: &Arc<Shared>, pid: Pid) -> bool {
+        self.unhandled(runtime, pid).is_some()
+    }
+
+    /// How many messages were given to the actor `pid` of `runtime` and wait for this loop; `None` if it does not run here.
+    pub(crate) fn unhandled(&self, runtime: &Arc<Shared>, pid: Pid) -> Option<usize> {
+        self.0
+            .dependents
+            .of(pid)
+            .into_iter()
+            .find(|code| code.is_in_use(runtime))
+            .map(|code| code.shelf.unhandled())
     }
 
     /// Says that the loop is closed: nothing that is left for it will be done.

@@ -13,7 +13,7 @@ use pyo3::types::PyList;
 use crate::code::Code;
 use crate::errors::{MailboxClosed, Timeout};
 use crate::loop_bell::Bell;
-use crate::number::count;
+use crate::number;
 use crate::outcome::Outcome;
 use crate::promise::Promise;
 use crate::reply::Reply;
@@ -85,7 +85,7 @@ impl Mailbox {
     fn recv_many<'py>(
         &self,
         py: Python<'py>,
-        #[pyo3(from_py_with = count)] limit: usize,
+        #[pyo3(from_py_with = number::limit)] limit: usize,
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyList>> {
         if limit == 0 {

@@ -13,7 +13,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::number::count;
+use crate::number;
 
 /// The bit of `Buffer::exports` that says that the memory belongs to a receiver.
 const SENT: usize = 1 << (usize::BITS - 1);
@@ -38,7 +38,7 @@ pub(crate) struct Buffer {
 #[pymethods]
 impl Buffer {
     #[new]
-    pub(crate) fn new(py: Python<'_>, #[pyo3(from_py_with = count)] size: usize) -> PyResult<Self> {
+    pub(crate) fn new(py: Python<'_>, #[pyo3(from_py_with = number::size)] size: usize) -> PyResult<Self> {
         if isize::try_from(size).is_err() {
             return Err(too_large(size));
         }

@@ -76,29 +76,60 @@ fn nobody(given: Borrowed<'_, '_, PyAny>, error: PyErr) -> PyResult<Id> {
     Err(PyTypeError::new_err(format!("what is named by its number is an int, not {kind}{hint}")))
 }
 
-/// Reads how many of something, from 0 to what `T` holds.
+/// Reads how many of something, which is called `name`, from 0 to what `T` holds.
 ///
 /// # Errors
-/// `ValueError` for what `T` does not hold.
-pub(crate) fn count<'py, T>(given: &Bound<'py, PyAny>) -> PyResult<T>
+/// `ValueError` for what `T` does not hold, `TypeError` for what is no int.
+fn counted<'py, T>(name: &str, given: &Bound<'py, PyAny>) -> PyResult<T>
 where
     T: for<'a> FromPyObject<'a, 'py, Error = PyErr>,
 {
-    given.extract().map_err(|error: PyErr| match error.is_instance_of::<PyOverflowError>(given.py()) {
-        true => PyValueError::new_err(format!("{} is too small or too large a number here", shown(given))),
-        false => error,
+    let py = given.py();
+    given.extract().map_err(|error: PyErr| {
+        if error.is_instance_of::<PyOverflowError>(py) {
+            PyValueError::new_err(format!("{name}={} is too small or too large a number", shown(given)))
+        } else if error.is_instance_of::<PyTypeError>(py) {
+            PyTypeError::new_err(format!("{name} is an int, not {}", shown(given)))
+        } else {
+            error
+        }
     })
 }
 
-/// As [`count`], or `None`.
-///
-/// # Errors
-/// As `count`.
-pub(crate) fn count_or_none<'py, T>(given: &Bound<'py, PyAny>) -> PyResult<Option<T>>
-where
-    T: for<'a> FromPyObject<'a, 'py, Error = PyErr>,
-{
-    if given.is_none() { Ok(None) } else { count(given).map(Some) }
+/// Functions that read the argument of the same name, as [`counted`].
+macro_rules! counts {
+    ($($name:ident: $kind:ty),+ $(,)?) => {$(
+        pub(crate) fn $name(given: &Bound<'_, PyAny>) -> PyResult<$kind> {
+            counted(stringify!($name), given)
+        }
+    )+};
+}
+
+counts!(budget: u32, capacity: usize, concurrency: usize, limit: usize, size: usize);
+
+/// As [`counts`], or `None`.
+macro_rules! counts_or_none {
+    ($($name:ident: $kind:ty),+ $(,)?) => {$(
+        pub(crate) fn $name(given: &Bound<'_, PyAny>) -> PyResult<Option<$kind>> {
+            if given.is_none() { Ok(None) } else { counted(stringify!($name), given).map(Some) }
+        }
+    )+};
+}
+
+/// Those that may be left out.
+pub(crate) mod or_none {
+    use pyo3::prelude::*;
+
+    use super::counted;
+
+    counts_or_none!(
+        blocking_threads: usize,
+        budget: u32,
+        concurrency: usize,
+        level: u8,
+        python_threads: usize,
+        workers: usize,
+    );
 }
 
 /// A number, which may have thousands of digits.

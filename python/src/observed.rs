@@ -4,7 +4,7 @@ use myrmidon::actor::{Observed, SpawnOptions};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-use crate::number::{Id, count};
+use crate::number::{self, Id};
 use crate::options;
 use crate::payload;
 use crate::runtime::Runtime;
@@ -15,7 +15,7 @@ impl Runtime {
     /// Starts an actor that keeps what it receives until `get_messages` takes it. Exits of linked
     /// actors arrive as messages. Returns its PID.
     #[pyo3(signature = (budget=100))]
-    fn spawn_observed_handler(&self, #[pyo3(from_py_with = count)] budget: u32) -> PyResult<u64> {
+    fn spawn_observed_handler(&self, #[pyo3(from_py_with = number::budget)] budget: u32) -> PyResult<u64> {
         let core = self.core()?;
         let budget = Some(options::budget(budget)?);
         // On the workers: none of its code is Python's.

@@ -1,6 +1,6 @@
 //! How an actor is started, as Python says it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use myrmidon::Pid;
 use myrmidon::actor::{Priority, SpawnOptions};
@@ -9,7 +9,8 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::actors::living;
-use crate::number::{Id, count};
+use crate::loop_bell::Bell;
+use crate::number::{Id, capacity};
 
 /// Messages of one turn, unless told otherwise.
 pub(crate) const USUAL_BUDGET: u32 = 100;
@@ -17,21 +18,30 @@ pub(crate) const USUAL_BUDGET: u32 = 100;
 thread_local! {
     /// The supervisor for which this thread runs a start function.
     static STARTING_FOR: Cell<Option<Pid>> = const { Cell::new(None) };
+    /// The loop in which async code runs that such a function starts.
+    static STARTING_IN: RefCell<Option<Bell>> = const { RefCell::new(None) };
 }
 
-/// Links the actors that this thread starts to `supervisor` while this lives.
-pub(crate) struct StartingFor(Option<Pid>);
+/// Links the actors that this thread starts to `supervisor` while this lives, and has their async code run in the loop
+/// that was running where the supervisor was given the child.
+pub(crate) struct StartingFor(Option<Pid>, Option<Bell>);
 
 impl StartingFor {
-    pub(crate) fn of(supervisor: Pid) -> Self {
-        Self(STARTING_FOR.replace(Some(supervisor)))
+    pub(crate) fn of(supervisor: Pid, event_loop: Option<Bell>) -> Self {
+        Self(STARTING_FOR.replace(Some(supervisor)), STARTING_IN.replace(event_loop))
     }
 }
 
 impl Drop for StartingFor {
     fn drop(&mut self) {
         STARTING_FOR.set(self.0);
+        STARTING_IN.set(self.1.take());
     }
+}
+
+/// The loop for async code that this thread starts where none runs.
+pub(crate) fn starting_in() -> Option<Bell> {
+    STARTING_IN.with_borrow(Clone::clone)
 }
 
 /// `myrmidon.Bounded`, by its attributes.
@@ -83,7 +93,7 @@ impl Bounded {
             false => error,
         };
         Ok(Self {
-            capacity: count(&field("capacity")?).map_err(of_kind)?,
+            capacity: capacity(&field("capacity")?)?,
             policy: field("policy")?.extract().map_err(of_kind)?,
             redirect_to: field("redirect_to")?.extract().map_err(of_kind)?,
         })

@@ -4,9 +4,10 @@ use bytes::Bytes;
 use myrmidon::mailbox::{IntoBytes, Payload, Value};
 use myrmidon::{Pid, Runtime};
 use pyo3::exceptions::PyTypeError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PyMemoryView};
+use pyo3::types::{PyBytes, PyMemoryView, PyString};
 
 use crate::memory::Buffer;
 
@@ -63,6 +64,17 @@ pub(crate) fn into_python(py: Python<'_>, payload: Payload) -> PyResult<Bound<'_
     }
 }
 
+/// How many bytes `copy` would give.
+pub(crate) fn size(payload: &Payload) -> usize {
+    match payload {
+        Payload::Bytes(bytes) => bytes.len(),
+        Payload::Value(value) => match value.downcast_ref::<Message>() {
+            Some(message) => message.0.len(),
+            None => value.downcast_ref::<Question>().map_or(0, |question| size(&question.message)),
+        },
+    }
+}
+
 /// A copy of the bytes of a message that somebody else keeps; `None` where it holds no bytes.
 pub(crate) fn copy(payload: &Payload) -> Option<Vec<u8>> {
     match payload {
@@ -92,6 +104,10 @@ fn frozen_as<'py>(data: &Bound<'py, PyAny>, what: &str) -> PyResult<Bound<'py, P
         return buffer.get().hand_over(data.py());
     }
     match PyMemoryView::from(data) {
+        Ok(view) if holds_pointers(&view)? => Err(PyTypeError::new_err(format!(
+            "{what}, and the memory of this {} holds pointers to objects, which mean nothing elsewhere: encode it first",
+            data.get_type().name()?
+        ))),
         Ok(view) => Ok(data.py().get_type::<PyBytes>().call1((view,))?.cast_into()?),
         Err(error) if error.is_instance_of::<PyTypeError>(data.py()) => {
             let kind = data.get_type().name()?;
@@ -102,6 +118,12 @@ fn frozen_as<'py>(data: &Bound<'py, PyAny>, what: &str) -> PyResult<Bound<'py, P
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether the items of a buffer are references, as in an array of NumPy of objects.
+fn holds_pointers(view: &Bound<'_, PyMemoryView>) -> PyResult<bool> {
+    let format = view.getattr(intern!(view.py(), "format"))?;
+    Ok(format.cast::<PyString>()?.to_str()?.contains('O'))
 }
 
 /// Leaves `data` with who could not send it: a `Buffer` is as it was before.

@@ -1,9 +1,9 @@
 //! The class `Runtime`: how it starts and ends. Its methods are in the files of their themes.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ use crate::fork::Birth;
 use crate::lane::{Crew, STACK};
 use crate::lanes::{Lanes, around_blocking_threads, usual_count};
 use crate::mesh::address;
-use crate::number::count_or_none;
+use crate::number;
 use crate::own_loop::OwnLoop;
 use crate::pull::Threads;
 use crate::simulation::Simulation;
 use crate::transport::{Kind, Setup};
 use crate::wait::{receive, seconds, wait_for};
 use crate::waiters::Waiters;
-use crate::{finish, logging};
+use crate::{errors, finish, logging};
 
 /// Stands for no limit where the core wants one.
 const FOREVER: Duration = Duration::from_secs(3600 * 24 * 365);
@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) pull: Arc<Threads>,
     /// Does what must not wait behind a handler: crash reports, answers for event loops.
     pub(crate) chores: Arc<Crew>,
+    /// Runs listeners, which may block, so that what must not wait does not wait behind them. Started for the first.
+    listeners: OnceLock<Arc<Crew>>,
     /// Code that runs elsewhere than in the turns of its actors.
     pub(crate) codes: Codes,
     /// Who waits for answers.
@@ -97,12 +99,12 @@ impl Runtime {
         transport: Option<&str>,
         certs: Option<PathBuf>,
         allow_insecure_remote: bool,
-        #[pyo3(from_py_with = count_or_none)] workers: Option<usize>,
-        #[pyo3(from_py_with = count_or_none)] python_threads: Option<usize>,
-        #[pyo3(from_py_with = count_or_none)] blocking_threads: Option<usize>,
+        #[pyo3(from_py_with = number::or_none::workers)] workers: Option<usize>,
+        #[pyo3(from_py_with = number::or_none::python_threads)] python_threads: Option<usize>,
+        #[pyo3(from_py_with = number::or_none::blocking_threads)] blocking_threads: Option<usize>,
         profile: Option<&str>,
         congestion: Option<&str>,
-        #[pyo3(from_py_with = count_or_none)] level: Option<u8>,
+        #[pyo3(from_py_with = number::or_none::level)] level: Option<u8>,
         advertised: Option<String>,
         heartbeat: Option<f64>,
         down_after: Option<f64>,
@@ -293,6 +295,7 @@ impl Shared {
             own_loop: OwnLoop::default(),
             pull: Arc::default(),
             chores,
+            listeners: OnceLock::new(),
             codes: Codes::default(),
             waiters: Waiters::default(),
             transport,
@@ -317,7 +320,26 @@ impl Shared {
         self.pull.wait(LEAVE);
         self.actors.close(LEAVE);
         self.chores.close(LEAVE);
+        if let Some(listeners) = self.listeners.get() {
+            listeners.close(LEAVE);
+        }
         left
+    }
+
+    /// The threads for listeners.
+    ///
+    /// # Errors
+    /// If the system has no room for a thread.
+    pub(crate) fn listeners(&self) -> PyResult<&Arc<Crew>> {
+        if let Some(listeners) = self.listeners.get() {
+            return Ok(listeners);
+        }
+        let started = Crew::start(self.core.open_lane("listeners"))?;
+        if let Err(second) = self.listeners.set(started) {
+            // Another thread was first.
+            second.close(Duration::ZERO);
+        }
+        self.listeners.get().ok_or_else(errors::closed_meanwhile)
     }
 
     /// The runtime below, for what may come after its end.

@@ -9,7 +9,9 @@ use myrmidon::error::SendError;
 use myrmidon::mailbox::Payload;
 use pyo3::prelude::*;
 
+use crate::ask::holds_own_loop;
 use crate::errors::Busy;
+use crate::loop_bell::Bell;
 use crate::number::Id;
 use crate::payload;
 use crate::runtime::Runtime;
@@ -25,7 +27,7 @@ impl Runtime {
     /// A `Buffer` that was not taken stays as it is.
     ///
     /// Raises `Busy` when the time is up, where another policy rejects the message, and for an actor that
-    /// would wait for room in its own mailbox.
+    /// would wait for room in its own mailbox, or hold up the event loop in which the actor runs.
     #[pyo3(signature = (pid, data, timeout=None))]
     fn send_blocking(
         &self,
@@ -44,6 +46,14 @@ impl Runtime {
         let Some(target) = target else { return Ok(false) };
         let sent = match core.send(target, payload) {
             Err(SendError::Full { message, .. }) if current() != Some(target) => {
+                if Bell::running(py)?.is_some_and(|bell| bell.runs(self.shared(), target)) {
+                    drop(message);
+                    payload::give_back(data);
+                    return Err(holds_own_loop(
+                        target,
+                        "await asyncio.to_thread(rt.send_blocking, pid, data)",
+                    ));
+                }
                 self.wait_for_room(py, target, message, limit)
             }
             sent => told(sent, target),

@@ -25,7 +25,6 @@ use state::{DEPTH, State};
 
 /// What an actor and its code share.
 pub(crate) struct Shelf {
-    allowance: Allowance,
     pid: OnceLock<Pid>,
     state: Mutex<State>,
     arrived: Condvar,
@@ -45,13 +44,20 @@ pub(crate) enum Found {
 /// The actor's side.
 impl Shelf {
     pub(crate) fn new(allowance: Allowance) -> Arc<Self> {
-        let (pid, state, arrived) = Default::default();
-        Arc::new(Self { allowance, pid, state, arrived })
+        let state = State { allowance, ..State::default() };
+        Arc::new(Self { pid: OnceLock::new(), state: Mutex::new(state), arrived: Condvar::new() })
     }
 
     /// Says whose it is.
     pub(crate) fn belong(&self, pid: Pid) {
         self.pid.get_or_init(|| pid);
+    }
+
+    /// Says that its handler handles so many at a time, as the code before did.
+    pub(crate) fn allow(&self, most: usize) {
+        if let Allowance::Free(free) = &mut self.state().allowance {
+            *free = most;
+        }
     }
 
     /// Whose it is.
@@ -67,10 +73,10 @@ impl Shelf {
         state.hungry = false;
         state.ready.push_back(item);
         let called = state.call();
-        let room = match self.allowance {
+        let room = match state.allowance {
             // More is asked for when half of it is gone.
             Allowance::Ahead => state.ready.len() < DEPTH,
-            allowance => state.has_room(allowance),
+            Allowance::Free(_) | Allowance::Wanted => state.has_room(),
         };
         if !room {
             state.actor = Some(actor());
@@ -85,7 +91,7 @@ impl Shelf {
     /// Whether the actor may go on; if not, `actor` is woken when it may.
     pub(crate) fn has_room(&self, actor: impl FnOnce() -> Waker) -> bool {
         let mut state = self.state();
-        let room = state.has_room(self.allowance);
+        let room = state.has_room();
         if !room {
             state.actor = Some(actor());
         }
@@ -167,7 +173,7 @@ impl Shelf {
 
     /// Wakes the actor if it may go on.
     fn release(&self, mut state: MutexGuard<'_, State>) {
-        let actor = if state.has_room(self.allowance) { state.actor.take() } else { None };
+        let actor = if state.has_room() { state.actor.take() } else { None };
         drop(state);
         if let Some(actor) = actor {
             actor.wake();

@@ -16,6 +16,7 @@ use pyo3::prelude::*;
 use crate::call::with_argument;
 use crate::errors::{self, ChildError, NoProcess, SpecError, Timeout};
 use crate::exit_reason::{from_exception, traceback};
+use crate::loop_bell::Bell;
 use crate::options::StartingFor;
 use crate::runtime::Runtime;
 use crate::wait::{period, receive, seconds, wait_for};
@@ -234,9 +235,10 @@ fn build_child(child: &Bound<'_, PyAny>, runtime: &Bound<'_, PyAny>) -> PyResult
         "temporary" => Restart::Temporary,
         other => return Err(unknown("restart", other, "permanent, transient, temporary")),
     };
+    let py = start.py();
     let spec = if start.is_callable() {
-        start_function(id, start.unbind(), runtime.clone().unbind())
-    } else if start.hasattr(intern!(start.py(), "strategy"))? {
+        start_function(id, start.unbind(), runtime.clone().unbind(), Bell::running(py)?)
+    } else if start.hasattr(intern!(py, "strategy"))? {
         ChildSpec::supervisor(id, build(&start, runtime)?)
     } else {
         let text =
@@ -255,9 +257,9 @@ fn build_child(child: &Bound<'_, PyAny>, runtime: &Bound<'_, PyAny>) -> PyResult
 }
 
 /// Calls `start(runtime)`, which returns a PID or something with one.
-fn start_function(id: String, start: Py<PyAny>, runtime: Py<PyAny>) -> ChildSpec {
+fn start_function(id: String, start: Py<PyAny>, runtime: Py<PyAny>, event_loop: Option<Bell>) -> ChildSpec {
     ChildSpec::new(id, move |starter| {
-        let _linked = StartingFor::of(starter.supervisor());
+        let _linked = StartingFor::of(starter.supervisor(), event_loop.clone());
         let made = Python::try_attach(|py| {
             with_argument(start.bind(py), runtime.bind(py)).and_then(pid).map_err(|error| {
                 let reason = from_exception(py, &error);

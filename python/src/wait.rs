@@ -3,9 +3,11 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
+use myrmidon::scheduler::step_aside;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::errors::Busy;
 use crate::known;
 use tokio::runtime::Handle;
 
@@ -17,7 +19,7 @@ const SLICE: Duration = Duration::from_millis(50);
 /// Waits until `step` gives a value or `timeout` is over (`None`).
 ///
 /// `step` gets the time it may block, without a limit on threads that no signal reaches. The
-/// calling handler, if it is one, makes way for other actors meanwhile (D6).
+/// calling handler, if it is one, makes way for other actors meanwhile (D6), also on a thread for blocking work.
 ///
 /// # Errors
 /// What a signal handler raises: `KeyboardInterrupt`. `Busy` if too many handlers wait.
@@ -30,6 +32,11 @@ pub(crate) fn wait_for<T: Send>(
         return Ok(value);
     }
     lane::make_way()?;
+    let _aside = step_aside().map_err(|crowded| {
+        let text =
+            format!("{} blocking handlers wait for others already: let fewer actors do so", crowded.aside);
+        Busy::new_err(text)
+    })?;
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
     let slice = signal_slice(py)?;
     loop {

@@ -409,3 +409,27 @@ def test_a_node_that_is_down_before_its_heartbeat_is_refused():
 def test_a_very_small_number_of_seconds_is_shown_in_few_digits(rt):
     with pytest.raises(ValueError, match="not -1e-300"):
         rt.join(1, timeout=-1e-300)
+
+
+def test_a_number_that_is_none_is_named(rt):
+    for name, call in {
+        "budget=-1": lambda: rt.spawn(print, -1),
+        "concurrency=-1": lambda: rt.spawn(print, concurrency=-1),
+        "capacity=-1": lambda: rt.spawn(print, mailbox=myrmidon.Bounded(-1)),
+        "limit=-1": lambda: rt.top(-1),
+        "workers=-1": lambda: myrmidon.Runtime(workers=-1),
+    }.items():
+        with pytest.raises(ValueError, match=f"^{name} is too small or too large a number"):
+            call()
+    with pytest.raises(TypeError, match=r"^capacity is an int, not 1\.5"):
+        rt.spawn(print, mailbox=myrmidon.Bounded(1.5))
+
+
+def test_memory_that_holds_pointers_is_no_message(rt):
+    numpy = pytest.importorskip("numpy")
+    pid = rt.spawn(lambda message: message)
+    with pytest.raises(TypeError, match="holds pointers to objects"):
+        rt.send(pid, numpy.array([object()], dtype=object))
+    with pytest.raises(TypeError, match="holds pointers to objects"):
+        rt.send(pid, numpy.zeros(2, dtype=[("a", "O"), ("b", "i4")]))
+    assert rt.ask_sync(pid, numpy.zeros(2, dtype=[("a", "i4")])) == bytes(8)

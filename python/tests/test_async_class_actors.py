@@ -8,7 +8,7 @@ from support import eventually
 
 import myrmidon
 from myrmidon import Actor, ActorRef, Child, Options, Runtime, one_for_one
-from myrmidon.errors import NoProcess
+from myrmidon.errors import MyrmidonError, NoProcess
 
 
 class Missing(Exception):
@@ -125,3 +125,136 @@ def test_s40_plain_and_async_objects_follow_each_other(rt: Runtime) -> None:
 def test_async_and_blocking_exclude_each_other(rt: Runtime) -> None:
     with pytest.raises(TypeError, match="blocking"):
         rt.start_with(Options(blocking=True), Store)
+
+
+class Opened(Actor):
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+        self.loops: set[object] = set()
+
+    async def started(self) -> None:
+        self.loops.add(asyncio.get_running_loop())
+        self.steps.append("opening")
+        await asyncio.sleep(0.005)
+        self.steps.append("open")
+
+    async def exited(self, event: myrmidon.PySystemMessage) -> None:
+        await asyncio.sleep(0)
+        self.loops.add(asyncio.get_running_loop())
+        self.steps.append(str(event.reason))
+
+    def watch(self, pid: int) -> None:
+        self.steps.append("watch")
+        self.rt.monitor(self.pid, pid)
+
+    def so_far(self) -> list[str]:
+        self.loops.add(asyncio.get_running_loop())
+        assert len(self.loops) == 1
+        return self.steps
+
+
+@pytest.mark.parametrize("options", [Options(), Options(concurrency=4), Options(mailbox=myrmidon.Bounded(2))])
+def test_async_hooks_are_awaited_in_the_loop_and_started_before_the_first_call(rt: Runtime, options: Options) -> None:
+    async def main() -> None:
+        opened, other = rt.start_with(options, Opened), rt.spawn(print)
+        await opened.call(Opened.watch, other)
+        rt.kill(other)
+        while len(steps := await opened.call(Opened.so_far)) < 4:
+            await asyncio.sleep(0.001)
+        assert steps == ["opening", "open", "watch", "killed"]
+
+    asyncio.run(main())
+
+
+def test_an_async_started_that_raises_ends_the_actor(rt: Runtime) -> None:
+    class Broken(Actor):
+        async def started(self) -> None:
+            await asyncio.sleep(0)
+            raise OSError("no door")
+
+        def total(self) -> int:
+            return 1
+
+    broken = rt.start(Broken)
+    assert broken.join(10).kind in ("exception", "noproc")
+    with pytest.raises(NoProcess):
+        broken.call_sync(Broken.total)
+
+
+def test_a_plain_started_of_an_async_class_runs_in_its_loop(rt: Runtime) -> None:
+    class Plain(Actor):
+        def started(self) -> None:
+            self.loop = asyncio.get_running_loop()
+
+        async def is_here(self) -> bool:
+            return self.loop is asyncio.get_running_loop()
+
+    assert rt.start(Plain).call_sync(Plain.is_here)
+
+
+def test_async_hooks_that_nobody_would_await_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"Late\.stopped is an async def"):
+
+        class Late(Actor):
+            async def stopped(self, reason: myrmidon.ExitReason) -> None: ...  # type: ignore[override]
+
+    with pytest.raises(TypeError, match=r"Newer\.upgrade is an async def"):
+
+        class Newer(Actor):
+            async def upgrade(self, old: object, version: int) -> None: ...  # type: ignore[override]
+
+
+class Where(Actor):
+    def __init__(self) -> None:
+        self.running = self.most = 0
+
+    async def thread(self) -> int:
+        return threading.get_ident()
+
+    async def wait(self) -> int:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        await asyncio.sleep(0.005)
+        self.running -= 1
+        return self.most
+
+
+def test_s40_an_upgrade_keeps_loop_and_concurrency(rt: Runtime) -> None:
+    class Newer(Where):
+        pass
+
+    async def main() -> None:
+        before = rt.start_with(Options(concurrency=5), Where)
+        after = await asyncio.to_thread(before.upgrade, Newer)
+        assert await after.call(Newer.thread) == threading.get_ident()
+        assert max(await asyncio.gather(*(after.call(Newer.wait) for _ in range(10)))) > 1
+
+    asyncio.run(main())
+
+
+def test_s40_an_upgrade_heeds_the_options_of_the_new_class(rt: Runtime) -> None:
+    async def main() -> None:
+        class Newer(Where, options=Options(loop=asyncio.get_running_loop(), concurrency=3)):
+            pass
+
+        before = await asyncio.to_thread(rt.start, Where)
+        assert await before.call(Where.thread) != threading.get_ident()
+        after = await asyncio.to_thread(before.upgrade, Newer)
+        assert await after.call(Newer.thread) == threading.get_ident()
+        assert 1 < max(await asyncio.gather(*(after.call(Newer.wait) for _ in range(10)))) <= 3
+
+    asyncio.run(main())
+
+
+def test_an_upgrade_to_a_class_that_blocks_is_refused_where_the_actor_does_not(rt: Runtime) -> None:
+    class Plain(Actor):
+        def runs_on(self) -> str | None:
+            info = self.rt.info(self.pid)
+            return info and info.runs_on
+
+    class Blocks(Plain, options=Options(blocking=True)):
+        pass
+
+    with pytest.raises(MyrmidonError, match="was not started with blocking=True"):
+        rt.start(Plain).upgrade(Blocks)
+    assert rt.start(Blocks).upgrade(Blocks).call_sync(Blocks.runs_on) == "blocking"

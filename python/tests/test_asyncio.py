@@ -140,3 +140,53 @@ def test_shutdown_ends_a_blocked_resolve(make_runtime):
         threading.Timer(0.05, rt.shutdown).start()
         with pytest.raises((errors.RuntimeClosed, errors.NodeDown)):
             rt.resolve_remote(addr, "x")
+
+
+def test_a_call_that_waits_for_an_actor_of_its_own_loop_is_refused_at_once(rt):
+    gate = asyncio.Event()
+
+    async def handler(message):
+        await gate.wait()
+        return message
+
+    class Held(myrmidon.Actor):
+        async def wait(self) -> int:
+            return 1
+
+    async def main():
+        pid = rt.spawn(handler, mailbox=myrmidon.Bounded(1, policy="block"))
+        with pytest.raises(errors.Busy, match=r"await rt\.ask"):
+            rt.ask_sync(pid, b"x", timeout=None)
+        with pytest.raises(errors.Busy, match=r"await rt\.ask"):
+            rt.start(Held).call_sync(Held.wait)
+        asking = asyncio.create_task(rt.ask(pid, b"x"))
+        while not rt.send(pid, b"y"):
+            await asyncio.sleep(0)
+        with pytest.raises(errors.Busy, match=r"to_thread\(rt\.send_blocking"):
+            while True:
+                rt.send_blocking(pid, b"z")
+        rt.stop(pid)
+        with pytest.raises(errors.Busy, match=r"to_thread\(rt\.join"):
+            rt.join(pid)
+        gate.set()
+        assert await asking == b"x"
+        assert (await asyncio.to_thread(rt.join, pid, 10)).kind in ("normal", "noproc")
+        assert rt.join(pid).kind == "noproc"
+
+    asyncio.run(main())
+
+
+def test_a_call_that_waits_for_an_actor_of_another_loop_waits(rt):
+    async def handler(message):
+        return message
+
+    async def main():
+        pid = await asyncio.to_thread(rt.spawn, handler)
+        assert rt.ask_sync(pid, b"x") == b"x"
+        here = rt.spawn(handler)
+        rt.hot_swap(here, lambda message: b"plain")
+        while await rt.ask(here, b"x") != b"plain":
+            pass
+        assert rt.ask_sync(here, b"x") == b"plain"
+
+    asyncio.run(main())

@@ -1,9 +1,12 @@
 """Handlers on threads of their own (``spawn(blocking=True)``), and several lanes."""
 
+import asyncio
 import threading
 
 import pytest
 from support import Inbox, eventually, run_program
+
+from myrmidon import errors
 
 
 @pytest.mark.parametrize("option", ["blocking", "release_gil"])
@@ -259,3 +262,54 @@ def test_send_many_sends_nothing_if_one_is_no_message_or_the_actor_is_dead(rt):
     rt.join(pid)
     assert rt.send_many(pid, [b"one"]) == 0 and rt.send_many(0, [b"one"]) == 0
     assert seen == []
+
+
+def test_blocking_handlers_that_ask_others_leave_their_threads_to_them(make_runtime):
+    rt = make_runtime(blocking_threads=2)
+    front = rt.spawn(lambda message: message, blocking=True)
+    for _ in range(10):
+        front = rt.spawn(lambda message, behind=front: rt.ask_sync(behind, message, timeout=20), blocking=True)
+    assert rt.ask_sync(front, b"through all", timeout=20) == b"through all"
+
+
+def test_as_many_blocking_handlers_as_there_are_threads_may_ask_at_the_same_time(make_runtime):
+    rt = make_runtime(blocking_threads=8)
+    barrier = threading.Barrier(8)
+
+    def asks(behind):
+        def handler(message):
+            barrier.wait(20)
+            return rt.ask_sync(behind, message, timeout=20)
+
+        return handler
+
+    front = [rt.spawn(asks(rt.spawn(lambda message: message, blocking=True)), blocking=True) for _ in range(8)]
+
+    async def main():
+        return await asyncio.gather(*(rt.ask(pid, b"x", timeout=20) for pid in front))
+
+    assert asyncio.run(main()) == [b"x"] * 8
+    # The threads that took their places go, and the bound holds again.
+    gate, inside = threading.Event(), Inbox()
+
+    def hold(message):
+        inside(message)
+        gate.wait(20)
+
+    held = [rt.spawn(hold, blocking=True) for _ in range(12)]
+    for pid in held:
+        rt.send(pid, b"x")
+    eventually(lambda: len(inside) >= 8)
+    assert len(inside) == 8
+    assert sum(rt.mailbox_size(pid) for pid in held) == 4
+    gate.set()
+    eventually(lambda: len(inside) == 12)
+
+
+def test_too_many_blocking_handlers_that_wait_are_told_at_once(make_runtime):
+    rt = make_runtime(blocking_threads=1)
+    front = rt.spawn(lambda message: message, blocking=True)
+    for _ in range(260):
+        front = rt.spawn(lambda message, behind=front: rt.ask_sync(behind, message, timeout=60), blocking=True)
+    with pytest.raises(errors.Busy, match="255 blocking handlers wait"):
+        rt.ask_sync(front, b"too deep", timeout=60)

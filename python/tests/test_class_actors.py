@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import dataclasses
+import functools
 import logging
 import pickle
 import sys
@@ -517,3 +518,20 @@ def test_g13_a_message_that_is_neither_call_nor_cast_is_refused(rt: Runtime, kin
     with pytest.raises(CodecError):
         rt.ask_sync(account.pid, codec.encode([kind, "deposit", [5], {}]))
     assert account.call_sync(Account.deposit, 0) == 0
+
+
+def test_a_method_whose_decorator_hides_that_it_is_async_is_named(rt: Runtime) -> None:
+    def plain(function: Any) -> Any:
+        @functools.wraps(function)
+        def wrapper(*args: Any) -> Any:
+            return function(*args)
+
+        return wrapper
+
+    class Hidden(Actor):
+        @plain
+        async def work(self) -> int:
+            return 1
+
+    with pytest.raises(TypeError, match=r"Hidden\.work returned a coroutine"):
+        rt.start(Hidden).call_sync(Hidden.work)

@@ -5,6 +5,7 @@ import math
 import random
 import sys
 from collections import OrderedDict, namedtuple
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,6 +95,31 @@ def test_l22_depth_is_bounded_both_ways() -> None:
         codec.encode(loop)
 
 
+@codec.message(tag="tests.box")
+@dataclass(frozen=True)
+class Box:
+    content: object
+
+
+@pytest.mark.parametrize(
+    "around",
+    [lambda x: [x], lambda x: (x,), lambda x: {"a": x}, lambda x: frozenset([x]), Box],
+    ids=["list", "tuple", "dict", "frozenset", "object"],
+)
+@pytest.mark.parametrize("core", [1, 2**70])
+def test_l22_what_is_encoded_can_be_decoded_up_to_the_depth(around: Callable[[Any], Any], core: int) -> None:
+    def nested(depth: int) -> Any:
+        value: Any = core
+        for _ in range(depth):
+            value = around(value)
+        return value
+
+    for depth in (31, 32):
+        assert codec.decode(codec.encode(nested(depth))) == nested(depth)
+    with pytest.raises(CodecError, match="deeper"):
+        codec.encode(nested(33))
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -105,6 +131,14 @@ def test_l22_depth_is_bounded_both_ways() -> None:
 def test_bytes_that_are_no_data_are_refused(data: bytes) -> None:
     with pytest.raises(CodecError):
         codec.decode(data)
+
+
+@pytest.mark.parametrize("one", [[], (), {}, frozenset(), Box(1), [2**70]], ids=lambda one: type(one).__name__)
+def test_l22_what_is_encoded_holds_no_more_containers_than_are_decoded(one: Any) -> None:
+    most = [one] * 65_535
+    assert codec.decode(codec.encode(most)) == most
+    with pytest.raises(CodecError, match="65536"):
+        codec.encode([*most, one])
 
 
 def test_l22_containers_are_bounded() -> None:
@@ -121,7 +155,10 @@ def test_l22_keys_made_to_hash_alike_are_refused(kind: str) -> None:
     for data in (alike(64), {"a": alike(64), "b": alike(64)}, dict.fromkeys(range(1000)), set(map(str, range(1000)))):
         assert codec.decode(codec.encode(data)) == data
     with pytest.raises(CodecError, match="alike"):
-        codec.decode(codec.encode(alike(65)))
+        codec.encode(alike(65))
+    pairs = b"".join(codec.encode(key) + b"\xc0" for key in [sys.hash_info.modulus * factor for factor in range(65)])
+    with pytest.raises(CodecError, match="alike"):
+        codec.decode(b"\xde\x00\x41" + pairs)
 
 
 def test_a20_random_bytes_make_nothing_but_data_or_errors() -> None:

@@ -10,7 +10,7 @@ from support import Inbox, eventually
 
 import myrmidon
 from myrmidon import Bounded, Runtime, errors
-from myrmidon.errors import Busy, NoProcess, Timeout
+from myrmidon.errors import Busy, NoProcess, Timeout, Unsupported
 
 
 class Held:
@@ -432,3 +432,40 @@ def test_looking_costs_no_actor_its_turn(rt: Runtime) -> None:
         rt.top(3)
     rt.stop(pid)
     assert rt.join(pid, 10).kind in ("normal", "noproc")
+
+
+def test_a_listener_that_blocks_holds_a_bounded_number_of_bytes_and_no_log(
+    rt: Runtime, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate, shown = threading.Event(), Inbox()
+
+    def listener(letter: myrmidon.DeadLetter) -> None:
+        gate.wait(20)
+        shown(letter.message)
+
+    with rt.on_dead_letter(listener):
+        full, handler = held(rt, Bounded(1, policy="drop_new"))
+        rt.send(full, b"takes the place")
+        for _ in range(100):
+            rt.send(full, bytes(1 << 20))
+        assert rt.dead_letters()["full"] == 100
+        failing = rt.spawn(lambda message: 1 / 0)
+        rt.send(failing, b"")
+        eventually(lambda: "ZeroDivisionError" in caplog.text)
+        assert not shown
+        gate.set()
+        eventually(lambda: len(shown) >= 16)
+        rt.send(full, b"last")
+        eventually(lambda: shown[-1] == b"last")
+        assert len(shown) == 17
+        handler.gate.set()
+
+
+def test_the_bonds_of_an_actor_of_another_node_are_refused_as_such(
+    rt: Runtime, make_runtime: Callable[..., Runtime]
+) -> None:
+    there = make_runtime()
+    there.spawn(print, name="x")
+    pid = rt.remote(there.listen("127.0.0.1:0"), "x")
+    with pytest.raises(Unsupported, match="another node"):
+        rt.bonds(pid)

@@ -88,6 +88,17 @@ def test_d12_a_node_that_comes_and_leaves_is_told_with_its_identity(pair, transp
     assert repr(the_node(here)) == f'NodeInfo("left", "{addr}")'
 
 
+@pytest.mark.parametrize("timeout", [0, 0.01])
+def test_a_node_that_goes_down_without_waiting_leaves_too(pair, timeout):
+    here, there, addr = pair
+    there.spawn(print, name="x")
+    follower = Follower(here)
+    here.remote(addr, "x")
+    follower.wait_for("NODE_UP")
+    there.shutdown(timeout)
+    assert follower.wait_for("NODE_UP", "NODE_DOWN").reason == "left"
+
+
 def test_who_takes_it_back_is_told_no_more(pair):
     here, there, addr = pair
     follower, other = Follower(here), Follower(here)

@@ -209,3 +209,27 @@ def test_the_command_is_in_the_package():
         check=False,
     )
     assert wrong.returncode != 0
+
+
+def test_a_subinterpreter_is_refused():
+    done = run_program("""
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+        try:
+            here = interpreters.create("legacy")
+        except TypeError:
+            here = interpreters.create()
+        except ValueError:
+            here = interpreters.create(isolated=False)
+        said = "try:\\n import myrmidon\\nexcept ImportError as error:\\n print('refused:', error)"
+        interpreters.run_string(here, said)
+        interpreters.destroy(here)
+        import myrmidon
+        with myrmidon.Runtime() as rt:
+            print(rt.ask_sync(rt.spawn(lambda message: message), b"here"))
+    """)
+    assert done.returncode == 0, done.stderr
+    assert "refused:" in done.stdout, done.stdout + done.stderr
+    assert "b'here'" in done.stdout

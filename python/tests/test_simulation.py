@@ -1,5 +1,6 @@
 """The simulated runtime: its order, its clock, its calls that wait."""
 
+import asyncio
 import random
 import threading
 
@@ -179,6 +180,8 @@ def test_code_that_no_seed_can_order_is_refused() -> None:
                 refused()
         with pytest.raises(ListenError, match="with a Runtime"):
             sim.rt.listen("127.0.0.1:0")
+        with pytest.raises(TypeError, match="use ask_sync"):
+            asyncio.run(sim.rt.ask(pid, b"x"))
 
 
 def test_the_busiest_actors_can_be_asked_for() -> None:

@@ -9,7 +9,7 @@ import pytest
 from support import Inbox, eventually
 
 import myrmidon
-from myrmidon import Child, Runtime, dynamic, one_for_all, one_for_one, rest_for_one, worker
+from myrmidon import Actor, ActorRef, Child, Runtime, Supervisor, dynamic, one_for_all, one_for_one, rest_for_one, worker
 from myrmidon.errors import ChildError, NoProcess, SpecError
 
 
@@ -249,3 +249,52 @@ def test_specs_are_values() -> None:
     assert "a" in repr(one)
     with pytest.raises(TypeError):
         one.children[0].but(options=myrmidon.Options())
+
+
+class Here(Actor):
+    async def thread(self) -> int:
+        return threading.get_ident()
+
+
+def test_async_children_run_in_the_loop_of_who_supervises_also_after_a_restart(rt: Runtime) -> None:
+    async def thread(message: bytes) -> bytes:
+        if message == b"crash":
+            raise OSError("by order")
+        return b"%d" % threading.get_ident()
+
+    async def main() -> None:
+        supervisor = rt.supervise(one_for_one([worker(thread, id="one"), Child.of(Here)], max_restarts=3))
+        one, two = (child.pid for child in supervisor.children())
+        assert one is not None
+        assert two is not None
+        later = supervisor.start_child(worker(thread, id="later"))
+        for pid in (one, later):
+            assert int(await rt.ask(pid, b"")) == threading.get_ident()
+        assert await ActorRef(rt, two, Here).call(Here.thread) == threading.get_ident()
+        with pytest.raises(OSError, match="by order"):
+            await rt.ask(one, b"crash")
+        while (again := supervisor.children()[0].pid) in (None, one):
+            await asyncio.sleep(0.001)
+        assert again is not None
+        assert int(await rt.ask(again, b"")) == threading.get_ident()
+
+    asyncio.run(main())
+
+
+def test_children_of_a_loop_that_is_closed_start_again_in_that_of_the_runtime(rt: Runtime) -> None:
+    async def thread(message: bytes) -> bytes:
+        return b"%d" % threading.get_ident()
+
+    async def main() -> Supervisor:
+        return rt.supervise(one_for_one([worker(thread, id="one")], max_restarts=3))
+
+    supervisor = asyncio.run(main())
+
+    def answer() -> bytes | None:
+        pid = supervisor.children()[0].pid
+        try:
+            return rt.ask_sync(pid, b"") if pid is not None else None
+        except NoProcess:
+            return None
+
+    assert eventually(answer) == rt.ask_sync(rt.spawn(thread), b"")

@@ -1,5 +1,8 @@
 """Hot swap (D5, S40)."""
 
+import asyncio
+import threading
+
 import pytest
 from support import Inbox, eventually
 
@@ -100,3 +103,67 @@ def test_a_thousand_swaps_under_load_lose_nothing(rt):
         rt.send(pid, b"x")
     eventually(lambda: counted[0] == 2000)
     assert rt.version(pid) == 1001
+
+
+async def thread_of(message):
+    return b"%d" % threading.get_ident()
+
+
+def most_at_a_time():
+    running = most = 0
+
+    async def handler(message):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.005)
+        running -= 1
+        return b"%d" % most
+
+    return handler
+
+
+async def most_of(rt, pid):
+    return max(map(int, await asyncio.gather(*(rt.ask(pid, b"") for _ in range(10)))))
+
+
+def test_s40_a_swap_keeps_loop_and_concurrency(rt):
+    async def main():
+        pid = rt.spawn(thread_of, concurrency=5)
+        await asyncio.to_thread(rt.hot_swap, pid, thread_of)
+        assert int(await rt.ask(pid, b"")) == threading.get_ident()
+        await asyncio.to_thread(rt.hot_swap, pid, most_at_a_time())
+        assert 1 < await most_of(rt, pid) <= 5
+        rt.rollback(pid)
+        assert int(await rt.ask(pid, b"")) == threading.get_ident()
+
+    asyncio.run(main())
+
+
+def test_s40_a_swap_says_how_the_new_code_runs(rt):
+    async def main():
+        pid = await asyncio.to_thread(rt.spawn, thread_of)
+        assert int(await rt.ask(pid, b"")) != threading.get_ident()
+        rt.hot_swap(pid, thread_of)
+        assert int(await rt.ask(pid, b"")) != threading.get_ident(), "not where it was swapped"
+        rt.hot_swap(pid, thread_of, loop=asyncio.get_running_loop())
+        assert int(await rt.ask(pid, b"")) == threading.get_ident()
+        rt.hot_swap(pid, most_at_a_time(), concurrency=3)
+        assert 1 < await most_of(rt, pid) <= 3
+        rt.hot_swap(pid, most_at_a_time(), concurrency=1)
+        assert await most_of(rt, pid) == 1
+
+    asyncio.run(main())
+
+
+def test_s40_a_handler_in_the_place_of_a_pull_actor_runs_in_its_loop(rt):
+    async def function(mailbox):
+        async for _ in mailbox:
+            pass
+
+    async def main():
+        pid = rt.spawn_with_mailbox(function)
+        await asyncio.to_thread(rt.hot_swap, pid, thread_of)
+        assert int(await rt.ask(pid, b"")) == threading.get_ident()
+
+    asyncio.run(main())

@@ -35,7 +35,7 @@ pub struct Reference {
 
 /// A text that is no reference.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no reference to an actor: {reason}; take one from Runtime::reference")]
+#[error("{text:?} is no reference to an actor: {reason}; take one that a node has given for its actor")]
 pub struct ReferenceError {
     text: String,
     reason: &'static str,

@@ -22,6 +22,9 @@ const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 /// The part of a drain that the node has in any case, however long actors take: to say goodbye, and to hear what arrived.
 const GOODBYE: Duration = Duration::from_millis(250);
 
+/// The least part of it, also where nothing is waited for: without a goodbye, peers would take the node for crashed.
+const FAREWELL: Duration = Duration::from_millis(50);
+
 /// How long the node may take to close beyond its drain.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
@@ -36,7 +39,8 @@ impl Inner {
         self.timers.stop();
         self.drain_mailboxes(deadline, drain, held);
         let left = self.waiting() + held();
-        let for_node = deadline.saturating_duration_since(self.system.clock().now()).max(drain.min(GOODBYE));
+        let for_node =
+            deadline.saturating_duration_since(self.system.clock().now()).max(drain.clamp(FAREWELL, GOODBYE));
         let unwritten = self.close_node(&io, for_node);
         self.system.end_proxies();
         self.kill_all();

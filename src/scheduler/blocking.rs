@@ -3,7 +3,11 @@
 //! Threads start when there is more work than waiting threads, and end when there has been none for
 //! [`KEEP`]. When all are busy the work queues, first come, first served. Actors do so without a bound,
 //! since each of them waits at most once; of closures at most a configured number.
+//!
+//! Work that waits for other work, which may need a thread of the pool too, steps aside meanwhile ([`step_aside`]): its
+//! thread does not count, and another may take its place.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -13,6 +17,14 @@ use std::time::{Duration, Instant};
 use super::{AroundThread, Job};
 use crate::actor::{After, Ready, Runner, SliceLimits, System, discard, run_slice, shielded};
 use crate::config::RuntimeConfig;
+
+/// Threads of one pool that may stand aside at the same time.
+const MOST_ASIDE: usize = 255;
+
+thread_local! {
+    /// The pool to which this thread belongs.
+    static POOL: RefCell<Weak<Blocking>> = const { RefCell::new(Weak::new()) };
+}
 
 /// How long a thread waits for more work before it ends.
 const KEEP: Duration = Duration::from_secs(10);
@@ -40,6 +52,8 @@ struct State {
     threads: Vec<(usize, JoinHandle<()>)>,
     /// Threads that do nothing, those included that have just been started.
     free: usize,
+    /// Threads whose work waits for other work.
+    aside: usize,
     /// Threads ever started.
     started: usize,
     stopped: bool,
@@ -48,6 +62,47 @@ struct State {
 enum Work {
     Actor(Ready),
     Job(Job),
+}
+
+/// A thread of the pool that stands aside while this lives.
+#[must_use = "it is in the way again once this is dropped"]
+pub struct Aside(Arc<Blocking>);
+
+/// As many threads of the pool stand aside already as may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crowded {
+    /// How many.
+    pub aside: usize,
+}
+
+/// To be called before work waits for other work. On a thread of the pool for blocking work, another thread may take its
+/// place while the result lives; on other threads it does nothing.
+///
+/// # Errors
+/// [`Crowded`] if too many stand aside.
+pub fn step_aside() -> Result<Option<Aside>, Crowded> {
+    let Some(pool) = POOL.with_borrow(Weak::upgrade) else { return Ok(None) };
+    let mut state = pool.lock();
+    if state.aside >= MOST_ASIDE {
+        return Err(Crowded { aside: state.aside });
+    }
+    state.aside += 1;
+    // What waits already found no thread. If none can be had it waits on.
+    if !state.queue.is_empty() {
+        let _ = pool.provide_thread(&mut state);
+    }
+    drop(state);
+    Ok(Some(Aside(pool)))
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.aside -= 1;
+        if state.free > 0 && self.0.has_too_many(&state) {
+            self.0.bell.notify_one();
+        }
+    }
 }
 
 /// A place in the queue for one job.
@@ -161,13 +216,19 @@ impl Blocking {
 
     /// Sees to it that one more piece of work finds a thread sooner or later.
     fn provide_thread(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
-        if state.queue.len() < state.free || state.threads.len() >= self.most_threads || state.stopped {
+        if state.queue.len() < state.free
+            || state.threads.len() >= self.most_threads + state.aside
+            || state.stopped
+        {
             return Ok(());
         }
         let (pool, number) = (self.clone(), state.started);
         let name = format!("myrmidon-blocking-{number}");
         let thread = thread::Builder::new().name(name).stack_size(self.stack);
-        match thread.spawn(move || pool.live(number)) {
+        match thread.spawn(move || {
+            POOL.set(Arc::downgrade(&pool));
+            pool.live(number);
+        }) {
             Ok(thread) => {
                 state.started += 1;
                 state.free += 1;
@@ -178,6 +239,11 @@ impl Blocking {
             Err(_) if !state.threads.is_empty() => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether more threads are there than may be, now that one that stood aside is back.
+    fn has_too_many(&self, state: &State) -> bool {
+        state.threads.len() > self.most_threads + state.aside
     }
 
     /// The life of a thread, inside what is put around it.
@@ -224,12 +290,18 @@ impl Blocking {
         let mut state = self.lock();
         let mut over = false;
         loop {
-            if let Some(work) = state.queue.pop_front() {
+            // One that took the place of another is not needed when that is back.
+            over |= self.has_too_many(&state);
+            if !over && let Some(work) = state.queue.pop_front() {
                 state.free -= 1;
                 state.jobs -= usize::from(!work.is_actor());
                 return Some(work);
             }
             if state.stopped || over {
+                if !state.queue.is_empty() {
+                    // Whoever rang meant this thread.
+                    self.bell.notify_one();
+                }
                 state.free -= 1;
                 state.threads.retain(|(other, _)| *other != number);
                 return None;
@@ -264,6 +336,40 @@ mod tests {
     use std::sync::mpsc::sync_channel;
 
     use super::*;
+
+    #[test]
+    #[cfg_attr(myrmidon_loom, ignore = "runs outside of a model")]
+    fn work_that_waits_for_other_work_leaves_its_thread_to_it() {
+        let io = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let system = Arc::new(System::new(1).unwrap());
+        let config = RuntimeConfig { blocking_threads: 1, ..RuntimeConfig::default() };
+        let pool = Arc::new(Blocking::new(&system, &config, Arc::new(|serve| serve()), io.handle().clone()));
+        let put = |pool: &Arc<Blocking>, job: Job| match pool.place() {
+            Ok(place) => place.put(job),
+            Err(_) => panic!("there is room"),
+        };
+        assert!(step_aside().unwrap().is_none(), "this is no thread of a pool");
+        let ((tell, told), (inner, heard)) = (sync_channel(1), sync_channel(1));
+        let behind = pool.clone();
+        put(
+            &pool,
+            Box::new(move || {
+                put(&behind, Box::new(move || inner.send(()).unwrap()));
+                let aside = step_aside().unwrap();
+                heard.recv_timeout(Duration::from_secs(20)).unwrap();
+                drop(aside);
+                tell.send(()).unwrap();
+            }),
+        );
+        told.recv_timeout(Duration::from_secs(20)).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while pool.lock().threads.len() > 1 {
+            assert!(Instant::now() < deadline, "the second thread stays");
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(pool.lock().aside, 0);
+        pool.stop();
+    }
 
     #[test]
     #[cfg_attr(myrmidon_loom, ignore = "runs outside of a model")]

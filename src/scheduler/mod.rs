@@ -34,6 +34,7 @@ use crossbeam_queue::SegQueue;
 use crate::actor::{Priority, Ready, Schedule, SliceLimits, SpawnOptions, System};
 use crate::config::RuntimeConfig;
 use crate::pid::Pid;
+pub use blocking::{Aside, Crowded, step_aside};
 use blocking::{Blocking, Refusal};
 use duty::Duty;
 use idle::Idle;

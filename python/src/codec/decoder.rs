@@ -1,12 +1,11 @@
 //! Bytes to data. What comes in may be anything: it is checked before memory is taken for it.
 
-use std::collections::HashMap;
-
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PySet, PyString};
 
-use super::{ALIKE, CONTAINERS, DEPTH, Register, extension};
+use super::hashes::Hashes;
+use super::{CONTAINERS, DEPTH, Register, extension};
 use crate::errors::CodecError;
 
 pub(super) fn decode<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyAny>> {
@@ -81,6 +80,27 @@ impl<'a, 'py> Decoder<'a, 'py> {
     }
 
     fn nested(&mut self, first: u8) -> PyResult<Bound<'py, PyAny>> {
+        let value = match first {
+            0x80..=0x9f | 0xdc..=0xdf => {
+                self.enter()?;
+                match self.array_head(first)? {
+                    Some(len) => self.list(len)?.into_any(),
+                    None => self.fields(first)?.into_any(),
+                }
+            }
+            0xc7..=0xc9 => {
+                let len = self.length(1 << (first - 0xc7))?;
+                return self.extension(len);
+            }
+            // 0xd4 to 0xd8, which `any` leaves: extensions of 1, 2, 4, 8 and 16 bytes.
+            _ => return self.extension(1 << (first - 0xd4)),
+        };
+        self.depth -= 1;
+        Ok(value)
+    }
+
+    /// Counts one more container, around what comes next.
+    fn enter(&mut self) -> PyResult<()> {
         self.depth += 1;
         self.containers += 1;
         if self.depth > DEPTH {
@@ -89,26 +109,28 @@ impl<'a, 'py> Decoder<'a, 'py> {
         if self.containers > CONTAINERS {
             return Err(malformed(&format!("it holds more than {CONTAINERS} containers")));
         }
-        let value = match first {
-            0x80..=0x8f => self.map((first & 0x0f).into())?.into_any(),
+        Ok(())
+    }
+
+    /// The length of the array that `first` begins; `None` if it begins something else.
+    fn array_head(&mut self, first: u8) -> PyResult<Option<usize>> {
+        match first {
+            0x90..=0x9f => Ok(Some((first & 0x0f).into())),
+            0xdc | 0xdd => self.length(2 << (first - 0xdc)).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The map that `first` begins.
+    fn fields(&mut self, first: u8) -> PyResult<Bound<'py, PyDict>> {
+        match first {
+            0x80..=0x8f => self.map((first & 0x0f).into()),
             0xde | 0xdf => {
                 let len = self.length(2 << (first - 0xde))?;
-                self.map(len)?.into_any()
+                self.map(len)
             }
-            0x90..=0x9f => self.list((first & 0x0f).into())?.into_any(),
-            0xdc | 0xdd => {
-                let len = self.length(2 << (first - 0xdc))?;
-                self.list(len)?.into_any()
-            }
-            0xc7..=0xc9 => {
-                let len = self.length(1 << (first - 0xc7))?;
-                self.extension(len)?
-            }
-            // 0xd4 to 0xd8, which `any` leaves: extensions of 1, 2, 4, 8 and 16 bytes.
-            _ => self.extension(1 << (first - 0xd4))?,
-        };
-        self.depth -= 1;
-        Ok(value)
+            _ => Err(malformed("an object is a tag and a map of fields")),
+        }
     }
 
     fn int(&self, number: i64) -> PyResult<Bound<'py, PyAny>> {
@@ -135,7 +157,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
         let mut hashes = Hashes::default();
         for _ in 0..len {
             let key = self.any()?;
-            hashes.note(&key)?;
+            noted(&mut hashes, &key)?;
             let value = self.any()?;
             map.set_item(key, value).map_err(|_| malformed("a key of a dict cannot be one"))?;
         }
@@ -148,6 +170,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
         if kind == extension::BIG {
             return self.big(content);
         }
+        self.enter()?;
         let after = std::mem::replace(&mut self.rest, content);
         let value = match kind {
             extension::OBJECT => self.object()?,
@@ -160,6 +183,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
             return Err(malformed("an extension holds more than its value"));
         }
         self.rest = after;
+        self.depth -= 1;
         Ok(value)
     }
 
@@ -172,24 +196,25 @@ impl<'a, 'py> Decoder<'a, 'py> {
     }
 
     fn items(&mut self) -> PyResult<Bound<'py, PyList>> {
-        let items = self.any()?;
-        items.cast_into().map_err(|_| malformed("an extension holds no array"))
+        let first = self.take(1)?[0];
+        let len = self.array_head(first)?.ok_or_else(|| malformed("an extension holds no array"))?;
+        self.list(len)
     }
 
     fn set_items(&mut self) -> PyResult<Bound<'py, PyList>> {
         let items = self.items()?;
         let mut hashes = Hashes::default();
         for item in items.iter() {
-            hashes.note(&item)?;
+            noted(&mut hashes, &item)?;
         }
         Ok(items)
     }
 
     fn object(&mut self) -> PyResult<Bound<'py, PyAny>> {
-        let (tag, fields) = (self.any()?, self.any()?);
-        let (Ok(tag), Ok(fields)) = (tag.cast::<PyString>(), fields.cast::<PyDict>()) else {
-            return Err(malformed("an object is a tag and a map of fields"));
-        };
+        let tag = self.any()?;
+        let tag = tag.cast::<PyString>().map_err(|_| malformed("an object is a tag and a map of fields"))?;
+        let first = self.take(1)?[0];
+        let fields = self.fields(first)?;
         let Some(make) = Register::get(self.py).by_tag.bind(self.py).get_item(tag)? else {
             return Err(CodecError::new_err(format!(
                 "no class is registered here under the tag {}: import the module that does",
@@ -225,25 +250,9 @@ impl<'a, 'py> Decoder<'a, 'py> {
     }
 }
 
-/// The hashes of the keys of one dict, or the items of one set. Who knows how Python hashes numbers can make any
-/// number of them with the same hash, and a dict of those takes time by the square of its length.
-#[derive(Default)]
-struct Hashes(HashMap<isize, usize>);
-
-impl Hashes {
-    fn note(&mut self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        // Hashed with a secret.
-        if key.is_exact_instance_of::<PyString>() || key.is_exact_instance_of::<PyBytes>() {
-            return Ok(());
-        }
-        let hash = key.hash().map_err(|_| malformed("a key of a dict or an item of a set cannot be one"))?;
-        let alike = self.0.entry(hash).or_default();
-        *alike += 1;
-        if *alike > ALIKE {
-            return Err(malformed(&format!("more than {ALIKE} keys of a dict or items of a set hash alike")));
-        }
-        Ok(())
-    }
+fn noted(hashes: &mut Hashes, key: &Bound<'_, PyAny>) -> PyResult<()> {
+    let known = hashes.note(key);
+    known.map_err(|_| malformed("a key of a dict or an item of a set cannot be one"))?.map_err(malformed)
 }
 
 fn set<T>(made: PyResult<T>) -> PyResult<T> {
@@ -254,8 +263,8 @@ fn truncated() -> PyErr {
     malformed("it ends in the middle of a value")
 }
 
-fn malformed(what: &str) -> PyErr {
-    CodecError::new_err(format!("the bytes are no data of this codec: {what}"))
+fn malformed(what: impl AsRef<str>) -> PyErr {
+    CodecError::new_err(format!("the bytes are no data of this codec: {}", what.as_ref()))
 }
 
 /// What came from elsewhere, as far as an error shows it.

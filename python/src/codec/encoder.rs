@@ -4,11 +4,12 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PySet, PyString, PyTuple};
 
-use super::{DEPTH, Register, extension};
+use super::hashes::{ALIKE, Hashes};
+use super::{CONTAINERS, DEPTH, Register, extension};
 use crate::errors::CodecError;
 
 pub(super) fn encode(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
-    let mut out = Encoder { bytes: Vec::with_capacity(64), depth: 0 };
+    let mut out = Encoder { bytes: Vec::with_capacity(64), depth: 0, containers: 0 };
     out.any(value)?;
     Ok(out.bytes)
 }
@@ -16,6 +17,7 @@ pub(super) fn encode(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
 struct Encoder {
     bytes: Vec<u8>,
     depth: usize,
+    containers: usize,
 }
 
 impl Encoder {
@@ -43,6 +45,12 @@ impl Encoder {
             if self.depth > DEPTH {
                 return Err(CodecError::new_err(format!("data is nested deeper than {DEPTH}: flatten it")));
             }
+            self.containers += 1;
+            if self.containers > CONTAINERS {
+                let text =
+                    format!("data of more than {CONTAINERS} lists, dicts and objects: send it in parts");
+                return Err(CodecError::new_err(text));
+            }
             self.container(value)?;
             self.depth -= 1;
         }
@@ -57,8 +65,10 @@ impl Encoder {
         } else if let Ok(value) = value.cast_exact::<PyTuple>() {
             self.extension(extension::TUPLE, |out| out.array(value.len(), value.iter()))
         } else if let Ok(value) = value.cast_exact::<PySet>() {
+            tell_apart(value.len(), value.iter())?;
             self.extension(extension::SET, |out| out.array(value.len(), value.iter()))
         } else if let Ok(value) = value.cast_exact::<PyFrozenSet>() {
+            tell_apart(value.len(), value.iter())?;
             self.extension(extension::FROZEN_SET, |out| out.array(value.len(), value.iter()))
         } else {
             self.object(value)
@@ -99,6 +109,7 @@ impl Encoder {
     }
 
     fn map(&mut self, value: &Bound<'_, PyDict>) -> PyResult<()> {
+        tell_apart(value.len(), value.iter().map(|(key, _)| key))?;
         self.head(value.len(), &[(15, 0x80), (u16::MAX.into(), 0xde)], 0xdf)?;
         for (key, item) in value.iter() {
             self.any(&key)?;
@@ -162,8 +173,9 @@ impl Encoder {
 
     /// An extension, whose size is known only once its content is there.
     fn extension(&mut self, kind: i8, content: impl FnOnce(&mut Self) -> PyResult<()>) -> PyResult<()> {
-        let mut inner = Self { bytes: Vec::new(), depth: self.depth };
+        let mut inner = Self { bytes: Vec::new(), depth: self.depth, containers: self.containers };
         content(&mut inner)?;
+        self.containers = inner.containers;
         self.head(inner.bytes.len(), &[(u8::MAX.into(), 0xc7), (u16::MAX.into(), 0xc8)], 0xc9)?;
         self.bytes.extend(kind.to_be_bytes());
         self.bytes.append(&mut inner.bytes);
@@ -191,6 +203,18 @@ impl Encoder {
         self.bytes.extend_from_slice(&long.to_be_bytes()[4 - width..]);
         Ok(())
     }
+}
+
+/// Refuses keys that the other side would refuse.
+fn tell_apart<'py>(len: usize, keys: impl Iterator<Item = Bound<'py, PyAny>>) -> PyResult<()> {
+    if len <= ALIKE {
+        return Ok(());
+    }
+    let mut hashes = Hashes::default();
+    for key in keys {
+        hashes.note(&key)?.map_err(CodecError::new_err)?;
+    }
+    Ok(())
 }
 
 fn changed() -> PyErr {

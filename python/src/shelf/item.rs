@@ -47,6 +47,11 @@ impl Item {
         Self { content: Content::System(receiver, message), answer: None, kind: Kind::System }
     }
 
+    /// What code of an actor is given before any message: no message itself.
+    pub(crate) fn first(object: Py<PyAny>) -> Self {
+        Self { content: Content::Object(object), answer: None, kind: Kind::System }
+    }
+
     /// Whether somebody waits for what becomes of it, or nobody was to answer anyway.
     pub(super) fn is_wanted(&mut self) -> bool {
         let Some(answer) = self.answer.take() else { return true };

@@ -17,9 +17,10 @@ use crate::promise::Promise;
 pub(super) const DEPTH: usize = 64;
 
 /// How many messages an actor gives that its code has not taken.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) enum Allowance {
     /// Up to a depth, so that the code finds the next one there: of a mailbox without a bound.
+    #[default]
     Ahead,
     /// As many as a handler that handles so many at a time could begin with at once. All others wait in the mailbox, the
     /// bound of which counts them.
@@ -30,6 +31,7 @@ pub(crate) enum Allowance {
 
 #[derive(Default)]
 pub(super) struct State {
+    pub(super) allowance: Allowance,
     /// Not yet taken.
     pub(super) ready: VecDeque<Item>,
     /// Passed over by a selective receive, and older than those.
@@ -91,11 +93,11 @@ impl State {
     /// Whether the actor may give more, or do what waits until its code has come to an end.
     ///
     /// What it goes by is the state alone: whatever changes that calls `release`, and no path has to know who is waiting.
-    pub(super) fn has_room(&self, allowance: Allowance) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         if self.closing {
             return self.is_quiet();
         }
-        match allowance {
+        match self.allowance {
             Allowance::Ahead => self.ready.len() <= DEPTH / 2,
             Allowance::Free(most) => self.ready.len() + self.busy < most,
             Allowance::Wanted => self.ready.len() < self.waiting.len().max(usize::from(self.hungry)),

@@ -4,6 +4,7 @@ Each line that is to be refused says so to both; one that they accept fails as a
 """
 # pyright: strict, reportUnnecessaryTypeIgnoreComment=true
 
+import asyncio
 from dataclasses import dataclass
 
 from typing_extensions import assert_type
@@ -32,6 +33,15 @@ class Counter(Actor, raises=(ValueError,), options=Options(mailbox=Bounded(10, p
     def reset(self) -> None: ...
 
 
+class Opened(Actor):
+    async def started(self) -> None: ...
+
+    async def exited(self, event: myrmidon.PySystemMessage) -> None: ...
+
+    def total(self) -> int:
+        return 1
+
+
 class Wider(Counter):
     def widen(self) -> list[int]:
         return []
@@ -54,6 +64,24 @@ async def calls(rt: Runtime) -> None:
     assert_type(ActorRef(rt, 12, Wider).call_sync(Wider.widen), list[int])
     assert_type(ActorRef(rt, 12, Wider).call_sync(Counter.add, 1), int)
     assert_type(await rt.ask(counter.pid, b"x"), bytes)
+
+
+async def asks(rt: Runtime, pid: int) -> None:
+    assert_type(await rt.ask(pid, b"x"), bytes)
+    answers = await asyncio.gather(*(rt.ask(pid, b"%d" % number) for number in range(3)))
+    assert_type(answers, list[bytes])
+    one, two = await asyncio.gather(rt.ask(pid, b"x"), rt.ask(pid, b"y"))
+    assert_type((one, two), tuple[bytes, bytes])
+    answer = await asyncio.wait_for(rt.ask(pid, b"x"), 1)
+    assert_type(answer, bytes)
+    task = asyncio.create_task(rt.ask(pid, b"x"))
+    assert_type(task, asyncio.Task[bytes])
+    future = asyncio.ensure_future(rt.ask(pid, b"x"))
+    assert_type(await asyncio.shield(future), bytes)
+    async with asyncio.TaskGroup() as group:
+        of_group = group.create_task(rt.ask(pid, b"x"))
+    assert_type(of_group.result(), bytes)
+    asyncio.run(rt.ask(pid, b"x"))
 
 
 async def refused_calls(rt: Runtime, counter: ActorRef[Counter]) -> None:
