@@ -19,7 +19,8 @@ use crate::runtime::Runtime;
 #[pymethods]
 impl Runtime {
     /// Links two actors, here or by `remote`: if one crashes, so does the other, unless it is an observed actor,
-    /// which gets an EXIT message. Linking twice is linking once. Returns whether `a` was alive.
+    /// which gets an EXIT message. Linking twice is linking once. Returns whether `a` was alive: it is as if `a` had
+    /// asked for the link, so that it ends with "noproc" where `b` is dead, and nothing comes of it where `a` is (S33).
     ///
     /// Raises `Unsupported` if one of them lives on a node that speaks only the documented framing.
     fn link(&self, a: Id, b: Id) -> PyResult<bool> {

@@ -104,10 +104,10 @@ impl<'a, 'py> Decoder<'a, 'py> {
         self.depth += 1;
         self.containers += 1;
         if self.depth > DEPTH {
-            return Err(malformed(&format!("it is nested deeper than {DEPTH}")));
+            return Err(malformed(format!("it is nested deeper than {DEPTH}")));
         }
         if self.containers > CONTAINERS {
-            return Err(malformed(&format!("it holds more than {CONTAINERS} containers")));
+            return Err(malformed(format!("it holds more than {CONTAINERS} containers")));
         }
         Ok(())
     }
@@ -177,7 +177,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
             extension::TUPLE => self.items()?.to_tuple().into_any(),
             extension::SET => set(PySet::new(self.py, self.set_items()?))?.into_any(),
             extension::FROZEN_SET => set(PyFrozenSet::new(self.py, self.set_items()?))?.into_any(),
-            other => return Err(malformed(&format!("extension type {other} is not known"))),
+            other => return Err(malformed(format!("extension type {other} is not known"))),
         };
         if !self.rest.is_empty() {
             return Err(malformed("an extension holds more than its value"));
