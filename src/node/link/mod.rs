@@ -369,7 +369,7 @@ impl Link {
             let mut out = self.out();
             (out.fill(lane, batch, most, now()), out.take_freed(), out.take_relieved(), out.take_late())
         };
-        drop(late);
+        self.ran_out(late);
         if freed {
             // What was dropped may be all that the end of the bulk lane waited for.
             self.work.iter().for_each(Notify::notify_one);
@@ -456,8 +456,6 @@ impl Link {
             let peer = self.peer.node;
             tracing::warn!(%peer, messages, %reason, left_out, "messages became dead letters");
         }
-        self.refuse_questions(&reason);
-        self.refuse_asks(&reason);
         lock(&self.pings).clear();
         self.guests.clear(self.shared.local.as_ref());
         self.cut_ties(&end.reason().loss());
@@ -466,6 +464,9 @@ impl Link {
         let left = matches!(end, End::Left) || lock(&self.parting).peer_leaves();
         self.shared.neighbours.unlinked(self, left, &end.reason().loss());
         self.for_users(|peer| peer.link_is_over(self, &end));
+        // Whoever asks again at once is to find no link that is over.
+        self.refuse_questions(&reason);
+        self.refuse_asks(&reason);
         self.obituary(&end);
         self.gone.set(true);
     }
