@@ -5,15 +5,16 @@ mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{DEADLINE, echo, eventually, held, held_with, next, runtime};
-use myrmidon::actor::{Actor, AsyncActor, Context, Flow, SpawnOptions, bytes_fn};
-use myrmidon::config::RuntimeConfig;
+use common::{DEADLINE, echo, eventually, held, held_with, listen, next, runtime, start};
+use myrmidon::actor::{Actor, AsyncActor, Context, Flow, SpawnOptions, SystemMessage, bytes_fn};
+use myrmidon::config::{NodeConfig, RuntimeConfig};
 use myrmidon::error::SendError;
 use myrmidon::mailbox::{Mailbox, Payload};
+use myrmidon::transport::memory::MemoryNetwork;
 use myrmidon::{Pid, Runtime};
 
 #[test]
@@ -203,4 +204,34 @@ fn who_sends_to_a_very_long_queue_yields_earlier() {
         let flooding = handled_in_one_turn(2_000, mailbox, 20);
         assert!((1..100).contains(&flooding), "{flooding} with {mailbox:?} in batches");
     }
+}
+
+#[test]
+fn l17_any_number_of_pings_of_a_proxy_share_a_few_of_the_link_and_nothing_waits_behind_them() {
+    struct Pinger(SyncSender<Pid>);
+    impl Actor for Pinger {
+        type Msg = Bytes;
+        fn handle(&mut self, _: Bytes, _: &mut Context<'_>) -> Flow {
+            Flow::Continue
+        }
+        fn system(&mut self, message: SystemMessage, _: &mut Context<'_>) -> Flow {
+            if let SystemMessage::Pong { from } = message {
+                self.0.send(from).unwrap();
+            }
+            Flow::Continue
+        }
+    }
+    const PINGS: usize = 60_000;
+    let network = MemoryNetwork::new();
+    let node = NodeConfig { heartbeat: Duration::from_millis(50), ..NodeConfig::default() };
+    let (client, server) = (start(&network, node.clone()), start(&network, node));
+    let addr = listen(&server, "server:0");
+    server.names().register("svc", echo(&server, "").0).unwrap();
+    let remote = || client.io().block_on(client.remote(&addr, "svc")).unwrap();
+    let proxy = remote();
+    let (tell, told) = sync_channel(PINGS);
+    let pinger = client.spawn(Pinger(tell)).pid();
+    assert!((0..PINGS).all(|_| client.ping(proxy, pinger)));
+    assert_eq!(remote(), proxy);
+    assert!((0..PINGS).all(|_| next(&told) == proxy));
 }

@@ -103,6 +103,39 @@ fn s37_a_followed_name_leads_to_its_next_owner_and_what_was_sent_meanwhile_comes
 }
 
 #[test]
+fn l17_names_that_are_followed_in_large_numbers_are_all_found_again_however_long_their_resolves_take() {
+    const NAMES: usize = 3500;
+    let network = MemoryNetwork::new();
+    let patience = NodeConfig { request_timeout: Duration::from_secs(1), ..NodeConfig::default() };
+    let (client, server) = (node_with(&network, patience), node(&network));
+    let (tell, told) = sync_channel(NAMES);
+    let serve = |server: &Runtime| {
+        for n in 0..NAMES {
+            let tell = tell.clone();
+            let pid = server.spawn_fn(move |message: Bytes, _| tell.send(message).unwrap());
+            server.names().register(&format!("n{n}"), pid).unwrap();
+        }
+    };
+    serve(&server);
+    let addr = listen(&server, "server:0");
+    let follow = |n| client.io().block_on(client.follow(&addr, &format!("n{n}"))).unwrap();
+    let proxies: Vec<_> = (0..NAMES).map(follow).collect();
+    network.cut(&addr);
+    drop(server);
+    eventually("the loss is noticed", || client.node().peers().iter().all(|peer| !peer.connected));
+    let server = node(&network);
+    serve(&server);
+    eventually("the address is free", || server.io().block_on(server.node().listen(&addr)).is_ok());
+    for (n, proxy) in proxies.iter().enumerate() {
+        client.send(*proxy, n.to_string()).unwrap();
+    }
+    let mut came: Vec<usize> =
+        (0..NAMES).map(|_| std::str::from_utf8(&next(&told)).unwrap().parse().unwrap()).collect();
+    came.sort_unstable();
+    assert!(came.into_iter().eq(0..NAMES));
+}
+
+#[test]
 fn s36_a_followed_name_is_found_again_in_the_next_life_of_its_node() {
     let network = MemoryNetwork::new();
     let (client, server) = (node(&network), node(&network));

@@ -481,6 +481,33 @@ fn references_lead_back_from_every_node() {
 }
 
 #[test]
+fn a_proxy_from_a_reference_to_a_node_that_has_dialled_finds_back_there_when_the_link_breaks() {
+    let network = MemoryNetwork::new();
+    let (dialler, server, addr, _) = pair(&network);
+    let home = listen(&dialler, "client:0");
+    remote(&dialler, &addr, "svc");
+    let reference = dialler.reference(clerk(&dialler));
+    let proxy = server.io().block_on(server.remote_by_reference(&reference)).unwrap();
+    assert_eq!(ask(&server, proxy, "first"), Ok("first".into()));
+    eventually("the way is known", || {
+        server.node().peers().iter().any(|peer| peer.addr == home && peer.connected)
+    });
+    assert!(network.cut(&addr) > 0);
+    eventually("it is reached again", || ask(&server, proxy, "again") == Ok("again".into()));
+}
+
+#[test]
+fn g5_a_question_that_runs_out_of_time_before_it_is_written_times_out() {
+    let network = MemoryNetwork::new();
+    let (client, _server, addr, _) = pair(&network);
+    let proxy = remote(&client, &addr, "svc");
+    for micros in (0..400).map(|n| n % 40) {
+        let asked = client.ask_blocking(proxy, "x", Duration::from_micros(micros));
+        assert!(matches!(asked, Ok(_) | Err(AskError::Timeout(_))), "{:?}", asked.map(drop));
+    }
+}
+
+#[test]
 fn an_advertised_address_stands_in_references() {
     let network = MemoryNetwork::new();
     let advertised = Some("db.example.org:9000".to_owned());

@@ -143,9 +143,10 @@ def test_shutdown_ends_a_blocked_resolve(make_runtime):
 
 
 def test_a_call_that_waits_for_an_actor_of_its_own_loop_is_refused_at_once(rt):
-    gate = asyncio.Event()
+    entered, gate = asyncio.Event(), asyncio.Event()
 
     async def handler(message):
+        entered.set()
         await gate.wait()
         return message
 
@@ -160,8 +161,8 @@ def test_a_call_that_waits_for_an_actor_of_its_own_loop_is_refused_at_once(rt):
         with pytest.raises(errors.Busy, match=r"await rt\.ask"):
             rt.start(Held).call_sync(Held.wait)
         asking = asyncio.create_task(rt.ask(pid, b"x"))
-        while not rt.send(pid, b"y"):
-            await asyncio.sleep(0)
+        await entered.wait()
+        assert rt.send(pid, b"y")
         with pytest.raises(errors.Busy, match=r"to_thread\(rt\.send_blocking"):
             while True:
                 rt.send_blocking(pid, b"z")

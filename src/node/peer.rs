@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::PeerInfo;
 use super::backoff::Gate;
@@ -52,6 +52,8 @@ pub(super) struct Peer {
     drained: Notify,
     /// The task of this peer has ended.
     ended: Shown<bool>,
+    /// Places for those who look for a name that is followed: half of those for resolves.
+    pub(super) seekers: Semaphore,
 }
 
 impl Peer {
@@ -77,6 +79,7 @@ impl Peer {
             released: Notify::new(),
             drained: Notify::new(),
             ended: Shown::new(false),
+            seekers: Semaphore::new(MAX_RESOLVES / 2),
             shared: shared.clone(),
             addr,
         });

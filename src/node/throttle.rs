@@ -52,7 +52,10 @@ impl TokenBucket {
 const QUESTIONS: u32 = 2000;
 const QUESTIONS_PER_SECOND: u32 = 1000;
 /// Who has asked so much in advance that it takes longer to answer is cut off.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENT_SECONDS: u32 = 30;
+const PATIENCE: Duration = Duration::from_secs(PATIENT_SECONDS as u64);
+/// So many questions are that.
+pub(super) const QUESTIONS_IN_ADVANCE: usize = (QUESTIONS_PER_SECOND * PATIENT_SECONDS) as usize;
 
 /// The rate of the questions of one peer.
 pub(super) fn questions(now: Instant) -> Mutex<TokenBucket> {

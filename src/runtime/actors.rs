@@ -380,7 +380,8 @@ impl Runtime {
     }
 
     /// Pings `pid` in the name of `from`, to whose mailbox the PONG goes. The runtime answers before
-    /// the next message of `pid`, also while its handler is parked.
+    /// the next message of `pid`, also while its handler is parked. False if there is no such actor, or
+    /// if `pid` is of another node and 65 536 pings wait for that already.
     pub fn ping(&self, pid: Pid, from: Pid) -> bool {
         self.inner.system.signal(pid, Signal::Ping(from))
     }

@@ -88,23 +88,23 @@ pub(super) fn shield(sink: EventSink) -> EventSink {
 pub(super) fn log_events() -> EventSink {
     Arc::new(|event| match event {
         Event::Crash { pid, reason } => {
-            tracing::error!(target: "myrmidon.actor", %pid, %reason, "an actor failed and nobody supervises it");
+            tracing::error!(target: "myrmidon.actor", %pid, reason = one_line(reason), "an actor failed and nobody supervises it");
         }
         Event::SwapFailed { pid, version, error } => {
-            tracing::error!(target: "myrmidon.actor", %pid, version, %error, "a hot swap failed, the old code goes on");
+            tracing::error!(target: "myrmidon.actor", %pid, version, error = one_line(error), "a hot swap failed, the old code goes on");
         }
         Event::Restarting { pid, reason } => {
-            tracing::warn!(target: "myrmidon.supervisor", %pid, %reason, "restarting");
+            tracing::warn!(target: "myrmidon.supervisor", %pid, reason = one_line(reason), "restarting");
         }
         Event::GaveUp { supervisor, child, reason } => {
-            tracing::error!(target: "myrmidon.supervisor", %supervisor, %child, %reason,
+            tracing::error!(target: "myrmidon.supervisor", %supervisor, %child, reason = one_line(reason),
                 "children failed too often: the supervisor ends");
         }
         Event::FactoryFailed { error } => {
-            tracing::error!(target: "myrmidon.supervisor", %error, "a factory failed and is tried again");
+            tracing::error!(target: "myrmidon.supervisor", error = one_line(error), "a factory failed and is tried again");
         }
         Event::RemoteDown { addr, pid, reason } => {
-            tracing::warn!(target: "myrmidon.node", %addr, %pid, %reason, "a monitored remote actor is down");
+            tracing::warn!(target: "myrmidon.node", %addr, %pid, reason = one_line(reason), "a monitored remote actor is down");
         }
         Event::Stalled { pid, running_for } => {
             tracing::warn!(target: "myrmidon.actor", %pid, ?running_for, "a handler holds up its thread");
@@ -113,4 +113,27 @@ pub(super) fn log_events() -> EventSink {
             tracing::info!(target: "myrmidon.actor", %pid, ?took, "a handler that held up its thread has returned");
         }
     })
+}
+
+/// `text` as a log may show it, in one line of at most 1 024 letters: a reason may be the text of another node, which
+/// is to forge no further lines and to say nothing that a terminal obeys.
+pub fn one_line(text: &(impl std::fmt::Display + ?Sized)) -> String {
+    const LONGEST: usize = 1024;
+    text.to_string().chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a21_a_reason_is_logged_in_one_line_without_what_a_terminal_obeys_and_cut() {
+        let forged = ExitReason::Other("x\nERROR root: forged\u{1b}[31m\r".to_owned());
+        let logged = one_line(&forged);
+        assert!(
+            logged.contains("x ERROR root: forged [31m ") && !logged.contains(char::is_control),
+            "{logged:?}"
+        );
+        assert_eq!(one_line(&"y".repeat(60_000)).len(), 1024);
+    }
 }

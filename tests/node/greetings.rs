@@ -325,6 +325,22 @@ async fn l17_a_peer_that_asks_for_minutes_in_advance_is_cut_off_as_overload() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn l17_what_comes_behind_questions_that_wait_takes_effect_at_once() {
+    let network = MemoryNetwork::new();
+    let a = node(&network).await;
+    let mut peer = Peer::up(&network, &a).await;
+    let began = tokio::time::Instant::now();
+    let questions = std::iter::repeat_n(Frame::Ping, 6000);
+    peer.say(questions.chain([Frame::Message { to: Some(pid(1)), data: number(1) }])).await;
+    a.runtime.wait_for(1).await;
+    assert!(began.elapsed().as_millis() < 1000, "{:?}", began.elapsed());
+    for _ in 0..6000 {
+        assert!(matches!(peer.hear().await, Frame::Pong | Frame::Credit(_) | Frame::Ping));
+    }
+    assert!(began.elapsed().as_secs() >= 3, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn l13_what_all_queues_hold_is_bounded_and_what_is_written_makes_room_again() {
     let network = MemoryNetwork::new();
     let config = NodeConfig { queue_bytes: 100_000, ..NodeConfig::default() };

@@ -86,6 +86,14 @@ impl Link {
         }
     }
 
+    /// Those were not written in time. To be called with no lock held.
+    pub(super) fn ran_out(&self, late: Vec<Question>) {
+        for Question { reply, .. } in late {
+            let pid = reply.asked();
+            reply.refuse(AskError::Timeout(pid));
+        }
+    }
+
     /// Forgets questions that were given up, as long as the link lives.
     pub(super) async fn forget_abandoned_asks(&self) {
         loop {

@@ -32,7 +32,7 @@ pub(super) struct Asks {
     open: HashMap<u64, Question>,
     /// With so many the table is looked through.
     look_at: usize,
-    /// Those that came too late to be written. Dropping one may wake who asked, so it is done with no lock held.
+    /// Those that came too late to be written. Telling who asked wakes him, so it is done with no lock held.
     late: Vec<Question>,
 }
 
@@ -64,7 +64,7 @@ impl Asks {
         Some(ms.unwrap_or(NO_DEADLINE))
     }
 
-    /// What was too late since the last call, to be dropped with no lock held.
+    /// What was too late since the last call, to be refused with no lock held.
     pub(super) fn take_late(&mut self) -> Vec<Question> {
         std::mem::take(&mut self.late)
     }

@@ -47,6 +47,7 @@ pub(super) async fn carry(link: Arc<Link>, strands: Vec<Strand>, close: impl FnO
         () = beat(&link) => {}
         () = link.brakes.release(&link) => {}
         () = link.forget_abandoned_asks() => {}
+        () = link.answer_late() => {}
     }
     let end = link.ended().await;
     // All of them stop at once, and what they have done counts before the link is buried.
@@ -238,7 +239,7 @@ async fn beat(link: &Link) {
     loop {
         let poll = lock(&link.clock).poll(now());
         match poll {
-            Beat::Ping => link.send_ping(None),
+            Beat::Ping => link.send_ping(),
             Beat::Wait(until) => tokio::select! {
                 biased;
                 () = sleep_until(until.into()) => {}

@@ -1,31 +1,24 @@
 //! What the frames of one lane do.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::time::sleep;
 
 use super::brakes::Came;
 use super::bulk::REPLY;
-use super::outgoing::CONTROL;
+use super::inquiries::Inquiry;
 use super::payload::Part;
 use super::{End, Link, lock, reason};
 use crate::node::progress::{Progress, Rest};
 use crate::node::shared::now;
-use crate::node::throttle::{Flood, Patience};
 use crate::pid::Pid;
 use crate::transport::{CloseCode, LaneClass, LaneReceiver, TransportError};
-use crate::wire::level2::{Ask, Chunk, Decoder, Frame, Resolve, Resolved, Xoff, Xon};
-use crate::wire::{MAX_NAME, STEP};
+use crate::wire::STEP;
+use crate::wire::level2::{Ask, Chunk, Decoder, Frame, Xoff, Xon};
 
-/// With so many frames on control that the peer does not read, its questions wait.
-const MAX_WAITING: usize = 1024;
 /// What is read of the bulk lane where the head of a CHUNK comes next: what is more than that has to be copied to
 /// where it belongs.
 const HEADS: usize = 4 << 10;
-/// How soon that is looked at again.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 pub(super) struct Inlet {
     link: Arc<Link>,
@@ -39,7 +32,6 @@ pub(super) struct Inlet {
     receivers: Vec<(Pid, usize, Came)>,
     messages: u64,
     bytes: u64,
-    patience: Patience,
     pub(super) progress: Progress,
     /// Bytes of the last read.
     read: usize,
@@ -60,7 +52,6 @@ impl Inlet {
             receivers: Vec::new(),
             messages: 0,
             bytes: 0,
-            patience: Patience::default(),
             progress,
             read: 0,
             lent: None,
@@ -70,7 +61,6 @@ impl Inlet {
     /// Reads what comes next, the data of large payloads to where it belongs; how many bytes, 0 at the end of the lane.
     /// May only be dropped with the inlet.
     pub(super) async fn read(&mut self, receiver: &mut dyn LaneReceiver) -> Result<usize, TransportError> {
-        self.patience.renew();
         self.read = 0;
         if let Some((chunk, missing)) = self.decoder.awaited()
             && let Some(mut payload) = self.link.parking.lend(chunk)
@@ -161,18 +151,9 @@ impl Inlet {
         self.settle()?;
         self.came(to, came)?;
         match frame {
-            Frame::Ping => {
-                self.pause().await?;
-                self.link.answer_ping();
-            }
-            Frame::Resolve(frame) => {
-                self.pause().await?;
-                self.resolve(&frame);
-            }
-            Frame::Info(frame) => {
-                self.pause().await?;
-                self.link.informed(&frame);
-            }
+            Frame::Ping => self.link.inquired(Inquiry::Ping)?,
+            Frame::Resolve(frame) => self.link.inquired(Inquiry::Resolve(frame))?,
+            Frame::Info(frame) => self.link.inquired(Inquiry::Info(frame))?,
             Frame::Goaway(frame) => self.link.goaway(self.lane, &frame)?,
             Frame::Bulk(frame) => {
                 let (link, max) = (&self.link, self.max_message());
@@ -221,30 +202,6 @@ impl Inlet {
 
     fn max_message(&self) -> u64 {
         self.link.shared.config.max_accepted_payload as u64
-    }
-
-    fn resolve(&self, frame: &Resolve) {
-        let name = frame.name.as_str();
-        let registrable = !name.is_empty() && name.len() <= MAX_NAME && !name.starts_with('\0');
-        let pid = registrable.then(|| self.link.shared.local.whereis(name)).flatten();
-        let incarnation = self.link.shared.links.me().life.incarnation;
-        let answer = Resolved { rid: frame.rid, to: frame.from, pid, incarnation };
-        self.link.push(frame.from, Frame::Resolved(answer));
-    }
-
-    /// Delays a peer that asks too often (L17), or does not read the answers.
-    async fn pause(&mut self) -> Result<(), End> {
-        let flood = |flood: Flood| End::Refused(CloseCode::Overloaded, flood.to_string());
-        let pause = self.patience.take(&self.link.rate, now()).map_err(flood)?;
-        if !pause.is_zero() {
-            sleep(pause).await;
-            // What it has said is here, and waits.
-            lock(&self.link.clock).heard(now(), false);
-        }
-        while self.lane == CONTROL && self.link.out().control_len() > MAX_WAITING {
-            sleep(LOOK_AGAIN).await;
-        }
-        Ok(())
     }
 
     /// Delivers what came.

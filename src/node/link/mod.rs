@@ -20,6 +20,7 @@
 //! | `sparing` | large questions that nobody asks any more |
 //! | `clock`, `parting` | life and death, and leaving without loss (sans-IO) |
 //! | `leaving`, `pings`, `questions` | carrying out a parting; signs of life; resolves that wait |
+//! | `inquiries` | what the peer asks of the node itself, at its rate |
 //! | `carrier`, `pen`, `inlet` | the tasks of a link, writing without them, and what incoming frames do |
 //! | `brakes` | which of our actors the peer is asked to spare |
 //! | `guests` | the peer's monitors of our actors |
@@ -43,6 +44,7 @@ mod greeting;
 mod guests;
 mod health;
 mod inlet;
+mod inquiries;
 mod lane_queue;
 mod leaving;
 mod outgoing;
@@ -65,7 +67,6 @@ mod table;
 mod table_tests;
 mod ties;
 
-use std::collections::VecDeque;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -86,11 +87,12 @@ use self::credit::{Allowance, Grant};
 use self::greeting::Agreed;
 use self::guests::Guests;
 use self::health::Health;
+use self::inquiries::Inquiries;
 use self::outgoing::Outgoing;
 use self::parking::Parking;
 use self::parting::Parting;
 use self::pen::Pen;
-use self::pings::Ping;
+use self::pings::Pings;
 use self::questions::Questions;
 use self::ties::Ties;
 use super::outbound::{Load, Refusal};
@@ -124,7 +126,9 @@ pub(super) struct Link {
     asked: Notify,
     /// How often the peer may ask.
     rate: Mutex<TokenBucket>,
-    pings: Mutex<VecDeque<Ping>>,
+    /// What it asks beyond that.
+    inquiries: Inquiries,
+    pings: Mutex<Pings>,
     round_trip: Mutex<Option<Duration>>,
     /// Pings of the peer that a worker has still to answer.
     pongs_owed: AtomicUsize,
@@ -306,6 +310,7 @@ impl Link {
             questions: Mutex::default(),
             asked: Notify::new(),
             rate: throttle::questions(now()),
+            inquiries: Inquiries::new(shared.budget.clone()),
             pings: Mutex::default(),
             round_trip: Mutex::default(),
             pongs_owed: AtomicUsize::new(0),
@@ -371,7 +376,7 @@ impl Link {
             let mut out = self.out();
             (out.fill(lane, batch, most, now()), out.take_freed(), out.take_relieved(), out.take_late())
         };
-        drop(late);
+        self.ran_out(late);
         if freed {
             // What was dropped may be all that the end of the bulk lane waited for.
             self.work.iter().for_each(Notify::notify_one);
@@ -458,8 +463,6 @@ impl Link {
             let peer = self.peer.node;
             tracing::warn!(%peer, messages, %reason, left_out, "messages became dead letters");
         }
-        self.refuse_questions(&reason);
-        self.refuse_asks(&reason);
         lock(&self.pings).clear();
         self.guests.clear(self.shared.local.as_ref());
         self.cut_ties(&end.reason().loss());
@@ -468,6 +471,9 @@ impl Link {
         let left = matches!(end, End::Left) || lock(&self.parting).peer_leaves();
         self.shared.neighbours.unlinked(self, left, &end.reason().loss());
         self.for_users(|peer| peer.link_is_over(self, &end));
+        // Whoever asks again at once is to find no link that is over.
+        self.refuse_questions(&reason);
+        self.refuse_asks(&reason);
         self.obituary(&end);
         self.gone.set(true);
     }

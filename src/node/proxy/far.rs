@@ -49,14 +49,17 @@ impl Far {
         Ok(())
     }
 
-    /// Lets the scheduler over there answer in the actor's place.
-    fn ping(&self, link: Arc<Link>, proxy: Pid, from: Pid) {
-        let Some(system) = self.node.system() else { return };
+    /// Lets the scheduler over there answer in the actor's place; refused while too many wait for that.
+    fn ping(&self, link: Arc<Link>, proxy: Pid, from: Pid) -> Result<(), Signal> {
+        let (Some(system), Some(answer)) = (self.node.system(), link.try_ping()) else {
+            return Err(Signal::Ping(from));
+        };
         link.clone().spawn(async move {
-            if link.ping().await.is_some() {
+            if link.sign(answer).await.is_some() {
                 system.signal(from, Signal::System(SystemMessage::Pong { from: proxy }));
             }
         });
+        Ok(())
     }
 }
 
@@ -106,7 +109,7 @@ impl Remote for Far {
         match signal {
             Signal::Watch(monitor, watcher) => link.watch(proxy, far, monitor, Some(watcher)),
             Signal::Unwatch(monitor) => link.unwatch(monitor),
-            Signal::Ping(from) => self.ping(link, proxy, from),
+            Signal::Ping(from) => return self.ping(link, proxy, from),
             signal if !link.takes_links() => {
                 let reason = "its node knows no links with actors of other nodes: update it".to_owned();
                 return self.lost(proxy, signal, reason);

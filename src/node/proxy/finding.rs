@@ -69,7 +69,9 @@ impl Node {
             return Ok(reference.pid());
         }
         if let Some(link) = self.shared().links.with(life) {
-            return self.proxy(None, &link, reference.pid());
+            let proxy = self.proxy(None, &link, reference.pid())?;
+            self.find_way(&link, reference.addr());
+            return Ok(proxy);
         }
         let addr = reference.addr().ok_or(RemoteError::NoAddress)?;
         let peer = self.peer(addr).map_err(ResolveError::from)?;
@@ -83,6 +85,25 @@ impl Node {
     pub(crate) fn reference(&self, pid: Pid) -> Reference {
         let Life { node, incarnation } = self.shared().links.life();
         Reference::new(self.shared().advertised(), Some((node, incarnation)), pid)
+    }
+
+    /// Finds out in the background whether the node at the other end of `link`, which has dialled us, can be dialled
+    /// where it is said to be, so that its proxies find back there when the link breaks. Until that is known they have
+    /// the link alone: what is said may be wrong, or true for others only.
+    fn find_way(&self, link: &Link, said: Option<&NodeAddr>) {
+        let life = link.peer;
+        if self.shared().neighbours.has_way(life) {
+            return;
+        }
+        let Some(addr) = said.or(link.advertised.as_ref()) else { return };
+        let Ok(peer) = self.peer(addr) else { return };
+        self.shared().spawn(async move {
+            if let Ok(Up::Two(link)) = peer.reached_now().await
+                && link.peer == life
+            {
+                peer.shared.neighbours.of(&link, Some(&peer));
+            }
+        });
     }
 
     /// The address is this very node's: no proxy is needed.

@@ -96,6 +96,11 @@ impl Neighbours {
         self.lock().get(&life.node).filter(|known| known.life == life).cloned()
     }
 
+    /// Whether an address is known under which the neighbour in this life was found.
+    pub(super) fn has_way(&self, life: Life) -> bool {
+        self.get(life).is_some_and(|known| known.peer().is_some())
+    }
+
     /// A link is up.
     pub(in crate::node) fn linked(&self, link: &Arc<Link>) {
         let known = self.lock().get(&link.peer.node).cloned();

@@ -40,13 +40,13 @@ pub(super) async fn seek(follower: Arc<Follower>) {
 
 /// `None` if somebody was found.
 async fn look(follower: &Follower, shared: &Arc<Shared>) -> Option<Absence> {
-    let until = now() + shared.config.request_timeout;
+    let mut until = now() + shared.config.request_timeout;
     let mut pause = FIRST_PAUSE;
     if follower.was_just_found() {
         sleep(pause).await;
     }
     loop {
-        let absence = match find(follower, until).await {
+        let absence = match find(follower, &mut until).await {
             Ok(found) => {
                 follower.found(found);
                 if hand_over(follower).await {
@@ -64,12 +64,17 @@ async fn look(follower: &Follower, shared: &Arc<Shared>) -> Option<Absence> {
     }
 }
 
-async fn find(follower: &Follower, until: Instant) -> Result<Found, Absence> {
+/// Waiting for others who look there too is this node's own doing, and puts off when it gives up.
+async fn find(follower: &Follower, until: &mut Instant) -> Result<Found, Absence> {
     let node = follower.node.upgrade().ok_or(Absence::Closed)?;
     if let Some(at) = node.dial_again_at(&follower.sought.addr) {
         // As everybody else, it does not dial a lost node all the time (L28).
-        tokio::time::sleep_until(at.min(until).into()).await;
+        tokio::time::sleep_until(at.min(*until).into()).await;
     }
+    let (peer, came) = (node.peer(&follower.sought.addr), now());
+    let peer = peer.map_err(|error| Absence::Unreachable(ResolveError::from(error).to_string()))?;
+    let _place = peer.seekers.acquire().await.map_err(|_| Absence::Closed)?;
+    *until += now().saturating_duration_since(came);
     let found = node.remote(&follower.sought.addr, Target::Name(follower.sought.name.clone())).await;
     let pid = found.map_err(|error| match error {
         RemoteError::NoName { .. } => Absence::Nobody,
