@@ -382,6 +382,7 @@ class Runtime:
         congestion: Literal["cubic", "newreno", "bbr"] | None = None,
         level: Literal[1, 2] | None = None,
         advertised: str | None = None,
+        remote_exits: bool = True,
         heartbeat: float | None = None,
         down_after: float | None = None,
         connect_timeout: float | None = None,

@@ -5,7 +5,7 @@ use std::fmt::{Debug, Write};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use myrmidon::runtime::{Event, EventSink};
+use myrmidon::runtime::{Event, EventSink, one_line};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tracing::field::{Field, Visit};
@@ -73,28 +73,38 @@ impl Record {
         let (logger, level, text) = match event {
             Event::Crash { pid, reason } => {
                 let traceback = traceback(reason).unwrap_or_default();
-                let text = format!("actor {pid} ended: {reason}\n{traceback}");
+                let text = format!("actor {pid} ended: {}\n{}", one_line(reason), indented(&traceback));
                 ("myrmidon.actor", "error", text.trim_end().to_owned())
             }
             Event::SwapFailed { pid, version, error } => {
-                let text = format!("a hot swap of actor {pid} failed, version {version} goes on: {error}");
+                let text = format!(
+                    "a hot swap of actor {pid} failed, version {version} goes on: {}",
+                    one_line(error)
+                );
                 ("myrmidon.actor", "error", text)
             }
-            Event::Restarting { pid, reason } => {
-                ("myrmidon.supervisor", "warning", format!("actor {pid} ended ({reason}) and is restarted"))
-            }
+            Event::Restarting { pid, reason } => (
+                "myrmidon.supervisor",
+                "warning",
+                format!("actor {pid} ended ({}) and is restarted", one_line(reason)),
+            ),
             Event::GaveUp { supervisor, child, reason } => {
                 let text = format!(
-                    "children of supervisor {supervisor} failed too often: it ends; the last was {child:?} ({reason})"
+                    "children of supervisor {supervisor} failed too often: it ends; the last was {child:?} ({})",
+                    one_line(reason)
                 );
                 ("myrmidon.supervisor", "error", text)
             }
-            Event::FactoryFailed { error } => {
-                ("myrmidon.supervisor", "error", format!("a factory failed and is tried again: {error}"))
-            }
-            Event::RemoteDown { addr, pid, reason } => {
-                ("myrmidon.node", "warning", format!("the monitored actor {pid} at {addr} is gone: {reason}"))
-            }
+            Event::FactoryFailed { error } => (
+                "myrmidon.supervisor",
+                "error",
+                format!("a factory failed and is tried again: {}", one_line(error)),
+            ),
+            Event::RemoteDown { addr, pid, reason } => (
+                "myrmidon.node",
+                "warning",
+                format!("the monitored actor {pid} at {addr} is gone: {}", one_line(reason)),
+            ),
             Event::Stalled { pid, running_for } => {
                 let text =
                     format!("a handler of actor {pid} has run for {running_for:.0?} and holds up its thread");
@@ -160,6 +170,15 @@ impl Drop for Place {
     }
 }
 
+/// A traceback, which may be the text of another node: none of its lines looks like a record of its own.
+fn indented(traceback: &str) -> String {
+    let lines = traceback.lines().map(|line| {
+        let shown: String = line.chars().filter(|c| !c.is_control()).collect();
+        format!("    {shown}\n")
+    });
+    lines.collect()
+}
+
 /// The receiver of `tracing` events. Spans are not followed.
 struct Warnings;
 
@@ -179,7 +198,8 @@ impl Subscriber for Warnings {
         event.record(&mut text);
         let level = if *metadata.level() == Level::ERROR { "error" } else { "warning" };
         let logger = metadata.target().replace("::", ".").replacen("myrmidon_", "myrmidon.", 1);
-        Record { logger, level, text: text.message + &text.fields, runtime: None }.submit(&chores);
+        Record { logger, level, text: one_line(&(text.message + &text.fields)), runtime: None }
+            .submit(&chores);
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {

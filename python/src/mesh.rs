@@ -117,6 +117,16 @@ pub(crate) fn address(text: &str) -> PyResult<NodeAddr> {
     text.parse().map_err(|error: AddrParseError| AddressError::new_err(error.to_string()))
 }
 
+/// An address that others are told to dial.
+pub(crate) fn dialable(text: &str) -> PyResult<NodeAddr> {
+    let addr = address(text)?;
+    if addr.is_wildcard() || addr.port() == 0 {
+        let text = format!("advertised is an address that other nodes can dial: {addr} is none");
+        return Err(AddressError::new_err(text));
+    }
+    Ok(addr)
+}
+
 pub(crate) fn unresolved(error: &ResolveError) -> PyErr {
     let text = error.to_string();
     match error {

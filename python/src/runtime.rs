@@ -19,7 +19,7 @@ use crate::errors::{RuntimeClosed, StartError};
 use crate::fork::Birth;
 use crate::lane::{Crew, STACK};
 use crate::lanes::{Lanes, around_blocking_threads, usual_count};
-use crate::mesh::address;
+use crate::mesh::dialable;
 use crate::number;
 use crate::own_loop::OwnLoop;
 use crate::pull::Threads;
@@ -86,12 +86,14 @@ impl Runtime {
     /// address of each peer. `congestion` decides how much may be under way over QUIC: "cubic", the default,
     /// "newreno", or "bbr", which is faster where the path loses packets by chance, and experimental. `level` is the highest protocol spoken: 2, the default, or 1, the documented
     /// framing alone. `advertised` is the address, "host:port", that other nodes are told to dial, and that
-    /// stands in references: left out, the one on which this node listens. The rest are the clocks of the mesh in seconds, where they are to differ.
+    /// stands in references: left out, the one on which this node listens. `remote_exits=False` lets no other node
+    /// stop or kill actors here, or send them exit signals; links work in any case. The rest are the clocks of the mesh in seconds, where they are to differ.
     ///
     /// Raises `StartError`, `AddressError`, and `ValueError` for a number that makes no sense.
     #[new]
     #[pyo3(signature = (transport=None, *, certs=None, allow_insecure_remote=false, workers=None,
-        python_threads=None, blocking_threads=None, profile=None, congestion=None, level=None, advertised=None, heartbeat=None,
+        python_threads=None, blocking_threads=None, profile=None, congestion=None, level=None, advertised=None,
+        remote_exits=true, heartbeat=None,
         down_after=None, connect_timeout=None, request_timeout=None, send_timeout=None, _simulation=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
@@ -106,6 +108,7 @@ impl Runtime {
         congestion: Option<&str>,
         #[pyo3(from_py_with = number::or_none::level)] level: Option<u8>,
         advertised: Option<String>,
+        remote_exits: bool,
         heartbeat: Option<f64>,
         down_after: Option<f64>,
         connect_timeout: Option<f64>,
@@ -135,7 +138,8 @@ impl Runtime {
         config.node = NodeConfig::of(profile.unwrap_or_default());
         let node = &mut config.node;
         node.level = level.map_or(Ok(Level::Two), protocol)?;
-        node.advertised = advertised.map(|text| address(&text).map(|addr| addr.to_string())).transpose()?;
+        node.advertised = advertised.map(|text| dialable(&text).map(|addr| addr.to_string())).transpose()?;
+        node.remote_exits = remote_exits;
         set_positive("heartbeat", heartbeat, &mut node.heartbeat)?;
         set_positive("down_after", down_after, &mut node.down_after)?;
         set_positive("connect_timeout", connect_timeout, &mut node.connect_timeout)?;

@@ -117,8 +117,22 @@ def test_what_cannot_be_found_says_why(pair, make_runtime, transport):
         here.ref(0)
     with pytest.raises(errors.AddressError):
         make_runtime(transport, advertised="nowhere")
+    for nowhere in ("0.0.0.0:9000", "[::]:9000", "db.example.org:0"):
+        with pytest.raises(errors.AddressError, match="advertised"):
+            make_runtime(transport, advertised=nowhere)
     advertised = make_runtime(transport, advertised="db.example.org:9000")
     assert advertised.ref(advertised.spawn(print)).startswith("myrmidon://db.example.org:9000/")
+
+
+def test_a_node_lets_nobody_end_its_actors_from_afar_where_it_says_so(make_runtime, transport):
+    here, there = make_runtime(transport), make_runtime(transport, remote_exits=False)
+    addr = there.listen("127.0.0.1:0")
+    pid = there.spawn(lambda message: message, name="svc")
+    proxy = here.remote(addr, "svc")
+    for end in (here.kill, here.stop, lambda actor: here.exit(actor, "out")):
+        end(proxy)
+        assert here.ask_sync(proxy, b"still here", timeout=10) == b"still here"
+    assert there.is_alive(pid)
 
 
 def test_a_level_1_peer_takes_messages_and_refuses_links(make_runtime):
