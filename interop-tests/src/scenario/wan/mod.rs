@@ -11,7 +11,7 @@ pub mod silence;
 
 use std::time::{Duration, Instant};
 
-use crate::node::{Counts, Kind, Node, Setup};
+use crate::node::{Counts, Node, Setup};
 use crate::traffic::Received;
 use crate::wait::until;
 use crate::wan::{Conditions, Wan};
@@ -73,19 +73,9 @@ fn meets_again(node: &mut Node, other: &mut Node, since: Instant) {
     assert!(after < BACK, "back after {after:?} only");
 }
 
-/// Nothing came twice, late or damaged (G1, G2).
+/// Nothing came twice, late or damaged (G1, G2), also where a connection broke in between.
 fn is_in_order(got: &Received) {
     assert_eq!((got.repeated, got.late, got.corrupt), (0, 0, 0), "{got:?}");
-}
-
-/// The same where a connection broke in between. What the kernel still held of a TCP connection that was
-/// given up may come in beside the messages of the next one, because at level 1 nothing tells the
-/// receiver that both belong together; nothing comes twice there either.
-fn is_in_order_across_connections(kind: Kind, got: &Received) {
-    match kind {
-        Kind::Tcp | Kind::Tls => assert_eq!((got.repeated, got.corrupt), (0, 0), "{got:?}"),
-        Kind::Quic => is_in_order(got),
-    }
 }
 
 /// The duration of a test in a check of every change, or with `MYRMIDON_TEST_WAN=long`.

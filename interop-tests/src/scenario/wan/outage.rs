@@ -3,10 +3,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::{
-    BACK, NEAR, Pair, SEEN, is_in_order, is_in_order_across_connections, lasting, meets_again, millis, secs,
-    watch,
-};
+use super::{BACK, NEAR, Pair, SEEN, is_in_order, lasting, meets_again, millis, secs, watch};
 use crate::node::{Node, Setup};
 use crate::traffic::{Received, StreamId};
 use crate::wait::until;
@@ -43,7 +40,7 @@ pub fn f05_f06_a_long_outage_leaves_a_gap_and_the_sender_is_told(setup: &Setup) 
     pair.wan.cut(0, 1);
     sleep(lasting(secs(8), secs(60)));
     pair.wan.heal();
-    let got = flow.end(setup, &mut pair);
+    let got = flow.end(&mut pair);
     assert!(got.missing > 0, "so long an outage loses something: {got:?}");
     assert_eq!(pair.a.downs().len(), 1, "the sender is told once");
 }
@@ -56,7 +53,7 @@ pub fn f06_a_sender_whose_ports_change_is_back_soon(setup: &Setup) {
     let flow = Flow::begin(&mut pair);
     pair.wan.rebind(0);
     let rebound = Instant::now();
-    let got = flow.end(setup, &mut pair);
+    let got = flow.end(&mut pair);
     let after = rebound.elapsed();
     assert!(after < SEEN + BACK, "the stream went on after {after:?} only");
     println!("{}: the stream went on after {after:?}, {} messages were lost", setup.kind.name(), got.missing);
@@ -91,7 +88,7 @@ pub fn f13_a_flapping_link_is_dialled_with_patience(setup: &Setup) {
     flap(&pair.wan, millis(200), lasting(secs(8), secs(60)));
     let attempts = pair.wan.attempts(0, 1) - attempts;
     assert!(attempts <= MOST_ATTEMPTS, "{attempts} attempts");
-    flow.end(setup, &mut pair);
+    flow.end(&mut pair);
     for (before, now) in memory.into_iter().zip([pair.a.memory(), pair.b.memory()]) {
         assert!(now < before + MOST_GROWTH, "{before} bytes, then {now}");
     }
@@ -145,17 +142,13 @@ impl Flow {
 
     /// Waits until it flows again, ends it, and makes sure that every message either arrived once, or is
     /// a gap of which the sender was told.
-    fn end(self, setup: &Setup, pair: &mut Pair) -> Received {
+    fn end(self, pair: &mut Pair) -> Received {
         let before = pair.b.received().received;
         until("the stream to flow again", || (pair.b.received().received > before + 100).then_some(()));
         let got = self.account(pair);
         let downs = pair.a.downs();
         assert!(downs.len() <= 1 && (got.missing == 0 || downs.len() == 1), "{got:?} {downs:?}");
-        if downs.is_empty() {
-            is_in_order(&got);
-        } else {
-            is_in_order_across_connections(setup.kind, &got);
-        }
+        is_in_order(&got);
         got
     }
 

@@ -3,10 +3,7 @@
 use std::thread::sleep;
 use std::time::Instant;
 
-use super::{
-    BACK, NEAR, Pair, SEEN, goes_down, is_in_order_across_connections, lasting, meets_again, millis, secs,
-    watch,
-};
+use super::{BACK, NEAR, Pair, SEEN, goes_down, is_in_order, lasting, meets_again, millis, secs, watch};
 use crate::node::{Kind, Setup};
 use crate::wait::until;
 use crate::wan::{Conditions, Signal};
@@ -45,7 +42,7 @@ pub fn f04_a_sender_that_goes_on_trying_is_back_soon_after_the_heal(setup: &Setu
     assert!(after < BACK, "back after {after:?} only");
     pair.a.halt(stream);
     let got = pair.b.received();
-    is_in_order_across_connections(setup.kind, &got);
+    is_in_order(&got);
 }
 
 /// A frozen node is down in time and takes part again when it wakes; the monitor that fired stays
