@@ -1,5 +1,7 @@
 //! The class `Runtime`: how it starts and ends. Its methods are in the files of their themes.
 
+mod arguments;
+
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
@@ -7,9 +9,8 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use myrmidon::config::{Level, NodeConfig, Profile, RuntimeConfig};
+use myrmidon::config::{Level, NodeConfig, RuntimeConfig};
 use myrmidon::transport::Transport;
-use myrmidon_quic::{Congestion, UnknownCongestion};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -28,11 +29,8 @@ use crate::transport::{Kind, Setup};
 use crate::wait::{receive, seconds, wait_for};
 use crate::waiters::Waiters;
 use crate::{errors, finish, logging};
+use arguments::{FOREVER, control, distance, protocol, set, set_positive, threads};
 
-/// Stands for no limit where the core wants one.
-const FOREVER: Duration = Duration::from_secs(3600 * 24 * 365);
-/// More threads of a kind than this are a slip, and would exhaust the machine.
-const MOST_THREADS: usize = 1024;
 /// How long threads that run Python may take to leave once there is nothing to do for them.
 const LEAVE: Duration = Duration::from_millis(500);
 /// As much for the loop, which has to cancel what runs in it.
@@ -354,51 +352,4 @@ impl Shared {
     fn is_unused(&self) -> bool {
         self.core.actors().is_empty() && self.core.node().listening_on().is_empty()
     }
-}
-
-fn threads(name: &str, count: usize) -> PyResult<usize> {
-    match count {
-        1..=MOST_THREADS => Ok(count),
-        _ => Err(PyValueError::new_err(format!("{name} is from 1 to {MOST_THREADS} threads, not {count}"))),
-    }
-}
-
-fn distance(name: &str) -> PyResult<Profile> {
-    match name {
-        "loopback" => Ok(Profile::Loopback),
-        "lan" => Ok(Profile::Lan),
-        "wan" => Ok(Profile::Wan),
-        _ => {
-            let text = format!("no profile {name:?}: use \"loopback\", \"lan\" or \"wan\", or leave it out");
-            Err(PyValueError::new_err(text))
-        }
-    }
-}
-
-fn control(name: &str) -> PyResult<Congestion> {
-    name.parse().map_err(|error: UnknownCongestion| PyValueError::new_err(error.to_string()))
-}
-
-fn protocol(level: u8) -> PyResult<Level> {
-    match level {
-        1 => Ok(Level::One),
-        2 => Ok(Level::Two),
-        _ => Err(PyValueError::new_err(format!("level is 1, the documented framing, or 2, not {level}"))),
-    }
-}
-
-/// Sets a clock without which nothing could ever succeed.
-fn set_positive(name: &str, given: Option<f64>, field: &mut Duration) -> PyResult<()> {
-    set(name, given, field)?;
-    if field.is_zero() {
-        return Err(PyValueError::new_err(format!("{name} is longer than 0 seconds")));
-    }
-    Ok(())
-}
-
-fn set(name: &str, given: Option<f64>, field: &mut Duration) -> PyResult<()> {
-    if let Some(given) = given {
-        *field = seconds(name, given)?.unwrap_or(FOREVER);
-    }
-    Ok(())
 }
