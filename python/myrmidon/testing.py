@@ -30,7 +30,7 @@ class LeakedActors(AssertionError):
 
 
 class UnhandledErrors(AssertionError):
-    """Actors ended by exceptions during a test, and nobody supervised or monitored them."""
+    """Actors ended by exceptions during a test, and nobody was told."""
 
 
 class Probe:
@@ -192,9 +192,9 @@ def checked(rt: Runtime, *, leaks: bool = True, errors: bool = True) -> Generato
     """Fails at the end of the block if it leaves something behind.
 
     With ``leaks``, actors that were started in the block and still live raise ``LeakedActors``; probes
-    count, so ``stop`` them. With ``errors``, actors that ended by an exception while nobody supervised,
-    linked or monitored them raise ``UnhandledErrors`` with their tracebacks, also where who asked got the
-    exception. An exception of the block itself goes first.
+    count, so ``stop`` them. With ``errors``, actors that ended by an exception of which nobody was told raise
+    ``UnhandledErrors`` with their tracebacks. Told is who supervised, linked or monitored the actor, and who
+    asked it and got the exception in place of an answer. An exception of the block itself goes first.
     """
     before = set(rt.actors())
     with _recorded_errors(rt) as records:
@@ -232,13 +232,14 @@ class _Recorder(logging.Handler):
         self.records = records
 
     def emit(self, record: logging.LogRecord) -> None:
-        if getattr(record, "myrmidon_runtime", None) == self.number:
+        told = getattr(record, "myrmidon_asker_told", False)
+        if not told and getattr(record, "myrmidon_runtime", None) == self.number:
             self.records.append(record.getMessage())
 
 
 @contextmanager
 def _recorded_errors(rt: Runtime) -> Generator[list[str], None, None]:
-    """What is logged about actors of ``rt`` that failed."""
+    """What is logged about actors of ``rt`` that failed, unless who asked was told."""
     records: list[str] = []
     logger, handler = logging.getLogger("myrmidon.actor"), _Recorder(rt, records)
     logger.addHandler(handler)

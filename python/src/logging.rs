@@ -66,12 +66,14 @@ struct Record {
     text: String,
     /// The number of the runtime, where it is about one.
     runtime: Option<u64>,
+    /// Whether it is about a failure of which who asked was told.
+    asker_told: bool,
 }
 
 impl Record {
     fn of(event: &Event) -> Option<Self> {
         let (logger, level, text) = match event {
-            Event::Crash { pid, reason } => {
+            Event::Crash { pid, reason, .. } => {
                 let traceback = traceback(reason).unwrap_or_default();
                 let text = format!("actor {pid} ended: {}\n{}", one_line(reason), indented(&traceback));
                 ("myrmidon.actor", "error", text.trim_end().to_owned())
@@ -118,7 +120,8 @@ impl Record {
             }
             _ => return None,
         };
-        Some(Self { logger: logger.to_owned(), level, text, runtime: None })
+        let asker_told = matches!(event, Event::Crash { asker_told: true, .. });
+        Some(Self { logger: logger.to_owned(), level, text, runtime: None, asker_told })
     }
 
     /// Has the record logged soon, if there is room.
@@ -143,6 +146,7 @@ impl Record {
             let logged = logger.and_then(|logger| {
                 let (extra, options) = (PyDict::new(py), PyDict::new(py));
                 extra.set_item("myrmidon_runtime", self.runtime)?;
+                extra.set_item("myrmidon_asker_told", self.asker_told)?;
                 options.set_item("extra", extra)?;
                 logger.call_method(self.level, ("%s", &self.text), Some(&options))
             });
@@ -198,8 +202,8 @@ impl Subscriber for Warnings {
         event.record(&mut text);
         let level = if *metadata.level() == Level::ERROR { "error" } else { "warning" };
         let logger = metadata.target().replace("::", ".").replacen("myrmidon_", "myrmidon.", 1);
-        Record { logger, level, text: one_line(&(text.message + &text.fields)), runtime: None }
-            .submit(&chores);
+        let text = one_line(&(text.message + &text.fields));
+        Record { logger, level, text, runtime: None, asker_told: false }.submit(&chores);
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
