@@ -33,7 +33,7 @@ use crate::promise::Promise;
 use crate::runtime::Runtime;
 use crate::seat::Seat;
 use crate::simulation;
-use crate::wait::{seconds, wait_for};
+use crate::wait::{limit, wait_for};
 
 #[pymethods]
 impl Runtime {
@@ -325,10 +325,6 @@ fn nobody(asked: Pid) -> PyErr {
     NoProcess::new_err(format!(
         "no actor {asked} here: it has ended, or is of another runtime; look its name up again"
     ))
-}
-
-fn limit(timeout: Option<f64>) -> PyResult<Option<Duration>> {
-    Ok(timeout.map(|timeout| seconds("timeout", timeout)).transpose()?.flatten())
 }
 
 fn deadline(limit: Option<Duration>) -> Option<Instant> {
