@@ -26,6 +26,8 @@ pub struct ExitNotice<'a> {
     pub owner: bool,
     /// Whether no link or monitor hears of it.
     pub unnoticed: bool,
+    /// Whether another node has a hand in it.
+    pub afar: bool,
 }
 
 /// Told of every end, in this order.
@@ -61,6 +63,7 @@ pub(super) fn exit(mut ready: Ready, system: &Arc<System>, reason: ExitReason) {
         supervised: flags & flag::SUPERVISED != 0,
         owner: flags & flag::OWNER != 0,
         unnoticed: !watched && bonds.links.is_empty() && flags & flag::REMOTE == 0,
+        afar: bonds.afar,
     };
     system.hooks().release(&notice);
     if flags & flag::TIMED != 0 {
@@ -126,7 +129,7 @@ fn tell_bonds(system: &Arc<System>, pid: Pid, bonds: &mut BondTables, reason: &E
         tell_watcher(system, monitor, watcher, pid, reason);
     }
     for other in std::mem::take(&mut bonds.links) {
-        let exit = ExitSignal { from: Some(pid), reason: reason.clone(), linked: true };
+        let exit = ExitSignal { from: Some(pid), reason: reason.clone(), linked: true, afar: bonds.afar };
         system.signal(other, Signal::Exit(exit));
     }
     for (monitor, target) in std::mem::take(&mut bonds.monitoring) {

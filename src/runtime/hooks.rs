@@ -32,7 +32,8 @@ impl ExitHook for Hooks {
                 .upgrade()
                 .is_some_and(|supervisor| supervisor.exited(notice.pid, notice.reason));
         if notice.unnoticed && !supervised && notice.reason.is_crash() {
-            (self.events)(&Event::Crash { pid: notice.pid, reason: notice.reason.clone() });
+            let (pid, reason, from_afar) = (notice.pid, notice.reason.clone(), notice.afar);
+            (self.events)(&Event::Crash { pid, reason, from_afar });
         }
     }
 }
