@@ -11,7 +11,7 @@ use myrmidon_transport_harness::{Reunion, reunion};
 fn arrangement() -> Reunion {
     let cluster = common::Cluster::new("reunion");
     let transports =
-        ["here", "there", "again"].map(|name| -> Arc<dyn Transport> { Arc::new(cluster.node(name)) });
+        ["here", "there", "there"].map(|name| -> Arc<dyn Transport> { Arc::new(cluster.node(name)) });
     Reunion { transports, bind: NodeAddr::new("127.0.0.1", 0) }
 }
 
