@@ -166,7 +166,8 @@ pub struct NodeConfig {
     /// The highest level that is spoken where the transport's handshake does not decide it. Default:
     /// [`Level::Two`], with peers that know it.
     pub level: Level,
-    /// Message lanes of a link, beside its control lane; the lower of both sides' numbers is used. 0
+    /// Message lanes of a link, beside its control lane, at most
+    /// [`MOST_MESSAGE_LANES`](Self::MOST_MESSAGE_LANES); the lower of both sides' numbers is used. 0
     /// puts everything on the control lane. Default: 4.
     pub message_lanes: u8,
     /// Messages that a level-2 peer may send before earlier ones are in their mailboxes. Default:
@@ -207,6 +208,9 @@ pub struct NodeConfig {
 }
 
 impl NodeConfig {
+    /// A link has no more message lanes than this.
+    pub const MOST_MESSAGE_LANES: u8 = 16;
+
     /// The defaults for nodes at this distance. [`Profile::Wan`] has a heartbeat of 3 s, stalled after 9 s
     /// and down after 15 s, deadlines of 10 s for connecting and 15 s for an answer, and pauses of up to
     /// 30 s before a lost peer is dialled again. The other two are the [`Default`].

@@ -5,7 +5,7 @@ mod common;
 
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use common::{DEADLINE, eventually, next, runtime};
@@ -55,6 +55,36 @@ fn g5_each_question_has_one_outcome() {
     assert_eq!(ask(&rt, pid, "stop", LONG), Err(AskError::Ended { pid, reason }));
     eventually("it ends", || !rt.is_alive(pid));
     assert_eq!(ask(&rt, pid, "hello", LONG), Err(AskError::NoProcess(pid)));
+}
+
+/// Drops each question as soon as nobody waits for its answer any more.
+struct Slow;
+
+impl Actor for Slow {
+    type Msg = Request;
+
+    fn handle(&mut self, request: Request, _: &mut Context<'_>) -> Flow {
+        let deadline = request.deadline().unwrap();
+        while Instant::now() < deadline {
+            std::hint::spin_loop();
+        }
+        Flow::Continue
+    }
+}
+
+#[test]
+fn g5_a_question_that_ends_when_its_time_is_over_has_timed_out() {
+    let rt = runtime();
+    let pid = rt.spawn(Slow).pid();
+    let within = Duration::from_micros(300);
+    for _ in 0..50 {
+        let timed_out = Some(AskError::Timeout(pid));
+        assert_eq!(rt.ask_blocking(pid, "x", within).err(), timed_out, "who blocks");
+        assert_eq!(rt.io().block_on(rt.ask(pid, "x", within)).err(), timed_out, "who awaits");
+        let (tell, told) = sync_channel(1);
+        rt.ask_then(pid, "x", Some(Instant::now() + within), move |found| tell.send(found.err()).unwrap());
+        assert_eq!(next(&told), timed_out, "who is called back");
+    }
 }
 
 #[test]

@@ -47,7 +47,8 @@ impl Runtime {
     /// Raises `NoProcess` if the actor is dead, `ActorEnded` if it ends before it answers, `NoReply` if the
     /// question is dropped, `AskTimeout`, `Busy` if the actor's mailbox is full or it runs in the event loop
     /// of this very thread, and `OwnActor` for an actor that asks itself; for an actor of another node also
-    /// `NodeDown`, if the connection is lost, and `PayloadTooLarge`. A question whose time is up is not handled any more.
+    /// `NodeDown`, if the connection is lost, `PayloadTooLarge`, and `Busy` if there was no room on the way for as long
+    /// as a `send` would wait. A question whose time is up is not handled any more.
     #[pyo3(signature = (pid, data, timeout=5.0))]
     fn ask_sync(
         &self,

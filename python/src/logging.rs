@@ -5,7 +5,7 @@ use std::fmt::{Debug, Write};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use myrmidon::runtime::{Event, EventSink, one_line};
+use myrmidon::runtime::{Event, EventLimit, EventSink, one_line};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tracing::field::{Field, Visit};
@@ -45,9 +45,12 @@ impl Desk {
 
 /// The listener for a runtime's events. It never blocks the thread that reports.
 pub(crate) fn reporter(desk: Desk) -> EventSink {
+    let limit = EventLimit::default();
     Arc::new(move |event| {
+        let Some(left_out) = limit.admit(event) else { return };
         if let (Some(mut record), Some(chores)) = (Record::of(event), desk.crew.get()) {
             record.runtime = Some(desk.number);
+            record.left_out(left_out);
             record.submit(chores);
         }
     })
@@ -122,6 +125,13 @@ impl Record {
         };
         let asker_told = matches!(event, Event::Crash { asker_told: true, .. });
         Some(Self { logger: logger.to_owned(), level, text, runtime: None, asker_told })
+    }
+
+    /// Says how many records like this one there could have been before it.
+    fn left_out(&mut self, records: u64) {
+        if records > 0 {
+            self.text.push_str(&format!(" ({records} like this one were left out before it)"));
+        }
     }
 
     /// Has the record logged soon, if there is room.

@@ -127,6 +127,11 @@ pub(crate) mod or_none {
         budget: u32,
         concurrency: usize,
         level: u8,
+        max_connections: usize,
+        max_peers: usize,
+        message_lanes: u8,
+        outbound_bytes: usize,
+        outbound_messages: usize,
         python_threads: usize,
         workers: usize,
     );

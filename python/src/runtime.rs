@@ -30,7 +30,9 @@ use crate::transport::{Kind, Setup};
 use crate::wait::{receive, seconds, wait_for};
 use crate::waiters::Waiters;
 use crate::{errors, finish, logging};
-use arguments::{FOREVER, control, distance, protocol, set, set_positive, threads};
+use arguments::{
+    FOREVER, control, distance, lanes_of_a_link, protocol, set, set_count, set_positive, threads,
+};
 
 /// How long threads that run Python may take to leave once there is nothing to do for them.
 const LEAVE: Duration = Duration::from_millis(500);
@@ -86,14 +88,21 @@ impl Runtime {
     /// "newreno", or "bbr", which is faster where the path loses packets by chance, and experimental. `level` is the highest protocol spoken: 2, the default, or 1, the documented
     /// framing alone. `advertised` is the address, "host:port", that other nodes are told to dial, and that
     /// stands in references: left out, the one on which this node listens. `remote_exits=False` lets no other node
-    /// stop or kill actors here, or send them exit signals; links work in any case. The rest are the clocks of the mesh in seconds, where they are to differ.
+    /// stop or kill actors here, or send them exit signals; links work in any case.
+    ///
+    /// `message_lanes` is how many lanes a link has for messages, from 0 to 16, 4 unless told otherwise: on TCP a connection
+    /// each, and the lower number of both sides holds. What waits for one peer is at most `outbound_messages`, 65 536, and
+    /// `outbound_bytes`, 16 MiB. At most `max_connections`, 1 024, are open in each direction, and at most `max_peers`
+    /// addresses, 10 000, remembered.
+    ///
+    /// The rest are the clocks of the mesh in seconds, where they are to differ.
     ///
     /// Raises `StartError`, `AddressError`, and `ValueError` for a number that makes no sense.
     #[new]
     #[pyo3(signature = (transport=None, *, certs=None, allow_insecure_remote=false, workers=None,
         python_threads=None, blocking_threads=None, profile=None, congestion=None, level=None, advertised=None,
-        remote_exits=true, heartbeat=None,
-        down_after=None, connect_timeout=None, request_timeout=None, send_timeout=None, _simulation=None))]
+        remote_exits=true, message_lanes=None, outbound_messages=None, outbound_bytes=None, max_connections=None,
+        max_peers=None, heartbeat=None, down_after=None, connect_timeout=None, request_timeout=None, send_timeout=None, _simulation=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
@@ -108,6 +117,11 @@ impl Runtime {
         #[pyo3(from_py_with = number::or_none::level)] level: Option<u8>,
         advertised: Option<String>,
         remote_exits: bool,
+        #[pyo3(from_py_with = number::or_none::message_lanes)] message_lanes: Option<u8>,
+        #[pyo3(from_py_with = number::or_none::outbound_messages)] outbound_messages: Option<usize>,
+        #[pyo3(from_py_with = number::or_none::outbound_bytes)] outbound_bytes: Option<usize>,
+        #[pyo3(from_py_with = number::or_none::max_connections)] max_connections: Option<usize>,
+        #[pyo3(from_py_with = number::or_none::max_peers)] max_peers: Option<usize>,
         heartbeat: Option<f64>,
         down_after: Option<f64>,
         connect_timeout: Option<f64>,
@@ -139,6 +153,11 @@ impl Runtime {
         node.level = level.map_or(Ok(Level::Two), protocol)?;
         node.advertised = advertised.map(|text| dialable(&text).map(|addr| addr.to_string())).transpose()?;
         node.remote_exits = remote_exits;
+        node.message_lanes = message_lanes.map_or(Ok(node.message_lanes), lanes_of_a_link)?;
+        set_count("outbound_messages", outbound_messages, &mut node.outbound_messages)?;
+        set_count("outbound_bytes", outbound_bytes, &mut node.outbound_bytes)?;
+        set_count("max_connections", max_connections, &mut node.max_connections)?;
+        set_count("max_peers", max_peers, &mut node.max_peers)?;
         set_positive("heartbeat", heartbeat, &mut node.heartbeat)?;
         set_positive("down_after", down_after, &mut node.down_after)?;
         set_positive("connect_timeout", connect_timeout, &mut node.connect_timeout)?;

@@ -1,6 +1,7 @@
 """Asking: one question, one outcome (G5)."""
 
 import asyncio
+import contextlib
 import copy
 import gc
 import pickle
@@ -298,6 +299,13 @@ def test_a_loop_that_ends_before_its_answer_does_no_harm(rt):
     asyncio.run(main())
     gate.set()
     assert rt.ask_sync(pid, b"y") == rt.ask_sync(pid, b"y") == b""
+
+
+def test_g5_a_question_with_very_little_time_is_answered_or_times_out(rt, ask):
+    pid = rt.spawn(lambda message: message)
+    for number in range(400):
+        with contextlib.suppress(errors.AskTimeout):
+            assert ask(rt, pid, b"x", timeout=number % 40 * 1e-5) == b"x"
 
 
 def test_the_errors_of_an_ask_are_in_the_tree():

@@ -1,6 +1,7 @@
 """Asking actors of other nodes: the same calls, with a PID from `remote`."""
 
 import asyncio
+import contextlib
 import threading
 import traceback
 
@@ -76,6 +77,15 @@ def test_g5_the_other_outcomes_are_those_of_a_local_ask(pair, ask):
         ask(here, ended, b"x")
 
 
+def test_g5_a_question_with_very_little_time_is_answered_or_times_out(pair, ask):
+    here, there, addr = pair
+    there.spawn(lambda message: message, name="echo")
+    echo = here.remote(addr, "echo")
+    for number in range(400):
+        with contextlib.suppress(errors.AskTimeout):
+            assert ask(here, echo, b"x", timeout=number % 40 * 1e-5) == b"x"
+
+
 def test_s38_the_end_of_the_actor_or_of_its_node_is_told_at_once(pair, ask):
     here, there, addr = pair
     begun = threading.Semaphore(0)
@@ -96,6 +106,19 @@ def test_s38_the_end_of_the_actor_or_of_its_node_is_told_at_once(pair, ask):
         with pytest.raises(raised):
             ask(here, here.remote(addr, "waits"), b"x", timeout=None)
         ending.join()
+
+
+def test_l10_large_questions_wait_for_room_on_the_way(pair):
+    here, there, addr = pair
+    there.spawn(lambda message: b"%d" % len(message), name="measures")
+    pid = here.remote(addr, "measures")
+    lengths = [(10 << 20) + number for number in range(4)]
+
+    async def main():
+        asked = (here.ask(pid, bytes(length), timeout=60) for length in lengths)
+        assert await asyncio.gather(*asked) == [b"%d" % length for length in lengths]
+
+    asyncio.run(main())
 
 
 def test_many_are_answered_each_by_its_own(pair):

@@ -243,3 +243,44 @@ def test_a_wrong_congestion_control_is_refused(make_runtime):
 def test_an_unknown_profile_is_refused(make_runtime):
     with pytest.raises(ValueError, match="wan"):
         make_runtime(profile="moon")
+
+
+def test_an_address_of_ones_own_leads_home_without_a_warning(transport, make_runtime, caplog):
+    rt = make_runtime(transport)
+    told = Inbox()
+    rt.spawn(told, name="here")
+    address = rt.listen("127.0.0.1:0")
+    assert rt.is_node_up(address)
+    pid = rt.resolve_remote(address, "here")
+    rt.send_remote(address, pid, b"to myself")
+    eventually(lambda: told == [b"to myself"])
+    assert rt.remote(address, "here") == pid
+    assert rt.nodes() == []
+    assert [record for record in caplog.records if record.name.startswith("myrmidon")] == []
+
+
+def test_l27_log_records_about_actors_that_another_node_ends_are_limited(pair, caplog):
+    here, there, address = pair
+    victims = [there.spawn(lambda message: None) for _ in range(200)]
+    proxies = [here.remote(address, pid) for pid in victims]
+    for proxy in proxies:
+        here.exit(proxy, "thrown out")
+    eventually(lambda: not any(map(there.is_alive, victims)))
+
+    def ended():
+        return [record.getMessage() for record in caplog.records if "thrown out" in record.getMessage()]
+
+    # The last to fail fails by itself, which is logged whatever others do.
+    own = there.spawn(lambda message: 1 / 0)
+    there.send(own, b"x")
+    eventually(lambda: "ZeroDivisionError" in caplog.text)
+    assert 0 < len(ended()) < 100
+    more = there.spawn(lambda message: None)
+
+    def told():
+        nonlocal more
+        here.exit(here.remote(address, more), "thrown out")
+        more = there.spawn(lambda message: None)
+        return any("like this one were left out" in text for text in ended())
+
+    eventually(told)

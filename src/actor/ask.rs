@@ -27,7 +27,7 @@ pub enum AskError {
     #[error("actor {0} has ended; resolve its name again, or ask its supervisor's new child")]
     NoProcess(Pid),
     /// There is no room for the question: in the actor's bounded mailbox, or, where it lives on another
-    /// node, on the way there.
+    /// node, on the way there, for as long as a send would have waited.
     #[error(
         "the mailbox of actor {0}, or the queue to its node, is full: ask again later, or give the actor \
          more room when it is spawned"
@@ -89,6 +89,20 @@ pub enum AskError {
         /// Its own words.
         reason: String,
     },
+}
+
+impl AskError {
+    /// The same, as seen by somebody whose time is over by now: the end of a question that was put came too late. One
+    /// that was never put stays what it is.
+    pub(super) fn too_late(self) -> Self {
+        match self {
+            Self::NoReply(pid)
+            | Self::Ended { pid, .. }
+            | Self::NoConnection { pid, .. }
+            | Self::Refused { pid, .. } => Self::Timeout(pid),
+            other => other,
+        }
+    }
 }
 
 /// What comes back instead of an answer. No answer is of this type.
@@ -199,8 +213,10 @@ impl<M: Send + 'static> ActorRef<M> {
         message: impl FnOnce(Reply<R>) -> M,
         within: Duration,
     ) -> Result<R, AskError> {
+        let system = self.system();
         let answer = self.begin_ask(message)?;
-        answered_blocking(self.system(), self.pid(), answer, within)
+        let deadline = system.clock().now().checked_add(within);
+        answered_blocking(system, self.pid(), answer, within).map_err(|error| system.seen(error, deadline))
     }
 
     fn begin_ask<R: Send + 'static>(
@@ -225,7 +241,7 @@ pub(super) async fn answered<R: Send + 'static>(
     mut answer: Receiver,
     within: Duration,
 ) -> Result<R, AskError> {
-    let (wheels, mut alarm) = (system.wheels(), None);
+    let (wheels, mut alarm, mut until) = (system.wheels(), None, None);
     let early = poll_fn(|cx| {
         if let Poll::Ready(found) = answer.poll(cx) {
             return Poll::Ready(Ok(found));
@@ -233,6 +249,7 @@ pub(super) async fn answered<R: Send + 'static>(
         let alarm = alarm.get_or_insert_with(|| {
             let (now, near) = (wheels.elapsed(), pid.index());
             let at = now + nanos(within);
+            until = Some(at);
             if waker::is_actors(cx.waker()) {
                 Alarm::lasting(&**wheels, now, at, near)
             } else {
@@ -243,10 +260,14 @@ pub(super) async fn answered<R: Send + 'static>(
     })
     .await;
     match early {
-        Ok(found) => outcome(pid, found),
+        Ok(found) => outcome(pid, found).map_err(|error| {
+            let is_over = until.is_some_and(|at| wheels.elapsed() >= at);
+            if is_over { error.too_late() } else { error }
+        }),
         // An answer that came at the last moment is one.
         Err(rang) => match (answer.close(), rang) {
-            (Some(found), _) => outcome(pid, Some(found)),
+            (Some(found), Rang::InTime) => outcome(pid, Some(found)).map_err(AskError::too_late),
+            (Some(found), Rang::Closed) => outcome(pid, Some(found)),
             (None, Rang::InTime) => Err(AskError::Timeout(pid)),
             (None, Rang::Closed) => Err(AskError::Ended { pid, reason: ExitReason::Killed }),
         },

@@ -55,6 +55,8 @@ pub(super) struct BondTables {
     pub(super) asked: Option<Reply<Payload>>,
     /// Who asked was told of the failure by which this actor ends.
     pub(super) asker_told: bool,
+    /// Whether another node has a hand in its end.
+    pub(super) afar: bool,
     /// The version that runs, if it is not the first.
     pub(super) version: Option<NonZeroU64>,
 }

@@ -28,6 +28,8 @@ pub struct ExitNotice<'a> {
     pub unnoticed: bool,
     /// Whether who asked was told of the failure, as the outcome of the question in which it came.
     pub asker_told: bool,
+    /// Whether another node has a hand in it.
+    pub afar: bool,
 }
 
 /// Told of every end, in this order.
@@ -65,6 +67,7 @@ pub(super) fn exit(mut ready: Ready, system: &Arc<System>, reason: ExitReason) {
         unnoticed: !watched && bonds.links.is_empty() && flags & flag::REMOTE == 0,
         // A way back that lies here still is that of the message in which the handler failed.
         asker_told: bonds.asker_told || bonds.asked.as_ref().is_some_and(|asked| !asked.is_abandoned()),
+        afar: bonds.afar,
     };
     system.hooks().release(&notice);
     if flags & flag::TIMED != 0 {
@@ -130,7 +133,7 @@ fn tell_bonds(system: &Arc<System>, pid: Pid, bonds: &mut BondTables, reason: &E
         tell_watcher(system, monitor, watcher, pid, reason);
     }
     for other in std::mem::take(&mut bonds.links) {
-        let exit = ExitSignal { from: Some(pid), reason: reason.clone(), linked: true };
+        let exit = ExitSignal { from: Some(pid), reason: reason.clone(), linked: true, afar: bonds.afar };
         system.signal(other, Signal::Exit(exit));
     }
     for (monitor, target) in std::mem::take(&mut bonds.monitoring) {

@@ -145,8 +145,9 @@ impl System {
         }
     }
 
-    /// Another node ends the actor behind what it was sent before.
+    /// Another node ends the actor behind what it was sent before. That is an end in good order, whatever it says.
     pub(crate) fn stop_from_afar(&self, pid: Pid, reason: ExitReason) -> bool {
+        let reason = if reason.is_crash() { ExitReason::Shutdown } else { reason };
         self.signal(self.hooks().unsupervise(pid), Signal::Stop(reason))
     }
 
@@ -165,7 +166,7 @@ impl System {
     /// Tells `actor` that its link with the proxy `pid` broke, or an explicit exit of the actor behind that.
     pub(crate) fn exit_from(&self, actor: Pid, pid: Option<Pid>, reason: ExitReason, linked: bool) -> bool {
         pid.filter(|_| linked).into_iter().for_each(|pid| self.proxies.is_over(pid));
-        self.signal(actor, Signal::Exit(ExitSignal { from: pid, reason, linked }))
+        self.signal(actor, Signal::Exit(ExitSignal { from: pid, reason, linked, afar: true }))
     }
 }
 

@@ -145,8 +145,9 @@ impl System {
         message: Payload,
         within: Duration,
     ) -> Result<Payload, AskError> {
-        let answer = self.request(pid, message, self.clock().now().checked_add(within))?;
-        answered(self, pid, answer, within).await
+        let deadline = self.clock().now().checked_add(within);
+        let answer = self.request(pid, message, deadline)?;
+        answered(self, pid, answer, within).await.map_err(|error| self.seen(error, deadline))
     }
 
     /// As [`ask`](Self::ask), on this thread.
@@ -156,8 +157,15 @@ impl System {
         message: Payload,
         within: Duration,
     ) -> Result<Payload, AskError> {
-        let answer = self.request(pid, message, self.clock().now().checked_add(within))?;
-        answered_blocking(self, pid, answer, within)
+        let deadline = self.clock().now().checked_add(within);
+        let answer = self.request(pid, message, deadline)?;
+        answered_blocking(self, pid, answer, within).map_err(|error| self.seen(error, deadline))
+    }
+
+    /// An error as somebody sees it now whose time is over at `deadline`.
+    pub(super) fn seen(&self, error: AskError, deadline: Option<Instant>) -> AskError {
+        let is_over = deadline.is_some_and(|deadline| self.clock().now() >= deadline);
+        if is_over { error.too_late() } else { error }
     }
 
     /// Asks for a peer, which does not wait: `then` is called once with the outcome, where that comes to
@@ -171,7 +179,16 @@ impl System {
     ) {
         let admitted = if self.admits_peers(pid) { Ok(()) } else { Err(AskError::Untrusted(pid)) };
         match admitted.and_then(|()| self.request(pid, message, deadline)) {
-            Ok(answer) => Arc::new(Listener::new(pid, answer, Box::new(then))).look(),
+            Ok(answer) => {
+                let clock = deadline.map(|deadline| (deadline, self.clock().clone()));
+                let seen = move |found: Result<Payload, AskError>| {
+                    then(found.map_err(|error| match &clock {
+                        Some((deadline, clock)) if clock.now() >= *deadline => error.too_late(),
+                        _ => error,
+                    }))
+                };
+                Arc::new(Listener::new(pid, answer, Box::new(seen))).look();
+            }
             Err(error) => then(Err(error)),
         }
     }

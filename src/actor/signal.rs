@@ -163,6 +163,8 @@ pub(crate) struct ExitSignal {
     pub(crate) reason: ExitReason,
     /// Whether it comes through a link; such a signal from an unlinked actor is ignored (S32).
     pub(crate) linked: bool,
+    /// Whether another node has a hand in it.
+    pub(crate) afar: bool,
 }
 
 pub(crate) enum Signal {

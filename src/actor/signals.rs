@@ -61,7 +61,7 @@ impl Turn<'_> {
 
     /// The exit signal matrix (S34).
     fn exit_signal(&mut self, exit: ExitSignal) -> Step {
-        let ExitSignal { from, reason, linked } = exit;
+        let ExitSignal { from, reason, linked, afar } = exit;
         let known = from.is_some_and(|from| {
             linked && self.cell.bonds.existing().is_some_and(|tables| tables.links.remove(&from))
         });
@@ -74,6 +74,9 @@ impl Turn<'_> {
         }
         if reason == ExitReason::Normal && from != Some(self.pid) {
             return Ok(());
+        }
+        if afar {
+            self.bonds().afar = true;
         }
         Err(Box::new(reason))
     }

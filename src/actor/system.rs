@@ -211,15 +211,17 @@ impl System {
     pub(crate) fn exit(&self, pid: Pid, from: Option<Pid>, reason: ExitReason) -> bool {
         match reason {
             ExitReason::Kill => self.signal(pid, Signal::Kill),
-            reason => self.signal(pid, Signal::Exit(ExitSignal { from, reason, linked: false })),
+            reason => self.signal(pid, Signal::Exit(ExitSignal { from, reason, linked: false, afar: false })),
         }
     }
 
     /// Completes a link that `pid` already has with `other`; a dead `other` answers with EXIT
     /// `noproc` (S33).
     pub(crate) fn link_back(&self, pid: Pid, other: Pid) {
-        let exit =
-            |from| Signal::Exit(ExitSignal { from: Some(from), reason: ExitReason::NoProcess, linked: true });
+        let exit = |from| {
+            let reason = ExitReason::NoProcess;
+            Signal::Exit(ExitSignal { from: Some(from), reason, linked: true, afar: false })
+        };
         if !self.signal(other, Signal::Linked(pid)) {
             self.signal(pid, exit(other));
         } else if !self.is_alive(pid) {
@@ -316,7 +318,8 @@ impl System {
             Envelope::Urgent(signal) => match *signal {
                 Signal::Watch(monitor, watcher) => tell_watcher(self, monitor, watcher, target, reason),
                 Signal::Linked(other) => {
-                    let exit = ExitSignal { from: Some(target), reason: reason.clone(), linked: true };
+                    let reason = reason.clone();
+                    let exit = ExitSignal { from: Some(target), reason, linked: true, afar: false };
                     self.signal(other, Signal::Exit(exit));
                 }
                 other => discard(other),

@@ -14,26 +14,29 @@ const ALL: u32 = 100;
 const PEERS: usize = 1024;
 
 /// At most so many lines a second; says how many were left out.
-pub(super) struct LogLimit(Mutex<Lines>);
+#[derive(Debug)]
+pub(crate) struct LogLimit(Mutex<Lines>);
 
+#[derive(Debug)]
 struct Lines {
     all: TokenBucket,
     each: HashMap<String, Line>,
 }
 
+#[derive(Debug)]
 struct Line {
     rate: TokenBucket,
     left_out: u64,
 }
 
 impl LogLimit {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Mutex::new(Lines { all: TokenBucket::new(ALL, ALL, now()), each: HashMap::new() }))
     }
 
     /// `Some` if a line about `peer`, a host or a node, may be written, with the number of those left out before
     /// it.
-    pub(super) fn admit(&self, peer: &str) -> Option<u64> {
+    pub(crate) fn admit(&self, peer: &str) -> Option<u64> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).admit(peer, now())
     }
 }

@@ -21,6 +21,7 @@
 //! - every queue is bounded (L10, L19), and the bound is an error that hands the message back;
 //! - connections are made when they are needed, and after a failure only once a pause is over (L28).
 
+mod askers;
 mod backoff;
 mod census;
 mod chance;
@@ -63,6 +64,7 @@ use tokio::sync::oneshot;
 pub use census::NodeInfo;
 pub use error::{DownReason, ListenError, PingError, RemoteDown, RemoteSendError, ResolveError};
 pub use local::LocalNode;
+pub(crate) use log_limit::LogLimit;
 pub use news::NodeWatch;
 pub use proxy::{RemoteError, Target};
 

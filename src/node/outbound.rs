@@ -31,6 +31,8 @@ pub(super) enum Refusal {
     /// The receiver has ended with an earlier life of its node.
     Gone,
     Closed,
+    /// As many questions as may be are unanswered.
+    Unanswered,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

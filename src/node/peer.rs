@@ -349,11 +349,9 @@ impl Peer {
     fn not_resolved(&self, refusal: Refusal) -> ResolveError {
         let addr = self.addr.clone();
         match refusal {
-            Refusal::Busy | Refusal::Held | Refusal::TooLarge(_) | Refusal::Gone => {
-                ResolveError::Busy { addr, max: MAX_RESOLVES }
-            }
             Refusal::NoConnection(reason) => ResolveError::NoConnection { addr, reason },
             Refusal::Closed => ResolveError::Closed,
+            _ => ResolveError::Busy { addr, max: MAX_RESOLVES },
         }
     }
 

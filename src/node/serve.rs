@@ -137,8 +137,13 @@ fn next_lane(
 }
 
 fn refuse(shared: &Shared, connection: &dyn Connection, refused: &Refused) {
-    if refused.code != CloseCode::Normal {
-        complain(shared, connection, &refused.reason);
+    match refused.code {
+        CloseCode::Normal => {}
+        // No fault of a peer: this node has dialled an address of its own, a node has another link, or this one leaves.
+        CloseCode::Duplicate | CloseCode::GoingAway => {
+            tracing::debug!(reason = refused.reason, "a connection is not needed");
+        }
+        _ => complain(shared, connection, &refused.reason),
     }
     connection.close(refused.code, &refused.reason);
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
+use super::askers::Askers;
 use super::census::Census;
 use super::chance::Chance;
 use super::link::Links;
@@ -56,6 +57,7 @@ pub(super) struct Shared {
     pub(super) listening: Mutex<Vec<NodeAddr>>,
     pub(super) chance: Chance,
     pub(super) budget: Budget,
+    pub(super) askers: Askers,
     pub(super) news: Arc<News>,
     stage: Shown<Stage>,
     /// Messages that were lost while the node drains (G8).
@@ -73,6 +75,7 @@ impl Shared {
         let chance = Chance::new(config.seed);
         let links = Links::new(transport.identity(), &chance);
         let neighbours = Neighbours::new(config.max_proxies);
+        let budget = Budget::new(config.queue_bytes);
         let connections = config.max_connections.min(Semaphore::MAX_PERMITS);
         Self {
             transport,
@@ -81,7 +84,8 @@ impl Shared {
             accepted: Arc::new(Semaphore::new(connections)),
             dialled: Arc::new(Semaphore::new(connections)),
             spin: Spin::new(config.spin),
-            budget: Budget::new(config.queue_bytes),
+            askers: Askers::new(config.outbound_messages, budget.clone()),
+            budget,
             config,
             log: LogLimit::new(),
             links,

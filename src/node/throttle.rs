@@ -51,11 +51,8 @@ impl TokenBucket {
 /// Pings and resolves of one peer: so many at once, then so many per second (L17).
 const QUESTIONS: u32 = 2000;
 const QUESTIONS_PER_SECOND: u32 = 1000;
-/// Who has asked so much in advance that it takes longer to answer is cut off.
-const PATIENT_SECONDS: u32 = 30;
-const PATIENCE: Duration = Duration::from_secs(PATIENT_SECONDS as u64);
-/// So many questions are that.
-pub(super) const QUESTIONS_IN_ADVANCE: usize = (QUESTIONS_PER_SECOND * PATIENT_SECONDS) as usize;
+/// Who has more questions waiting than are answered within thirty seconds is cut off, at either level.
+pub(super) const QUESTIONS_IN_ADVANCE: usize = 30 * QUESTIONS_PER_SECOND as usize;
 
 /// The rate of the questions of one peer.
 pub(super) fn questions(now: Instant) -> Mutex<TokenBucket> {
@@ -71,11 +68,12 @@ pub(super) fn resets(now: Instant) -> Mutex<TokenBucket> {
     Mutex::new(TokenBucket::new(RESETS_PER_SECOND, RESETS, now))
 }
 
-/// The questions of one lane, within the rate of its peer.
+/// The questions of one lane of level 1, which waits with them: they are answered in their places, by the rate of its
+/// peer.
 #[derive(Debug, Default)]
 pub(super) struct Patience {
-    /// Since when questions wait that came at once.
-    waiting: Option<Instant>,
+    /// How many have waited that came at once.
+    waited: usize,
 }
 
 /// More was asked at once than can be answered in time.
@@ -85,24 +83,20 @@ pub(super) struct Flood;
 impl Patience {
     /// New bytes came: nothing waited here.
     pub(super) fn renew(&mut self) {
-        self.waiting = None;
+        self.waited = 0;
     }
 
     /// How long the next question has to wait.
     pub(super) fn take(&mut self, rate: &Mutex<TokenBucket>, now: Instant) -> Result<Duration, Flood> {
         let pause = rate.lock().unwrap_or_else(PoisonError::into_inner).take(now);
-        if pause.is_zero() {
-            self.waiting = None;
-            return Ok(pause);
-        }
-        let since = *self.waiting.get_or_insert(now);
-        if now.saturating_duration_since(since) > PATIENCE { Err(Flood) } else { Ok(pause) }
+        self.waited = if pause.is_zero() { 0 } else { self.waited + 1 };
+        if self.waited > QUESTIONS_IN_ADVANCE { Err(Flood) } else { Ok(pause) }
     }
 }
 
 impl std::fmt::Display for Flood {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "it asked more at once than {PATIENCE:?} of {QUESTIONS_PER_SECOND} questions a second")
+        write!(f, "it asked so much at once that more than {QUESTIONS_IN_ADVANCE} questions wait")
     }
 }
 

@@ -156,6 +156,10 @@ impl Runtime {
     /// nodes alike, where `pid` stands for an actor there. A Rust actor answers by
     /// [`Context::take_reply`] or as an actor of [`Request`](crate::actor::Request)s.
     ///
+    /// A question to an actor of another node waits for room on the way there as
+    /// [`send_async`](Self::send_async) does, for at most
+    /// [`send_timeout`](crate::config::NodeConfig::send_timeout). What is sent meanwhile may be there first.
+    ///
     /// Works inside and outside of tokio.
     ///
     /// # Errors

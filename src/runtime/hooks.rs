@@ -36,6 +36,7 @@ impl ExitHook for Hooks {
                 pid: notice.pid,
                 reason: notice.reason.clone(),
                 asker_told: notice.asker_told,
+                from_afar: notice.afar,
             });
         }
     }

@@ -36,7 +36,7 @@ use std::time::Duration;
 
 pub use actors::JoinError;
 pub use builder::{RuntimeBuilder, StartError};
-pub use event::{Event, EventSink, one_line};
+pub use event::{Event, EventLimit, EventSink, one_line};
 pub use introspection::InspectError;
 pub use supervise::SupervisorRef;
 pub use supervisor::{SuperviseError, Supervisor};

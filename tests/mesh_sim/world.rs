@@ -1,14 +1,14 @@
 //! A few nodes that talk to each other while their network and their processes fail.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use myrmidon::Pid;
 use myrmidon::actor::ExitReason;
 use myrmidon::config::NodeConfig;
 use myrmidon::node::{DownReason, Node, RemoteMonitor};
 use myrmidon::sim::Random;
-use myrmidon::transport::NodeAddr;
+use myrmidon::transport::{NodeAddr, Transport};
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant, sleep};
 
@@ -49,6 +49,8 @@ struct Host {
     crashed: BTreeSet<u64>,
     /// Lives that were shut down, with the number of messages that they could not account for.
     left: BTreeMap<u64, usize>,
+    /// What is left of each life in memory has one of these.
+    transports: Vec<Weak<dyn Transport>>,
 }
 
 struct Running {
@@ -85,6 +87,7 @@ impl World {
             self.check_bounds();
         }
         self.calm_down().await;
+        self.end().await;
         self.ledger.verdict()
     }
 
@@ -383,6 +386,22 @@ impl World {
         self.ledger.check_losses(&lives);
     }
 
+    /// All nodes leave, and of none, in whichever of its lives, anything is left in memory.
+    async fn end(&mut self) {
+        for host in &mut self.hosts {
+            host.leave(S, &self.ledger).await;
+        }
+        sleep(60 * S).await;
+        for host in &self.hosts {
+            let left = (1..).zip(&host.transports).find(|(_, node)| node.strong_count() > 0);
+            if let Some((life, node)) = left {
+                let owners = node.strong_count();
+                self.ledger
+                    .fault(format!("life {life} of {} is still in memory, {owners} times", host.number));
+            }
+        }
+    }
+
     fn pairs(&self) -> Vec<(usize, usize)> {
         let all = 0..self.hosts.len();
         all.clone()
@@ -409,7 +428,8 @@ impl Host {
             seed: Some(seed.wrapping_mul(100).wrapping_add(number as u64)),
             ..NodeConfig::default()
         };
-        Self { number, config, life: 0, running: None, crashed: BTreeSet::new(), left: BTreeMap::new() }
+        let (crashed, left, transports) = (BTreeSet::new(), BTreeMap::new(), Vec::new());
+        Self { number, config, life: 0, running: None, crashed, left, transports }
     }
 
     /// The node in its present life, or in its last one.
@@ -428,6 +448,7 @@ impl Host {
         let seed = self.config.seed.map(|seed| seed.wrapping_add(self.life << 40));
         let config = NodeConfig { seed, ..self.config.clone() };
         let transport = network.transport(&name(self.number));
+        self.transports.push(Arc::downgrade(&transport));
         let node = Node::new(transport, actors.clone(), tokio::runtime::Handle::current(), config);
         node.listen(&addr(self.number)).await.unwrap();
         let (monitors, passing, tasks) = (BTreeMap::new(), BTreeMap::new(), Vec::new());

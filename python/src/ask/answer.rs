@@ -45,9 +45,8 @@ impl Answer {
 
     /// Itself, if somebody still waits for it.
     pub(crate) fn wanted(self) -> Option<Self> {
-        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            let asked = self.asked;
-            self.tell(Outcome::Lost(asked, Lost::Late));
+        if self.is_over() {
+            // Dropped, it says so.
             return None;
         }
         let left = match &self.way {
@@ -112,7 +111,23 @@ impl Answer {
 
     /// Whether somebody still waited, or was told before.
     fn tell(mut self, outcome: Outcome) -> bool {
-        self.way.take().is_none_or(|way| way.send(outcome))
+        let way = self.way.take();
+        way.is_none_or(|way| {
+            way.send(match outcome {
+                Outcome::Lost(asked, lost) => Outcome::Lost(asked, self.seen(lost)),
+                outcome => outcome,
+            })
+        })
+    }
+
+    /// Whether the time of who asked is over.
+    fn is_over(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Why there is no answer, as it is told now: an end that comes when the time is over comes too late.
+    fn seen(&self, lost: Lost) -> Lost {
+        if self.is_over() { Lost::Late } else { lost }
     }
 }
 
@@ -120,7 +135,7 @@ impl Drop for Answer {
     fn drop(&mut self) {
         if let Some(way) = self.way.take() {
             let lost = ending(self.asked).map_or(Lost::Dropped, Lost::ended);
-            way.send(Outcome::Lost(self.asked, lost));
+            way.send(Outcome::Lost(self.asked, self.seen(lost)));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use myrmidon::config::{Level, Profile};
+use myrmidon::config::{Level, NodeConfig, Profile};
 use myrmidon_quic::{Congestion, UnknownCongestion};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -42,6 +42,27 @@ pub(super) fn protocol(level: u8) -> PyResult<Level> {
         1 => Ok(Level::One),
         2 => Ok(Level::Two),
         _ => Err(PyValueError::new_err(format!("level is 1, the documented framing, or 2, not {level}"))),
+    }
+}
+
+/// How many lanes a link has for messages.
+pub(super) fn lanes_of_a_link(count: u8) -> PyResult<u8> {
+    let most = NodeConfig::MOST_MESSAGE_LANES;
+    match count {
+        0..=NodeConfig::MOST_MESSAGE_LANES => Ok(count),
+        _ => Err(PyValueError::new_err(format!("message_lanes is from 0 to {most}, not {count}"))),
+    }
+}
+
+/// Sets a bound without which nothing could ever be done.
+pub(super) fn set_count(name: &str, given: Option<usize>, field: &mut usize) -> PyResult<()> {
+    match given {
+        Some(0) => Err(PyValueError::new_err(format!("{name} is 1 or more"))),
+        Some(count) => {
+            *field = count;
+            Ok(())
+        }
+        None => Ok(()),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::sleep;
 
-use super::asks::{MAX_ASKS, NO_DEADLINE, Question};
+use super::asks::{MAX_ASKS, NO_DEADLINE, Question, Unasked};
 use super::greeting::caps;
 use super::{End, Link, refusal};
 use crate::actor::AskError;
@@ -25,31 +25,21 @@ const NOBODY: Pid = Pid::new(1, 0).expect("a generation that PIDs may have");
 
 /// Asking.
 impl Link {
-    /// Asks the actor `pid` of the peer. The question has its outcome in any case.
-    pub(in crate::node) fn ask(&self, pid: Pid, data: Bytes, question: Question) {
-        let (asked, len, max) = (question.reply.asked(), data.len(), self.agreed.max_sent);
+    /// Asks the actor `pid` of the peer, or hands the question back. One that was taken has its outcome in any
+    /// case.
+    pub(in crate::node) fn ask(&self, pid: Pid, data: Bytes, question: Question) -> Result<(), Unasked> {
         if self.agreed.caps & caps::ASKS == 0 {
+            let asked = question.reply.asked();
             question.reply.refuse(AskError::Unsupported(asked));
-            return;
+            return Ok(());
         }
-        if len > max {
-            let reason = format!("it has {len} bytes, and at most {max} are sent");
-            question.reply.refuse(AskError::Unsendable { pid: asked, reason });
-            return;
+        if data.len() > self.agreed.max_sent {
+            return Err(Unasked { refusal: Refusal::TooLarge(self.agreed.max_sent), data, question });
         }
-        let pushed = self.out().push_ask(pid, data, question);
-        match pushed {
-            Ok(lane) => {
-                self.rouse(lane);
-                self.asked.notify_one();
-            }
-            Err((Refusal::NoConnection(reason), question)) => {
-                question.reply.refuse(AskError::NoConnection { pid: asked, reason });
-            }
-            Err((_, question)) => {
-                question.reply.refuse(AskError::Full(asked));
-            }
-        }
+        let lane = self.out().push_ask(pid, data, question)?;
+        self.rouse(lane);
+        self.asked.notify_one();
+        Ok(())
     }
 
     /// REPLY came. One to no question is dropped and counted (G5).

@@ -5,8 +5,11 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use crate::actor::Reply;
+use bytes::Bytes;
+
+use crate::actor::{AskError, Reply};
 use crate::mailbox::Payload;
+use crate::node::outbound::Refusal;
 use crate::pid::Pid;
 
 /// Unanswered questions to one peer.
@@ -15,6 +18,8 @@ pub(super) const MAX_ASKS: usize = 65_536;
 const FEW: usize = 64;
 /// On the wire: for ever.
 pub(super) const NO_DEADLINE: u32 = u32::MAX;
+/// Why nothing is asked any more.
+const CLOSED: &str = "the node is shut down: make a new runtime";
 
 /// A question on its way to another node.
 pub(in crate::node) struct Question {
@@ -23,6 +28,31 @@ pub(in crate::node) struct Question {
     pub(in crate::node) reply: Reply<Payload>,
     /// When who asks gives up.
     pub(in crate::node) deadline: Option<Instant>,
+}
+
+/// A question that was not taken.
+pub(in crate::node) struct Unasked {
+    pub(in crate::node) refusal: Refusal,
+    pub(in crate::node) data: Bytes,
+    pub(in crate::node) question: Question,
+}
+
+impl Unasked {
+    /// Tells who asked.
+    pub(in crate::node) fn refuse(self) {
+        let reply = self.question.reply;
+        let pid = reply.asked();
+        reply.refuse(match self.refusal {
+            Refusal::Busy | Refusal::Held | Refusal::Unanswered => AskError::Full(pid),
+            Refusal::NoConnection(reason) => AskError::NoConnection { pid, reason },
+            Refusal::TooLarge(max) => {
+                let reason = format!("it has {} bytes, and at most {max} are sent", self.data.len());
+                AskError::Unsendable { pid, reason }
+            }
+            Refusal::Gone => AskError::NoProcess(pid),
+            Refusal::Closed => AskError::NoConnection { pid, reason: CLOSED.to_owned() },
+        });
+    }
 }
 
 /// By their numbers, which are not used twice.

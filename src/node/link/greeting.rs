@@ -15,8 +15,6 @@ const FRAME_OVERHEAD: usize = 64 << 10;
 const HEAD: usize = 2 + 4 * 8;
 /// A peer that takes less data than this in a CHUNK gets none: each would cost more than what it brings.
 const LEAST_CHUNK: usize = 4 << 10;
-/// Message lanes of a link at most (L15).
-const MAX_LANES: u8 = 16;
 
 /// What a node can do beyond the frames that all have: capability bits of HELLO.
 pub(crate) mod caps {
@@ -99,7 +97,7 @@ impl Me {
             vmin: MIN_VERSION,
             vmax: VERSION,
             caps: caps::ALL,
-            lanes: config.message_lanes.min(MAX_LANES),
+            lanes: config.message_lanes.min(NodeConfig::MOST_MESSAGE_LANES),
             max_frame: u32::try_from(max_frame(config)).unwrap_or(u32::MAX),
             max_message: config.max_accepted_payload as u64,
             credit_msgs: config.credit_messages,

@@ -75,7 +75,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 pub(super) use accept::{greet, join};
-pub(super) use asks::Question;
+pub(super) use asks::{Question, Unasked};
 pub(super) use dial::{Dialled, negotiate};
 pub(super) use end::End;
 pub(super) use registry::Links;

@@ -4,9 +4,10 @@ use bytes::Bytes;
 
 use super::Peer;
 use crate::node::Node;
+use crate::node::askers::Stay;
 use crate::node::error::RemoteSendError;
 use crate::node::here::Here;
-use crate::node::link::Life;
+use crate::node::link::{Life, Question, Unasked};
 use crate::node::outbound::Refusal;
 use crate::node::shared::now;
 use crate::node::standing::Up;
@@ -80,6 +81,40 @@ impl Peer {
         }
     }
 
+    /// Puts a question as soon as there is room, with `ask`, which hands it back while there is none.
+    pub(in crate::node) async fn wait_to_ask(
+        &self,
+        ask: impl Fn(Bytes, Question) -> Result<(), Unasked>,
+        stay: Stay,
+        mut unasked: Unasked,
+    ) {
+        let len = unasked.data.len();
+        loop {
+            let (room, released) = (self.room.notified(), self.released.notified());
+            tokio::pin!(released);
+            // Woken all at once, so it must wait before it looks.
+            released.as_mut().enable();
+            match ask(unasked.data, unasked.question) {
+                Ok(()) => break,
+                Err(back) => unasked = back,
+            }
+            let goes_on = match unasked.refusal {
+                Refusal::Busy => stay.wait(room, &mut unasked.question).await,
+                Refusal::Held => {
+                    // It may have been woken in place of one for which there is room.
+                    self.wake_next(len);
+                    stay.wait(released, &mut unasked.question).await
+                }
+                _ => false,
+            };
+            if !goes_on {
+                stay.give_up(unasked);
+                break;
+            }
+        }
+        self.wake_next(len);
+    }
+
     /// Queues a message, for an actor of one life of the peer or of whichever answers.
     pub(in crate::node) fn offer(
         &self,
@@ -124,7 +159,7 @@ impl Peer {
     fn refusal(&self, len: usize, (refusal, message): (Refusal, Bytes)) -> RemoteSendError {
         let addr = self.addr.clone();
         match refusal {
-            Refusal::Busy | Refusal::Held => RemoteSendError::Busy { addr, message },
+            Refusal::Busy | Refusal::Held | Refusal::Unanswered => RemoteSendError::Busy { addr, message },
             Refusal::NoConnection(reason) => RemoteSendError::NoConnection { addr, reason, message },
             Refusal::TooLarge(max) => RemoteSendError::TooLarge { len, max, message },
             Refusal::Gone | Refusal::Closed => RemoteSendError::Closed { message },

@@ -7,12 +7,12 @@ use bytes::Bytes;
 
 use super::neighbours::Neighbour;
 use crate::actor::{
-    AskError, ExitReason, ExitSignal, LaterSend, Reference, Remote, Reply, Signal, SystemMessage, current,
+    ExitReason, ExitSignal, LaterSend, Reference, Remote, Reply, Signal, SystemMessage, current,
 };
 use crate::error::SendError;
 use crate::mailbox::Payload;
 use crate::node::error::RemoteSendError;
-use crate::node::link::{Life, Link, Question};
+use crate::node::link::{Life, Link, Question, Unasked};
 use crate::node::outbound::Refusal;
 use crate::pid::Pid;
 
@@ -34,6 +34,14 @@ impl Far {
         match self.node.peer() {
             Some(peer) => Err(peer.revive()),
             None => Err("its node is lost, and its address is not known here".to_owned()),
+        }
+    }
+
+    /// Puts a question, or hands it back.
+    fn put(&self, data: Bytes, question: Question) -> Result<(), Unasked> {
+        match self.link() {
+            Ok(link) => link.ask(self.pid, data, question),
+            Err(reason) => Err(Unasked { refusal: Refusal::NoConnection(reason), data, question }),
         }
     }
 
@@ -92,13 +100,12 @@ impl Remote for Far {
     }
 
     fn ask(&self, message: Bytes, reply: Reply<Payload>, deadline: Option<Instant>) {
-        match self.link() {
-            Ok(link) => link.ask(self.pid, message, Question { from: current(), reply, deadline }),
-            Err(reason) => {
-                let pid = reply.asked();
-                reply.refuse(AskError::NoConnection { pid, reason });
-            }
-        }
+        let Err(unasked) = self.put(message, Question { from: current(), reply, deadline }) else { return };
+        let Some(peer) = self.node.peer() else { return unasked.refuse() };
+        let this = Self::new(self.node.clone(), self.pid);
+        peer.shared.clone().let_wait(unasked, |stay, unasked| async move {
+            peer.wait_to_ask(|data, question| this.put(data, question), stay, unasked).await;
+        });
     }
 
     fn signal(&self, proxy: Pid, signal: Signal) -> Result<(), Signal> {
@@ -116,7 +123,7 @@ impl Remote for Far {
             }
             Signal::Linked(near) => link.bond(proxy, far, near),
             Signal::Unlinked(near) => link.unbond(proxy, far, near),
-            Signal::Exit(ExitSignal { from: Some(near), reason, linked: true }) => {
+            Signal::Exit(ExitSignal { from: Some(near), reason, linked: true, .. }) => {
                 link.bond_broke(far, near, &reason);
             }
             Signal::Exit(ExitSignal { from, reason, .. }) => link.exit(far, from, &reason),
@@ -140,7 +147,7 @@ impl Remote for Far {
 /// The error around a message that was not taken.
 pub(super) fn unsent(pid: Pid, len: usize, (refusal, message): (Refusal, Bytes)) -> SendError<Bytes> {
     match refusal {
-        Refusal::Busy | Refusal::Held => SendError::Full { pid, message },
+        Refusal::Busy | Refusal::Held | Refusal::Unanswered => SendError::Full { pid, message },
         Refusal::Gone => SendError::NoProcess { pid, message },
         Refusal::TooLarge(max) => SendError::TooLarge { pid, len, max, message },
         Refusal::NoConnection(reason) => SendError::NoConnection { pid, reason: reason.into(), message },

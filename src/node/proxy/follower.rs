@@ -10,6 +10,8 @@
 //!
 //! While it seeks, what comes waits in its order, and goes to whoever is found before anything later does.
 
+mod asking;
+
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -20,13 +22,12 @@ use super::absence::{Absence, Sought};
 use super::found::{Found, gone};
 use super::waiting::{Item, Waiting};
 use super::{far, seeking};
-use crate::actor::{
-    AskError, ExitReason, LaterSend, MonitorRef, Reference, Remote, Reply, Signal, System, Watcher,
-};
+use crate::actor::{ExitReason, LaterSend, MonitorRef, Reference, Remote, Reply, Signal, System, Watcher};
 use crate::error::SendError;
 use crate::mailbox::Payload;
 use crate::node::WeakNode;
 use crate::node::backoff::Gate;
+use crate::node::link::Question;
 use crate::node::load::Load;
 use crate::node::shared::{Shared, now};
 use crate::pid::Pid;
@@ -332,17 +333,11 @@ impl Remote for Follower {
     }
 
     fn ask(&self, message: Bytes, reply: Reply<Payload>, deadline: Option<Instant>) {
-        let pid = reply.asked();
-        match self.route(Item::Question { message, reply, deadline }) {
-            Route::To(found, Item::Question { message, reply, deadline }) => {
-                found.remote.ask(message, reply, deadline);
-            }
-            Route::NoRoom(Item::Question { reply, .. }) => drop(reply.refuse(AskError::Full(pid))),
-            Route::Absent(absence, Item::Question { reply, .. }) => {
-                reply.refuse(absence.no_answer(&self.sought, pid));
-            }
-            _ => {}
-        }
+        let Err(unasked) = self.put(message, Question { from: None, reply, deadline }) else { return };
+        let (Some(shared), Some(this)) = (self.shared.upgrade(), self.this.upgrade()) else {
+            return unasked.refuse();
+        };
+        shared.let_wait(unasked, |stay, unasked| async move { this.wait_to_ask(stay, unasked).await });
     }
 
     fn signal(&self, proxy: Pid, signal: Signal) -> Result<(), Signal> {

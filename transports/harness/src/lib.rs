@@ -20,6 +20,7 @@ mod leaving;
 mod mutual;
 mod noise;
 mod pair;
+mod reunion;
 pub mod suite;
 
 pub use faulty::{Faults, Faulty};
@@ -27,6 +28,7 @@ pub use hostile::Hostile;
 pub use leaving::Leaving;
 pub use mutual::Mutual;
 pub use pair::{Pair, Subject, within};
+pub use reunion::Reunion;
 
 /// Turns every property of the suite into a `#[tokio::test]`. The expression makes the [`Subject`];
 /// it runs once per test, inside a tokio runtime.

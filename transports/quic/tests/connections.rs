@@ -187,7 +187,7 @@ async fn a_sender_that_is_dropped_unfinished_resets_the_lane() {
 }
 
 #[tokio::test]
-async fn lanes_that_nobody_reads_do_not_hold_up_a_heartbeat() {
+async fn l15_lanes_that_nobody_reads_do_not_hold_up_a_heartbeat() {
     let cluster = Cluster::new("prod");
     let pair = pair(&cluster.node("a"), &cluster.node("b")).await;
     let mut stuck = Vec::new();
@@ -207,6 +207,26 @@ async fn lanes_that_nobody_reads_do_not_hold_up_a_heartbeat() {
     there.0.write(&mut [Bytes::from_static(b"\x03")]).await.unwrap();
     assert_eq!(read(&mut *heartbeat.1, 1).await, b"\x03");
     stuck.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn l15_a_peer_has_sixty_four_lanes_and_the_next_one_waits_for_the_end_of_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let pair = pair(&local(dir.path()), &local(dir.path())).await;
+    let mut lanes = Vec::new();
+    for _ in 0..64 {
+        lanes.push(lane(&pair).await);
+    }
+    let mut one_more = pair.dialled.open_lane(LaneClass::Message);
+    let early = tokio::time::timeout(Duration::from_millis(100), &mut one_more).await;
+    assert!(early.is_err(), "there are as many as may be");
+    // Room for new ones is told of for several at a time.
+    for ((mut ours, mut answers), (mut theirs, mut asked)) in lanes.drain(..16) {
+        ours.finish().await.unwrap();
+        theirs.finish().await.unwrap();
+        assert_eq!((soon(asked.read(1)).await.unwrap(), soon(answers.read(1)).await.unwrap()), (None, None));
+    }
+    soon(one_more).await.unwrap();
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::Outgoing;
-use crate::node::link::asks::{NO_DEADLINE, Question};
+use crate::node::link::asks::{NO_DEADLINE, Question, Unasked};
 use crate::node::link::bulk::ASK;
 use crate::node::link::lane_queue::messages_in;
 use crate::node::outbound::{Load, Refusal};
@@ -14,17 +14,15 @@ use crate::wire::level2::{Ask, Error, Frame, Reply, Text16};
 
 impl Outgoing {
     /// Queues a question; returns its lane, or hands it back.
-    pub(crate) fn push_ask(
-        &mut self,
-        to: Pid,
-        data: Bytes,
-        question: Question,
-    ) -> Result<usize, (Refusal, Question)> {
+    pub(crate) fn push_ask(&mut self, to: Pid, data: Bytes, question: Question) -> Result<usize, Unasked> {
         if let Some(refusal) = self.refuses(to, data.len()) {
-            return Err((refusal, question));
+            return Err(Unasked { refusal, data, question });
         }
         let from = question.from;
-        let rid = self.asks.add(question).map_err(|question| (Refusal::Busy, question))?;
+        let rid = match self.asks.add(question) {
+            Ok(rid) => rid,
+            Err(question) => return Err(Unasked { refusal: Refusal::Unanswered, data, question }),
+        };
         let len = data.len();
         let ask = Ask { rid, to: Some(to), from, left_ms: NO_DEADLINE, data };
         Ok(self.push_payload(len, Frame::Ask(ask)))

@@ -12,7 +12,7 @@ use myrmidon::actor::{AsyncActor, Context, Flow, NodeState, SpawnOptions};
 use myrmidon::config::{NodeConfig, RuntimeConfig};
 use myrmidon::transport::{LaneClass, NodeAddr, Transport, TransportError};
 use myrmidon::wire::CloseCode;
-use myrmidon::wire::level2::{Ask, Frame, HELLO, Link, Monitor, Ready, Text16, Unlink};
+use myrmidon::wire::level2::{Ask, Frame, HELLO, Link, Monitor, Ready, Resolve, Text16, Unlink};
 use myrmidon::{Pid, Runtime};
 
 use crate::within;
@@ -38,7 +38,9 @@ macro_rules! hostile {
             l12_who_ignores_that_an_actor_is_to_be_spared_is_cut_off,
             l09_who_reads_nothing_of_what_it_makes_a_node_say_is_cut_off,
             l10_questions_beyond_the_bound_are_refused_and_the_others_stay,
+            l17_questions_beyond_the_rate_hold_up_nothing_that_comes_behind_them,
             l20_the_actors_that_a_peer_speaks_of_are_bounded,
+            l25_who_says_nothing_any_more_is_told_that_it_is_unresponsive,
             f25_what_breaks_the_rules_ends_the_link_with_its_code);
     };
     ($hostile:expr; $($attack:ident),+) => {
@@ -145,6 +147,50 @@ impl Hostile {
         assert_eq!(refused.rid, MOST + 1, "{}", refused.text.as_str());
         // The end of the link is the end of its questions.
         drop(intruder);
+        scene.end().await;
+    }
+
+    /// Resolves beyond the rate at which they are answered, and a question to an actor behind them (L17).
+    ///
+    /// # Panics
+    /// As [above](Self::l11_who_sends_beyond_its_credit_is_cut_off).
+    pub async fn l17_questions_beyond_the_rate_hold_up_nothing_that_comes_behind_them(&self) {
+        const RESOLVES: u64 = 6000;
+        let scene = self.begin(NodeConfig::default()).await;
+        let mut intruder = scene.intruder().await;
+        let name = Text16::from("echo");
+        let resolve = |rid| Frame::Resolve(Resolve { rid, from: None, name: name.clone() });
+        let (to, from, data) = (Some(scene.echo), Some(stranger(1)), Bytes::from_static(b"x"));
+        let ask = Frame::Ask(Ask { rid: 1, to, from, left_ms: u32::MAX, data });
+        intruder.say((1..=RESOLVES).map(resolve).chain([ask])).await;
+        let (mut resolved, mut before) = (0, None);
+        while resolved < RESOLVES || before.is_none() {
+            match intruder.hear().await {
+                Frame::Resolved(_) => resolved += 1,
+                Frame::Reply(_) => before = Some(resolved),
+                Frame::Credit(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(before.is_some_and(|before| before < RESOLVES), "the answer waits for all of them");
+        scene.end().await;
+    }
+
+    /// Silence after a proper greeting (L25).
+    ///
+    /// # Panics
+    /// As [above](Self::l11_who_sends_beyond_its_credit_is_cut_off).
+    pub async fn l25_who_says_nothing_any_more_is_told_that_it_is_unresponsive(&self) {
+        let (heartbeat, down_after) = (Duration::from_millis(100), Duration::from_secs(2));
+        let scene = self.begin(NodeConfig { heartbeat, down_after, ..NodeConfig::default() }).await;
+        let mut intruder = scene.intruder().await;
+        match intruder.hear().await {
+            Frame::Goaway(goodbye) => {
+                let reason = goodbye.reason.as_str();
+                assert_eq!(goodbye.code, CloseCode::Unresponsive.as_u16(), "{reason}");
+            }
+            other => panic!("{other:?}"),
+        }
         scene.end().await;
     }
 
@@ -290,7 +336,7 @@ impl Hostile {
                 std::thread::sleep(Duration::from_millis(1));
             }
         });
-        Scene { node, addr, intruder: intruder.clone(), keeper, other, quiet, neighbour }
+        Scene { node, addr, intruder: intruder.clone(), echo, keeper, other, quiet, neighbour }
     }
 }
 
@@ -299,6 +345,8 @@ struct Scene {
     node: Runtime,
     addr: NodeAddr,
     intruder: Arc<dyn Transport>,
+    /// An actor that answers.
+    echo: Pid,
     /// An actor that answers nobody, and forgets no question.
     keeper: Pid,
     other: Runtime,
