@@ -102,6 +102,23 @@ async fn g8_d12_an_address_that_does_not_answer_spoils_the_end_towards_nobody_el
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn g8_what_waits_for_another_address_of_a_node_goes_into_a_link_of_its_own() {
+    let network = MemoryNetwork::new();
+    for _ in 0..20 {
+        let (a, b) = (node(&network).await, node(&network).await);
+        let second = b.node.listen(&any()).await.unwrap();
+        a.node.ping(&b.addr).await.unwrap();
+        for n in 0..100 {
+            a.node.try_send(&second, pid(1), number(n)).unwrap();
+        }
+        // The link with that node leaves while the address is dialled.
+        assert_eq!(a.node.shutdown(Duration::from_secs(30)).await, 0);
+        let numbers: Vec<_> = b.runtime.received().into_iter().map(|(_, message)| message).collect();
+        assert_eq!(numbers, (0..100).map(number).collect::<Vec<_>>());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn f11_a_shutdown_with_a_stuck_peer_returns_at_its_limit_with_the_number_unwritten() {
     let network = MemoryNetwork::new();
