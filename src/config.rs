@@ -154,7 +154,8 @@ pub struct NodeConfig {
     pub reconnect_first: Duration,
     /// The longest such pause. Default: 5 s; peers on loopback use at most 500 ms.
     pub reconnect_cap: Duration,
-    /// Connections at once, both ways. Default: 1 024 (L07).
+    /// Connections at once, both ways; those of one link count as one, though over TCP it has one for each lane: with
+    /// the defaults six, each with a descriptor of the process. Default: 1 024 (L07).
     pub max_connections: usize,
     /// Other nodes, by their addresses, that are in use or were a moment ago. Those beyond get no connection:
     /// an error says so. Default: 10 000.

@@ -1,9 +1,10 @@
-//! Questions to other nodes wait for room on their way, as messages do (L10).
+//! Questions to other nodes wait for room on their way, as messages do (L10), and so do their answers (G5).
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 
 use std::cell::Cell;
+use std::pin::Pin;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::task::{self, Waker};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use common::{DEADLINE, eventually, listen, next, start};
 use myrmidon::actor::{AskError, Context};
 use myrmidon::config::NodeConfig;
+use myrmidon::error::SendError;
 use myrmidon::transport::memory::MemoryNetwork;
 use myrmidon::{Pid, Runtime};
 
@@ -30,13 +32,19 @@ fn pair(network: &MemoryNetwork, node: NodeConfig) -> (Runtime, Runtime, Pid, Sy
     let addr = listen(&server, "server:0");
     let pid = measurer(&server);
     let proxy = client.io().block_on(client.remote(&addr, pid)).unwrap();
+    let go = hold(&server);
+    (client, server, proxy, go)
+}
+
+/// Reads nothing until the result is used or dropped.
+fn hold(rt: &Runtime) -> SyncSender<()> {
     let ((tell, begun), (go, gate)) = (sync_channel(1), sync_channel::<()>(0));
-    server.io().spawn(async move {
+    rt.io().spawn(async move {
         tell.send(()).unwrap();
         let _ = gate.recv();
     });
     next(&begun);
-    (client, server, proxy, go)
+    go
 }
 
 fn measurer(rt: &Runtime) -> Pid {
@@ -109,14 +117,13 @@ fn l10_questions_that_wait_for_room_are_bounded_and_who_gives_up_leaves_his_plac
     let first = fill(&client, proxy);
     let asking = |len| Box::pin(client.ask(proxy, vec![0; len], DEADLINE));
     let mut second = asking(LARGE);
-    let waits = second.as_mut().poll(&mut task::Context::from_waker(Waker::noop())).is_pending();
-    assert!(waits);
+    assert!(waits(second.as_mut()));
     assert_eq!(next(&ask(&client, proxy, LARGE, DEADLINE)), Err(AskError::Full(proxy)), "one may");
     drop(second);
     let third = Cell::new(None);
     eventually("the place of who gave up is free", || {
         let mut asked = asking(LARGE);
-        let waits = asked.as_mut().poll(&mut task::Context::from_waker(Waker::noop())).is_pending();
+        let waits = waits(asked.as_mut());
         third.set(waits.then_some(asked));
         waits
     });
@@ -143,4 +150,71 @@ fn l10_questions_for_a_name_that_nobody_has_wait_for_room() {
     assert_eq!(early, [None, None], "nobody has the name");
     server.names().register("svc", measurer(&server)).unwrap();
     assert_eq!(asked.each_ref().map(next), [Ok(1), Ok(2)]);
+}
+
+/// Whether a future waits.
+fn waits<F: Future>(future: Pin<&mut F>) -> bool {
+    future.poll(&mut task::Context::from_waker(Waker::noop())).is_pending()
+}
+
+#[test]
+fn l10_who_sends_to_a_node_that_has_only_dialled_waits_for_room_too() {
+    let network = MemoryNetwork::new();
+    for patience in [DEADLINE, Duration::from_millis(300)] {
+        let config = NodeConfig { down_after: Duration::from_secs(120), ..NodeConfig::default() };
+        let client = start(&network, config.clone());
+        let server =
+            start(&network, NodeConfig { outbound_bytes: 2 << 20, send_timeout: patience, ..config });
+        let addr = listen(&server, "server:0");
+        let far = client.io().block_on(client.remote(&addr, measurer(&server))).unwrap();
+        // Once it has answered, the link is up there too.
+        client.io().block_on(client.ask(far, "", DEADLINE)).unwrap();
+        let reference = client.reference(measurer(&client));
+        let proxy = server.io().block_on(server.remote_by_reference(&reference)).unwrap();
+        let go = hold(&client);
+        let message = || Bytes::from(vec![0; LARGE]);
+        server.send(proxy, message()).unwrap();
+        assert!(matches!(server.send(proxy, message()), Err(SendError::Full { .. })), "it is not read");
+        let mut sent = Box::pin(server.send_async(proxy, message()));
+        let mut asked = Box::pin(server.ask(proxy, message(), DEADLINE));
+        assert!(waits(sent.as_mut()) && waits(asked.as_mut()));
+        if patience < DEADLINE {
+            assert!(matches!(server.io().block_on(sent), Err(SendError::Full { .. })));
+            assert_eq!(server.io().block_on(asked).unwrap_err(), AskError::Full(proxy));
+        } else {
+            drop(go);
+            server.io().block_on(sent).unwrap();
+            server.io().block_on(asked).unwrap();
+        }
+    }
+}
+
+#[test]
+fn g5_every_answer_to_a_question_that_has_run_arrives_however_large_they_are_together() {
+    const ASKED: usize = 12;
+    let network = MemoryNetwork::new();
+    let client = start(&network, NodeConfig::default());
+    let server = start(&network, NodeConfig { outbound_bytes: 2 << 20, ..NodeConfig::default() });
+    let addr = listen(&server, "server:0");
+    for len in [250_000, LARGE] {
+        let mut replies = Vec::new();
+        // All of them at once, so that the second finds the first.
+        let pid = server.spawn_fn(move |_: Bytes, cx: &mut Context<'_>| {
+            replies.extend(cx.take_reply());
+            if replies.len() == ASKED {
+                for reply in replies.drain(..) {
+                    reply.send(Bytes::from(vec![0; len]).into());
+                }
+            }
+        });
+        let proxy = client.io().block_on(client.remote(&addr, pid)).unwrap();
+        let asked: Vec<_> = (0..ASKED).map(|_| Box::pin(client.ask(proxy, "x", DEADLINE))).collect();
+        let asked = asked.into_iter().map(|mut asked| {
+            assert!(waits(asked.as_mut()));
+            asked
+        });
+        for asked in asked.collect::<Vec<_>>() {
+            assert_eq!(client.io().block_on(asked).unwrap().into_bytes().unwrap().len(), len);
+        }
+    }
 }

@@ -42,6 +42,7 @@ mod peer;
 mod peers;
 mod progress;
 mod proxy;
+mod room;
 mod serve;
 mod serve_lane;
 mod shared;
@@ -315,6 +316,9 @@ impl Node {
         let peers = self.inner.peers.all();
         peers.iter().for_each(|peer| peer.watch.close());
         peers.iter().for_each(|peer| peer.close());
+        // Nothing more is put into a link, so it leaves, whatever others wait for. What waits for a connection has a
+        // link of its own, which leaves once that is in it.
+        self.shared().links.all().iter().for_each(|link| link.leave());
         // What is left after the limit is counted below.
         let _ = self.shared().within(drain, self.written_and_read(&peers)).await;
         self.shared().reach(Stage::Closed);
@@ -326,17 +330,12 @@ impl Node {
         unwritten + self.shared().lost() + still_there
     }
 
-    /// Waits until the peers have everything. A link leaves when no more can be put into it.
+    /// Waits until the peers have everything.
     async fn written_and_read(&self, peers: &[Arc<Peer>]) {
-        for peer in peers {
-            peer.handed_over().await;
-        }
-        let links = self.shared().links.all();
-        links.iter().for_each(|link| link.leave());
         for peer in peers {
             peer.ended().await;
         }
-        for link in links {
+        for link in self.shared().links.all() {
             link.gone().await;
         }
     }

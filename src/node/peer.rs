@@ -16,6 +16,7 @@ use super::dialler::Dialler;
 use super::error::{DownReason, ResolveError};
 use super::here::Here;
 use super::outbound::{Load, MAX_RESOLVES, Outbound, Refusal};
+use super::room::Room;
 use super::shared::{Shared, Stage, now};
 use super::shown::Shown;
 use super::standing::{Standing, Up};
@@ -44,10 +45,7 @@ pub(super) struct Peer {
     wanted: AtomicBool,
     /// Somebody has asked for this peer since that was last looked at.
     used: AtomicBool,
-    /// The queue has room again; woken one by one, each wakes the next while there is room.
-    room: Notify,
-    /// An actor that did not keep up has caught up, or the link is gone.
-    released: Notify,
+    room: Room,
     /// Everything was written.
     drained: Notify,
     /// The task of this peer has ended.
@@ -75,8 +73,7 @@ impl Peer {
             work: Notify::new(),
             wanted: AtomicBool::new(false),
             used: AtomicBool::new(true),
-            room: Notify::new(),
-            released: Notify::new(),
+            room: Room::default(),
             drained: Notify::new(),
             ended: Shown::new(false),
             seekers: Semaphore::new(MAX_RESOLVES / 2),
@@ -198,13 +195,17 @@ impl Peer {
         self.ended.wait_for(|ended| ended.then_some(())).await;
     }
 
-    /// In a draining node: waits until nothing more will be put into a link.
-    pub(super) async fn handed_over(&self) {
-        tokio::select! {
-            biased;
-            () = self.ended() => {}
-            () = self.standing.is_direct() => {}
+    /// Waits until the node drains, if nothing waits for a connection by then.
+    async fn is_not_needed(&self) {
+        self.shared.at(Stage::Draining).await;
+        if !self.outbound().close_if_idle() {
+            std::future::pending().await
         }
+    }
+
+    /// Waits until those are through who put something into a link that they found open.
+    pub(super) fn settle(&self) {
+        drop(self.outbound());
     }
 
     /// Messages not written yet, those of a link apart.
@@ -215,8 +216,7 @@ impl Peer {
     /// Takes nothing more.
     pub(super) fn close(&self) {
         self.shut();
-        self.room.notify_waiters();
-        self.released.notify_waiters();
+        self.room.wake_all();
         self.work.notify_one();
     }
 
@@ -300,13 +300,13 @@ impl Peer {
         if perhaps_all {
             self.has_room();
         } else {
-            self.room.notify_one();
+            self.room.wake_one();
         }
     }
 
     /// There may be room for receivers for which there was none.
     pub(super) fn link_has_released(&self) {
-        self.released.notify_waiters();
+        self.room.release();
         self.has_room();
     }
 
@@ -369,7 +369,7 @@ impl Peer {
 
     /// Tells who waits for room, and who waits until everything is written.
     fn has_room(&self) {
-        self.room.notify_one();
+        self.room.wake_one();
         if self.is_drained() {
             self.drained.notify_waiters();
         }
@@ -386,7 +386,7 @@ impl Peer {
             None => self.outbound().has_room(len),
         };
         if room {
-            self.room.notify_one();
+            self.room.wake_one();
         }
     }
 

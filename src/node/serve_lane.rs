@@ -65,6 +65,8 @@ pub(super) struct LaneServer {
     accepted: Accepted,
     shared: Arc<Shared>,
     decoder: Decoder,
+    /// It is the first lane of its connection.
+    is_first: bool,
     /// Nothing was read yet.
     fresh: bool,
     /// The link that the last frame, a probe, named.
@@ -86,7 +88,7 @@ pub(super) struct LaneServer {
 }
 
 impl LaneServer {
-    pub(super) fn new(accepted: Accepted) -> Self {
+    pub(super) fn new(accepted: Accepted, is_first: bool) -> Self {
         let shared = accepted.shared.clone();
         let progress = Progress::new(shared.budget.clone());
         let limits = Limits { max_payload: shared.config.max_accepted_payload };
@@ -94,6 +96,7 @@ impl LaneServer {
             accepted,
             shared,
             decoder: Decoder::new(limits),
+            is_first,
             fresh: true,
             probed: None,
             inbound: Vec::new(),
@@ -223,6 +226,9 @@ impl LaneServer {
             let Some(frame) = self.decoder.next_frame().map_err(Refused::from)? else { break };
             (self.fresh, self.probed) = (false, None);
             complete += 1;
+            if !matches!(frame, Frame::Resolve(_)) {
+                self.accepted.admitted()?;
+            }
             match frame {
                 Frame::Message { to: Some(pid), data } => self.inbound.push((pid, data)),
                 Frame::Message { to: None, .. } => tracing::debug!("a message for PID 0 is a dead letter"),
@@ -259,6 +265,7 @@ impl LaneServer {
             self.answers.number(level2::magic(0));
             return Ok(());
         }
+        self.accepted.admitted()?;
         let pid = name.registrable().and_then(|name| self.shared.local.whereis(name));
         self.answers.resolved(pid);
         Ok(())
@@ -289,7 +296,7 @@ impl LaneServer {
         let rest = self.decoder.into_rest();
         match upgrade {
             Upgrade::Greets(expected) => link::greet(&self.accepted, lane, rest, expected).await,
-            Upgrade::Joins => link::join(&self.accepted, lane, rest).await,
+            Upgrade::Joins => link::join(&self.accepted, lane, rest, self.is_first).await,
         }
     }
 

@@ -16,6 +16,7 @@ use super::local::LocalNode;
 use super::log_limit::LogLimit;
 use super::news::News;
 use super::proxy::Neighbours;
+use super::serve::TOLD;
 use super::shown::Shown;
 use super::spin::Spin;
 use super::tally::Tally;
@@ -42,6 +43,8 @@ pub(super) struct Shared {
     pub(super) config: NodeConfig,
     /// Accepted connections at once (L07).
     pub(super) accepted: Arc<Semaphore>,
+    /// Those beyond that, which are told why they are refused.
+    pub(super) told: Arc<Semaphore>,
     /// Dialled connections at once (L07).
     pub(super) dialled: Arc<Semaphore>,
     pub(super) log: LogLimit,
@@ -82,6 +85,7 @@ impl Shared {
             local,
             io,
             accepted: Arc::new(Semaphore::new(connections)),
+            told: Arc::new(Semaphore::new(TOLD)),
             dialled: Arc::new(Semaphore::new(connections)),
             spin: Spin::new(config.spin),
             askers: Askers::new(config.outbound_messages, budget.clone()),

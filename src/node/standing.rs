@@ -124,11 +124,6 @@ impl Standing {
         self.now.wait_for(reached).await
     }
 
-    /// Waits until a lane of level 1 is open.
-    pub(super) async fn is_direct(&self) {
-        self.now.wait_for(|now| matches!(now.up, Some(Up::One)).then_some(())).await;
-    }
-
     /// A lane of level 1 is open.
     pub(super) fn direct(&self, now: Instant) {
         *lock(&self.one_until) = Some(now + REMEMBERED);

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use myrmidon::node::{DownReason, ListenError, PingError, RemoteSendError, ResolveError};
+use myrmidon::actor::NodeState;
+use myrmidon::node::{DownReason, ListenError, NodeInfo, PingError, RemoteSendError, ResolveError};
 use myrmidon::transport::TransportError;
 use myrmidon::transport::memory::MemoryNetwork;
 use tokio::time::Instant;
 
-use crate::fake::{RawPeer, accept_lane, any, listen, node, node_one, number, pid, soon};
+use crate::fake::{RawPeer, accept_lane, any, eventually, listen, node, node_one, number, pid, soon};
 
 #[tokio::test(start_paused = true)]
 async fn listen_returns_the_bound_address_and_says_what_is_wrong() {
@@ -71,6 +72,50 @@ async fn f10_a_shutdown_while_others_send_loses_no_accepted_message() {
             accepted += soon(sender).await.unwrap();
         }
         assert_eq!(b.runtime.received().len(), accepted);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn g8_d12_an_address_that_does_not_answer_spoils_the_end_towards_nobody_else() {
+    let network = MemoryNetwork::new();
+    let (_silent, hole) = listen(&network).await;
+    for lost in [0, 1] {
+        let (a, b) = (node(&network).await, node(&network).await);
+        a.node.ping(&b.addr).await.unwrap();
+        for n in 0..lost {
+            a.node.try_send(&hole, pid(1), number(n)).unwrap();
+        }
+        let (asking, at) = (a.node.clone(), hole.clone());
+        let asked = tokio::spawn(async move { asking.is_up(&at).await });
+        eventually("it is dialled", async || a.node.peers().len() == 2).await;
+        for n in 0..100 {
+            a.node.try_send(&b.addr, pid(1), number(n)).unwrap();
+        }
+        let began = Instant::now();
+        assert_eq!(a.node.shutdown(Duration::from_secs(3)).await, lost, "what nobody takes");
+        let most = if lost == 0 { Duration::from_secs(1) } else { Duration::from_millis(3_600) };
+        assert!(began.elapsed() < most, "{:?}", began.elapsed());
+        assert_eq!(b.runtime.received().len(), 100);
+        let nodes = b.node.nodes();
+        assert!(matches!(nodes[..], [NodeInfo { state: NodeState::Left, .. }]), "{nodes:?}");
+        assert!(!soon(asked).await.unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn g8_what_waits_for_another_address_of_a_node_goes_into_a_link_of_its_own() {
+    let network = MemoryNetwork::new();
+    for _ in 0..20 {
+        let (a, b) = (node(&network).await, node(&network).await);
+        let second = b.node.listen(&any()).await.unwrap();
+        a.node.ping(&b.addr).await.unwrap();
+        for n in 0..100 {
+            a.node.try_send(&second, pid(1), number(n)).unwrap();
+        }
+        // The link with that node leaves while the address is dialled.
+        assert_eq!(a.node.shutdown(Duration::from_secs(30)).await, 0);
+        let numbers: Vec<_> = b.runtime.received().into_iter().map(|(_, message)| message).collect();
+        assert_eq!(numbers, (0..100).map(number).collect::<Vec<_>>());
     }
 }
 
@@ -141,5 +186,5 @@ async fn a_dropped_node_stops_listening_and_closes_its_connections() {
     let addr = a.addr.clone();
     assert!(b.node.is_up(&addr).await);
     drop(a);
-    crate::fake::eventually("it is gone", async || !b.node.is_up(&addr).await).await;
+    eventually("it is gone", async || !b.node.is_up(&addr).await).await;
 }

@@ -62,11 +62,12 @@ pub(in crate::node) async fn greet(
     }
 }
 
-/// Serves a lane that begins with LANE, until its link is over.
+/// Serves a lane that begins with LANE, until its link is over; `is_first` says that its connection has brought no other.
 pub(in crate::node) async fn join(
     accepted: &Accepted,
     lane: Lane,
     rest: bytes::Bytes,
+    is_first: bool,
 ) -> Result<(), Refused> {
     let shared = &accepted.shared;
     let mut strand = strand(shared, lane, rest);
@@ -77,6 +78,9 @@ pub(in crate::node) async fn join(
     };
     match placed {
         Ok((place, joins)) => {
+            if is_first {
+                accepted.has_joined();
+            }
             let (over, ended) = oneshot::channel();
             strand.over = Some(over);
             // The link may have died meanwhile, and the lane dies with it.
@@ -94,6 +98,7 @@ pub(in crate::node) async fn join(
 
 /// Reads LANE and answers it; returns the lane's place and where it goes.
 async fn place(accepted: &Accepted, strand: &mut Strand) -> Result<(usize, mpsc::Sender<Joining>), Refused> {
+    accepted.admitted()?;
     let Frame::Lane(frame) = hear(strand).await? else {
         return Err(refused(CloseCode::Malformed, "a lane must begin with LANE".to_owned()));
     };
@@ -118,6 +123,7 @@ async fn offer(
     expected: Option<Id>,
 ) -> Result<Arc<Link>, Refused> {
     let shared = &accepted.shared;
+    accepted.admitted()?;
     let Frame::Hello(hello) = hear(control).await? else {
         return Err(refused(CloseCode::Malformed, "a link must begin with HELLO".to_owned()));
     };

@@ -106,7 +106,7 @@ impl Link {
         };
         // A peer of ours asks no more at once, those included that it has given up.
         let served = Served::one_more(&self.served);
-        if served.is_none() || self.out().is_full_of_answers(0) {
+        if served.is_none() || self.out().is_full_of_answers() {
             return self.answer(asker, rid, Err(AskError::Full(asked)));
         }
         let Some(system) = self.shared.system() else {
@@ -151,7 +151,14 @@ impl Link {
             let reason = format!("the answer has {len} bytes, and at most {max} are sent");
             return Err(AskError::Unsendable { pid: NOBODY, reason });
         }
-        let lane = self.out().push_reply(asker, rid, data).ok_or(AskError::Full(NOBODY))?;
+        let lane = self.out().push_reply(asker, rid, data);
+        let lane = lane.ok_or_else(|| {
+            let reason = format!("it has run, but there was no room for the answer of {len} bytes: ask for less at once");
+            if let Some(left_out) = self.shared.log.admit(&self.peer.node.to_string()) {
+                tracing::warn!(peer = %self.peer.node, len, left_out, "an answer was dropped for want of room");
+            }
+            AskError::Refused { pid: NOBODY, reason }
+        })?;
         self.rouse(lane);
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Link;
+use crate::node::shared::Stage;
 
 impl Link {
     /// The link is up.
@@ -11,6 +12,10 @@ impl Link {
         self.take_what_waits();
         self.shared.neighbours.linked(self);
         self.announce();
+        if self.shared.stage() != Stage::Running {
+            // It is here for what waited for it, and who shuts the node down may have come before it.
+            self.leave();
+        }
     }
 
     /// Takes what waits at the addresses of its node. Nobody puts anything else into the link before, so neither
@@ -19,7 +24,10 @@ impl Link {
         if self.has_ended() {
             return;
         }
-        self.shared.whereabouts.of(self.peer.node).iter().for_each(|peer| peer.attach(self));
+        for peer in self.shared.whereabouts.of(self.peer.node) {
+            // If nothing more is taken, everything waits on.
+            peer.attach(self);
+        }
         if self.has_ended() {
             // Its users may have been told of the end before they were its users.
             let link = self.clone();

@@ -35,6 +35,8 @@ pub(super) struct BulkQueue {
     calls: BTreeMap<Pid, usize>,
     /// There is room again for one of them.
     relieved: bool,
+    /// Answers that are gone.
+    answers: Load,
 }
 
 struct Item {
@@ -46,6 +48,8 @@ struct Item {
     announced: bool,
     /// The number of the question that it is.
     ask: Option<u64>,
+    /// It is an answer, which takes none of the room of messages.
+    answers: bool,
 }
 
 impl BulkQueue {
@@ -72,7 +76,8 @@ impl BulkQueue {
         self.last = bulk;
         let total = data.len();
         let ask = (head.kind == ASK).then_some(head.rid);
-        self.items.push_back(Item { bulk, to: head.to, rest: data, total, announced: false, ask });
+        let answers = head.kind == REPLY;
+        self.items.push_back(Item { bulk, to: head.to, rest: data, total, announced: false, ask, answers });
         Frame::Bulk(Bulk { total: total as u64, ..head })
     }
 
@@ -97,7 +102,8 @@ impl BulkQueue {
     }
 
     fn waiting_for(&self, to: Pid) -> usize {
-        self.items.iter().filter(|item| item.to == Some(to)).map(|item| item.total).sum()
+        let messages = self.items.iter().filter(|item| item.to == Some(to) && !item.answers);
+        messages.map(|item| item.total).sum()
     }
 
     /// A payload for `to` is gone.
@@ -117,7 +123,7 @@ impl BulkQueue {
     }
 
     fn is_announced(&self, to: Pid) -> bool {
-        self.items.iter().any(|item| item.to == Some(to) && item.announced)
+        self.items.iter().any(|item| item.to == Some(to) && item.announced && !item.answers)
     }
 
     /// Takes a payload back that was not announced.
@@ -153,7 +159,12 @@ impl BulkQueue {
         }
     }
 
-    /// The next chunk, of at most `most` bytes, if there is credit for it; with what is complete by it.
+    /// Answers that are complete since the last call.
+    pub(super) fn take_answers(&mut self) -> Load {
+        std::mem::take(&mut self.answers)
+    }
+
+    /// The next chunk, of at most `most` bytes, if there is credit for it; with the message that is complete by it.
     pub(super) fn next(&mut self, allowance: &mut Allowance, most: usize) -> Option<(Frame, Load)> {
         // What waits for a spared actor is not announced, and holds up nobody. There are never more than
         // `slots` begun: those go on in front of what is announced later.
@@ -169,8 +180,13 @@ impl BulkQueue {
         let frame = Frame::Chunk(Chunk { bulk: item.bulk, to: item.to, total, offset, data });
         let mut done = Load::default();
         if item.rest.is_empty() {
-            done = Load { messages: 1, bytes: item.total };
-            self.gone(item.to);
+            let whole = Load { messages: 1, bytes: item.total };
+            if item.answers {
+                self.answers.add(whole);
+            } else {
+                done = whole;
+                self.gone(item.to);
+            }
         } else {
             // Behind the others whose turn it is.
             let turn = self.items.len().min(self.slots.saturating_sub(1));
@@ -187,6 +203,7 @@ impl BulkQueue {
         self.items.clear();
         self.cancelled.clear();
         self.calls.clear();
+        self.answers = Load::default();
     }
 }
 

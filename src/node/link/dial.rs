@@ -219,10 +219,17 @@ async fn open(
     let lane = lane.map_err(|error| failed(CloseCode::Normal, error.to_string()))?;
     let mut strand = Strand::new(lane, max_frame);
     strand.say(Frame::Lane(frame)).await?;
-    let Frame::LaneOk(_) = strand.hear().await? else {
-        return Err(failed(CloseCode::Malformed, "the peer did not take a lane"));
-    };
-    Ok(strand)
+    match strand.hear().await? {
+        Frame::LaneOk(_) => Ok(strand),
+        Frame::Goaway(goaway) => Err(turned_away(&goaway)),
+        _ => Err(failed(CloseCode::Malformed, "the peer did not take a lane")),
+    }
+}
+
+/// The peer has refused, and said why.
+fn turned_away(Goaway { code, reason }: &Goaway) -> Failure {
+    let reason = format!("refused by the peer with code {code:#04x}: {}", printable(reason.as_str()));
+    failed(CloseCode::Normal, reason)
 }
 
 /// Ends a link that gives way to one with `peer`, which may be a new life of the node, and waits until
@@ -248,10 +255,7 @@ fn acknowledged(frame: Frame) -> Result<Box<HelloAck>, Failure> {
         Frame::Goaway(Goaway { code, .. }) if code == CloseCode::Duplicate.as_u16() => {
             Err(Failure::Ourselves)
         }
-        Frame::Goaway(Goaway { code, reason }) => {
-            let reason = format!("refused by the peer with code {code:#04x}: {}", printable(reason.as_str()));
-            Err(failed(CloseCode::Normal, reason))
-        }
+        Frame::Goaway(goaway) => Err(turned_away(&goaway)),
         _ => Err(failed(CloseCode::Malformed, "the peer did not answer the greeting")),
     }
 }

@@ -13,7 +13,7 @@ use super::queue::Queue;
 use super::reason::is_kill;
 use crate::node::outbound::Load;
 use crate::pid::Pid;
-use crate::wire::level2::{Ask, Frame};
+use crate::wire::level2::{Ask, Bulk, Frame};
 
 /// The bytes of a turn; its last frame may go beyond.
 const TURN: usize = 8 << 10;
@@ -37,6 +37,8 @@ pub(super) struct LaneQueue {
     last: Option<Frame>,
     /// How many of the receivers are spared.
     spared: usize,
+    /// The messages that wait for those.
+    held: Load,
     /// There is room again for one for which somebody was turned away.
     relieved: bool,
 }
@@ -84,7 +86,11 @@ impl LaneQueue {
             Some(waiting) => waiting,
             None => self.receivers.entry(pid).or_default(),
         };
-        waiting.load.add(messages_in(&frame));
+        let messages = messages_in(&frame);
+        waiting.load.add(messages);
+        if waiting.spared.is_some() {
+            self.held.add(messages);
+        }
         waiting.queue.push_back(frame);
         waiting.line_up(pid, &mut self.ring);
     }
@@ -114,6 +120,11 @@ impl LaneQueue {
                 None => TURN,
             };
             let taken = take(&mut waiting.queue, turn);
+            if waiting.spared.is_some() {
+                // That is room for others that are spared.
+                self.held.remove(taken.load);
+                self.relieved |= taken.load.messages > 0;
+            }
             self.relieved |= waiting.took(taken.load);
             stopped = taken.stopped;
         }
@@ -170,6 +181,7 @@ impl LaneQueue {
             Load { messages: messages.min(window.messages), bytes: bytes.clamp(1, window.bytes.max(1)) };
         let is_too_much = messages > most.messages || bytes > most.bytes;
         waiting.spared = Some(if is_too_much { goes } else { Load::default() });
+        self.held.add(waiting.load);
         self.spared += 1;
         true
     }
@@ -181,6 +193,7 @@ impl LaneQueue {
             return;
         }
         self.spared -= 1;
+        self.held.remove(waiting.load);
         if waiting.may_go() {
             waiting.line_up(pid, &mut self.ring);
         } else if !waiting.in_ring {
@@ -202,6 +215,16 @@ impl LaneQueue {
     /// How many receivers are spared.
     pub(super) fn spared(&self) -> usize {
         self.spared
+    }
+
+    /// The messages that wait for this one, if it is spared.
+    pub(super) fn held_for(&self, pid: Pid) -> Option<Load> {
+        self.receivers.get(&pid).filter(|waiting| waiting.spared.is_some()).map(|waiting| waiting.load)
+    }
+
+    /// The messages that wait for those that are spared.
+    pub(super) fn held(&self) -> Load {
+        self.held
     }
 
     /// Puts `last` behind everything, also behind what waits for spared actors.
@@ -260,10 +283,14 @@ impl Waiting {
 pub(super) fn messages_in(frame: &Frame) -> Load {
     let bytes = match frame {
         Frame::Message { data, .. } | Frame::Ask(Ask { data, .. }) => data.len(),
-        Frame::Bulk(bulk) => usize::try_from(bulk.total).unwrap_or(usize::MAX),
+        Frame::Bulk(bulk) if bulk.kind != REPLY => announced(bulk),
         _ => return Load::default(),
     };
     Load { messages: 1, bytes }
+}
+
+fn announced(bulk: &Bulk) -> usize {
+    usize::try_from(bulk.total).unwrap_or(usize::MAX)
 }
 
 /// What a frame takes of the room in front of those that take turns: as [`messages_in`], and answers too.
@@ -271,6 +298,7 @@ fn payload_in(frame: &Frame) -> Load {
     let bytes = match frame {
         Frame::Reply(reply) => reply.data.len(),
         Frame::Error(error) => error.text.as_str().len(),
+        Frame::Bulk(bulk) => announced(bulk),
         frame => return messages_in(frame),
     };
     Load { messages: 1, bytes }
@@ -292,7 +320,7 @@ mod tests {
 
     use super::*;
     use crate::wire::Batch;
-    use crate::wire::level2::{Bulk, Exit, Reply, Text16};
+    use crate::wire::level2::{Exit, Reply, Text16};
 
     fn pid(index: u32) -> Pid {
         Pid::new(1, index).unwrap()
@@ -415,9 +443,9 @@ mod tests {
         let bulk = Bulk { bulk: 1, to: Some(pid(1)), kind: REPLY, rid: 1, from: None, left_ms: 0, total };
         push(&mut lane, Frame::Bulk(bulk));
         let share = Load { messages: 10, bytes: 1000 };
-        assert!(lane.is_full(pid(1), 8, share));
-        lane.spare(pid(1), share, share);
         assert!(!lane.is_full(pid(1), 8, share), "only the message waits");
+        lane.spare(pid(1), share, share);
+        assert!(!lane.is_full(pid(1), 8, share));
         assert_eq!(order(&mut lane).len(), FEW + 1, "the answer goes, and the message is not too much");
     }
 

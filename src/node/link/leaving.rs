@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
-
 use super::end::printable;
 use super::parting::Step;
 use super::{End, Link, lock};
@@ -57,8 +55,7 @@ impl Link {
     }
 
     fn say_goaway(&self, code: CloseCode) {
-        self.out().close(&Frame::Goaway(Goaway { code: code.as_u16(), reason: Text16::default() }));
-        self.work.iter().for_each(Notify::notify_one);
+        self.close(&Frame::Goaway(Goaway { code: code.as_u16(), reason: Text16::default() }));
     }
 
     /// The other closes; if it does not, this side does.

@@ -26,6 +26,8 @@
 //! | `guests` | the peer's monitors of our actors |
 //! | `ties`, `bonds` | links and monitors between actors of both (sans-IO), and what is said of them |
 //! | `health` | how the peer is, and who is told |
+//! | `room` | who waits for room in a link |
+//! | `users` | the addresses under which the node is in use here |
 //! | `reason` | why an actor ended, as the wire says it |
 
 mod accept;
@@ -60,15 +62,17 @@ mod queue;
 mod reason;
 mod refusal;
 mod registry;
+mod room;
 mod sparing;
 mod strand;
 mod table;
 #[cfg(test)]
 mod table_tests;
 mod ties;
+mod users;
 
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -95,9 +99,11 @@ use self::pen::Pen;
 use self::pings::Pings;
 use self::questions::Questions;
 use self::ties::Ties;
+use self::users::Users;
 use super::outbound::{Load, Refusal};
-use super::peer::{Peer, Reply};
+use super::peer::Reply;
 use super::proxy::Neighbours;
+use super::room::Room;
 use super::shared::{Shared, now};
 use super::shown::Shown;
 use super::throttle::{self, TokenBucket};
@@ -144,7 +150,8 @@ pub(super) struct Link {
     ties: Mutex<Ties>,
     brakes: Brakes,
     /// The addresses under which this node is in use here.
-    users: Mutex<Vec<Weak<Peer>>>,
+    users: Mutex<Users>,
+    room: Room,
     /// Lost messages that the node knows of.
     accounted: Mutex<usize>,
     ended: Shown<Option<End>>,
@@ -153,11 +160,6 @@ pub(super) struct Link {
 
 /// Using the link.
 impl Link {
-    /// Tells `peer` from now on of what happens here.
-    pub(super) fn adopt(&self, peer: &Arc<Peer>) {
-        self.users().push(Arc::downgrade(peer));
-    }
-
     /// Queues a message, or hands it back. Returns the lane to [`rouse`](Self::rouse), if there is one.
     pub(super) fn queue(&self, pid: Pid, data: Bytes) -> Result<Option<usize>, (Refusal, Bytes)> {
         if data.len() > self.agreed.max_sent {
@@ -324,6 +326,7 @@ impl Link {
             ties: Mutex::default(),
             brakes: Brakes::default(),
             users: Mutex::default(),
+            room: Room::default(),
             accounted: Mutex::default(),
             ended: Shown::new(None),
             gone: Shown::new(false),
@@ -382,7 +385,7 @@ impl Link {
             self.work.iter().for_each(Notify::notify_one);
         }
         if freed || relieved {
-            self.for_users(|peer| peer.link_has_released());
+            self.has_released();
         }
         load
     }
@@ -398,9 +401,9 @@ impl Link {
             self.work[bulk_lane].notify_one();
         }
         if relieved {
-            self.for_users(|peer| peer.link_has_released());
+            self.has_released();
         } else if load.messages > 0 {
-            self.for_users(|peer| peer.link_has_written(drained));
+            self.has_written(drained);
         }
         drained
     }
@@ -409,7 +412,7 @@ impl Link {
     fn release(&self, pid: Pid) {
         let lane = self.out().release(pid);
         self.work[lane].notify_one();
-        self.for_users(|peer| peer.link_has_released());
+        self.has_released();
     }
 
     fn credit(&self, credit: &Credit) {
@@ -471,20 +474,12 @@ impl Link {
         let left = matches!(end, End::Left) || lock(&self.parting).peer_leaves();
         self.shared.neighbours.unlinked(self, left, &end.reason().loss());
         self.for_users(|peer| peer.link_is_over(self, &end));
+        self.room.wake_all();
         // Whoever asks again at once is to find no link that is over.
         self.refuse_questions(&reason);
         self.refuse_asks(&reason);
         self.obituary(&end);
         self.gone.set(true);
-    }
-
-    fn for_users(&self, tell: impl Fn(&Peer)) {
-        let users: Vec<_> = self.users().iter().filter_map(Weak::upgrade).collect();
-        users.iter().for_each(|peer| tell(peer));
-    }
-
-    fn users(&self) -> MutexGuard<'_, Vec<Weak<Peer>>> {
-        lock(&self.users)
     }
 
     fn out(&self) -> MutexGuard<'_, Outgoing> {

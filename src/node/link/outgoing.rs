@@ -2,6 +2,7 @@
 //!
 //! Sans-IO: the caller holds the lock and does what the result says.
 
+mod answers;
 mod asking;
 #[cfg(test)]
 mod order_tests;
@@ -10,6 +11,7 @@ mod words;
 
 use std::time::Instant;
 
+use self::answers::Answers;
 use self::words::Words;
 use super::asks::Asks;
 use super::bulk::BulkQueue;
@@ -45,10 +47,10 @@ pub(crate) struct Outgoing {
     announcing: Vec<(usize, u64)>,
     /// Our questions that are unanswered; some of them wait to be written.
     pub(super) asks: Asks,
-    /// Messages and questions queued or being written, and large answers.
+    /// Messages and questions queued or being written.
     load: Account,
-    /// Answers queued, those on the bulk lane apart.
-    answers: Load,
+    /// Answers that are not written.
+    answers: Answers,
     /// Every other frame that is queued.
     words: Words,
     /// Room was made by questions that nobody asks any more.
@@ -86,7 +88,7 @@ impl Outgoing {
             announcing: Vec::new(),
             asks: Asks::default(),
             load: Account::new(budget.clone()),
-            answers: Load::default(),
+            answers: Answers::new(most, budget.clone()),
             words: Words::new(most, budget),
             freed: false,
             relieved: false,
@@ -300,6 +302,10 @@ impl Outgoing {
             taken.add(done);
             batch.frame(chunk);
         }
+        // To the peer they are payloads like messages, so it confirms them too.
+        let answers = self.bulk.take_answers();
+        self.answers.remove(answers);
+        self.sent += answers.messages as u64;
         self.relieved |= self.bulk.take_relieved();
         if self.bulk.is_empty() {
             let lane = self.bulk_lane();
@@ -334,7 +340,7 @@ impl Outgoing {
         let messages = self.load.clear().messages;
         self.dead_letters += messages as u64;
         self.lanes.iter_mut().for_each(|lane| *lane = LaneQueue::default());
-        self.answers = Load::default();
+        self.answers.clear();
         self.words.clear();
         self.bulk.clear();
         messages
@@ -594,15 +600,41 @@ mod tests {
         let mut out = outgoing(1, 100);
         out.hold(pid(1));
         out.push_message(pid(1), Bytes::new()).unwrap();
-        for rid in 0..10 {
-            assert!(out.push_reply(Some(pid(1)), rid, Bytes::new()).is_some());
+        for rid in 0..20 {
+            assert_eq!(out.is_full_of_answers(), rid >= 10, "{rid}: nothing more is to run");
+            assert!(out.push_reply(Some(pid(1)), rid, Bytes::new()).is_some(), "{rid}: it ran");
         }
-        assert!(out.push_reply(Some(pid(1)), 11, Bytes::new()).is_none() && out.is_full_of_answers(0));
+        assert!(out.push_reply(Some(pid(1)), 21, Bytes::new()).is_none());
         let refusal = || crate::wire::level2::Error { rid: 1, to: Some(pid(1)), code: 2, text: "".into() };
         let refused = (0..100).filter(|_| out.push_refusal(Some(pid(1)), refusal()).is_some());
-        assert_eq!(refused.count(), 10);
+        assert_eq!(refused.count(), 0);
         assert_eq!(written(&mut out, 1), 0, "the message is held back");
-        assert!(!out.is_full_of_answers(0), "the answers are not");
+        assert!(!out.is_full_of_answers(), "the answers are not");
+        let refused = (0..100).filter(|_| out.push_refusal(Some(pid(1)), refusal()).is_some());
+        assert_eq!(refused.count(), 20);
+    }
+
+    #[test]
+    fn g5_large_answers_take_no_room_of_messages_and_wait_for_none() {
+        let most = Load { messages: 10, bytes: 10_000 };
+        let mut out = Outgoing::new(most, (1, 4), 1000, Allowance::new(100, 1 << 30), Budget::new(1 << 20));
+        (0..3).for_each(|n| assert!(out.push_message(pid(n), Bytes::from(vec![0; 2000])).is_ok()));
+        let messages = out.load();
+        for rid in 0..4 {
+            assert!(out.push_reply(Some(pid(9)), rid, Bytes::from(vec![0; 50_000])).is_some(), "{rid}");
+        }
+        assert_eq!(out.load(), messages);
+        assert!(out.push_message(pid(9), Bytes::from(vec![0; 2000])).is_ok(), "for who is answered too");
+        assert!(out.is_full_of_answers());
+        let bulk = out.bulk_lane();
+        written(&mut out, 1);
+        while written(&mut out, bulk) > 0 || out.is_full_of_answers() {}
+        while out.load().messages > 0 {
+            written(&mut out, bulk);
+        }
+        let mut rest = Batch::new();
+        out.fill(bulk, &mut rest, usize::MAX, Instant::now());
+        assert_eq!(out.sent(), 8, "all of them, as the peer counts");
     }
 
     #[test]

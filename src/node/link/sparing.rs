@@ -13,7 +13,7 @@ impl Link {
         };
         if cancelled {
             self.work[bulk_lane].notify_one();
-            self.for_users(|peer| peer.link_has_released());
+            self.has_released();
         }
     }
 }

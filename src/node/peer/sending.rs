@@ -44,41 +44,15 @@ impl Peer {
         &self,
         life: Option<Life>,
         pid: Pid,
-        mut message: Bytes,
+        message: Bytes,
     ) -> Result<(), (Refusal, Bytes)> {
-        let len = message.len();
-        if len > self.shared.config.max_sent_payload && self.standing.up().is_none() {
+        if message.len() > self.shared.config.max_sent_payload && self.standing.up().is_none() {
             // Only a peer of level 2 takes it. If there is no connection, that is said below.
             let _ = self.shared.within(self.shared.config.send_timeout, self.connect()).await;
         }
         let deadline = self.shared.within(self.shared.config.send_timeout, std::future::pending::<()>());
-        tokio::pin!(deadline);
-        loop {
-            let (room, released) = (self.room.notified(), self.released.notified());
-            tokio::pin!(released);
-            // Woken all at once, so it must wait before it looks.
-            released.as_mut().enable();
-            let refusal = match self.offer(life, pid, message) {
-                Err((refusal @ (Refusal::Busy | Refusal::Held), back)) => {
-                    message = back;
-                    if refusal == Refusal::Held {
-                        // It may have been woken in place of one for which there is room.
-                        self.wake_next(len);
-                    }
-                    refusal
-                }
-                done => {
-                    self.wake_next(len);
-                    return done;
-                }
-            };
-            tokio::select! {
-                biased;
-                () = room, if refusal == Refusal::Busy => {}
-                () = released, if refusal == Refusal::Held => {}
-                _ = &mut deadline => return self.offer(life, pid, message),
-            }
-        }
+        let offer = |message| self.offer(life, pid, message);
+        self.room.send(deadline, message, offer, |len| self.wake_next(len)).await
     }
 
     /// Puts a question as soon as there is room, with `ask`, which hands it back while there is none.
@@ -86,33 +60,9 @@ impl Peer {
         &self,
         ask: impl Fn(Bytes, Question) -> Result<(), Unasked>,
         stay: Stay,
-        mut unasked: Unasked,
+        unasked: Unasked,
     ) {
-        let len = unasked.data.len();
-        loop {
-            let (room, released) = (self.room.notified(), self.released.notified());
-            tokio::pin!(released);
-            // Woken all at once, so it must wait before it looks.
-            released.as_mut().enable();
-            match ask(unasked.data, unasked.question) {
-                Ok(()) => break,
-                Err(back) => unasked = back,
-            }
-            let goes_on = match unasked.refusal {
-                Refusal::Busy => stay.wait(room, &mut unasked.question).await,
-                Refusal::Held => {
-                    // It may have been woken in place of one for which there is room.
-                    self.wake_next(len);
-                    stay.wait(released, &mut unasked.question).await
-                }
-                _ => false,
-            };
-            if !goes_on {
-                stay.give_up(unasked);
-                break;
-            }
-        }
-        self.wake_next(len);
+        self.room.ask(ask, stay, unasked, |len| self.wake_next(len)).await;
     }
 
     /// Queues a message, for an actor of one life of the peer or of whichever answers.

@@ -75,7 +75,13 @@ impl Peer {
             return self.linked(link).await;
         }
         self.outbound().dialling();
-        match self.dial().await {
+        let dialled = tokio::select! {
+            biased;
+            dialled = self.dial() => dialled,
+            // Who wanted it is not to wait for it either.
+            () = self.is_not_needed() => return self.standing.failed("the node is shut down"),
+        };
+        match dialled {
             // The node has connected by itself meanwhile.
             Err(_) if self.standing.link().is_some() => {}
             Err(reason) => {
@@ -172,7 +178,11 @@ impl Peer {
             // The address was taken for that of another node.
             self.link_is_over(&other, &other.how_it_ended());
         }
-        self.attach(&link);
+        if !self.attach(&link) {
+            // What waits goes into the next one, which is not made while the other node holds this one.
+            link.gone().await;
+            return self.outbound().rested();
+        }
         tokio::select! {
             biased;
             () = self.shared.at(Stage::Draining) => self.shut(),
@@ -182,8 +192,9 @@ impl Peer {
     }
 
     /// Moves everything that waits into the link, in its order, and whatever comes from now on; done twice, it
-    /// does nothing. Nor does it where something else is up.
-    pub(in crate::node) fn attach(self: &Arc<Self>, link: &Arc<Link>) {
+    /// does nothing. Nor does it where something else is up. False if the link takes nothing more: then everything
+    /// waits on.
+    pub(in crate::node) fn attach(self: &Arc<Self>, link: &Arc<Link>) -> bool {
         if let Some(earlier) =
             self.standing.link().filter(|earlier| earlier.id != link.id && earlier.has_ended())
         {
@@ -193,7 +204,7 @@ impl Peer {
         let mut out = self.outbound();
         loop {
             if self.standing.up().is_some() {
-                return;
+                return true;
             }
             let lost = out.drop_larger(link.max_sent());
             if lost == 0 {
@@ -203,8 +214,10 @@ impl Peer {
             self.were_too_large(lost, link.max_sent());
             out = self.outbound();
         }
+        if !link.adopt(self) {
+            return false;
+        }
         out.opened(now());
-        link.adopt(self);
         for (id, pid, from) in self.watch.monitors() {
             link.monitor(id, pid, from);
         }
@@ -227,6 +240,7 @@ impl Peer {
             // It was over before it knew of us.
             link.sweep();
         }
+        true
     }
 
     /// Messages were taken before it was known how little the peer takes. Whoever monitors is owed the
@@ -273,8 +287,7 @@ impl Peer {
         }
         self.refuse(unanswered, &reason);
         self.refuse(resolves, &reason);
-        self.room.notify_waiters();
-        self.released.notify_waiters();
+        self.room.wake_all();
         self.drained.notify_waiters();
     }
 }

@@ -45,6 +45,21 @@ impl Far {
         }
     }
 
+    /// Queues a message, or hands it back.
+    fn offer(&self, message: Bytes) -> Result<(), (Refusal, Bytes)> {
+        match (self.node.peer(), self.node.link()) {
+            // By one way only, or messages could overtake each other.
+            (Some(peer), _) => peer.offer(Some(self.node.life), self.pid, message),
+            (None, Some(link)) => link
+                .queue(self.pid, message)
+                .map(|waiting| waiting.into_iter().for_each(|lane| link.rouse(lane))),
+            (None, None) => {
+                let reason = "its node is lost, and its address is not known here".to_owned();
+                Err((Refusal::NoConnection(reason), message))
+            }
+        }
+    }
+
     /// Tells the signal's sender that the node cannot be reached.
     fn lost(&self, proxy: Pid, signal: Signal, reason: String) -> Result<(), Signal> {
         let Some(system) = self.node.system() else { return Err(signal) };
@@ -74,38 +89,32 @@ impl Far {
 impl Remote for Far {
     fn send(&self, proxy: Pid, message: Bytes) -> Result<(), SendError<Bytes>> {
         let len = message.len();
-        let sent = match (self.node.peer(), self.node.link()) {
-            // By one way only, or messages could overtake each other.
-            (Some(peer), _) => peer.offer(Some(self.node.life), self.pid, message),
-            (None, Some(link)) => link
-                .queue(self.pid, message)
-                .map(|waiting| waiting.into_iter().for_each(|lane| link.rouse(lane))),
-            (None, None) => {
-                let reason = "its node is lost, and its address is not known here".to_owned();
-                Err((Refusal::NoConnection(reason), message))
-            }
-        };
-        sent.map_err(|refused| unsent(proxy, len, refused))
+        self.offer(message).map_err(|refused| unsent(proxy, len, refused))
     }
 
     fn send_later<'a>(&'a self, proxy: Pid, message: Bytes) -> LaterSend<'a> {
-        let Some(peer) = self.node.peer() else {
-            return Box::pin(std::future::ready(self.send(proxy, message)));
-        };
         let len = message.len();
         Box::pin(async move {
-            let sent = peer.wait_to_send(Some(self.node.life), self.pid, message).await;
+            let sent = match (self.node.peer(), self.node.link()) {
+                (Some(peer), _) => peer.wait_to_send(Some(self.node.life), self.pid, message).await,
+                (None, Some(link)) => link.wait_to_send(message, |message| self.offer(message)).await,
+                (None, None) => self.offer(message),
+            };
             sent.map_err(|refused| unsent(proxy, len, refused))
         })
     }
 
     fn ask(&self, message: Bytes, reply: Reply<Payload>, deadline: Option<Instant>) {
         let Err(unasked) = self.put(message, Question { from: current(), reply, deadline }) else { return };
-        let Some(peer) = self.node.peer() else { return unasked.refuse() };
         let this = Self::new(self.node.clone(), self.pid);
-        peer.shared.clone().let_wait(unasked, |stay, unasked| async move {
-            peer.wait_to_ask(|data, question| this.put(data, question), stay, unasked).await;
-        });
+        let put = move |data, question| this.put(data, question);
+        match (self.node.peer(), self.node.link()) {
+            (Some(peer), _) => peer.shared.clone().let_wait(unasked, |stay, unasked| async move {
+                peer.wait_to_ask(put, stay, unasked).await;
+            }),
+            (None, Some(link)) => link.wait_to_ask(unasked, put),
+            (None, None) => unasked.refuse(),
+        }
     }
 
     fn signal(&self, proxy: Pid, signal: Signal) -> Result<(), Signal> {

@@ -17,3 +17,10 @@ async fn g10_a_node_that_leaves_while_another_links_with_it_is_missed_at_once() 
         Leaving { transports, bind: NodeAddr::new("127.0.0.1", 0) }.check().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g8_an_address_that_does_not_answer_spoils_the_end_towards_nobody_else() {
+    let cluster = common::Cluster::new("leaving");
+    let transports = ["here", "there"].map(|name| -> Arc<dyn Transport> { Arc::new(cluster.node(name)) });
+    Leaving { transports, bind: NodeAddr::new("127.0.0.1", 0) }.check_beside_silence().await;
+}

@@ -28,38 +28,31 @@ impl Outgoing {
         Ok(self.push_payload(len, Frame::Ask(ask)))
     }
 
-    /// Queues an answer; returns its lane, or `None` if the peer does not read those that wait.
+    /// Queues an answer; returns its lane, or `None` if there is no room for it.
     pub(crate) fn push_reply(&mut self, to: Option<Pid>, rid: u64, data: Bytes) -> Option<usize> {
         let len = data.len();
-        let frame = Frame::Reply(Reply { rid, to, data });
-        if self.is_bulk(len) {
-            return (!self.closed && self.has_room(len)).then(|| self.push_payload(len, frame));
-        }
-        if self.is_full_of_answers(len) {
+        let is_bulk = self.is_bulk(len);
+        // The bulk lane may have ended already.
+        if (is_bulk && self.closed) || !self.answers.add(len) {
             return None;
         }
-        self.answers.messages += 1;
-        self.answers.bytes += len;
+        let frame = Frame::Reply(Reply { rid, to, data });
+        let frame = if is_bulk { self.bulk.push(frame) } else { frame };
         Some(self.enqueue(to, frame))
     }
 
-    /// Queues the refusal of a question, with a shorter text where much waits; returns its lane, or `None` if far
+    /// Queues the refusal of a question, without its text where much waits; returns its lane, or `None` if far
     /// too many wait.
     pub(crate) fn push_refusal(&mut self, to: Option<Pid>, mut error: Error) -> Option<usize> {
-        if self.answers.messages >= 2 * self.most.messages.max(1) {
-            return None;
-        }
-        if self.answers.bytes + error.text.as_str().len() > self.most.bytes {
+        if self.answers.add_refusal(error.text.as_str().len())? == 0 {
             error.text = Text16::default();
         }
-        self.answers.messages += 1;
-        self.answers.bytes += error.text.as_str().len();
         Some(self.enqueue(to, Frame::Error(error)))
     }
 
     /// Whether so many answers wait that the peer should ask nothing.
-    pub(crate) fn is_full_of_answers(&self, len: usize) -> bool {
-        self.answers.messages >= self.most.messages || self.answers.bytes + len > self.most.bytes
+    pub(crate) fn is_full_of_answers(&self) -> bool {
+        self.answers.are_many()
     }
 
     /// Says in a question how long an answer is wanted. True if it is not any more, and was forgotten.
