@@ -82,6 +82,28 @@ fn s42_a_handler_on_a_lane_that_does_not_return_is_reported() {
     driver.join().unwrap();
 }
 
+#[test]
+fn s42_code_outside_of_its_actors_turns_is_reported_when_a_step_of_it_takes_too_long() {
+    let lane_stall_after = Duration::from_millis(20);
+    let (rt, reports) = reporting(RuntimeConfig { lane_stall_after, ..workers(1) });
+    let lane = rt.open_lane("loop");
+    let [outer, inner] = [(); 2].map(|()| rt.spawn_fn(|_, _| {}));
+    // Once the watchdog sleeps, a step has to wake it.
+    let step = lane.step(outer);
+    assert!(report(&reports, outer).unwrap() >= lane_stall_after);
+    let inside = lane.step(inner);
+    assert!(report(&reports, inner).unwrap() >= lane_stall_after);
+    drop(inside);
+    while report(&reports, inner).is_ok() {}
+    assert!(report(&reports, outer).is_ok(), "it is seen again when the step inside is over");
+    step.again();
+    while report(&reports, outer).is_ok() {}
+    drop(step);
+    let run_time = |pid| rt.info(pid).unwrap().run_time;
+    eventually("the time is counted", || run_time(outer) >= lane_stall_after);
+    assert!(run_time(inner) > Duration::ZERO);
+}
+
 /// Answers at once, or asks another in its handler, which blocks the worker.
 struct Asker(Option<ActorRef<Reply<u32>>>);
 

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use myrmidon::Pid;
 use myrmidon::actor::{DeadLetterReason, ExitReason};
+use myrmidon::scheduler::Lane;
 use pyo3::prelude::*;
 
 use crate::errors::MailboxClosed;
 use crate::exit_reason::from_exception;
+use crate::loop_bell::Bell;
 use crate::runtime::Shared;
 use crate::shelf::{Item, Shelf, Standing};
 
@@ -40,6 +42,11 @@ impl Code {
 
     pub(crate) fn pid(&self) -> Option<Pid> {
         self.shelf.pid()
+    }
+
+    /// Where it is seen that it runs in the loop of `bell`.
+    pub(crate) fn lane_of(&self, bell: &Bell) -> Arc<Lane> {
+        self.runtime.loop_lanes.of(bell, self.runtime.core())
     }
 
     /// The code raised `error`, in the middle of the message whose way back has this number. Ends the actor.

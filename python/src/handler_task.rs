@@ -13,6 +13,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use myrmidon::Pid;
+use myrmidon::scheduler::{Lane, LaneStep};
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -39,6 +40,8 @@ pub(crate) struct HandlerTask {
     /// Not kept: what it needs of it is in `state`, where the collector sees it.
     serves: Weak<AsyncHandler>,
     bell: Bell,
+    /// Where the watchdog sees its steps.
+    lane: Arc<Lane>,
     concurrency: usize,
     budget: u32,
     handled: AtomicU32,
@@ -96,6 +99,7 @@ impl HandlerTask {
     ) -> PyResult<Py<PyAny>> {
         let (py, server) = (this.py(), this.get());
         let error = thrown(kind, value, traceback)?;
+        let _seen = server.seen();
         let step = match server.begin() {
             Stage::Handling(coroutine) => server.raise_in(py, coroutine, error)?,
             Stage::Suspended(coroutine, awaited) => match is_cancelled_with(awaited.bind(py)) {
@@ -166,6 +170,7 @@ impl HandlerTask {
             code: code.clone(),
             serves: Arc::downgrade(handler),
             bell: handler.bell.clone(),
+            lane: code.lane_of(&handler.bell),
             concurrency: handler.concurrency,
             budget: handler.budget,
             handled: AtomicU32::new(0),
@@ -231,6 +236,11 @@ impl HandlerTask {
         if !matches!(state.stage, Stage::Over) {
             state.task = Some(task.clone_ref(py));
         }
+    }
+
+    /// Has the watchdog see that it runs, until that is dropped.
+    fn seen(&self) -> Option<LaneStep<'_>> {
+        self.code.pid().map(|pid| self.lane.step(pid))
     }
 
     /// Takes its stage, for who steps it.

@@ -20,6 +20,7 @@
 //! | `mailbox`, `reply`, `own_loop` | what it has: the mailbox, ways back, an event loop |
 //! | `current`, `current_task` | whose code runs, and in which task |
 //! | `seat`, `loop_bell` | where a thread waits; how an event loop is told |
+//! | `loop_lanes` | where the watchdog sees what runs in a loop |
 //! | `asyncio` | calls that wait, to be awaited in an event loop |
 //! | `options` | how an actor is started |
 //! | `supervision`, `observed`, `buffer` | the methods of these themes |
@@ -63,6 +64,7 @@ mod lane;
 mod lanes;
 mod logging;
 mod loop_bell;
+mod loop_lanes;
 mod mailbox;
 mod memory;
 mod mesh;

@@ -221,6 +221,11 @@ impl Bell {
         self.0.birth.is_here()
     }
 
+    /// What tells it from all other bells, as long as it is there.
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     /// Whether it is the bell of `event_loop`, in this process.
     pub(crate) fn is_of(&self, event_loop: &Bound<'_, PyAny>) -> bool {
         let own = || self.0.event_loop.upgrade(event_loop.py());

@@ -21,6 +21,7 @@ use crate::errors::{RuntimeClosed, StartError};
 use crate::fork::Birth;
 use crate::lane::{Crew, STACK};
 use crate::lanes::{Lanes, around_blocking_threads, usual_count};
+use crate::loop_lanes::LoopLanes;
 use crate::mesh::dialable;
 use crate::number;
 use crate::own_loop::OwnLoop;
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) actors: Lanes,
     /// Runs async code that was started where no event loop runs.
     pub(crate) own_loop: OwnLoop,
+    /// Where what runs in loops is seen.
+    pub(crate) loop_lanes: LoopLanes,
     /// The threads of pull actors.
     pub(crate) pull: Arc<Threads>,
     /// Does what must not wait behind a handler: crash reports, answers for event loops.
@@ -349,6 +352,7 @@ impl Shared {
             core,
             actors,
             own_loop: OwnLoop::default(),
+            loop_lanes: LoopLanes::default(),
             pull: Arc::default(),
             chores,
             listeners: OnceLock::new(),

@@ -3,8 +3,10 @@
 import asyncio
 import contextvars
 import functools
+import logging
 import sys
 import threading
+import time
 
 import pytest
 from support import Inbox, eventually, run_program, threads
@@ -482,3 +484,61 @@ def test_a_loop_that_goes_on_after_its_end_takes_actors_again(rt):
             task.cancel()
         loop.run_until_complete(asyncio.sleep(0))
         loop.close()
+
+
+@pytest.mark.parametrize("way", ["sent", "resumed", "asked on the spot"])
+def test_s42_an_async_handler_that_keeps_its_loop_is_reported(rt, caplog, way):
+    gate = threading.Event()
+    opener = threading.Thread(target=lambda: (eventually(lambda: "has run for" in caplog.text, 30), gate.set()))
+
+    async def stuck(message):
+        if way == "resumed":
+            await asyncio.sleep(0)
+        gate.wait(30)
+        return message
+
+    async def waits(message):
+        await asyncio.get_running_loop().create_future()
+
+    async def main():
+        waiter, pid = rt.spawn(waits), rt.spawn(stuck)
+        rt.send(waiter, b"x")
+        for _ in range(10):  # The handlers wait for messages before they are asked.
+            await asyncio.sleep(0)
+        if way == "asked on the spot":
+            assert await rt.ask(pid, b"x", timeout=60) == b"x"
+        else:
+            rt.send(pid, b"x")
+            while not gate.is_set():
+                await asyncio.sleep(0.001)
+        await asyncio.to_thread(eventually, lambda: "has returned" in caplog.text)
+        rt.kill(waiter)
+        return pid
+
+    with caplog.at_level(logging.INFO, logger="myrmidon.actor"):
+        opener.start()
+        pid = asyncio.run(main())
+        opener.join()
+    told = [record.getMessage() for record in caplog.records]
+    assert any(f"actor {pid} has run for" in line for line in told)
+    assert any(f"actor {pid} that held up its thread has returned" in line for line in told)
+    # Of another handler of the loop, which merely waits, nothing is said.
+    assert all(f"actor {pid} " in line for line in told)
+
+
+def test_the_time_that_async_handlers_keep_their_loop_is_their_run_time(rt):
+    async def busy(message):
+        end = time.perf_counter() + 0.05
+        while time.perf_counter() < end:
+            pass
+
+    async def idle(message):
+        await asyncio.sleep(0.05)
+
+    pids = rt.spawn(busy), rt.spawn(idle)
+    for _ in range(10):
+        for pid in pids:
+            rt.ask_sync(pid, b"x")
+    computed, waited = (rt.info(pid).run_time for pid in pids)
+    assert computed > waited
+    assert rt.top(1, "run_time")[0].pid == pids[0]

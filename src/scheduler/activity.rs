@@ -69,6 +69,11 @@ impl Activity {
         let _ = self.pid.compare_exchange(last.as_u64(), 0, Ordering::Relaxed, Ordering::Relaxed);
     }
 
+    /// Whether an actor runs, or the thread fetches the next.
+    pub(super) fn is_running(&self) -> bool {
+        self.pid.load(Ordering::Relaxed) != 0
+    }
+
     pub(super) fn glimpse(&self) -> Glimpse {
         let slices = self.slices.load(Ordering::Relaxed);
         let pid = Some(self.pid.load(Ordering::Relaxed)).filter(|pid| *pid != WAITS);

@@ -10,6 +10,7 @@ use super::turns::Turns;
 use super::vigil::Vigil;
 use super::watchdog::Alarm;
 use crate::actor::{After, Ready, Runner, SliceLimits, System, run_slice, shielded};
+use crate::pid::Pid;
 use crate::sync::{self, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, SegQueue, fence};
 
 /// The longest slice of one actor of a lane.
@@ -203,6 +204,16 @@ impl Lane {
         self.activity.end();
     }
 
+    /// Says that this thread runs code of `pid` until the step is dropped, in another way than by [`run`](Self::run): for
+    /// code that a language binding runs outside of its actor's turns, on a lane that nobody drives. Whoever takes too long
+    /// is reported as stalled, and it is counted as run time. Steps of one thread may lie inside each other.
+    pub fn step(&self, pid: Pid) -> LaneStep<'_> {
+        let before = self.activity.glimpse().pid();
+        self.activity.begin(pid);
+        self.alarm.ring();
+        LaneStep { lane: self, pid, before }
+    }
+
     /// Ends all waiting for good. Actors that are ready stay ready: run them before.
     pub fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
@@ -226,7 +237,7 @@ impl Lane {
 
     /// Whether nobody runs anything.
     pub(super) fn is_at_rest(&self) -> bool {
-        self.running.load(Ordering::SeqCst) == 0
+        self.running.load(Ordering::SeqCst) == 0 && !self.activity.is_running()
     }
 
     /// Whether nothing is ready and nobody runs anything.
@@ -245,6 +256,31 @@ impl Lane {
         if self.asleep.load(Ordering::Relaxed) > 0 {
             drop(self.woken.lock().unwrap_or_else(PoisonError::into_inner));
             self.bell.notify_one();
+        }
+    }
+}
+
+/// A step of an actor's code; see [`Lane::step`].
+#[must_use = "it is over when this is dropped"]
+pub struct LaneStep<'a> {
+    lane: &'a Lane,
+    pid: Pid,
+    /// Whose step it interrupts.
+    before: Option<Pid>,
+}
+
+impl LaneStep<'_> {
+    /// From here on it is another step of the same actor.
+    pub fn again(&self) {
+        self.lane.activity.begin(self.pid);
+    }
+}
+
+impl Drop for LaneStep<'_> {
+    fn drop(&mut self) {
+        match self.before {
+            Some(before) => self.lane.activity.begin(before),
+            None => self.lane.activity.end(),
         }
     }
 }

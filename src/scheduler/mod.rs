@@ -40,7 +40,7 @@ use duty::Duty;
 use idle::Idle;
 use injector::Injector;
 pub(crate) use inline::{Inline, Leave};
-pub use lane::Lane;
+pub use lane::{Lane, LaneStep};
 use lane_table::LaneTable;
 use run_queue::Stealer;
 pub use task::{SpawnBlockingError, Task, TaskError};

@@ -90,6 +90,7 @@ impl HandlerTask {
             self.state().stage = stage;
             return Served::Left;
         }
+        let _seen = self.seen();
         let step = match self.take(py) {
             Ok(Some(message)) => self.handle(py, &message),
             Ok(None) => {

@@ -24,10 +24,16 @@ impl HandlerTask {
     /// Goes on until it has to wait, or is over.
     pub(super) fn step(this: &Bound<'_, Self>) -> PyResult<Step> {
         let (py, server) = (this.py(), this.get());
+        let seen = server.seen();
         loop {
             let step = match server.begin() {
                 Stage::Idle => match server.take(py) {
-                    Ok(Some(message)) => server.handle(py, &message)?,
+                    Ok(Some(message)) => {
+                        if let Some(seen) = &seen {
+                            seen.again();
+                        }
+                        server.handle(py, &message)?
+                    }
                     Ok(None) => Self::wait(this),
                     Err(error) => Some(server.raised(py, error)?),
                 },
