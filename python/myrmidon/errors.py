@@ -156,4 +156,4 @@ class ChildError(MyrmidonError, RuntimeError):
 
 
 class Unsupported(MyrmidonError):
-    """It cannot be done from afar: the actor lives on another node, which knows no such call."""
+    """It cannot be done with this actor: it lives on another node, which knows no such call, or is a supervisor."""

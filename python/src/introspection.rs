@@ -87,7 +87,7 @@ impl Runtime {
         }
         let (done, told) = sync_channel(1);
         let ask = move || drop(done.try_send(core.bonds(target, limit)));
-        self.core()?.spawn_blocking(ask).map(drop).map_err(|error| errors::busy(&error))?;
+        self.core()?.spawn_beside(ask).map(drop).map_err(|error| errors::busy(&error))?;
         match wait_for(py, None, receive(told))?.flatten() {
             Some(Ok(bonds)) => Ok(ActorBonds::from(bonds)),
             Some(Err(error @ InspectError::Timeout(_))) => Err(Timeout::new_err(error.to_string())),

@@ -13,6 +13,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use crate::ask::holds_own_loop;
 use crate::call::with_argument;
 use crate::errors::{self, ChildError, NoProcess, SpecError, Timeout};
 use crate::exit_reason::{from_exception, traceback};
@@ -56,7 +57,7 @@ impl Runtime {
     ) -> PyResult<Supervisor> {
         let (core, spec) = (self.core()?.clone(), build(spec, runtime)?);
         let started = blocking(py, self.core()?, move || core.supervise(spec))?;
-        let supervisor = started.map_err(|error| refused(&error))?;
+        let supervisor = started.map_err(|error| not_started(&error))?;
         Ok(Supervisor { core: self.core()?.clone(), supervisor, runtime: runtime.clone().unbind() })
     }
 }
@@ -99,9 +100,11 @@ impl Supervisor {
     /// Stops a child and waits for its end. It stays in the list, unless it is temporary or the supervisor
     /// dynamic.
     ///
-    /// Raises `ChildError` if there is no such child.
+    /// Raises `ChildError` if there is no such child, and `Busy` where it would hold up the event loop in which the child has
+    /// messages to handle.
     #[pyo3(signature = (id, timeout=10.0))]
     fn stop_child(&self, py: Python<'_>, id: String, timeout: f64) -> PyResult<()> {
+        self.refuse_in_loop_of(py, &id, timeout)?;
         self.call(py, timeout, move |supervisor, limit| supervisor.stop_child(&id, limit))
     }
 
@@ -134,6 +137,19 @@ impl Supervisor {
 }
 
 impl Supervisor {
+    /// # Errors
+    /// `Busy` where the loop that runs on this thread has something to do before the child can end in good order.
+    fn refuse_in_loop_of(&self, py: Python<'_>, id: &str, timeout: f64) -> PyResult<()> {
+        let Some(bell) = Bell::running(py)? else { return Ok(()) };
+        let children = self.call(py, timeout, |supervisor, limit| supervisor.children(limit))?;
+        let child = children.into_iter().find(|child| child.id == id).and_then(|child| child.pid);
+        let runtime = self.runtime.bind(py).cast::<Runtime>()?.get().shared();
+        match child.filter(|pid| bell.unhandled(runtime, *pid).is_some_and(|left| left > 0)) {
+            Some(pid) => Err(holds_own_loop(pid, "await asyncio.to_thread(supervisor.stop_child, id)")),
+            None => Ok(()),
+        }
+    }
+
     fn call<T: Send + 'static>(
         &self,
         py: Python<'_>,
@@ -179,20 +195,32 @@ impl From<Info> for ChildInfo {
     }
 }
 
-/// Runs what blocks on a thread of the pool, so that Ctrl-C gets through and other handlers go on.
+/// Runs what blocks on a thread beside the pool, so that Ctrl-C gets through and other handlers go on.
 fn blocking<T: Send + 'static>(
     py: Python<'_>,
     core: &myrmidon::Runtime,
     call: impl FnOnce() -> T + Send + 'static,
 ) -> PyResult<T> {
     let (done, told) = sync_channel(1);
-    core.spawn_blocking(move || drop(done.send(call()))).map(drop).map_err(|error| errors::busy(&error))?;
+    core.spawn_beside(move || drop(done.send(call()))).map(drop).map_err(|error| errors::busy(&error))?;
     wait_for(py, None, receive(told))?.flatten().ok_or_else(errors::closed_meanwhile)
+}
+
+/// Why a tree does not run.
+fn not_started(error: &CoreChildError) -> PyErr {
+    match error {
+        CoreChildError::Ending => ChildError::new_err(
+            "the supervisor ended before all children ran: they ended as soon as they had started, more often than \
+             max_restarts allows, or somebody stopped it",
+        ),
+        _ => refused(error),
+    }
 }
 
 fn refused(error: &CoreChildError) -> PyErr {
     let text = error.to_string();
     match error {
+        CoreChildError::ShuttingDown => errors::closed_meanwhile(),
         CoreChildError::Spec(_) => SpecError::new_err(text),
         CoreChildError::Ending => NoProcess::new_err(text),
         CoreChildError::Timeout => Timeout::new_err(text),
