@@ -298,6 +298,11 @@ impl Bell {
         self.leave(Task::Halt);
     }
 
+    /// Whether the loop was stopped, as [`halt`](Self::halt) wants.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.0.stopped.load(Ordering::Relaxed)
+    }
+
     /// Has `task` cancelled, which is one of this loop.
     ///
     /// # Errors
