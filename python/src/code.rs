@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use crate::errors::MailboxClosed;
 use crate::exit_reason::from_exception;
 use crate::runtime::Shared;
-use crate::shelf::{Item, Shelf, Standing};
+use crate::shelf::{Item, Shelf};
 
 /// The ties between an actor and its code.
 pub(crate) struct Code {
@@ -62,14 +62,14 @@ impl Code {
     /// A function has returned, or raised. Its actor ends with it, unless it waited for that or has other
     /// code by now.
     pub(crate) fn returned(&self, py: Python<'_>, error: Option<PyErr>) {
-        let error = error.filter(|error| !error.is_instance_of::<MailboxClosed>(py));
-        let reason = error.map(|error| from_exception(py, &error));
-        let (standing, lost) = self.shelf.leave();
-        self.bury(lost);
-        match (standing, reason) {
-            (Standing::Ended, _) | (Standing::Closing, None) => {}
-            (_, reason) => self.end(reason.unwrap_or(ExitReason::Normal)),
+        let failure = error.as_ref().filter(|error| !error.is_instance_of::<MailboxClosed>(py));
+        let reason = failure.map(|error| from_exception(py, error));
+        match self.shelf.leave(reason.is_some()) {
+            Some(lost) => self.bury(lost),
+            None => self.end(reason.unwrap_or(ExitReason::Normal)),
         }
+        // With it go the frames of the function, and the ways back that they hold.
+        drop(error);
     }
 
     /// The actor has ended, or will never run this code again: what was given to it and not begun is lost.

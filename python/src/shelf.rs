@@ -184,14 +184,3 @@ impl Shelf {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// How an actor stands to code that has come to its end.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// It expected more of it.
-    Open,
-    /// It waited for that.
-    Closing,
-    /// It has ended, or has other code.
-    Ended,
-}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 
 use super::state::Waiting;
-use super::{Found, Item, Matcher, Shelf, Standing, Taken};
+use super::{Found, Item, Matcher, Shelf, Taken};
 use crate::ask::Answer;
 use crate::handler_task::HandlerTask;
 use crate::loop_bell::Bell;
@@ -38,26 +38,35 @@ impl Shelf {
         self.release(state);
     }
 
-    /// As `finish`, for a function that has come to its end and takes no more messages. How its actor stands to that, and
-    /// what lies here and is lost.
+    /// As `finish`, for a function that has come to its end, or has `failed`, and takes no more messages. What lies here and is
+    /// lost, where its actor waited for that, or has ended.
     ///
-    /// Where it was to go on, the actor ends now, and until then the function counts as busy: nobody is to call it again.
-    pub(crate) fn leave(&self) -> (Standing, Vec<Item>) {
+    /// `None` where the actor ends with the function. That is what tells who asked, and until then the function counts as
+    /// busy: nobody is to call it again.
+    pub(crate) fn leave(&self, failed: bool) -> Option<Vec<Item>> {
         let mut state = self.state();
-        let open = mem::take(&mut state.open);
         let tasks = mem::take(&mut state.tasks);
-        let lost = state.empty();
-        let standing = match (state.ended, state.closing) {
-            (true, _) => Standing::Ended,
-            (false, true) => Standing::Closing,
-            (false, false) => Standing::Open,
-        };
-        if standing != Standing::Open {
-            state.busy -= 1;
+        if !state.ended && (failed || !state.closing) {
+            state.left = true;
+            drop(state);
+            drop(tasks);
+            return None;
         }
+        let open = mem::take(&mut state.open);
+        let lost = state.empty();
+        state.busy -= 1;
         self.release(state);
         drop((open, tasks));
-        (standing, lost)
+        Some(lost)
+    }
+
+    /// Whoever had the way back with this number has dropped it: who asked is told that there is no answer, unless the end of
+    /// the actor is about to tell him why.
+    pub(crate) fn drop_answer(&self, number: u64) {
+        let mut state = self.state();
+        let dropped = if state.left { None } else { state.open.remove(&number) };
+        drop(state);
+        drop(dropped);
     }
 
     /// Takes back the place of a task that serves the handler; not if there is more to do.

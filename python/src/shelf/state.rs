@@ -55,6 +55,8 @@ pub(super) struct State {
     pub(super) actor: Option<Waker>,
     /// A stop or a swap is due: behind what lies here comes nothing more.
     pub(super) closing: bool,
+    /// The function has come to its end, and its actor is about to.
+    pub(super) left: bool,
     /// The actor has ended, or has other code.
     pub(super) ended: bool,
     pub(super) tasks: Vec<(Bell, Py<PyAny>)>,
