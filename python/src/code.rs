@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Waker;
+use std::time::Duration;
 
 use myrmidon::Pid;
 use myrmidon::actor::{DeadLetterReason, ExitReason};
@@ -52,11 +54,25 @@ impl Code {
         self.end(reason);
     }
 
-    /// Its task was cancelled by somebody else than its actor, as a rule because the loop is going down, or the loop has.
+    /// Its task was cancelled by somebody else than its actor, as a rule because the loop is going down.
     pub(crate) fn cancelled(&self) {
-        if !self.shelf.is_out_of_use() {
+        if !self.shelf.is_out_of_use() && !self.shelf.is_winding_up() {
             self.end(ExitReason::Shutdown);
         }
+    }
+
+    /// The loop in which it runs has come to its end, or nearly so.
+    pub(crate) fn loop_ended(&self) {
+        self.shelf.expect_none();
+        self.cancelled();
+    }
+
+    /// Wakes somebody when that time is over.
+    pub(crate) fn wake_after(&self, time: Duration, waker: Waker) {
+        self.runtime.core().io().spawn(async move {
+            tokio::time::sleep(time).await;
+            waker.wake();
+        });
     }
 
     /// A function has returned, or raised. Its actor ends with it, unless it waited for that or has other

@@ -178,7 +178,7 @@ impl Bell {
         }
         self.0.over.store(true, Ordering::Release);
         let dependents = self.0.dependents.take();
-        dependents.iter().for_each(|code| code.cancelled());
+        dependents.iter().for_each(|code| code.loop_ended());
     }
 
     /// Has the actor of `code` end with the loop; `false` if that has come to its end already.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 
 use super::signal::{Envelope, MonitorRef, Signal, Watcher};
-use super::{Behaviour, ParkedFuture, Reply, discard};
+use super::{Behaviour, ExitReason, ParkedFuture, Reply, discard};
 use crate::mailbox::{Chain, Payload};
 use crate::pid::Pid;
 
@@ -53,6 +53,8 @@ pub(super) struct BondTables {
     pub(super) behind: Chain<Envelope>,
     /// The way back for the answer to the message that is being handled.
     pub(super) asked: Option<Reply<Payload>>,
+    /// Why the actor ends, while its code winds up.
+    pub(super) ending: Option<Box<ExitReason>>,
     /// The version that runs, if it is not the first.
     pub(super) version: Option<NonZeroU64>,
 }
