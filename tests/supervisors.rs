@@ -4,11 +4,13 @@
 mod common;
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::{eventually, runtime};
 use myrmidon::actor::{Actor, Context, ExitReason, Flow, SpawnOptions};
+use myrmidon::config::RuntimeConfig;
 use myrmidon::runtime::{Event, SupervisorRef};
 use myrmidon::supervision::{ChildError, ChildSpec, Restart, Scope, Shutdown, SupervisorSpec};
 use myrmidon::{Pid, Runtime, sim};
@@ -59,6 +61,14 @@ fn s01_s02_start_gives_a_running_tree_or_nothing() {
     let failing = ChildSpec::new("d", |_| Err("no luck".to_owned()));
     let error = rt.supervise(three(Scope::OneForOne).child(failing)).unwrap_err();
     assert_eq!(error, ChildError::NotStarted { id: "d".to_owned(), error: "no luck".to_owned() });
+    eventually("nothing is left", || rt.actors().is_empty());
+
+    let dead = rt.spawn_fn(|_, _| {});
+    rt.kill(dead);
+    rt.join(dead, Some(LIMIT)).unwrap();
+    let error =
+        rt.supervise(three(Scope::OneForOne).child(ChildSpec::new("d", move |_| Ok(dead)))).unwrap_err();
+    assert!(error.to_string().contains("not alive"), "{error}");
     eventually("nothing is left", || rt.actors().is_empty());
 
     let panicking = ChildSpec::new("d", |_| panic!("of all things"));
@@ -205,6 +215,24 @@ fn s17_a_supervisor_answers_while_a_child_starts() {
 }
 
 #[test]
+fn s01_s10_children_start_and_start_again_while_all_threads_for_blocking_work_are_held() {
+    let config = RuntimeConfig { workers: 1, blocking_threads: 1, ..RuntimeConfig::default() };
+    let rt = Runtime::builder().config(config).start().unwrap();
+    let (open, gate) = sync_channel::<()>(0);
+    let _held = rt.spawn_blocking(move || _ = gate.recv()).unwrap();
+    let ((tell, told), below) = (sync_channel(1), rt.clone());
+    let _waits = rt.spawn_beside(move || {
+        let supervisor = below.supervise(three(Scope::OneForAll)).unwrap();
+        let before = pids(&supervisor);
+        below.send(before[0], "panic").unwrap();
+        tell.send((before.clone(), pids_after(&supervisor, &before))).unwrap();
+    });
+    let (before, after) = told.recv_timeout(LIMIT).unwrap();
+    assert!(before.iter().all(|pid| !after.contains(pid)));
+    drop(open);
+}
+
+#[test]
 fn s22_a_child_that_unlinks_itself_is_restarted_and_stopped_all_the_same() {
     let rt = runtime();
     let handle = rt.clone();
@@ -234,6 +262,38 @@ fn children_end_with_a_supervisor_that_is_killed() {
     rt.kill(supervisor.pid());
     eventually("all have ended", || rt.actors().is_empty());
     assert_eq!(supervisor.children(LIMIT), Err(ChildError::Ending));
+}
+
+#[test]
+fn s21_s34_children_that_trap_exits_or_unlink_end_with_a_supervisor_that_is_killed() {
+    let rt = runtime();
+    let ends: Arc<Mutex<Vec<ExitReason>>> = Arc::default();
+    let told = ends.clone();
+    let traps = ChildSpec::new("traps", move |starter| {
+        let options = SpawnOptions { trap_exit: true, ..SpawnOptions::default() };
+        Ok(starter.spawn_with(Trapper(told.clone()), options))
+    });
+    let supervisor =
+        rt.supervise(SupervisorSpec::one_for_one().child(traps).child(child("unlinked"))).unwrap();
+    rt.unlink(pids(&supervisor)[1], supervisor.pid());
+    rt.kill(supervisor.pid());
+    eventually("all have ended", || rt.actors().is_empty());
+    assert_eq!(*ends.lock().unwrap(), [ExitReason::Shutdown]);
+}
+
+/// Keeps the reason of its end.
+struct Trapper(Arc<Mutex<Vec<ExitReason>>>);
+
+impl Actor for Trapper {
+    type Msg = ();
+
+    fn handle(&mut self, (): (), _: &mut Context<'_>) -> Flow {
+        Flow::Continue
+    }
+
+    fn stopped(&mut self, reason: &ExitReason) {
+        self.0.lock().unwrap().push(reason.clone());
+    }
 }
 
 #[test]

@@ -103,11 +103,20 @@ async def awaited(begin: Callable[[], "_core.Request"]) -> object:
         del request
 
 
-def serve_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """Runs a loop on this thread until it is stopped, and puts an end to what is left in it."""
+def serve_loop(loop: asyncio.AbstractEventLoop, is_stopped: Callable[[], bool]) -> None:
+    """Runs a loop on this thread until its owner has stopped it, and puts an end to what is left in it.
+
+    Many actors share it: what a task or a callback of one of them raises, ``SystemExit`` too, or its ``loop.stop()``, does not
+    end the others.
+    """
     asyncio.set_event_loop(loop)
     try:
-        loop.run_forever()
+        while not is_stopped():
+            try:
+                loop.run_forever()
+            except (SystemExit, KeyboardInterrupt) as error:
+                text = "a task or a callback in the loop of a Runtime is not to end the loop, which goes on"
+                loop.call_exception_handler({"message": text, "exception": error})
         left = asyncio.all_tasks(loop)
         for task in left:
             task.cancel()

@@ -156,6 +156,6 @@ class ChildError(MyrmidonError, RuntimeError):
 
 
 class Unsupported(MyrmidonError):
-    """It cannot be done from afar: the actor lives on another node, which knows no such call, or the actor unpickles what it
-    gets (``codec="pickle"``) and the nodes are not connected by a transport with certificates.
+    """It cannot be done with this actor: it lives on another node, which knows no such call, or is a supervisor, or it unpickles
+    what it gets (``codec="pickle"``) and the nodes are not connected by a transport with certificates.
     """

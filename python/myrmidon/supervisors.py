@@ -215,8 +215,9 @@ class _ClassStart:
     """Starts a class actor."""
 
     actor: "Callable[..., Actor]"
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    # What a class takes need not be hashable, and the children of a spec are.
+    args: tuple[Any, ...] = dataclasses.field(hash=False)
+    kwargs: dict[str, Any] = dataclasses.field(hash=False)
     options: Options | None = None
 
     @property

@@ -189,7 +189,8 @@ impl Runtime {
     /// `concurrency` and its budget unless told otherwise. In the place of a plain handler it runs in the loop that is
     /// running where it is swapped in, or the runtime's own, one message after another.
     ///
-    /// Raises `NoProcess` if the actor is dead, `TypeError` if `handler` cannot be called.
+    /// Raises `NoProcess` if the actor is dead, `TypeError` if `handler` cannot be called, and `Unsupported` for an actor of
+    /// another node, and for a supervisor.
     #[pyo3(signature = (pid, handler, *, now=false, concurrency=None, r#loop=None))]
     fn hot_swap(
         &self,

@@ -64,14 +64,14 @@ impl Request {
         Ok(Self { task: Some(task), ..request })
     }
 
-    /// Has `work`, which blocks and cannot be given up, done on a thread of the pool.
-    pub(crate) fn on_pool(
+    /// Has `work`, which blocks and cannot be given up, done on a thread beside the pool.
+    pub(crate) fn beside(
         py: Python<'_>,
         core: &myrmidon::Runtime,
         work: impl FnOnce(Open) + Send + 'static,
     ) -> PyResult<Self> {
         let (request, open) = Self::promised(py)?;
-        core.spawn_blocking(move || work(open)).map(drop).map_err(|error| errors::busy(&error))?;
+        core.spawn_beside(move || work(open)).map(drop).map_err(|error| errors::busy(&error))?;
         Ok(request)
     }
 

@@ -145,6 +145,10 @@ impl Behaviour for ClassActor {
         self.handler().system(message, cx)
     }
 
+    fn wind_up(&mut self, reason: &Reason, cx: &mut Context<'_>) -> Flow {
+        self.handler().wind_up(reason, cx)
+    }
+
     fn stopping(&mut self, reason: Reason, cx: &mut Context<'_>) -> Flow {
         self.handler().stopping(reason, cx)
     }

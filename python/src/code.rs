@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Waker;
+use std::time::Duration;
 
 use myrmidon::Pid;
 use myrmidon::actor::{DeadLetterReason, ExitReason};
@@ -12,7 +14,7 @@ use crate::errors::MailboxClosed;
 use crate::exit_reason::from_exception;
 use crate::loop_bell::Bell;
 use crate::runtime::Shared;
-use crate::shelf::{Item, Shelf, Standing};
+use crate::shelf::{Item, Shelf};
 
 /// The ties between an actor and its code.
 pub(crate) struct Code {
@@ -57,24 +59,38 @@ impl Code {
         self.end_told(reason, asker_told);
     }
 
-    /// Its task was cancelled by somebody else than its actor, as a rule because the loop is going down, or the loop has.
+    /// Its task was cancelled by somebody else than its actor, as a rule because the loop is going down.
     pub(crate) fn cancelled(&self) {
-        if !self.shelf.is_out_of_use() {
+        if !self.shelf.is_out_of_use() && !self.shelf.is_winding_up() {
             self.end(ExitReason::Shutdown);
         }
+    }
+
+    /// The loop in which it runs has come to its end, or nearly so.
+    pub(crate) fn loop_ended(&self) {
+        self.shelf.expect_none();
+        self.cancelled();
+    }
+
+    /// Wakes somebody when that time is over.
+    pub(crate) fn wake_after(&self, time: Duration, waker: Waker) {
+        self.runtime.core().io().spawn(async move {
+            tokio::time::sleep(time).await;
+            waker.wake();
+        });
     }
 
     /// A function has returned, or raised. Its actor ends with it, unless it waited for that or has other
     /// code by now.
     pub(crate) fn returned(&self, py: Python<'_>, error: Option<PyErr>) {
-        let error = error.filter(|error| !error.is_instance_of::<MailboxClosed>(py));
-        let reason = error.map(|error| from_exception(py, &error));
-        let (standing, lost) = self.shelf.leave();
-        self.bury(lost);
-        match (standing, reason) {
-            (Standing::Ended, _) | (Standing::Closing, None) => {}
-            (_, reason) => self.end(reason.unwrap_or(ExitReason::Normal)),
+        let failure = error.as_ref().filter(|error| !error.is_instance_of::<MailboxClosed>(py));
+        let reason = failure.map(|error| from_exception(py, error));
+        match self.shelf.leave(reason.is_some()) {
+            Some(lost) => self.bury(lost),
+            None => self.end(reason.unwrap_or(ExitReason::Normal)),
         }
+        // With it go the frames of the function, and the ways back that they hold.
+        drop(error);
     }
 
     /// The actor has ended, or will never run this code again: what was given to it and not begun is lost.

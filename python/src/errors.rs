@@ -69,6 +69,9 @@ pub(crate) fn swap(error: &SwapError) -> PyErr {
     match error {
         SwapError::NoHistory(_) => NoHistory::new_err(error.to_string()),
         SwapError::Remote(_) => Unsupported::new_err(error.to_string()),
+        SwapError::MessageType(pid) => Unsupported::new_err(format!(
+            "cannot swap the code of actor {pid}: it is none that takes bytes, but a supervisor, or written in Rust"
+        )),
         _ => NoProcess::new_err(error.to_string()),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use myrmidon::Pid;
 use myrmidon::actor::{Behaviour, Context, ExitReason, Flow, SystemMessage};
@@ -20,7 +21,13 @@ use crate::shelf::Item;
 pub(crate) struct Giver {
     code: Arc<Code>,
     kind: Kind,
+    /// The actor is to end, and until when it waits for calls that were cancelled.
+    ends: Option<Instant>,
 }
+
+/// How long calls that were cancelled may take to come to their end before their actor does: as long as a child of a
+/// supervisor may take to stop.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the code has to know before anybody can wait for its actor, whose first turn may come later.
 pub(crate) struct Ties {
@@ -66,7 +73,7 @@ impl Kind {
 
 impl Giver {
     pub(crate) fn new(code: Arc<Code>, kind: Kind) -> Self {
-        Self { code, kind }
+        Self { code, kind, ends: None }
     }
 
     /// The giver of a behaviour that shows this state, itself or that of a class actor.
@@ -162,7 +169,22 @@ impl Behaviour for Giver {
         if is_new { self.started(cx) } else { Flow::Continue }
     }
 
+    /// Only calls of a handler are waited for: a function sees its mailbox end, and may go on with other things.
+    fn wind_up(&mut self, _: &ExitReason, cx: &mut Context<'_>) -> Flow {
+        let Kind::Handler(handler, _) = &self.kind else { return Flow::Continue };
+        if handler.bell.is_over() || self.code.shelf.wind_up(|| cx.waker()) {
+            return Flow::Continue;
+        }
+        self.ends = Some(cx.now() + PATIENCE);
+        self.code.wake_after(PATIENCE, cx.waker());
+        Flow::Waiting
+    }
+
     fn resume(&mut self, cx: &mut Context<'_>) -> Flow {
+        if let Some(limit) = self.ends {
+            let over = cx.now() >= limit || self.code.shelf.wind_up(|| cx.waker());
+            return if over { Flow::Continue } else { Flow::Waiting };
+        }
         if self.code.shelf.has_room(|| cx.waker()) { Flow::Continue } else { Flow::Waiting }
     }
 

@@ -177,6 +177,7 @@ impl HandlerTask {
             state: Mutex::new(State {
                 task: None,
                 stage: Stage::Idle,
+                handling: false,
                 asked: None,
                 handler: Some(handler.handler.clone_ref(py)),
                 door: Some(Promise::of_door(py, handler.bell.clone())?.unbind()),
@@ -225,8 +226,12 @@ impl HandlerTask {
     fn over(&self) -> Step {
         let mut state = self.state();
         let left = (mem::replace(&mut state.stage, Stage::Over), state.handler.take(), state.task.take());
+        let handling = mem::take(&mut state.handling);
         drop(state);
         drop(left);
+        if handling {
+            self.code.shelf.abort();
+        }
         Step::Over
     }
 
@@ -288,7 +293,14 @@ impl Drop for HandlerTask {
         if !self.bell.is_here() {
             return;
         }
-        if !matches!(self.state().stage, Stage::Over | Stage::Ended(_)) {
+        let (over, handling) = {
+            let state = self.state();
+            (matches!(state.stage, Stage::Over | Stage::Ended(_)), state.handling)
+        };
+        if handling {
+            self.code.shelf.abort();
+        }
+        if !over {
             self.code.cancelled();
         }
     }

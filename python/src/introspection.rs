@@ -107,7 +107,7 @@ impl Runtime {
         let look = look_at_bonds(core.clone(), pid, timeout)?;
         let (done, told) = sync_channel(1);
         let ask = move || drop(done.try_send(look()));
-        core.spawn_blocking(ask).map(drop).map_err(|error| errors::busy(&error))?;
+        core.spawn_beside(ask).map(drop).map_err(|error| errors::busy(&error))?;
         wait_for(py, None, receive(told))?.flatten().unwrap_or_else(|| Err(errors::no_process(pid.0)))
     }
 
@@ -117,7 +117,7 @@ impl Runtime {
         coroutine(this, "bonds_py", move |this, py| {
             let core = this.core_for_loop()?;
             let look = look_at_bonds(core.clone(), pid, timeout)?;
-            Request::on_pool(py, core, move |open| {
+            Request::beside(py, core, move |open| {
                 let bonds = look();
                 open.settle(move |py| Ok(Py::new(py, bonds?)?.into_any()));
             })

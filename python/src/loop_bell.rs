@@ -178,7 +178,7 @@ impl Bell {
         }
         self.0.over.store(true, Ordering::Release);
         let dependents = self.0.dependents.take();
-        dependents.iter().for_each(|code| code.cancelled());
+        dependents.iter().for_each(|code| code.loop_ended());
     }
 
     /// Has the actor of `code` end with the loop; `false` if that has come to its end already.
@@ -301,6 +301,11 @@ impl Bell {
         self.end();
         self.0.halted.store(true, Ordering::Release);
         self.leave(Task::Halt);
+    }
+
+    /// Whether the loop was stopped, as [`halt`](Self::halt) wants.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.0.stopped.load(Ordering::Relaxed)
     }
 
     /// Has `task` cancelled, which is one of this loop.

@@ -296,7 +296,7 @@ impl Mailbox {
     fn keep(&self, last: Last) {
         let before = mem::replace(&mut *self.last(), last);
         match before {
-            Last::Asked(number) => drop(self.code.shelf.answer(number)),
+            Last::Asked(number) => self.code.shelf.drop_answer(number),
             other => drop(other),
         }
     }

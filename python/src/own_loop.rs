@@ -1,12 +1,15 @@
 //! The runtime's own event loop, for async code that is started where no loop runs.
+//!
+//! It outlives what its actors do (`_tasks.serve_loop`). If it comes to its end all the same, by a `close` from elsewhere,
+//! another takes its place.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
+use pyo3::types::PyCFunction;
 
-use crate::call::with_argument;
 use crate::known;
 use crate::lane::STACK;
 use crate::loop_bell::Bell;
@@ -26,27 +29,36 @@ impl OwnLoop {
     /// # Errors
     /// If there can be no loop or no thread.
     pub(crate) fn bell(&self, py: Python<'_>) -> PyResult<Bell> {
-        if let Some(running) = &*self.running() {
-            return Ok(running.bell.clone());
+        if let Some(bell) = self.living_bell() {
+            return Ok(bell);
         }
         // Made under no lock, as that runs Python: another thread may get the interpreter, and want the lock. If two
         // threads make one at once, one loop is thrown away.
         let event_loop = known::NEW_EVENT_LOOP.get(py)?.call0()?;
         let bell = Bell::of(&event_loop)?;
         let mut running = self.running();
-        if let Some(first) = &*running {
+        if let Some(first) = running.as_ref().filter(|first| !first.bell.is_over()) {
             let first = first.bell.clone();
             drop(running);
             event_loop.call_method0("close")?;
             return Ok(first);
         }
-        let unbound = event_loop.clone().unbind();
+        let (unbound, served) = (event_loop.clone().unbind(), bell.clone());
         let thread = thread::Builder::new()
             .name("myrmidon-loop".to_owned())
             .stack_size(STACK)
-            .spawn(move || serve(&unbound))?;
-        *running = Some(Running { bell: bell.clone(), thread });
+            .spawn(move || serve(&unbound, served))?;
+        let before = running.replace(Running { bell: bell.clone(), thread });
+        drop(running);
+        // Its thread leaves by itself.
+        if let Some(before) = before {
+            before.bell.halt();
+        }
         Ok(bell)
+    }
+
+    fn living_bell(&self) -> Option<Bell> {
+        self.running().as_ref().map(|running| running.bell.clone()).filter(|bell| !bell.is_over())
     }
 
     /// Ends the loop and waits for its thread, at most for `limit`.
@@ -64,10 +76,12 @@ impl OwnLoop {
     }
 }
 
-fn serve(event_loop: &Py<PyAny>) {
+fn serve(event_loop: &Py<PyAny>, bell: Bell) {
     Python::try_attach(|py| {
-        let serve = known::SERVE_LOOP.get(py);
-        if let Err(error) = serve.and_then(|serve| with_argument(serve, event_loop.bind(py))) {
+        let is_stopped = PyCFunction::new_closure(py, None, None, move |_, _| bell.is_stopped());
+        let served = is_stopped
+            .and_then(|is_stopped| known::SERVE_LOOP.get(py)?.call1((event_loop.bind(py), is_stopped)));
+        if let Err(error) = served {
             error.write_unraisable(py, None);
         }
     });

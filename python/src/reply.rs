@@ -53,6 +53,6 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        drop(self.shelf.answer(self.number));
+        self.shelf.drop_answer(self.number);
     }
 }

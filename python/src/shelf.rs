@@ -137,6 +137,29 @@ impl Shelf {
         self.state().busy > 0
     }
 
+    /// The actor is about to end: calls under way are cancelled, and none begins. Whether nobody is left in the middle of
+    /// one; if not, `actor` is woken when that is so.
+    pub(crate) fn wind_up(&self, actor: impl FnOnce() -> Waker) -> bool {
+        let mut state = self.state();
+        if state.is_deserted() {
+            return true;
+        }
+        state.winding = true;
+        state.actor = Some(actor());
+        let tasks = std::mem::take(&mut state.tasks);
+        let cancelled: Vec<_> = tasks.into_iter().map(|(bell, task)| (bell.cancel(task), bell)).collect();
+        let called = state.call_all();
+        drop(state);
+        called.tell();
+        drop(cancelled);
+        false
+    }
+
+    /// Whether its actor waits for calls that were cancelled.
+    pub(crate) fn is_winding_up(&self) -> bool {
+        self.state().winding
+    }
+
     /// The actor has ended, or has other code: who asked is told, and code in the middle of something is
     /// cancelled. What lies here is lost, and returned.
     pub(crate) fn end(&self) -> Vec<Item> {
@@ -183,15 +206,4 @@ impl Shelf {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// How an actor stands to code that has come to its end.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// It expected more of it.
-    Open,
-    /// It waited for that.
-    Closing,
-    /// It has ended, or has other code.
-    Ended,
 }

@@ -13,6 +13,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use crate::ask::holds_own_loop;
 use crate::asyncio::{Request, coroutine};
 use crate::call::with_argument;
 use crate::child_info::ChildInfo;
@@ -58,7 +59,7 @@ impl Runtime {
     ) -> PyResult<Supervisor> {
         let (core, spec) = (self.core()?.clone(), build(spec, runtime)?);
         let started = blocking(py, self.core()?, move || core.supervise(spec))?;
-        let supervisor = started.map_err(|error| refused(&error))?;
+        let supervisor = started.map_err(|error| not_started(&error))?;
         Ok(Supervisor { core: self.core()?.clone(), supervisor, runtime: runtime.clone().unbind() })
     }
 
@@ -70,10 +71,10 @@ impl Runtime {
             let core = this.core_for_loop()?;
             let spec = build(spec.bind(py), runtime.bind(py))?;
             let below = core.clone();
-            Request::on_pool(py, core, move |open| {
+            Request::beside(py, core, move |open| {
                 let started = below.supervise(spec).map(|supervisor| Started(below, Some(supervisor)));
                 open.settle(move |py| {
-                    let (core, supervisor) = started.map_err(|error| refused(&error))?.into_parts()?;
+                    let (core, supervisor) = started.map_err(|error| not_started(&error))?.into_parts()?;
                     Ok(Py::new(py, Supervisor { core, supervisor, runtime })?.into_any())
                 });
             })
@@ -163,9 +164,11 @@ impl Supervisor {
     /// Stops a child and waits for its end. It stays in the list, unless it is temporary or the supervisor
     /// dynamic.
     ///
-    /// Raises `ChildError` if there is no such child.
+    /// Raises `ChildError` if there is no such child, and `Busy` where it would hold up the event loop in which the child has
+    /// messages to handle.
     #[pyo3(signature = (id, timeout=10.0))]
     fn stop_child(&self, py: Python<'_>, id: String, timeout: f64) -> PyResult<()> {
+        self.refuse_in_loop_of(py, &id, timeout)?;
         self.call(py, timeout, move |supervisor, limit| supervisor.stop_child(&id, limit))
     }
 
@@ -230,6 +233,19 @@ impl Supervisor {
 }
 
 impl Supervisor {
+    /// # Errors
+    /// `Busy` where the loop that runs on this thread has something to do before the child can end in good order.
+    fn refuse_in_loop_of(&self, py: Python<'_>, id: &str, timeout: f64) -> PyResult<()> {
+        let Some(bell) = Bell::running(py)? else { return Ok(()) };
+        let children = self.call(py, timeout, |supervisor, limit| supervisor.children(limit))?;
+        let child = children.into_iter().find(|child| child.id == id).and_then(|child| child.pid);
+        let runtime = self.runtime.bind(py).cast::<Runtime>()?.get().shared();
+        match child.filter(|pid| bell.unhandled(runtime, *pid).is_some_and(|left| left > 0)) {
+            Some(pid) => Err(holds_own_loop(pid, "await supervisor.stop_child_py(id)")),
+            None => Ok(()),
+        }
+    }
+
     fn call<T: Send + 'static>(
         &self,
         py: Python<'_>,
@@ -251,7 +267,7 @@ impl Supervisor {
     ) -> PyResult<Request> {
         let limit = seconds("timeout", timeout)?.unwrap_or(NO_LIMIT);
         let supervisor = self.supervisor.clone();
-        Request::on_pool(py, &self.core, move |open| {
+        Request::beside(py, &self.core, move |open| {
             let done = call(&supervisor, limit);
             open.settle(move |py| done.map_err(|error| refused(&error)).and_then(|done| show(py, done)));
         })
@@ -266,20 +282,32 @@ fn nothing(py: Python<'_>, (): ()) -> PyResult<Py<PyAny>> {
     Ok(py.None())
 }
 
-/// Runs what blocks on a thread of the pool, so that Ctrl-C gets through and other handlers go on.
+/// Runs what blocks on a thread beside the pool, so that Ctrl-C gets through and other handlers go on.
 fn blocking<T: Send + 'static>(
     py: Python<'_>,
     core: &myrmidon::Runtime,
     call: impl FnOnce() -> T + Send + 'static,
 ) -> PyResult<T> {
     let (done, told) = sync_channel(1);
-    core.spawn_blocking(move || drop(done.send(call()))).map(drop).map_err(|error| errors::busy(&error))?;
+    core.spawn_beside(move || drop(done.send(call()))).map(drop).map_err(|error| errors::busy(&error))?;
     wait_for(py, None, receive(told))?.flatten().ok_or_else(errors::closed_meanwhile)
+}
+
+/// Why a tree does not run.
+fn not_started(error: &CoreChildError) -> PyErr {
+    match error {
+        CoreChildError::Ending => ChildError::new_err(
+            "the supervisor ended before all children ran: they ended as soon as they had started, more often than \
+             max_restarts allows, or somebody stopped it",
+        ),
+        _ => refused(error),
+    }
 }
 
 fn refused(error: &CoreChildError) -> PyErr {
     let text = error.to_string();
     match error {
+        CoreChildError::ShuttingDown => errors::closed_meanwhile(),
         CoreChildError::Spec(_) => SpecError::new_err(text),
         CoreChildError::Ending => NoProcess::new_err(text),
         CoreChildError::Timeout => Timeout::new_err(text),

@@ -44,6 +44,21 @@ async def turns_during(work: Awaitable[object]) -> int:
     return turns
 
 
+def in_time(call: Callable[[], object], deadline: float = 20.0) -> object:
+    """What ``call`` returns, or the exception that it raises, on a thread that a failing test leaves behind."""
+    made: list[object] = []
+
+    def run() -> None:
+        try:
+            made.append(call())
+        except Exception as error:
+            made.append(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    eventually(lambda: made, deadline)
+    return made[0]
+
+
 class Inbox(list[object]):
     """A handler that keeps what it gets."""
 

@@ -4,11 +4,11 @@ import asyncio
 import threading
 
 import pytest
-from support import eventually
+from support import Inbox, eventually
 
 import myrmidon
 from myrmidon import Actor, ActorRef, Child, Options, Runtime, one_for_one
-from myrmidon.errors import MyrmidonError, NoProcess
+from myrmidon.errors import ActorEnded, MyrmidonError, NoProcess
 
 
 class Missing(Exception):
@@ -258,3 +258,89 @@ def test_an_upgrade_to_a_class_that_blocks_is_refused_where_the_actor_does_not(r
     with pytest.raises(MyrmidonError, match="was not started with blocking=True"):
         rt.start(Plain).upgrade(Blocks)
     assert rt.start(Blocks).upgrade(Blocks).call_sync(Blocks.runs_on) == "blocking"
+
+
+class Session(Actor, options=Options(concurrency=3)):
+    """Its calls take some turns of the loop to let go of what they hold, or until `gate` is set."""
+
+    def __init__(self, events: Inbox, gate: threading.Event | None = None) -> None:
+        self.events, self.gate = events, gate
+
+    def started(self) -> None:
+        self.events("started")
+
+    def stopped(self, reason: myrmidon.ExitReason) -> None:
+        self.events("stopped")
+
+    async def hold(self) -> None:
+        self.events("held")
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            left = 20
+            while left if self.gate is None else not self.gate.is_set():
+                left -= 1
+                await asyncio.sleep(0.002)
+            self.events("let go")
+
+    async def boom(self) -> None:
+        raise OSError("by order")
+
+
+@pytest.mark.parametrize("way", ["exception", "bad", "kill"])
+def test_s05_an_actor_is_started_anew_once_the_calls_of_the_old_have_let_go(rt: Runtime, way: str) -> None:
+    events = Inbox()
+    gate = threading.Event() if way == "kill" else None
+    supervisor = rt.supervise(one_for_one([Child.of(Session, events, gate)], max_restarts=3))
+    pid = supervisor.children()[0].pid
+    assert pid is not None
+    session = ActorRef(rt, pid, Session)
+    session.cast(Session.hold)
+    session.cast(Session.hold)
+    eventually(lambda: events.count("held") == 2)
+    if way == "exception":
+        session.cast(Session.boom)
+    elif way == "kill":
+        rt.kill(pid)
+    else:
+        rt.exit(pid, way)
+    eventually(lambda: events.count("started") == 2)
+    if gate is None:
+        assert events == ["started", "held", "held", "let go", "let go", "stopped", "started"]
+    else:
+        assert events == ["started", "held", "held", "started"]  # Nothing is waited for.
+        gate.set()
+        eventually(lambda: events.count("let go") == 2)
+
+
+def test_s38_who_asked_for_a_cancelled_call_hears_of_the_end_when_that_is_over(rt: Runtime) -> None:
+    events = Inbox()
+    session = rt.start(Session, events)
+    told = Inbox()
+
+    def ask() -> None:
+        try:
+            session.call_sync(Session.hold)
+        except ActorEnded as error:
+            told((str(error), list(events), rt.is_alive(session.pid)))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    eventually(lambda: events.count("held") == 1)
+    rt.exit(session.pid, "bad")
+    rt.exit(session.pid, "worse")  # It ends for the first reason, and once.
+    thread.join(20)
+    ((text, then, alive),) = told
+    assert "bad" in text and "let go" in then and not alive
+
+
+def test_an_actor_does_not_wait_for_ever_for_a_call_that_does_not_let_go(rt: Runtime) -> None:
+    events, gate = Inbox(), threading.Event()
+    session = rt.start(Session, events, gate)
+    session.cast(Session.hold)
+    eventually(lambda: "held" in events)
+    rt.exit(session.pid, "bad")
+    assert "bad" in str(rt.join(session.pid, 20))
+    assert events == ["started", "held", "stopped"]
+    gate.set()
+    eventually(lambda: "let go" in events)

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 import threading
 import time
 import warnings
@@ -417,3 +418,57 @@ def test_a_plain_handler_may_run_a_loop_that_asks_others_of_its_lane(rt):
     pid = rt.spawn(handler)
     assert rt.ask_sync(pid, b"abc", timeout=20) == b"ABC"
     assert rt.ask_sync(pid, b"def", timeout=20) == b"DEF"
+
+
+def end_by_a_task(loop: asyncio.AbstractEventLoop) -> None:
+    async def bad() -> None:
+        raise SystemExit(3)
+
+    loop.create_task(bad())  # noqa: RUF006
+
+
+def end_by_a_callback(loop: asyncio.AbstractEventLoop) -> None:
+    loop.call_soon(sys.exit, 3)
+
+
+def end_by_stop(loop: asyncio.AbstractEventLoop) -> None:
+    loop.stop()
+
+
+@pytest.mark.parametrize("end", [end_by_a_task, end_by_a_callback, end_by_stop])
+def test_s39_what_an_actor_leaves_in_the_loop_of_the_runtime_does_not_end_the_others(rt, end, caplog):
+    async def echo(message: bytes) -> bytes:
+        return message
+
+    async def ends(message: bytes) -> bytes:
+        end(asyncio.get_running_loop())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return message
+
+    async def pulls(mailbox: AsyncMailbox) -> None:
+        async for message in mailbox:
+            if mailbox.reply is not None:
+                mailbox.reply.send(message)
+
+    before = rt.spawn(echo), rt.spawn_with_mailbox(pulls)
+    assert rt.ask_sync(rt.spawn(ends), b"x", timeout=20) == b"x"
+    for pid in (*before, rt.spawn(echo), rt.spawn_with_mailbox(pulls)):
+        assert rt.ask_sync(pid, b"y", timeout=20) == b"y"
+    if end is not end_by_stop:
+        eventually(lambda: "SystemExit" in caplog.text and "goes on" in caplog.text)
+
+
+def test_the_loop_of_the_runtime_has_a_successor_where_it_ends(rt):
+    async def echo(message: bytes) -> bytes:
+        return message
+
+    async def ends(message: bytes) -> None:
+        # As a loop does that goes down.
+        await asyncio.get_running_loop().shutdown_asyncgens()
+
+    before, last = rt.spawn(echo), rt.spawn(ends)
+    assert rt.ask_sync(before, b"x", timeout=20) == b"x"
+    rt.send(last, b"x")
+    eventually(lambda: not rt.actors())
+    assert rt.ask_sync(rt.spawn(echo), b"y", timeout=20) == b"y"

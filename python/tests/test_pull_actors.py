@@ -356,8 +356,51 @@ def test_s38_who_asked_a_pull_actor_that_ends_hears_of_it_at_once(rt, way):
         rt.send(pid, b"end")
 
     threading.Thread(target=end).start()
-    with pytest.raises((errors.ActorEnded, errors.NoReply)):
+    with pytest.raises(errors.ActorEnded, match="ValueError: boom"):
         rt.ask_sync(pid, b"x", timeout=None)
+
+
+@pytest.mark.parametrize("far", [False, True])
+def test_g5_s38_who_asked_a_pull_actor_that_raises_is_told_why_in_hand_or_not(rt, way, far, make_runtime):
+    seen, told = [], Inbox()
+
+    def script(mailbox):
+        yield recv()
+        reply = mailbox.reply
+        seen.append(mailbox)
+        yield select(prefix=b"go")
+        assert reply
+        raise ValueError("boom")
+
+    pid = asked = way.spawn(rt, script)
+    here = rt
+    if far:
+        rt.register("far", pid)
+        here = make_runtime()
+        asked = here.remote(rt.listen("127.0.0.1:0"), "far")
+
+    def ask():
+        with pytest.raises(errors.RemoteActorError if far else errors.ActorEnded) as raised:
+            here.ask_sync(asked, b"x", timeout=20)
+        told(str(raised.value))
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: seen and len(seen[0]) == 2)
+    rt.send(pid, b"go")
+    for thread in threads:
+        thread.join(30)
+    assert [("ValueError: boom" in text) for text in told] == [True] * 3, told
+
+
+def test_s38_who_asked_a_pull_actor_that_returns_is_told_that_it_ended(rt, way):
+    def script(mailbox):
+        yield recv()
+
+    pid = way.spawn(rt, script)
+    with pytest.raises(errors.ActorEnded, match="normal"):
+        rt.ask_sync(pid, b"x", timeout=20)
 
 
 def test_several_messages_are_received_at_once(rt):

@@ -4,13 +4,14 @@ import asyncio
 import logging
 import math
 import threading
+from collections.abc import Callable, Iterator
 
 import pytest
-from support import Inbox, eventually
+from support import Inbox, eventually, in_time
 
 import myrmidon
 from myrmidon import Actor, ActorRef, Child, Runtime, Supervisor, dynamic, one_for_all, one_for_one, rest_for_one, worker
-from myrmidon.errors import ChildError, NoProcess, SpecError
+from myrmidon.errors import Busy, ChildError, NoProcess, RuntimeClosed, SpecError, Unsupported
 
 
 def fragile(message: bytes) -> None:
@@ -147,21 +148,147 @@ def test_s11_s12_restart_says_who_comes_again(rt: Runtime) -> None:
 
 
 def test_s19_a_stubborn_child_is_killed_when_its_time_is_over(rt: Runtime) -> None:
-    gate = threading.Event()
-    stubborn = worker(lambda message: gate.wait(), id="stubborn", shutdown=0.05, blocking=True)
-    supervisor = rt.supervise(one_for_one([stubborn]))
+    begun = Inbox()
+
+    async def hold_on(message: bytes) -> None:
+        begun(message)
+        await asyncio.sleep(3600)
+
+    supervisor = rt.supervise(one_for_one([worker(hold_on, shutdown=0.05)]))
     (pid,) = pids(supervisor)
-    rt.send(pid, b"hold")
+    ends = rt.spawn_observed_handler()
+    rt.monitor(ends, pid)
+    rt.send_many(pid, [b"one", b"two"])
+    eventually(lambda: begun == [b"one"])
     supervisor.stop()
-    eventually(lambda: rt.mailbox_size(pid) is not None)
-    gate.set()  # A thread cannot be killed: the actor ends once its handler returns.
-    assert rt.join(supervisor.pid, 10).kind == "normal"
+    assert rt.join(supervisor.pid, 20).kind == "normal"
+    ended = eventually(lambda: rt.get_messages(ends))
+    assert isinstance(ended, list)
+    assert [(end.target_pid, end.reason) for end in ended] == [(pid, "killed")]
+    assert begun == [b"one"]
 
 
 def test_children_end_with_a_supervisor_that_is_killed(rt: Runtime) -> None:
     supervisor = rt.supervise(three("one_for_all"))
     rt.kill(supervisor.pid)
     eventually(lambda: not rt.actors())
+
+
+def test_s21_s34_a_child_that_traps_exits_ends_with_a_supervisor_that_is_killed(rt: Runtime) -> None:
+    supervisor = rt.supervise(one_for_one([worker(fragile, id="a", trap_exit=True), worker(fragile, id="b")]))
+    rt.kill(supervisor.pid)
+    eventually(lambda: not rt.actors())
+
+
+@pytest.fixture
+def held(make_runtime: Callable[..., Runtime]) -> Iterator[Runtime]:
+    """A runtime all of whose threads for blocking work are held."""
+    rt, begun, gate = make_runtime(blocking_threads=2), threading.Semaphore(0), threading.Event()
+
+    def hold(message: bytes) -> None:
+        begun.release()
+        gate.wait(60)
+
+    for _ in range(2):
+        rt.send(rt.spawn(hold, blocking=True), b"x")
+        assert begun.acquire(timeout=10)
+    yield rt
+    gate.set()
+
+
+def test_s01_s10_trees_start_and_heal_while_all_threads_for_blocking_work_are_held(held: Runtime) -> None:
+    supervisor = in_time(lambda: held.supervise(three("one_for_all")))
+    assert isinstance(supervisor, Supervisor)
+    before = in_time(supervisor.children)
+    assert isinstance(before, list)
+    held.send(before[0].pid, b"crash")
+
+    def healed() -> bool:
+        now = in_time(supervisor.children)
+        assert isinstance(now, list)
+        return all(child.pid for child in now) and not {child.pid for child in now} & {child.pid for child in before}
+
+    eventually(healed)
+    in_time(lambda: supervisor.stop_child("b"))
+    assert isinstance(in_time(lambda: supervisor.restart_child("b")), int)
+    assert isinstance(in_time(lambda: supervisor.start_child(worker(fragile, id="d"))), int)
+    bonds = in_time(lambda: held.bonds(supervisor.pid))
+    assert isinstance(bonds, myrmidon.ActorBonds) and len(bonds.links) == 4
+
+
+def test_s01_as_many_trees_as_one_likes_start_at_once(make_runtime: Callable[..., Runtime]) -> None:
+    rt, started = make_runtime(blocking_threads=2), Inbox()
+    together = threading.Barrier(8)
+
+    def slow(rt: Runtime) -> int:
+        together.wait(20)  # None of them is before the others, who all wait for theirs.
+        return rt.spawn(fragile)
+
+    def start() -> None:
+        started(rt.supervise(one_for_one([Child(slow, id="slow")])))
+
+    for _ in range(8):
+        threading.Thread(target=start, daemon=True).start()
+    eventually(lambda: len(started) == 8, 20)
+    assert in_time(lambda: rt.ask_sync(rt.spawn(lambda message: message, blocking=True), b"x", timeout=10)) == b"x"
+
+
+def test_s02_a_child_whose_actor_is_dead_has_not_started(rt: Runtime) -> None:
+    dead = rt.spawn(fragile)
+    rt.kill(dead)
+    rt.join(dead)
+    with pytest.raises(ChildError, match="not alive"):
+        rt.supervise(one_for_one([Child(lambda rt: dead, id="dead")]))
+
+
+def test_supervise_during_a_shutdown_says_so() -> None:
+    rt, begun = Runtime(), threading.Event()
+
+    def slow(rt: Runtime) -> int:
+        begun.set()
+        eventually(lambda: not rt.actors())
+        raise OSError("too late")
+
+    told = Inbox()
+
+    def start() -> None:
+        try:
+            rt.supervise(one_for_one([Child(slow, id="slow")]))
+        except RuntimeClosed as error:
+            told(error)
+
+    threading.Thread(target=start, daemon=True).start()
+    assert begun.wait(10)
+    rt.shutdown(timeout=0)
+    eventually(lambda: told)
+
+
+def test_the_code_of_a_supervisor_is_not_swapped(rt: Runtime) -> None:
+    supervisor = rt.supervise(three("one_for_one"))
+    with pytest.raises(Unsupported, match="supervisor"):
+        rt.hot_swap(supervisor.pid, fragile)
+    assert len(pids(supervisor)) == 3
+
+
+def test_a_child_is_not_stopped_by_a_call_that_holds_up_its_loop(rt: Runtime) -> None:
+    async def main() -> None:
+        begun = asyncio.Event()
+
+        async def waits(message: bytes) -> None:
+            begun.set()
+            await asyncio.sleep(0)
+
+        supervisor = rt.supervise(one_for_one([worker(waits, id="waits"), worker(fragile, id="plain")]))
+        (pid, _) = pids(supervisor)
+        rt.send(pid, b"x")
+        with pytest.raises(Busy, match="to_thread"):
+            supervisor.stop_child("waits")
+        supervisor.stop_child("plain")
+        await begun.wait()
+        await asyncio.to_thread(supervisor.stop_child, "waits")
+        assert pids(supervisor) == []
+
+    asyncio.run(main())
 
 
 def test_s23_specs_that_make_no_sense_name_the_field(rt: Runtime) -> None:
@@ -249,6 +376,9 @@ def test_specs_are_values() -> None:
     assert "a" in repr(one)
     with pytest.raises(TypeError):
         one.children[0].but(options=myrmidon.Options())
+    first, second = Child.of(Here), Child.of(Here)
+    assert first == second and hash(first) == hash(second)
+    assert len({first, first.but(id="other"), one.children[0]}) == 3
 
 
 class Here(Actor):

@@ -74,6 +74,14 @@ pub trait Behaviour: Send + 'static {
         Flow::Stop(reason)
     }
 
+    /// The actor is to end with `reason`, neither by a kill nor by a panic. A behaviour with work under way elsewhere returns
+    /// [`Flow::Waiting`] to have that come to its end first: it gets no message any more, and ends when
+    /// [`resume`](Self::resume) returns anything else. A kill does not wait. Not for behaviours that park futures.
+    fn wind_up(&mut self, reason: &ExitReason, cx: &mut Context<'_>) -> Flow {
+        let _ = (reason, cx);
+        Flow::Continue
+    }
+
     /// Called once at the end, with the reason, unless the actor was killed or panicked.
     fn stopped(&mut self, reason: &ExitReason) {
         let _ = reason;

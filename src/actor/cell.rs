@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 
 use super::signal::{Envelope, MonitorRef, Signal, Watcher};
-use super::{Behaviour, ParkedFuture, Reply, discard};
+use super::{Behaviour, ExitReason, ParkedFuture, Reply, discard};
 use crate::mailbox::{Chain, Payload};
 use crate::pid::Pid;
 
@@ -57,6 +57,8 @@ pub(super) struct BondTables {
     pub(super) asker_told: bool,
     /// Whether another node has a hand in its end.
     pub(super) afar: bool,
+    /// Why the actor ends, while its code winds up.
+    pub(super) ending: Option<Box<ExitReason>>,
     /// The version that runs, if it is not the first.
     pub(super) version: Option<NonZeroU64>,
 }
@@ -96,6 +98,11 @@ impl Cell {
 }
 
 impl BondTables {
+    /// Who asked has been told of a failure: that by which the actor ends, unless it ends for another reason already.
+    pub(super) fn tell_asker(&mut self) {
+        self.asker_told |= self.ending.is_none();
+    }
+
     /// Forgets whom to tell; nothing if the monitor is not known.
     pub(super) fn unwatch(&mut self, monitor: MonitorRef) {
         if let Some(place) = self.watchers.iter().position(|(known, _)| *known == monitor) {

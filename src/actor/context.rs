@@ -170,7 +170,7 @@ impl Context<'_> {
     /// language binding whose messages carry ways back of its own. It shows in
     /// [`Event::Crash`](crate::runtime::Event::Crash).
     pub fn asker_is_told(&mut self) {
-        self.bonds.tables().asker_told = true;
+        self.bonds.tables().tell_asker();
     }
 
     /// Sends an exit signal, as if this actor had ended with `reason`.

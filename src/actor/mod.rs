@@ -77,6 +77,7 @@ mod trust;
 mod typed;
 mod wait;
 mod waker;
+mod winding;
 
 pub use ask::{AskError, LateReplies, Reply, ending};
 pub use async_actor::AsyncActor;

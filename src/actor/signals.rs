@@ -16,7 +16,7 @@ impl Turn<'_> {
             Signal::Kill => return Err(Box::new(ExitReason::Killed)),
             Signal::End { reason, asker_told } => {
                 if asker_told {
-                    self.bonds().asker_told = true;
+                    self.bonds().tell_asker();
                 }
                 return Err(Box::new(reason));
             }

@@ -166,7 +166,7 @@ pub(super) struct Turn<'a> {
     pub(super) hold: Hold<'a>,
     pub(super) cell: &'a mut Cell,
     pub(super) system: &'a Arc<System>,
-    spent: u32,
+    pub(super) spent: u32,
     /// The most that may be.
     limit: u32,
     /// What was spent when a swap gave it to another lane.
@@ -183,7 +183,7 @@ impl Turn<'_> {
     /// Runs until the mailbox is empty or the slice is over. A panic of the actor's code, wherever it
     /// came from, is the reason to end (S39); catching it here, once, leaves the loop free of it.
     fn play(&mut self) -> Result<Rest, Box<ExitReason>> {
-        caught(|| self.work())
+        caught(|| self.work()).or_else(|reason| self.wind_up(reason).map(|()| Rest::Spent))
     }
 
     fn work(&mut self) -> Result<Rest, Box<ExitReason>> {
@@ -365,6 +365,10 @@ impl Turn<'_> {
         } else {
             self.cell.parked = false;
             self.call(|behaviour, cx| behaviour.resume(cx))?;
+            let ending = self.cell.bonds.existing().and_then(|tables| tables.ending.as_ref());
+            if let Some(reason) = ending.filter(|_| !self.cell.parked) {
+                return Err(reason.clone());
+            }
         }
         self.run_waiting()?;
         Ok(!self.cell.parked)

@@ -14,7 +14,6 @@ use crate::buffer::BufferId;
 use crate::error::{SendError, SendManyError, SwapError};
 use crate::mailbox::Payload;
 use crate::pid::Pid;
-use crate::scheduler::{SpawnBlockingError, Task};
 
 /// Why waiting for the end of an actor gave no reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,24 +73,6 @@ impl Runtime {
     /// What one that has ended had received can be taken once.
     pub fn take_messages(&self, pid: Pid) -> Option<Vec<Observed>> {
         self.inner.observers.take(pid, self.is_alive(pid))
-    }
-}
-
-/// Blocking work that is no actor.
-impl Runtime {
-    /// Runs `closure` on a thread of the pool for blocking work, inside the context of
-    /// [`io`](Self::io). A shutdown waits for it, and for those that wait in line, as long as its drain
-    /// lasts.
-    ///
-    /// # Errors
-    /// Hands the closure back if all threads are busy and as many wait as may, if no thread can be had,
-    /// or if the runtime is shut down.
-    pub fn spawn_blocking<T, F>(&self, closure: F) -> Result<Task<T>, SpawnBlockingError<F>>
-    where
-        T: Send + 'static,
-        F: FnOnce() -> T + Send + 'static,
-    {
-        self.inner.scheduler.spawn_blocking(closure)
     }
 }
 

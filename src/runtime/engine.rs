@@ -61,6 +61,18 @@ impl Engine {
         }
     }
 
+    /// As [`spawn_blocking`](Self::spawn_blocking), beside what waits there and what is counted.
+    pub(super) fn spawn_beside<T, F>(&self, closure: F) -> Result<Task<T>, SpawnBlockingError<F>>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        match self {
+            Self::Threads(scheduler) => scheduler.spawn_beside(closure),
+            Self::Simulation(_) => self.spawn_blocking(closure),
+        }
+    }
+
     pub(super) fn open_lane(&self, name: &str, system: &Arc<System>) -> Arc<Lane> {
         match self {
             Self::Threads(scheduler) => scheduler.open_lane(name, system),

@@ -17,6 +17,7 @@
 //! | `shutdown` | the order of going down |
 
 mod actors;
+mod blocking;
 mod builder;
 mod engine;
 mod event;

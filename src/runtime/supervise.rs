@@ -1,6 +1,7 @@
 //! Supervisors as actors: each carries out what its `Tree` decides.
 //!
-//! Start functions run on the pool for blocking work, so a supervisor answers while a child starts (S17).
+//! Start functions run on threads beside the pool for blocking work, so a supervisor answers while a child starts (S17), and
+//! work that waits for it there may hold all threads of the pool.
 //! It is linked to its children, which end with it, and monitors them too: a child that unlinks itself is
 //! still heard of (S22).
 
@@ -30,7 +31,8 @@ impl Runtime {
     /// Starts a supervisor and its children, one after another, and waits until all run.
     ///
     /// # Errors
-    /// If the spec makes no sense, or a child does not start; the others were stopped then (S02).
+    /// If the spec makes no sense, or a child does not start; the others were stopped then (S02). `Ending` if children
+    /// ended as soon as they had started, too often, and `ShuttingDown` if the runtime goes down.
     pub fn supervise(&self, spec: SupervisorSpec) -> Result<SupervisorRef, ChildError> {
         spec.check()?;
         let (tell, told) = sync_channel(1);
@@ -46,7 +48,11 @@ impl Runtime {
         };
         inner.system.drive(None, &mut known);
         let result = result.or_else(|| inner.system.block_in_place(|| told.recv().ok()));
-        result.unwrap_or(Err(ChildError::Ending)).map(|()| SupervisorRef(actor))
+        match result.unwrap_or(Err(ChildError::Ending)) {
+            Ok(()) => Ok(SupervisorRef(actor)),
+            Err(_) if inner.supervisor.is_stopped() => Err(ChildError::ShuttingDown),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -119,6 +125,8 @@ type Answer<T> = Reply<Result<T, ChildError>>;
 enum Request {
     /// What a start function gave.
     Started(Key, Result<Pid, String>),
+    /// It gave the PID of an actor that was dead, and has had its time to say why.
+    StartedDead(Key, Pid),
     /// A child may have had its time to stop.
     Tick,
     /// An actor was dead or about to end when it was linked, and has had its time to say why.
@@ -167,7 +175,11 @@ impl Actor for Overseer {
     }
 
     fn handle(&mut self, request: Request, cx: &mut Context<'_>) -> Flow {
-        if let Request::Started(_, Ok(pid)) = request {
+        if let Request::Started(key, Ok(pid)) = request {
+            if !self.parts.restarts.is_alive(pid) && !self.tree.knows_end_of(pid) {
+                cx.send_after(LAST_WORD, Request::StartedDead(key, pid));
+                return Flow::Continue;
+            }
             cx.link(pid);
             cx.monitor(pid);
         }
@@ -200,6 +212,17 @@ impl Actor for Overseer {
     }
 }
 
+/// One that was killed leaves children behind. Links end those that can be ended by them; its end is that of those too that
+/// trap exits or have unlinked themselves. Supervisors stop in their own order, as they are told of its end.
+impl Drop for Overseer {
+    fn drop(&mut self) {
+        let left = self.tree.children().into_iter().filter(|child| !child.supervisor);
+        for pid in left.filter_map(|child| child.pid) {
+            self.parts.restarts.signal(pid, Signal::End { reason: ExitReason::Shutdown, asker_told: false });
+        }
+    }
+}
+
 impl Overseer {
     fn new(parts: Parts, spec: SupervisorSpec, parent: Option<Pid>, on_start: OnStart) -> Self {
         Self {
@@ -217,6 +240,11 @@ impl Overseer {
         match request {
             Request::Started(key, Ok(pid)) => self.tree.started(key, pid, now),
             Request::Started(key, Err(error)) => self.tree.failed(key, error, now),
+            // One of its own children has told its end by its link. Nobody knows what became of any other.
+            Request::StartedDead(key, pid) if self.tree.knows_end_of(pid) => self.tree.started(key, pid, now),
+            Request::StartedDead(key, pid) => {
+                self.tree.failed(key, format!("it returned {pid}, which is not alive"), now)
+            }
             Request::Tick => {
                 self.alarm = None;
                 self.tree.tick(now)
@@ -319,7 +347,7 @@ impl Overseer {
             let restarts = restarts.clone();
             move || tell(&restarts, restarts.run_start(&start, own))
         };
-        if let Err(error) = self.parts.engine.spawn_blocking(run) {
+        if let Err(error) = self.parts.engine.spawn_beside(run) {
             tell(&restarts, Err(format!("its start function found no thread: {error}")));
         }
     }

@@ -229,6 +229,10 @@ impl Supervisor {
         self.system.signal(pid, signal);
     }
 
+    pub(super) fn is_alive(&self, pid: Pid) -> bool {
+        self.system.is_alive(pid)
+    }
+
     /// Whether the actor was alive to take it.
     pub(super) fn send(&self, pid: Pid, message: Payload) -> bool {
         self.system.send(pid, message).is_ok()

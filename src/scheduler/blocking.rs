@@ -5,7 +5,8 @@
 //! since each of them waits at most once; of closures at most a configured number.
 //!
 //! Work that waits for other work, which may need a thread of the pool too, steps aside meanwhile ([`step_aside`]): its
-//! thread does not count, and another may take its place.
+//! thread does not count, and another may take its place. Work for which others wait, or that does nothing but wait, never
+//! counts and never queues: it is run beside the rest ([`Blocking::beside`]).
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -48,6 +49,10 @@ struct State {
     queue: VecDeque<Work>,
     /// Jobs among the queue.
     jobs: usize,
+    /// Jobs beside the rest for which a thread is about to come.
+    called: VecDeque<Job>,
+    /// Jobs beside the rest that are called or run.
+    beside: usize,
     /// Threads that have not ended, each with its number.
     threads: Vec<(usize, JoinHandle<()>)>,
     /// Threads that do nothing, those included that have just been started.
@@ -62,6 +67,7 @@ struct State {
 enum Work {
     Actor(Ready),
     Job(Job),
+    Beside(Job),
 }
 
 /// A thread of the pool that stands aside while this lives.
@@ -105,10 +111,16 @@ impl Drop for Aside {
     }
 }
 
-/// A place in the queue for one job.
+/// A place for one job.
 pub(super) struct Place<'a> {
     pool: &'a Blocking,
     state: MutexGuard<'a, State>,
+    queue: Queue,
+}
+
+enum Queue {
+    Shared,
+    Called,
 }
 
 /// Why there is no place.
@@ -149,7 +161,7 @@ impl Blocking {
     /// had.
     pub(super) fn run(self: &Arc<Self>, ready: Ready) -> Option<Ready> {
         let mut state = self.lock();
-        if let Err(error) = self.provide_thread(&mut state) {
+        if let Err(error) = self.provide_some_thread(&mut state) {
             drop(state);
             tracing::warn!(target: "myrmidon.scheduler", %error, "no thread for blocking work");
             return Some(ready);
@@ -168,19 +180,40 @@ impl Blocking {
         if state.stopped {
             return Err(Refusal::Stopped);
         }
-        self.provide_thread(&mut state).map_err(Refusal::NoThread)?;
+        self.provide_some_thread(&mut state).map_err(Refusal::NoThread)?;
         // Jobs that a free thread is about to take do not wait.
-        let waiting = state.jobs.saturating_sub(state.free);
-        if state.queue.len() >= state.free && waiting >= self.most_jobs {
+        let free = state.free.saturating_sub(state.called.len());
+        let waiting = state.jobs.saturating_sub(free);
+        if state.queue.len() >= free && waiting >= self.most_jobs {
             return Err(Refusal::Full(waiting));
         }
-        Ok(Place { pool: self, state })
+        Ok(Place { pool: self, state, queue: Queue::Shared })
+    }
+
+    /// A place for a job on a thread that does not count, before all that waits.
+    ///
+    /// # Errors
+    /// If no thread can be had, or the pool is stopped.
+    pub(super) fn beside(self: &Arc<Self>) -> Result<Place<'_>, Refusal> {
+        let mut state = self.lock();
+        if state.stopped {
+            return Err(Refusal::Stopped);
+        }
+        state.beside += 1;
+        match self.provide_thread(&mut state) {
+            // Those that there are may all do what waits for this one.
+            Err(error) if state.free <= state.called.len() => {
+                state.beside -= 1;
+                Err(Refusal::NoThread(error))
+            }
+            _ => Ok(Place { pool: self, state, queue: Queue::Called }),
+        }
     }
 
     /// Whether no work waits and none is done.
     pub(super) fn is_quiet(&self) -> bool {
         let state = self.lock();
-        state.queue.is_empty() && state.free == state.threads.len()
+        state.waiting() == 0 && state.free == state.threads.len()
     }
 
     /// Ends the threads: jobs that wait are dropped, actors have one more turn.
@@ -190,9 +223,11 @@ impl Blocking {
         state.jobs = 0;
         let (actors, jobs) = std::mem::take(&mut state.queue).into_iter().partition(Work::is_actor);
         state.queue = actors;
+        state.beside -= state.called.len();
+        let called = std::mem::take(&mut state.called);
         self.bell.notify_all();
         drop(state);
-        discard::<VecDeque<Work>>(jobs);
+        discard::<(VecDeque<Work>, VecDeque<Job>)>((jobs, called));
     }
 
     /// The next thread to wait for after [`stop`](Self::stop).
@@ -210,40 +245,44 @@ impl Blocking {
     pub(super) fn take_actor(&self) -> Option<Ready> {
         match self.lock().queue.pop_front() {
             Some(Work::Actor(ready)) => Some(ready),
-            Some(Work::Job(_)) | None => None,
+            Some(Work::Job(_) | Work::Beside(_)) | None => None,
         }
     }
 
     /// Sees to it that one more piece of work finds a thread sooner or later.
+    ///
+    /// # Errors
+    /// If there should be one more, and none can be had.
     fn provide_thread(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
-        if state.queue.len() < state.free
-            || state.threads.len() >= self.most_threads + state.aside
-            || state.stopped
-        {
+        if state.waiting() < state.free || state.threads.len() >= self.most(state) || state.stopped {
             return Ok(());
         }
         let (pool, number) = (self.clone(), state.started);
         let name = format!("myrmidon-blocking-{number}");
         let thread = thread::Builder::new().name(name).stack_size(self.stack);
-        match thread.spawn(move || {
+        let thread = thread.spawn(move || {
             POOL.set(Arc::downgrade(&pool));
             pool.live(number);
-        }) {
-            Ok(thread) => {
-                state.started += 1;
-                state.free += 1;
-                state.threads.push((number, thread));
-                Ok(())
-            }
-            // The work waits for the threads that there are.
-            Err(_) if !state.threads.is_empty() => Ok(()),
-            Err(error) => Err(error),
-        }
+        })?;
+        state.started += 1;
+        state.free += 1;
+        state.threads.push((number, thread));
+        Ok(())
     }
 
-    /// Whether more threads are there than may be, now that one that stood aside is back.
+    /// As [`provide_thread`](Self::provide_thread), for work that can wait for the threads that there are.
+    fn provide_some_thread(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
+        self.provide_thread(state).or_else(|error| if state.threads.is_empty() { Err(error) } else { Ok(()) })
+    }
+
+    /// How many threads there may be.
+    fn most(&self, state: &State) -> usize {
+        self.most_threads + state.aside + state.beside
+    }
+
+    /// Whether more threads are there than may be, now that one that stood aside is back, or work beside the rest done.
     fn has_too_many(&self, state: &State) -> bool {
-        state.threads.len() > self.most_threads + state.aside
+        state.threads.len() > self.most(state)
     }
 
     /// The life of a thread, inside what is put around it.
@@ -266,9 +305,18 @@ impl Blocking {
             match work {
                 Work::Actor(ready) => self.turn(ready, &mut runner),
                 Work::Job(job) => shielded("a job", job),
+                Work::Beside(job) => self.run_beside(job),
             }
             self.lock().free += 1;
         }
+    }
+
+    fn run_beside(&self, job: Job) {
+        // It is in nobody's way, and need not step aside.
+        let pool = POOL.take();
+        shielded("a job", job);
+        POOL.set(pool);
+        self.lock().beside -= 1;
     }
 
     fn turn(&self, ready: Ready, runner: &mut Runner) {
@@ -292,13 +340,11 @@ impl Blocking {
         loop {
             // One that took the place of another is not needed when that is back.
             over |= self.has_too_many(&state);
-            if !over && let Some(work) = state.queue.pop_front() {
-                state.free -= 1;
-                state.jobs -= usize::from(!work.is_actor());
+            if !over && let Some(work) = state.take() {
                 return Some(work);
             }
             if state.stopped || over {
-                if !state.queue.is_empty() {
+                if state.waiting() > 0 {
                     // Whoever rang meant this thread.
                     self.bell.notify_one();
                 }
@@ -319,9 +365,29 @@ impl Blocking {
 
 impl Place<'_> {
     pub(super) fn put(mut self, job: Job) {
-        self.state.jobs += 1;
-        self.state.queue.push_back(Work::Job(job));
+        match self.queue {
+            Queue::Shared => {
+                self.state.jobs += 1;
+                self.state.queue.push_back(Work::Job(job));
+            }
+            Queue::Called => self.state.called.push_back(job),
+        }
         self.pool.bell.notify_one();
+    }
+}
+
+impl State {
+    /// Pieces of work that no thread has begun.
+    fn waiting(&self) -> usize {
+        self.queue.len() + self.called.len()
+    }
+
+    /// The next work.
+    fn take(&mut self) -> Option<Work> {
+        let work = self.called.pop_front().map(Work::Beside).or_else(|| self.queue.pop_front())?;
+        self.free -= 1;
+        self.jobs -= usize::from(matches!(work, Work::Job(_)));
+        Some(work)
     }
 }
 
@@ -368,6 +434,53 @@ mod tests {
             thread::sleep(Duration::from_millis(1));
         }
         assert_eq!(pool.lock().aside, 0);
+        pool.stop();
+    }
+
+    #[test]
+    #[cfg_attr(myrmidon_loom, ignore = "runs outside of a model")]
+    fn work_beside_the_rest_waits_for_none_of_it_and_leaves_no_thread_behind() {
+        let io = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let system = Arc::new(System::new(1).unwrap());
+        let config = RuntimeConfig { blocking_threads: 1, ..RuntimeConfig::default() };
+        let pool = Arc::new(Blocking::new(&system, &config, Arc::new(|serve| serve()), io.handle().clone()));
+        let put = |place: Result<Place<'_>, Refusal>, job: Job| match place {
+            Ok(place) => place.put(job),
+            Err(_) => panic!("there is room"),
+        };
+        let limit = Duration::from_secs(20);
+        let (open, gate) = sync_channel::<()>(0);
+        let (tell, told) = sync_channel(3);
+        put(pool.place(), Box::new(move || _ = gate.recv_timeout(limit)));
+        let last = tell.clone();
+        put(pool.place(), Box::new(move || last.send("waited").unwrap()));
+        // Each of them waits for the next.
+        let (inner, outer, behind) = (tell.clone(), tell, pool.clone());
+        put(
+            pool.beside(),
+            Box::new(move || {
+                let (answer, answered) = sync_channel(1);
+                let Ok(place) = behind.beside() else { panic!("there is room") };
+                place.put(Box::new(move || {
+                    assert!(step_aside().unwrap().is_none(), "it is in the way of nobody");
+                    inner.send("inner").unwrap();
+                    answer.send(()).unwrap();
+                }));
+                answered.recv_timeout(limit).unwrap();
+                outer.send("outer").unwrap();
+            }),
+        );
+        assert_eq!(told.recv_timeout(limit), Ok("inner"));
+        assert_eq!(told.recv_timeout(limit), Ok("outer"));
+        assert!(told.try_recv().is_err(), "what counts waits for the only thread");
+        drop(open);
+        assert_eq!(told.recv_timeout(limit), Ok("waited"));
+        let deadline = Instant::now() + limit;
+        while pool.lock().threads.len() > 1 || !pool.is_quiet() {
+            assert!(Instant::now() < deadline, "a thread too many stays");
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(pool.lock().beside, 0);
         pool.stop();
     }
 

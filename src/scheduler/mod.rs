@@ -35,7 +35,7 @@ use crate::actor::{Priority, Ready, Schedule, SliceLimits, SpawnOptions, System}
 use crate::config::RuntimeConfig;
 use crate::pid::Pid;
 pub use blocking::{Aside, Crowded, step_aside};
-use blocking::{Blocking, Refusal};
+use blocking::{Blocking, Place, Refusal};
 use duty::Duty;
 use idle::Idle;
 use injector::Injector;
@@ -141,7 +141,28 @@ impl Scheduler {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        match self.blocking.place() {
+        self.place(self.blocking.place(), closure)
+    }
+
+    /// Runs `closure` beside what waits for the pool and what is counted there.
+    pub(crate) fn spawn_beside<T, F>(&self, closure: F) -> Result<Task<T>, SpawnBlockingError<F>>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        self.place(self.blocking.beside(), closure)
+    }
+
+    fn place<T, F>(
+        &self,
+        place: Result<Place<'_>, Refusal>,
+        closure: F,
+    ) -> Result<Task<T>, SpawnBlockingError<F>>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        match place {
             Ok(place) => {
                 let (job, task) = Task::of(closure, self.blocking.system());
                 place.put(job);

@@ -71,6 +71,9 @@ pub enum ChildError {
     /// The supervisor has ended or is about to.
     #[error("the supervisor has ended, or is ending")]
     Ending,
+    /// The runtime goes down.
+    #[error("the runtime is shutting down: nothing is started any more")]
+    ShuttingDown,
     /// The supervisor has not done it in time; it goes on.
     #[error("the supervisor has not answered in time, and goes on: look at children()")]
     Timeout,

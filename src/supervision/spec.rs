@@ -211,7 +211,7 @@ impl ChildSpec {
     /// A permanent child that has five seconds to stop.
     ///
     /// `start` starts an actor and returns its PID; best by the [`Starter`] it is given, whose actors are
-    /// linked to the supervisor from their first instruction. It runs on a thread for blocking work, again
+    /// linked to the supervisor from their first instruction. It runs on a thread of its own, again
     /// at each restart, and may wait; the supervisor goes on meanwhile. An error, a panic or a PID that is
     /// not alive is a failed start.
     pub fn new(

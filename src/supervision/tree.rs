@@ -49,6 +49,11 @@ impl Tree {
         self.advance(now, Vec::new())
     }
 
+    /// Whether the end of an actor is known that may be a child.
+    pub(crate) fn knows_end_of(&self, pid: Pid) -> bool {
+        self.early.contains_key(&pid)
+    }
+
     /// The start function of a child has returned the PID of an actor.
     pub(crate) fn started(&mut self, key: Key, pid: Pid, now: Instant) -> Vec<Step> {
         let Some(child) = self.children.iter_mut().find(|child| child.key == key) else {

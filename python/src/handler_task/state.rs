@@ -8,6 +8,8 @@ pub(super) struct State {
     /// The task that runs it; none once it is over.
     pub(super) task: Option<Py<PyAny>>,
     pub(super) stage: Stage,
+    /// A message was taken, and is not handled.
+    pub(super) handling: bool,
     /// The number of the way back of the message that is being handled, if somebody wants an answer.
     pub(super) asked: Option<u64>,
     /// Its own reference, for the collector; none once it is over.

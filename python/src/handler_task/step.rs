@@ -60,7 +60,9 @@ impl HandlerTask {
         let Some(((message, asked), hired)) = self.code.shelf.serve(py, self.concurrency)? else {
             return Ok(None);
         };
-        self.state().asked = asked;
+        let mut state = self.state();
+        (state.handling, state.asked) = (true, asked);
+        drop(state);
         if hired && let Some(handler) = self.serves.upgrade() {
             handler.add(&self.code);
         }
@@ -119,7 +121,7 @@ impl HandlerTask {
     /// The message is handled, and `value` is what the handler returned.
     fn finish(&self, value: &Bound<'_, PyAny>) {
         let mut state = self.state();
-        state.stage = Stage::Idle;
+        (state.stage, state.handling) = (Stage::Idle, false);
         let asked = state.asked.take();
         drop(state);
         if let Some(answer) = asked.and_then(|asked| self.code.shelf.answer(asked)) {

@@ -1,13 +1,13 @@
 //! The side of the code: how it comes for messages, waits for them, and says that it is done.
 
 use std::mem;
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pyo3::prelude::*;
 
-use super::state::Waiting;
-use super::{Found, Item, Matcher, Shelf, Standing, Taken};
+use super::state::{State, Waiting};
+use super::{Found, Item, Matcher, Shelf, Taken};
 use crate::ask::Answer;
 use crate::handler_task::HandlerTask;
 use crate::loop_bell::Bell;
@@ -17,11 +17,34 @@ impl Shelf {
     /// Says which task the code runs in.
     pub(crate) fn run_in(&self, bell: Bell, task: Py<PyAny>) {
         let mut state = self.state();
-        if !state.ended {
+        if !state.ended && !state.winding {
             return state.tasks.push((bell, task));
         }
         drop(state);
         drop(bell.cancel(task));
+    }
+
+    /// A call of the handler has raised, or will not be finished.
+    pub(crate) fn abort(&self) {
+        let mut state = self.state();
+        state.calls -= 1;
+        self.tell_if_none(state);
+    }
+
+    /// None of them will come to its end.
+    pub(crate) fn expect_none(&self) {
+        let mut state = self.state();
+        state.lost = true;
+        self.tell_if_none(state);
+    }
+
+    /// Wakes the actor if it waits for calls, of which there are no more.
+    fn tell_if_none(&self, mut state: MutexGuard<'_, State>) {
+        let actor = if state.winding && state.is_deserted() { state.actor.take() } else { None };
+        drop(state);
+        if let Some(actor) = actor {
+            actor.wake();
+        }
     }
 
     /// Counts one more piece of code that is in the middle of something: a function that is called, perhaps once more.
@@ -31,33 +54,46 @@ impl Shelf {
         state.closing = false;
     }
 
-    /// Counts one piece less that is in the middle of something.
+    /// A call of the handler has returned.
     pub(crate) fn finish(&self) {
         let mut state = self.state();
         state.busy -= 1;
+        state.calls -= 1;
+        if state.winding {
+            return self.tell_if_none(state);
+        }
         self.release(state);
     }
 
-    /// As `finish`, for a function that has come to its end and takes no more messages. How its actor stands to that, and
-    /// what lies here and is lost.
+    /// Counts one piece of code less: a function that has come to its end, or has `failed`, and takes no more messages. What
+    /// lies here and is lost, where its actor waited for that, or has ended.
     ///
-    /// Where it was to go on, the actor ends now, and until then the function counts as busy: nobody is to call it again.
-    pub(crate) fn leave(&self) -> (Standing, Vec<Item>) {
+    /// `None` where the actor ends with the function. That is what tells who asked, and until then the function counts as
+    /// busy: nobody is to call it again.
+    pub(crate) fn leave(&self, failed: bool) -> Option<Vec<Item>> {
         let mut state = self.state();
-        let open = mem::take(&mut state.open);
         let tasks = mem::take(&mut state.tasks);
-        let lost = state.empty();
-        let standing = match (state.ended, state.closing) {
-            (true, _) => Standing::Ended,
-            (false, true) => Standing::Closing,
-            (false, false) => Standing::Open,
-        };
-        if standing != Standing::Open {
-            state.busy -= 1;
+        if !state.ended && (failed || !state.closing) {
+            state.left = true;
+            drop(state);
+            drop(tasks);
+            return None;
         }
+        let open = mem::take(&mut state.open);
+        let lost = state.empty();
+        state.busy -= 1;
         self.release(state);
         drop((open, tasks));
-        (standing, lost)
+        Some(lost)
+    }
+
+    /// Whoever had the way back with this number has dropped it: who asked is told that there is no answer, unless the end of
+    /// the actor is about to tell him why.
+    pub(crate) fn drop_answer(&self, number: u64) {
+        let mut state = self.state();
+        let dropped = if state.left { None } else { state.open.remove(&number) };
+        drop(state);
+        drop(dropped);
     }
 
     /// Takes back the place of a task that serves the handler; not if there is more to do.
@@ -76,10 +112,10 @@ impl Shelf {
         loop {
             let mut state = self.state();
             // Busy as soon as it is taken: there is no moment in which the actor could think that all is done.
-            let item = state.oldest();
+            let item = if state.winding { None } else { state.oldest() };
             match (item.is_some(), busy) {
-                (true, false) => state.busy += 1,
-                (false, true) => state.busy -= 1,
+                (true, false) => (state.busy, state.calls) = (state.busy + 1, state.calls + 1),
+                (false, true) => (state.busy, state.calls) = (state.busy - 1, state.calls - 1),
                 _ => {}
             }
             busy = item.is_some();

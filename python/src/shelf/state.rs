@@ -55,6 +55,14 @@ pub(super) struct State {
     pub(super) actor: Option<Waker>,
     /// A stop or a swap is due: behind what lies here comes nothing more.
     pub(super) closing: bool,
+    /// The function has come to its end, and its actor is about to.
+    pub(super) left: bool,
+    /// Calls of a handler that have not returned or raised.
+    pub(super) calls: usize,
+    /// They never will, as their loop has come to its end.
+    pub(super) lost: bool,
+    /// The actor is about to end, and waits for those.
+    pub(super) winding: bool,
     /// The actor has ended, or has other code.
     pub(super) ended: bool,
     pub(super) tasks: Vec<(Bell, Py<PyAny>)>,
@@ -83,7 +91,7 @@ impl State {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.ended || (self.closing && self.ready.is_empty())
+        self.ended || self.winding || (self.closing && self.ready.is_empty())
     }
 
     pub(super) fn has_news(&self, matcher: Option<&Matcher>) -> bool {
@@ -102,6 +110,11 @@ impl State {
             Allowance::Free(most) => self.ready.len() + self.busy < most,
             Allowance::Wanted => self.ready.len() < self.waiting.len().max(usize::from(self.hungry)),
         }
+    }
+
+    /// Whether no call of the handler is left to wait for.
+    pub(super) fn is_deserted(&self) -> bool {
+        self.calls == 0 || self.lost
     }
 
     /// Takes everything that lies there, the oldest first.
