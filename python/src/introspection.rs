@@ -59,7 +59,7 @@ impl Runtime {
             }
             Some(window) => {
                 let before = py.detach(|| core.load());
-                wait_for(py, Some(window), sleep)?;
+                wait_for(py, &core, Some(window), sleep)?;
                 py.detach(|| core.top_since(&before, by, limit))
             }
         };
@@ -88,7 +88,7 @@ impl Runtime {
         let (done, told) = sync_channel(1);
         let ask = move || drop(done.try_send(core.bonds(target, limit)));
         self.core()?.spawn_blocking(ask).map(drop).map_err(|error| errors::busy(&error))?;
-        match wait_for(py, None, receive(told))?.flatten() {
+        match wait_for(py, self.core()?, None, receive(told))?.flatten() {
             Some(Ok(bonds)) => Ok(ActorBonds::from(bonds)),
             Some(Err(error @ InspectError::Timeout(_))) => Err(Timeout::new_err(error.to_string())),
             Some(Err(_)) | None => Err(errors::no_process(pid.0)),
@@ -102,7 +102,7 @@ impl Runtime {
         let (done, told) = sync_channel(1);
         py.detach(|| core.wait_quiet(limit));
         chores.lane().submit(Box::new(move || _ = done.try_send(())));
-        wait_for(py, Some(limit), receive(told)).map(drop)
+        wait_for(py, self.core()?, Some(limit), receive(told)).map(drop)
     }
 
     /// The names that begin with `prefix`, with the PIDs of their owners, in alphabetical order.

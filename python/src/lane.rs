@@ -212,7 +212,7 @@ impl Crew {
             self.seats().claimed = true;
             self.recall.store(true, Ordering::SeqCst);
             self.lane.wake();
-            let Some(true) = wait::wait_for(py, None, |limit| self.take_claimed_seat(limit))? else {
+            let Some(true) = wait::block(py, None, |limit| self.take_claimed_seat(limit))? else {
                 return Ok(());
             };
             DRIVING.set(Some(self.clone()));
