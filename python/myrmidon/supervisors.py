@@ -215,8 +215,9 @@ class _ClassStart:
     """Starts a class actor."""
 
     actor: "Callable[..., Actor]"
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    # Not hashed, so that a `Child` has a hash whatever its actor is given.
+    args: tuple[Any, ...] = dataclasses.field(hash=False)
+    kwargs: dict[str, Any] = dataclasses.field(hash=False)
     options: Options | None = None
 
     @property
