@@ -3,14 +3,15 @@
 
 mod common;
 
-use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use common::{DEADLINE, eventually, next, runtime};
 use myrmidon::actor::{Actor, AskError, AsyncActor, Context, ExitReason, Flow, Request, SpawnOptions};
 use myrmidon::mailbox::{Mailbox, Overflow, Payload, Value};
+use myrmidon::runtime::Event;
 use myrmidon::{Pid, Runtime};
 
 const LONG: Duration = DEADLINE;
@@ -62,6 +63,44 @@ fn s38_the_end_of_the_actor_ends_the_question_at_once() {
     let pid = clerk(&rt);
     let outcome = ask(&rt, pid, "panic", LONG);
     assert!(matches!(outcome, Err(AskError::Ended { reason: ExitReason::Panic(_), .. })), "{outcome:?}");
+}
+
+#[test]
+fn a_crash_says_whether_who_asked_was_told_of_it() {
+    let (tell, crashes) = sync_channel(10);
+    let listen = move |event: &Event| {
+        if let Event::Crash { pid, asker_told, .. } = event {
+            tell.send((*pid, *asker_told)).unwrap();
+        }
+    };
+    let rt = Runtime::builder().workers(2).on_event(Arc::new(listen)).start().unwrap();
+    for order in ["panic", "stop"] {
+        let asked = clerk(&rt);
+        assert!(matches!(ask(&rt, asked, order, LONG), Err(AskError::Ended { .. })));
+        assert_eq!(next(&crashes), (asked, true), "{order}");
+        let sent = clerk(&rt);
+        rt.send(sent, order).unwrap();
+        assert_eq!(next(&crashes), (sent, false), "{order}");
+    }
+    // Who asks waits behind the message in which it fails, or has given up.
+    let (begin, begun) = sync_channel(1);
+    let (go, may_go) = sync_channel::<()>(1);
+    let may_go = Mutex::new(may_go);
+    let slow = rt.spawn_fn(move |_: Bytes, _: &mut Context<'_>| -> Flow {
+        begin.send(()).unwrap();
+        may_go.lock().unwrap().recv().unwrap();
+        panic!("as ordered")
+    });
+    assert_eq!(ask(&rt, slow, "x", SHORT), Err(AskError::Timeout(slow)));
+    next(&begun);
+    let behind = std::thread::spawn({
+        let rt = rt.clone();
+        move || ask(&rt, slow, "y", LONG)
+    });
+    eventually("it waits behind", || rt.mailbox_size(slow) == Some(1));
+    go.send(()).unwrap();
+    assert!(matches!(behind.join().unwrap(), Err(AskError::Ended { .. })));
+    assert_eq!(next(&crashes), (slow, false));
 }
 
 #[test]

@@ -754,7 +754,7 @@ fn g13_who_takes_messages_of_known_nodes_only_hears_nothing_of_others() {
     assert!(!client.is_trusted(there), "the transport in memory proves nothing");
     assert!(client.is_trusted(clerk(&client)));
 
-    assert!(ask(&client, there, "a question").is_err());
+    assert_eq!(ask(&client, there, "a question"), Err(AskError::Untrusted(there)));
     client.send(there, "a message").unwrap();
     eventually("the message is a dead letter", || server.dead_letters() == 1);
     let open_there = remote(&client, &addr, "svc");

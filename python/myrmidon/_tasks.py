@@ -91,6 +91,18 @@ class LoopWatch:
         self._close()
 
 
+async def awaited(begin: Callable[[], "_core.Request"]) -> object:
+    """Awaits the call that ``begin`` begins, and gives it up if its task is cancelled."""
+    request = begin()
+    try:
+        await request.done
+        return request.result()
+    finally:
+        request.cancel()
+        # An exception that is raised here would keep it, and it the exception.
+        del request
+
+
 def serve_loop(loop: asyncio.AbstractEventLoop) -> None:
     """Runs a loop on this thread until it is stopped, and puts an end to what is left in it."""
     asyncio.set_event_loop(loop)

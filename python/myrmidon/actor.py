@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, Literal, 
 from myrmidon._codecs import CODECS, ActorCodec
 from myrmidon._core import ExitReason, PySystemMessage
 from myrmidon._host import CALL, CAST, Host
-from myrmidon.errors import MyrmidonError, NoMethod
+from myrmidon.errors import MyrmidonError, NoMethod, Unsupported
 from myrmidon.options import Options
 
 if TYPE_CHECKING:
@@ -260,6 +260,10 @@ class ActorRef(Generic[A]):
         """Waits until the actor has ended; see ``Runtime.join``."""
         return self.rt.join(self.pid, timeout)
 
+    async def join_py(self, timeout: float | None = None) -> ExitReason:
+        """As ``join``, without blocking the event loop; see ``Runtime.join_py``."""
+        return await self.rt.join_py(self.pid, timeout)
+
     def _message(self, kind: int, method: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
         name = getattr(method, "__name__", None)
         if name not in self._actor._methods:
@@ -268,7 +272,7 @@ class ActorRef(Generic[A]):
                 f"call({self._actor.__name__}.method)"
             )
         if kind == CALL and self._actor._codec.trusts and not self.rt._is_trusted(self.pid):
-            raise MyrmidonError(
+            raise Unsupported(
                 f"an answer of {self._actor.__name__} would be unpickled, and its node has not proved who it is: "
                 "use a transport with certificates"
             )

@@ -161,4 +161,6 @@ class ChildError(MyrmidonError, RuntimeError):
 
 
 class Unsupported(MyrmidonError):
-    """It cannot be done from afar: the actor lives on another node, which knows no such call."""
+    """It cannot be done from afar: the actor lives on another node, which knows no such call, or the actor unpickles what it
+    gets (``codec="pickle"``) and the nodes are not connected by a transport with certificates.
+    """

@@ -1,6 +1,6 @@
 """The ``Runtime``: the native one, plus what is best said in Python."""
 
-import asyncio
+import warnings
 from collections.abc import Callable
 from types import TracebackType
 from typing import ParamSpec, TypeVar
@@ -52,7 +52,12 @@ class Runtime(_core.Runtime):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await asyncio.get_running_loop().run_in_executor(None, self.shutdown)
+        await self.shutdown_py()
+
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        # As of sockets and event loops: `python -X dev` shows it, with `-X tracemalloc` also where it was made.
+        if (left := self._left_open()) is not None:
+            _warn(f"unclosed {self!r}: {left}", ResourceWarning, source=self)
 
     def _check_open(self) -> None:
         if self.closed:
@@ -98,40 +103,3 @@ class Runtime(_core.Runtime):
         before it were stopped then.
         """
         return self._supervise(spec, self)
-
-    async def remote_py(
-        self, addr: str, target: str | int | None = None, *, follow: bool = False
-    ) -> int:
-        """As ``remote``, without blocking the event loop: a PID of this runtime for an actor of another
-        node.
-
-        Works in any event loop of any thread. Cancelling the task gives the request up.
-        """
-        request = self._remote(addr, target, follow=follow)
-        try:
-            await request.answer
-            pid: int | None = request.answer.result()
-            assert pid is not None, "a proxy, or an error"
-            return pid
-        finally:
-            request.cancel()
-            del request
-
-    async def resolve_remote_py(self, addr: str, name: str) -> int | None:
-        """Asks the node at ``addr`` who has ``name``, without blocking the event loop.
-
-        Works in any event loop of any thread. Cancelling the task gives the request up.
-
-        Returns the PID on that node, for ``send_remote``; ``None`` if it knows no such name.
-
-        Raises ``NodeDown`` if the node cannot be reached, ``Timeout`` if it does not answer
-        within ``request_timeout``, and ``AddressError``.
-        """
-        request = self._resolve(addr, name)
-        try:
-            await request.answer
-            answer: int | None = request.answer.result()
-            return answer
-        finally:
-            request.cancel()
-            del request

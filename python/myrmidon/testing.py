@@ -33,7 +33,7 @@ class LeakedActors(AssertionError):
 
 
 class UnhandledErrors(AssertionError):
-    """Actors ended by exceptions during a test, and nobody supervised or monitored them."""
+    """Actors ended by exceptions during a test, and nobody was told."""
 
 
 class Probe:
@@ -200,10 +200,10 @@ def checked(rt: Runtime, *, leaks: bool = True, errors: bool = True) -> "Checked
     """Fails at the end of the block if it leaves something behind.
 
     With ``leaks``, actors that were started in the block and still live raise ``LeakedActors``; probes
-    count, so ``stop`` them. With ``errors``, actors that ended by an exception while nobody supervised,
-    linked or monitored them raise ``UnhandledErrors`` with their tracebacks, also where who asked got the
-    exception; so do swaps that failed, and what ``stopped`` of a class actor raises. An exception of the block itself goes
-    first.
+    count, so ``stop`` them. With ``errors``, actors that ended by an exception of which nobody was told raise
+    ``UnhandledErrors`` with their tracebacks. Told is who supervised, linked or monitored the actor, and who
+    asked it and got the exception in place of an answer. So do swaps that failed, and what ``stopped`` of a class actor
+    raises. An exception of the block itself goes first.
 
     In a coroutine say ``async with``: actors of its loop, which are about to end, need the loop for it.
     """

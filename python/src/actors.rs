@@ -1,25 +1,19 @@
 //! Methods of `Runtime` about local actors.
 
-use std::sync::mpsc::sync_channel;
-
 use myrmidon::Pid;
-use myrmidon::actor::{Behaviour, ExitReason as Reason, SpawnOptions};
+use myrmidon::actor::{Behaviour, SpawnOptions};
 use myrmidon::timer::TimerId;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::ask::holds_own_loop;
 use crate::behaviour::AsyncOptions;
-use crate::current::current_actor;
 use crate::errors;
-use crate::exit_reason::ExitReason;
 use crate::giver::Giver;
-use crate::loop_bell::Bell;
 use crate::number::{self, Id};
 use crate::options::Options;
 use crate::payload;
 use crate::runtime::Runtime;
-use crate::wait::{period, receive, seconds, wait_for};
+use crate::wait::period;
 
 #[pymethods]
 impl Runtime {
@@ -142,43 +136,6 @@ impl Runtime {
         Ok(pid.pid().is_some_and(|pid| core.kill(pid)))
     }
 
-    /// Waits until an actor has ended, at most `timeout` seconds. Returns why it ended, "noproc" if
-    /// it had ended before.
-    ///
-    /// Raises `Timeout`, and `Busy` where it would hold up the event loop in which the actor has messages to handle.
-    #[pyo3(signature = (pid, timeout=None))]
-    fn join(&self, py: Python<'_>, pid: Id, timeout: Option<f64>) -> PyResult<ExitReason> {
-        let core = self.core()?;
-        let timeout = timeout.map(|timeout| seconds("timeout", timeout)).transpose()?.flatten();
-        let Some(target) = pid.pid() else {
-            return Ok(ExitReason::from(&Reason::NoProcess));
-        };
-        if current_actor(py)? == Some(target) {
-            return Err(errors::MyrmidonError::new_err(
-                "an actor cannot wait for its own end: return from the handler",
-            ));
-        }
-        if Bell::running(py)?
-            .and_then(|bell| bell.unhandled(self.shared(), target))
-            .is_some_and(|left| left > 0)
-        {
-            return Err(holds_own_loop(target, "await asyncio.to_thread(rt.join, pid)"));
-        }
-        let (tell, told) = sync_channel(1);
-        let monitor = core.on_exit(target, move |reason| drop(tell.try_send(ExitReason::from(reason))));
-        let reason = wait_for(py, core, timeout, receive(told));
-        if !matches!(reason, Ok(Some(_))) {
-            core.forget_exit(target, monitor);
-        }
-        match reason? {
-            Some(Some(reason)) => Ok(reason),
-            Some(None) => Ok(ExitReason::from(&Reason::Killed)), // The runtime went down with the actor.
-            None => Err(errors::Timeout::new_err(format!(
-                "actor {pid} is still alive: give join() more time, or end the actor with stop() or kill()"
-            ))),
-        }
-    }
-
     /// Whether a local actor lives.
     fn is_alive(&self, pid: Id) -> PyResult<bool> {
         let core = self.core()?;
@@ -260,7 +217,7 @@ impl Runtime {
         self.core()?.rollback(living(pid)?).map_err(|error| errors::swap(&error))
     }
 
-    /// The version of an actor's code once all swaps so far are done, if none fails: 1 at spawn; `None` if it is
+    /// The version of an actor's code once all swaps so far are done, but for those that have failed: 1 at spawn; `None` if it is
     /// not alive. `bonds` tells the one that runs.
     fn version(&self, pid: Id) -> PyResult<Option<u64>> {
         let core = self.core()?;

@@ -32,7 +32,7 @@ use crate::payload;
 use crate::promise::Promise;
 use crate::runtime::Runtime;
 use crate::seat::Seat;
-use crate::wait::{seconds, wait_for};
+use crate::wait::{limit, wait_for};
 
 #[pymethods]
 impl Runtime {
@@ -324,10 +324,6 @@ fn nobody(asked: Pid) -> PyErr {
     NoProcess::new_err(format!(
         "no actor {asked} here: it has ended, or is of another runtime; look its name up again"
     ))
-}
-
-fn limit(timeout: Option<f64>) -> PyResult<Option<Duration>> {
-    Ok(timeout.map(|timeout| seconds("timeout", timeout)).transpose()?.flatten())
 }
 
 fn deadline(limit: Option<Duration>) -> Option<Instant> {

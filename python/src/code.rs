@@ -46,10 +46,8 @@ impl Code {
     pub(crate) fn failed(&self, py: Python<'_>, error: PyErr, asked: Option<u64>) {
         let reason = from_exception(py, &error);
         let answer = asked.and_then(|number| self.shelf.answer(number));
-        if let Some(answer) = answer {
-            answer.fail(py, error, &reason);
-        }
-        self.end(reason);
+        let asker_told = answer.is_some_and(|answer| answer.fail(py, error, &reason));
+        self.end_told(reason, asker_told);
     }
 
     /// Its task was cancelled by somebody else than its actor, as a rule because the loop is going down, or the loop has.
@@ -77,7 +75,7 @@ impl Code {
         self.bury(self.shelf.end());
     }
 
-    /// Accounts for messages that nobody will handle. Who asked is told instead.
+    /// Accounts for messages that nobody will handle.
     fn bury(&self, lost: Vec<Item>) {
         let Some(pid) = self.pid() else { return };
         for message in lost.into_iter().filter_map(Item::into_message) {
@@ -86,8 +84,13 @@ impl Code {
     }
 
     pub(crate) fn end(&self, reason: ExitReason) {
+        self.end_told(reason, false);
+    }
+
+    /// As `end`, where who asked may have been told why.
+    fn end_told(&self, reason: ExitReason, asker_told: bool) {
         if let Some(pid) = self.pid() {
-            self.runtime.core().end(pid, reason);
+            self.runtime.core().end(pid, reason, asker_told);
         }
     }
 }

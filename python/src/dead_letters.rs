@@ -23,9 +23,9 @@ const REASONS: [Reason; 5] =
 
 #[pymethods]
 impl Runtime {
-    /// How many messages nobody handled though no sender was told, by reason: "noproc" (the actor had
+    /// How many messages were taken and nobody handled them, by reason: "noproc" (the actor had
     /// ended), "ended" (it ended while they waited), "full" and "displaced" (its bounded mailbox dropped
-    /// them), "unreadable" (it takes other messages).
+    /// them), "unreadable" (it takes other messages). Questions count too, though who asked is told.
     fn dead_letters(&self) -> PyResult<BTreeMap<&'static str, u64>> {
         let core = self.core()?;
         Ok(REASONS.into_iter().map(|reason| (name(reason), core.dead_letters_by(reason))).collect())

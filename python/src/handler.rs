@@ -45,7 +45,7 @@ impl Handler {
     }
 
     /// What it returns is the answer. What it raises is raised by who asked too.
-    fn answer(&self, py: Python<'_>, question: Question) -> Flow {
+    fn answer(&self, py: Python<'_>, question: Question, cx: &mut Context<'_>) -> Flow {
         let Question { message, answer } = question;
         let Some(answer) = answer.wanted() else { return Flow::Continue };
         let message = match payload::into_python(py, message) {
@@ -59,7 +59,9 @@ impl Handler {
             }
             Err(error) => {
                 let reason = failed(py, &error);
-                answer.fail(py, error, &reason);
+                if answer.fail(py, error, &reason) {
+                    cx.asker_is_told();
+                }
                 Flow::Stop(reason)
             }
         }
@@ -100,9 +102,9 @@ impl Behaviour for Handler {
         if lane == 0 { self.lane } else { lane }
     }
 
-    fn handle(&mut self, message: Payload, _: &mut Context<'_>) -> Flow {
+    fn handle(&mut self, message: Payload, cx: &mut Context<'_>) -> Flow {
         attached(|py| match ask::question(message) {
-            Ok(question) => self.answer(py, question),
+            Ok(question) => self.answer(py, question, cx),
             Err(message) => self.call(py, payload::into_python(py, message).map(Bound::into_any)),
         })
     }

@@ -10,8 +10,10 @@ use myrmidon::actor::{ActorBonds as Bonds, ActorInfo as Info, SpawnOptions, TopB
 use myrmidon::runtime::InspectError;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use tokio::time;
 
 use crate::actors::living;
+use crate::asyncio::{Request, coroutine};
 use crate::errors::{self, Timeout};
 use crate::number::{self, Id};
 use crate::options::priority_name;
@@ -36,8 +38,7 @@ impl Runtime {
     /// `ActorInfo` for what the last two count.
     ///
     /// With `within`, in seconds, it waits so long, and goes by what was done meanwhile; only that stands in the
-    /// `reductions` and `run_time` of the result. In a coroutine, have another thread wait:
-    /// `await asyncio.to_thread(rt.top, 10, "run_time", within=1.0)`.
+    /// `reductions` and `run_time` of the result.
     ///
     /// Raises `ValueError` for anything else in `by`, and for `within` with "mailbox_size".
     #[pyo3(signature = (limit=10, by="mailbox_size", *, within=None))]
@@ -48,15 +49,9 @@ impl Runtime {
         by: &str,
         within: Option<f64>,
     ) -> PyResult<Vec<ActorInfo>> {
-        let (core, by) = (self.core()?.clone(), top_by(by)?);
-        let window = within.map(|within| period("within", within)).transpose()?;
+        let (core, (by, window)) = (self.core()?.clone(), ranking(by, within)?);
         let infos = match window {
             None => py.detach(|| core.top(by, limit)),
-            Some(_) if by == TopBy::MailboxSize => {
-                return Err(PyValueError::new_err(
-                    "within goes with by=\"reductions\" or \"run_time\": what waits is counted at one moment",
-                ));
-            }
             Some(window) => {
                 let before = py.detach(|| core.load());
                 wait_for(py, &core, Some(window), sleep)?;
@@ -64,6 +59,35 @@ impl Runtime {
             }
         };
         Ok(infos.into_iter().map(|info| self.seen(info)).collect())
+    }
+
+    /// As `top`, without blocking the event loop for the time of `within`.
+    #[pyo3(signature = (limit=10, by="mailbox_size".to_owned(), *, within=None))]
+    fn top_py<'py>(
+        this: &Bound<'py, Self>,
+        #[pyo3(from_py_with = number::limit)] limit: usize,
+        by: String,
+        within: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let runtime = this.clone().unbind();
+        coroutine(this, "top_py", move |this, py| {
+            let (core, (by, window)) = (this.core_for_loop()?.clone(), ranking(&by, within)?);
+            let io = core.io().clone();
+            Request::start(py, &io, move |open| async move {
+                let infos = match window {
+                    None => core.top(by, limit),
+                    Some(window) => {
+                        let before = core.load();
+                        time::sleep(window).await;
+                        core.top_since(&before, by, limit)
+                    }
+                };
+                open.settle(move |py| {
+                    let infos: Vec<_> = infos.into_iter().map(|info| runtime.get().seen(info)).collect();
+                    Ok(infos.into_pyobject(py)?.into_any().unbind())
+                });
+            })
+        })
     }
 
     /// How many answers came when nobody waited for them any more: the time of the ask was up, or its `await` was
@@ -79,20 +103,25 @@ impl Runtime {
     /// actor of another node.
     #[pyo3(signature = (pid, timeout=5.0))]
     fn bonds(&self, py: Python<'_>, pid: Id, timeout: f64) -> PyResult<ActorBonds> {
-        let (core, target, limit) = (self.core()?.clone(), living(pid)?, period("timeout", timeout)?);
-        if core.is_remote(target) {
-            return Err(errors::Unsupported::new_err(format!(
-                "actor {pid} is one of another node, which alone knows its bonds: ask there"
-            )));
-        }
+        let core = self.core()?;
+        let look = look_at_bonds(core.clone(), pid, timeout)?;
         let (done, told) = sync_channel(1);
-        let ask = move || drop(done.try_send(core.bonds(target, limit)));
-        self.core()?.spawn_blocking(ask).map(drop).map_err(|error| errors::busy(&error))?;
-        match wait_for(py, self.core()?, None, receive(told))?.flatten() {
-            Some(Ok(bonds)) => Ok(ActorBonds::from(bonds)),
-            Some(Err(error @ InspectError::Timeout(_))) => Err(Timeout::new_err(error.to_string())),
-            Some(Err(_)) | None => Err(errors::no_process(pid.0)),
-        }
+        let ask = move || drop(done.try_send(look()));
+        core.spawn_blocking(ask).map(drop).map_err(|error| errors::busy(&error))?;
+        wait_for(py, core, None, receive(told))?.flatten().unwrap_or_else(|| Err(errors::no_process(pid.0)))
+    }
+
+    /// As `bonds`, without blocking the event loop.
+    #[pyo3(signature = (pid, timeout=5.0))]
+    fn bonds_py<'py>(this: &Bound<'py, Self>, pid: Id, timeout: f64) -> PyResult<Bound<'py, PyAny>> {
+        coroutine(this, "bonds_py", move |this, py| {
+            let core = this.core_for_loop()?;
+            let look = look_at_bonds(core.clone(), pid, timeout)?;
+            Request::on_pool(py, core, move |open| {
+                let bonds = look();
+                open.settle(move |py| Ok(Py::new(py, bonds?)?.into_any()));
+            })
+        })
     }
 
     /// Waits until no actor runs and what there was to report has been logged, at most `timeout` seconds.
@@ -124,6 +153,36 @@ impl Runtime {
         let idle = info.idle && self.shared().codes.unhandled_of(info.pid) == 0;
         ActorInfo { idle, ..ActorInfo::from(info) }
     }
+}
+
+/// What `top` goes by, and for how long it waits.
+fn ranking(by: &str, within: Option<f64>) -> PyResult<(TopBy, Option<Duration>)> {
+    let (by, window) = (top_by(by)?, within.map(|within| period("within", within)).transpose()?);
+    if window.is_some() && by == TopBy::MailboxSize {
+        return Err(PyValueError::new_err(
+            "within goes with by=\"reductions\" or \"run_time\": what waits is counted at one moment",
+        ));
+    }
+    Ok((by, window))
+}
+
+/// A look at the bonds of an actor, which blocks its thread.
+fn look_at_bonds(
+    core: myrmidon::Runtime,
+    pid: Id,
+    timeout: f64,
+) -> PyResult<impl FnOnce() -> PyResult<ActorBonds> + Send + 'static> {
+    let (target, limit) = (living(pid)?, period("timeout", timeout)?);
+    if core.is_remote(target) {
+        return Err(errors::Unsupported::new_err(format!(
+            "actor {pid} is one of another node, which alone knows its bonds: ask there"
+        )));
+    }
+    Ok(move || match core.bonds(target, limit) {
+        Ok(bonds) => Ok(ActorBonds::from(bonds)),
+        Err(error @ InspectError::Timeout(_)) => Err(Timeout::new_err(error.to_string())),
+        Err(_) => Err(errors::no_process(pid.0)),
+    })
 }
 
 /// A step for `wait_for` that waits for nothing else.
@@ -161,7 +220,7 @@ pub(crate) struct ActorInfo {
     mailbox_size: usize,
     /// How many may wait; `None` where there is no bound.
     mailbox_capacity: Option<usize>,
-    /// The version of its code once all swaps so far are done, if none fails; `bonds` tells the one that runs.
+    /// The version of its code once all swaps so far are done, but for those that have failed; `bonds` tells the one that runs.
     version: u64,
     /// "high", "normal" or "low".
     priority: &'static str,

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `runtime` | the class `Runtime`; its methods about one theme live in that theme's file |
 //! | `actors` | spawn, send, stop, names, hot swap, timers |
-//! | `send_blocking` | sending that waits for room |
+//! | `send_blocking`, `join` | sending that waits for room; waiting for the end of an actor |
 //! | `handler`, `call` | the behaviour around a Python callable, and the call itself |
 //! | `class_actor` | actors that are objects, with hooks |
 //! | `codec` | plain data as bytes |
@@ -20,10 +20,10 @@
 //! | `mailbox`, `reply`, `own_loop` | what it has: the mailbox, ways back, an event loop |
 //! | `current`, `current_task` | whose code runs, and in which task |
 //! | `seat`, `loop_bell` | where a thread waits; how an event loop is told |
-//! | `asyncio` | requests to other nodes on behalf of event loops |
+//! | `asyncio` | calls that wait, to be awaited in an event loop |
 //! | `options` | how an actor is started |
 //! | `supervision`, `observed`, `buffer` | the methods of these themes |
-//! | `supervisors` | supervisors as values, and handles to those that run |
+//! | `supervisors`, `child_info` | supervisors as values, and handles to those that run |
 //! | `introspection`, `dead_letters` | looking at actors, names and lost messages |
 //! | `simulation` | a runtime whose actors a test runs |
 //! | `memory`, `payload`, `system_message`, `exit_reason`, `errors` | values that cross the border |
@@ -41,6 +41,7 @@ mod asyncio;
 mod behaviour;
 mod buffer;
 mod call;
+mod child_info;
 mod class_actor;
 mod code;
 mod codec;
@@ -58,6 +59,7 @@ mod giver;
 mod handler;
 mod handler_task;
 mod introspection;
+mod join;
 mod known;
 mod lane;
 mod lanes;
@@ -102,9 +104,11 @@ mod _core {
     #[pymodule_export]
     use super::asking::Asking;
     #[pymodule_export]
-    use super::asyncio::Request;
+    use super::asyncio::{Begin, Request};
     #[pymodule_export]
     use super::buffer::{allocate_buffer, free_buffer};
+    #[pymodule_export]
+    use super::child_info::ChildInfo;
     #[pymodule_export]
     use super::class_actor::Failure;
     #[pymodule_export]
@@ -142,7 +146,7 @@ mod _core {
     #[pymodule_export]
     use super::simulation::Simulation;
     #[pymodule_export]
-    use super::supervisors::{ChildInfo, Supervisor};
+    use super::supervisors::Supervisor;
     #[pymodule_export]
     use super::system_message::PySystemMessage;
 

@@ -81,7 +81,7 @@ pub(crate) fn reporter(desk: Desk) -> EventSink {
     Arc::new(move |event| {
         let Some(record) = Record::of(event) else { return };
         match event {
-            Event::Crash { .. } | Event::SwapFailed { .. } => desk.take_failure(record),
+            Event::Crash { asker_told: false, .. } | Event::SwapFailed { .. } => desk.take_failure(record),
             _ => desk.take(record),
         }
     })
@@ -105,7 +105,7 @@ struct Record {
 impl Record {
     fn of(event: &Event) -> Option<Self> {
         let (logger, level, text) = match event {
-            Event::Crash { pid, reason } => {
+            Event::Crash { pid, reason, .. } => {
                 let traceback = traceback(reason).unwrap_or_default();
                 let text = format!("actor {pid} ended: {}\n{}", one_line(reason), indented(&traceback));
                 ("myrmidon.actor", "error", text)
@@ -239,8 +239,8 @@ impl Subscriber for Warnings {
         event.record(&mut text);
         let level = if *metadata.level() == Level::ERROR { "error" } else { "warning" };
         let logger = metadata.target().replace("::", ".").replacen("myrmidon_", "myrmidon.", 1);
-        Record { logger, level, text: one_line(&(text.message + &text.fields)), runtime: None }
-            .submit(&chores);
+        let text = one_line(&(text.message + &text.fields));
+        Record { logger, level, text, runtime: None }.submit(&chores);
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {

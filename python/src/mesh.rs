@@ -4,8 +4,10 @@ use myrmidon::Pid;
 use myrmidon::node::{ListenError as CoreListenError, RemoteSendError, ResolveError};
 use myrmidon::transport::{AddrParseError, NodeAddr, TransportError};
 use pyo3::prelude::*;
+use pyo3::types::PyBool;
 
 use crate::actors::living;
+use crate::asyncio::{Request, coroutine};
 use crate::current::current_actor;
 use crate::errors::{
     AddressError, Busy, ListenError, NodeDown, PayloadTooLarge, RegisterError, RuntimeClosed, Timeout,
@@ -30,12 +32,21 @@ impl Runtime {
             ));
         }
         let bound = block_on(py, core.io(), async move { node.listen(&addr).await })?;
-        bound.map(|bound| bound.to_string()).map_err(|error| match error {
-            CoreListenError::Closed => RuntimeClosed::new_err(error.to_string()),
-            CoreListenError::Transport(TransportError::Bind { .. }) => {
-                ListenError::new_err(format!("{error}; choose another address, or port 0 for a free port"))
-            }
-            _ => ListenError::new_err(error.to_string()),
+        bound.map(|bound| bound.to_string()).map_err(|error| unbound(&error))
+    }
+
+    /// As `listen`, without blocking the event loop. If the task is cancelled before the address is bound, nothing is.
+    fn listen_py<'py>(this: &Bound<'py, Self>, addr: String) -> PyResult<Bound<'py, PyAny>> {
+        coroutine(this, "listen_py", move |runtime, py| {
+            let core = runtime.core_for_loop()?;
+            let (node, addr) = (core.node().clone(), address(&addr)?);
+            Request::start(py, core.io(), move |open| async move {
+                let bound = node.listen(&addr).await;
+                open.settle(move |py| match bound {
+                    Ok(bound) => Ok(bound.to_string().into_pyobject(py)?.into_any().unbind()),
+                    Err(error) => Err(unbound(&error)),
+                });
+            })
         })
     }
 
@@ -49,6 +60,26 @@ impl Runtime {
         let (node, addr) = (core.node().clone(), address(addr)?);
         let found = block_on(py, core.io(), async move { node.resolve(&addr, &name).await })?;
         found.map(|pid| pid.map(Pid::as_u64)).map_err(|error| unresolved(&error))
+    }
+
+    /// As `resolve_remote`, without blocking the event loop: in any loop of any thread. Cancelling the task gives the
+    /// request up.
+    fn resolve_remote_py<'py>(
+        this: &Bound<'py, Self>,
+        addr: String,
+        name: String,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        coroutine(this, "resolve_remote_py", move |runtime, py| {
+            let core = runtime.core_for_loop()?;
+            let (node, addr) = (core.node().clone(), address(&addr)?);
+            Request::start(py, core.io(), move |open| async move {
+                let found = node.resolve(&addr, &name).await;
+                open.settle(move |py| match found {
+                    Ok(pid) => Ok(pid.map(Pid::as_u64).into_pyobject(py)?.unbind()),
+                    Err(error) => Err(unresolved(&error)),
+                });
+            })
+        })
     }
 
     /// Queues `data` for the actor `pid` of the node at `addr`. Messages to one actor leave in the
@@ -76,6 +107,37 @@ impl Runtime {
         refused.map_err(|error| {
             payload::give_back(data);
             unsent(&error)
+        })
+    }
+
+    /// As `send_remote`, without blocking the event loop where it waits for room. If the task is cancelled while it does,
+    /// nothing is sent. A `Buffer` counts as sent then.
+    fn send_remote_py<'py>(
+        this: &Bound<'py, Self>,
+        addr: String,
+        pid: Id,
+        data: Py<PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        coroutine(this, "send_remote_py", move |runtime, py| {
+            let (core, pid) = (runtime.core_for_loop()?, living(pid)?);
+            let (node, addr) = (core.node().clone(), address(&addr)?);
+            // Now, so that it takes its place before what is sent later.
+            let sent = node.try_send(&addr, pid, payload::remote(data.bind(py))?);
+            Request::start(py, core.io(), move |open| async move {
+                let sent = match sent {
+                    Err(
+                        RemoteSendError::Busy { message, .. } | RemoteSendError::TooLarge { message, .. },
+                    ) => node.send(&addr, pid, message).await,
+                    sent => sent,
+                };
+                open.settle(move |py| match sent {
+                    Ok(()) => Ok(py.None()),
+                    Err(error) => {
+                        payload::give_back(data.bind(py));
+                        Err(unsent(&error))
+                    }
+                });
+            })
         })
     }
 
@@ -107,6 +169,18 @@ impl Runtime {
         let (node, addr) = (core.node().clone(), address(addr)?);
         block_on(py, core.io(), async move { node.is_up(&addr).await })
     }
+
+    /// As `is_node_up`, without blocking the event loop. Cancelling the task gives the ping up.
+    fn is_node_up_py<'py>(this: &Bound<'py, Self>, addr: String) -> PyResult<Bound<'py, PyAny>> {
+        coroutine(this, "is_node_up_py", move |runtime, py| {
+            let core = runtime.core_for_loop()?;
+            let (node, addr) = (core.node().clone(), address(&addr)?);
+            Request::start(py, core.io(), move |open| async move {
+                let up = node.is_up(&addr).await;
+                open.settle(move |py| Ok(PyBool::new(py, up).to_owned().into_any().unbind()));
+            })
+        })
+    }
 }
 
 /// Reads an address.
@@ -125,6 +199,16 @@ pub(crate) fn dialable(text: &str) -> PyResult<NodeAddr> {
         return Err(AddressError::new_err(text));
     }
     Ok(addr)
+}
+
+fn unbound(error: &CoreListenError) -> PyErr {
+    match error {
+        CoreListenError::Closed => RuntimeClosed::new_err(error.to_string()),
+        CoreListenError::Transport(TransportError::Bind { .. }) => {
+            ListenError::new_err(format!("{error}; choose another address, or port 0 for a free port"))
+        }
+        _ => ListenError::new_err(error.to_string()),
+    }
 }
 
 pub(crate) fn unresolved(error: &ResolveError) -> PyErr {

@@ -79,6 +79,9 @@ impl Outcome {
                 AskError::Unsendable { .. } => PayloadTooLarge::new_err(text),
                 AskError::OwnActor(_) => OwnActor::new_err(text),
                 AskError::Unsupported(_) => Unsupported::new_err(text),
+                AskError::Untrusted(_) => {
+                    Unsupported::new_err(format!("{text}; an actor with codec=\"pickle\" is one of those"))
+                }
                 _ => MyrmidonError::new_err(text),
             })
         }))

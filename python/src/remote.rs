@@ -13,9 +13,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyInt};
 
 use crate::actors::living;
-use crate::asyncio::{Open, Request};
+use crate::asyncio::{Request, coroutine};
 use crate::errors::{AddressError, Busy, NoProcess, NodeDown, PayloadTooLarge};
-use crate::loop_bell::Bell;
 use crate::mesh::{address, unresolved};
 use crate::number::Id;
 use crate::payload;
@@ -59,23 +58,25 @@ impl Runtime {
         found.map(Pid::as_u64).map_err(|error| not_found(&error))
     }
 
-    /// As `remote`, on behalf of the running loop.
+    /// As `remote`, without blocking the event loop. Cancelling the task gives the request up.
     #[pyo3(signature = (addr, target=None, *, follow=false))]
-    fn _remote(
-        &self,
-        py: Python<'_>,
-        addr: &str,
-        target: Option<Bound<'_, PyAny>>,
+    fn remote_py<'py>(
+        this: &Bound<'py, Self>,
+        addr: String,
+        target: Option<Py<PyAny>>,
         follow: bool,
-    ) -> PyResult<Request> {
-        let (core, whom) = (self.core()?, Whom::read(addr, target, follow)?);
-        let rt = core.clone();
-        Request::start(py, Bell::of_running(py)?, core.io(), move |open: Open| async move {
-            let found = whom.find(&rt).await;
-            open.settle(move |py| match found {
-                Ok(pid) => Ok(pid.as_u64().into_pyobject(py)?.into_any().unbind()),
-                Err(error) => Err(not_found(&error)),
-            });
+    ) -> PyResult<Bound<'py, PyAny>> {
+        coroutine(this, "remote_py", move |runtime, py| {
+            let target = target.map(|target| target.into_bound(py));
+            let (core, whom) = (runtime.core_for_loop()?, Whom::read(&addr, target, follow)?);
+            let rt = core.clone();
+            Request::start(py, core.io(), move |open| async move {
+                let found = whom.find(&rt).await;
+                open.settle(move |py| match found {
+                    Ok(pid) => Ok(pid.as_u64().into_pyobject(py)?.into_any().unbind()),
+                    Err(error) => Err(not_found(&error)),
+                });
+            })
         })
     }
 
@@ -122,17 +123,23 @@ impl Runtime {
                 let rt = core.clone();
                 match block_on(py, core.io(), async move { rt.send_async(pid, message).await })? {
                     Ok(()) => return Ok(true),
-                    Err(SendError::Full { .. }) => Err(Busy::new_err(format!(
-                        "the queue to the node of actor {pid} is full: it reads too slowly; slow down, or try \
-                         again later"
-                    ))),
-                    Err(error) => lost(&error),
+                    Err(error) => unsent(pid, &error),
                 }
             }
             error => lost(&error),
         };
         payload::give_back(data);
         unsent
+    }
+}
+
+/// What becomes of a message to an actor of another node for which there was no room in time, or that was lost.
+pub(crate) fn unsent(pid: Pid, error: &SendError<Payload>) -> PyResult<bool> {
+    match error {
+        SendError::Full { .. } => Err(Busy::new_err(format!(
+            "the queue to the node of actor {pid} is full: it reads too slowly; slow down, or try again later"
+        ))),
+        error => lost(error),
     }
 }
 

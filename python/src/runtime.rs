@@ -14,6 +14,7 @@ use myrmidon::transport::Transport;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::asyncio::{Open, Request, coroutine};
 use crate::codes::Codes;
 use crate::current::current_actor;
 use crate::errors::{RuntimeClosed, StartError};
@@ -196,22 +197,47 @@ impl Runtime {
     /// is waited for like a plain one, and cancelled when the time is up.
     ///
     /// Returns the number of messages that nobody handled. Calling it again does nothing. Inside a
-    /// handler it does not wait and returns 0. In a coroutine use `async with`, or `asyncio.to_thread`: a wait that
+    /// handler it does not wait and returns 0. In a coroutine use `async with`, or `await rt.shutdown_py()`: a wait that
     /// blocks the loop also waits for the handlers that run in it. A pull actor in the middle of a message is not waited for.
     #[pyo3(signature = (timeout=1.0))]
     fn shutdown(&self, py: Python<'_>, timeout: f64) -> PyResult<usize> {
         self.0.birth.check()?;
-        let timeout = seconds("timeout", timeout)?.unwrap_or(FOREVER);
-        let shared = self.0.clone();
         let (done, left) = sync_channel(1);
-        thread::Builder::new()
-            .name("myrmidon-shutdown".to_owned())
-            .spawn(move || done.send(shared.finish(timeout)).unwrap_or(()))?;
+        self.end(timeout, move |left| done.send(left).unwrap_or(()))?;
         if current_actor(py)?.is_some() {
             return Ok(0); // The end of this very handler is what it waits for.
         }
         let left = wait_for(py, self.0.core(), None, receive(left))?;
         Ok(left.flatten().unwrap_or(0))
+    }
+
+    /// As `shutdown`, without blocking the event loop. If the task is cancelled, the runtime goes down all the same.
+    #[pyo3(signature = (timeout=1.0))]
+    fn shutdown_py<'py>(this: &Bound<'py, Self>, timeout: f64) -> PyResult<Bound<'py, PyAny>> {
+        coroutine(this, "shutdown_py", move |this, py| {
+            this.0.birth.check()?;
+            let own = current_actor(py)?.is_some();
+            Request::elsewhere(py, |open| {
+                let told = |open: Open, left: usize| {
+                    open.settle(move |py| Ok(left.into_pyobject(py)?.into_any().unbind()));
+                };
+                if own {
+                    told(open, 0);
+                    return this.end(timeout, drop);
+                }
+                this.end(timeout, move |left| told(open, left))
+            })
+        })
+    }
+
+    /// What becomes of it now that nobody refers to it any more and nobody has shut it down; `None` if somebody has, or
+    /// need not.
+    fn _left_open(&self) -> Option<&'static str> {
+        let own = self.0.birth.is_here() && !self.0.simulated;
+        (own && !self.closed()).then(|| match self.0.is_unused() {
+            true => "it ends now; use `with`, or call shutdown()",
+            false => "it goes on until the interpreter ends, as it has actors or listens; use `with`, or call shutdown()",
+        })
     }
 
     fn __repr__(&self) -> String {
@@ -241,6 +267,15 @@ impl Runtime {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0
+    }
+
+    /// Goes down on a thread of its own, which tells `then` how many messages were left.
+    fn end(&self, timeout: f64, then: impl FnOnce(usize) + Send + 'static) -> PyResult<()> {
+        let timeout = seconds("timeout", timeout)?.unwrap_or(FOREVER);
+        let shared = self.0.clone();
+        let thread = thread::Builder::new().name("myrmidon-shutdown".to_owned());
+        thread.spawn(move || then(shared.finish(timeout)))?;
+        Ok(())
     }
 }
 

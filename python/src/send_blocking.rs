@@ -8,14 +8,18 @@ use myrmidon::actor::current;
 use myrmidon::error::SendError;
 use myrmidon::mailbox::Payload;
 use pyo3::prelude::*;
+use pyo3::types::PyBool;
 
 use crate::ask::holds_own_loop;
+use crate::asyncio::{Request, coroutine, within};
+use crate::current::current_actor;
 use crate::errors::Busy;
 use crate::loop_bell::Bell;
 use crate::number::Id;
 use crate::payload;
+use crate::remote;
 use crate::runtime::Runtime;
-use crate::wait::{receive, seconds, wait_for};
+use crate::wait::{limit, receive, wait_for};
 
 type Sent = Result<(), SendError<Payload>>;
 
@@ -36,8 +40,7 @@ impl Runtime {
         data: &Bound<'_, PyAny>,
         timeout: Option<f64>,
     ) -> PyResult<bool> {
-        let limit = timeout.map(|timeout| seconds("timeout", timeout)).transpose()?.flatten();
-        let core = self.core()?;
+        let (core, limit) = (self.core()?, limit(timeout)?);
         let target = pid.pid();
         if payload::is_wasted(data, core, target) {
             return Ok(false);
@@ -49,10 +52,7 @@ impl Runtime {
                 if Bell::running(py)?.is_some_and(|bell| bell.runs(self.shared(), target)) {
                     drop(message);
                     payload::give_back(data);
-                    return Err(holds_own_loop(
-                        target,
-                        "await asyncio.to_thread(rt.send_blocking, pid, data)",
-                    ));
+                    return Err(holds_own_loop(target, "await rt.send_blocking_py(pid, data)"));
                 }
                 self.wait_for_room(py, target, message, limit)
             }
@@ -63,6 +63,55 @@ impl Runtime {
         }
         sent
     }
+
+    /// As `send_blocking`, without blocking the event loop; to an actor of another node it waits in the same way for room
+    /// in the queue to that node. If the task is cancelled while it waits, nothing is sent. A `Buffer` counts as sent then.
+    ///
+    /// Raises `Busy` when the time is up, where another policy rejects the message, and for an actor that would wait for
+    /// room in its own mailbox; for an actor of another node also `NodeDown` and `PayloadTooLarge`.
+    #[pyo3(signature = (pid, data, timeout=None))]
+    fn send_blocking_py<'py>(
+        this: &Bound<'py, Self>,
+        pid: Id,
+        data: Py<PyAny>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        coroutine(this, "send_blocking_py", move |runtime, py| {
+            let (core, limit) = (runtime.core_for_loop()?.clone(), limit(timeout)?);
+            let nobody = payload::is_wasted(data.bind(py), &core, pid.pid());
+            let Some(target) = pid.pid().filter(|_| !nobody) else {
+                return Request::elsewhere(py, |open| {
+                    open.settle(|py| truth(py, Ok(false)));
+                    Ok(())
+                });
+            };
+            let is_own = current_actor(py)? == Some(target);
+            let sent = core.send(target, payload::local(data.bind(py))?);
+            Request::start(py, core.clone().io(), move |open| async move {
+                let sent = match sent {
+                    Err(SendError::Full { message, .. }) if !is_own => {
+                        within(limit, core.send_async(target, message)).await
+                    }
+                    sent => Some(sent),
+                };
+                open.settle(move |py| {
+                    let sent = match sent {
+                        Some(Err(error)) if core.is_remote(target) => remote::unsent(target, &error),
+                        Some(sent) => told(sent, target),
+                        None => Err(full(target)),
+                    };
+                    if !matches!(sent, Ok(true)) {
+                        payload::give_back(data.bind(py));
+                    }
+                    truth(py, sent)
+                });
+            })
+        })
+    }
+}
+
+fn truth(py: Python<'_>, sent: PyResult<bool>) -> PyResult<Py<PyAny>> {
+    Ok(PyBool::new(py, sent?).to_owned().into_any().unbind())
 }
 
 impl Runtime {

@@ -79,7 +79,8 @@ impl Runtime {
     /// or returns `None` it is tried again, with growing pauses. Remote monitors that the calling
     /// thread made just before now belong to `pid`; if there are none, `factory` runs once now and
     /// its actor becomes the child. With "RestartAll" the end of one such child restarts all of
-    /// them; "RestartOne" is the other strategy; both in any case. `stop(pid)` ends the supervision.
+    /// them; "RestartOne" is the other strategy; both in any case. `stop(pid)` ends the supervision, also while the
+    /// factory fails.
     ///
     /// Raises `TypeError`, and `ValueError` for another strategy.
     #[pyo3(signature = (pid, factory, strategy="RestartOne"))]
@@ -106,7 +107,9 @@ impl Runtime {
         self.core()?.supervisor().watch(living(pid)?, strategy).map_err(|e| refused(&e))
     }
 
-    /// The PIDs that are supervised now by factories and `watch`. A `Supervisor` tells its own by `children()`.
+    /// The PIDs that are supervised now by factories and `watch`: of a child that is being restarted the last that it had.
+    /// A child that has never run, as its factory has only failed so far, has none. A `Supervisor` tells its own by
+    /// `children()`.
     fn child_pids(&self) -> PyResult<Vec<u64>> {
         Ok(self.core()?.supervisor().child_pids().into_iter().map(Pid::as_u64).collect())
     }

@@ -13,7 +13,9 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use crate::asyncio::{Request, coroutine};
 use crate::call::with_argument;
+use crate::child_info::ChildInfo;
 use crate::errors::{self, ChildError, NoProcess, SpecError, Timeout};
 use crate::exit_reason::{from_exception, traceback};
 use crate::loop_bell::Bell;
@@ -59,6 +61,42 @@ impl Runtime {
         let supervisor = started.map_err(|error| refused(&error))?;
         Ok(Supervisor { core: self.core()?.clone(), supervisor, runtime: runtime.clone().unbind() })
     }
+
+    /// As `supervise`, without blocking the event loop. If the task is cancelled, the supervisor is stopped as soon as its
+    /// children run.
+    fn supervise_py<'py>(this: &Bound<'py, Self>, spec: Py<PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let runtime = this.clone().into_any().unbind();
+        coroutine(this, "supervise_py", move |this, py| {
+            let core = this.core_for_loop()?;
+            let spec = build(spec.bind(py), runtime.bind(py))?;
+            let below = core.clone();
+            Request::on_pool(py, core, move |open| {
+                let started = below.supervise(spec).map(|supervisor| Started(below, Some(supervisor)));
+                open.settle(move |py| {
+                    let (core, supervisor) = started.map_err(|error| refused(&error))?.into_parts()?;
+                    Ok(Py::new(py, Supervisor { core, supervisor, runtime })?.into_any())
+                });
+            })
+        })
+    }
+}
+
+/// A supervisor that nobody has yet: it is stopped if nobody comes for it.
+struct Started(myrmidon::Runtime, Option<SupervisorRef>);
+
+impl Started {
+    fn into_parts(mut self) -> PyResult<(myrmidon::Runtime, SupervisorRef)> {
+        let supervisor = self.1.take().ok_or_else(errors::closed_meanwhile)?;
+        Ok((self.0.clone(), supervisor))
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if let Some(supervisor) = &self.1 {
+            self.0.stop(supervisor.pid());
+        }
+    }
 }
 
 /// A running supervisor. `rt.supervise(spec)` starts one.
@@ -86,6 +124,18 @@ impl Supervisor {
         Ok(children.into_iter().map(ChildInfo::from).collect())
     }
 
+    /// As `children`, without blocking the event loop.
+    #[pyo3(signature = (timeout=5.0))]
+    fn children_py<'py>(this: &Bound<'py, Self>, timeout: f64) -> PyResult<Bound<'py, PyAny>> {
+        coroutine(this, "children_py", move |this, py| {
+            let seen = |py: Python<'_>, children: Vec<Info>| {
+                let children: Vec<_> = children.into_iter().map(ChildInfo::from).collect();
+                Ok(children.into_pyobject(py)?.into_any().unbind())
+            };
+            this.begin(py, timeout, |supervisor, limit| supervisor.children(limit), seen)
+        })
+    }
+
     /// Adds a `Child` and starts it; an empty id becomes a number. Returns its PID.
     ///
     /// Raises `ChildError` if the id is taken, there are as many children as may be, or it does not start.
@@ -94,6 +144,20 @@ impl Supervisor {
         let child = build_child(child, self.runtime.bind(py))?;
         let pid = self.call(py, timeout, move |supervisor, limit| supervisor.start_child(child, limit))?;
         Ok(pid.as_u64())
+    }
+
+    /// As `start_child`, without blocking the event loop. Cancelling the task gives the wait up, as the end of `timeout`
+    /// does; the child may start all the same.
+    #[pyo3(signature = (child, timeout=5.0))]
+    fn start_child_py<'py>(
+        this: &Bound<'py, Self>,
+        child: Py<PyAny>,
+        timeout: f64,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        coroutine(this, "start_child_py", move |this, py| {
+            let child = build_child(child.bind(py), this.runtime.bind(py))?;
+            this.begin(py, timeout, move |supervisor, limit| supervisor.start_child(child, limit), number)
+        })
     }
 
     /// Stops a child and waits for its end. It stays in the list, unless it is temporary or the supervisor
@@ -105,6 +169,14 @@ impl Supervisor {
         self.call(py, timeout, move |supervisor, limit| supervisor.stop_child(&id, limit))
     }
 
+    /// As `stop_child`, without blocking the event loop. If the task is cancelled, the child is stopped all the same.
+    #[pyo3(signature = (id, timeout=10.0))]
+    fn stop_child_py<'py>(this: &Bound<'py, Self>, id: String, timeout: f64) -> PyResult<Bound<'py, PyAny>> {
+        coroutine(this, "stop_child_py", move |this, py| {
+            this.begin(py, timeout, move |supervisor, limit| supervisor.stop_child(&id, limit), nothing)
+        })
+    }
+
     /// Starts a child that was stopped or has ended. Returns its PID.
     ///
     /// Raises `ChildError` if there is no such child, it runs, or it does not start.
@@ -114,12 +186,36 @@ impl Supervisor {
         Ok(pid.as_u64())
     }
 
+    /// As `restart_child`, without blocking the event loop. If the task is cancelled, the child may start all the same.
+    #[pyo3(signature = (id, timeout=5.0))]
+    fn restart_child_py<'py>(
+        this: &Bound<'py, Self>,
+        id: String,
+        timeout: f64,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        coroutine(this, "restart_child_py", move |this, py| {
+            this.begin(py, timeout, move |supervisor, limit| supervisor.restart_child(&id, limit), number)
+        })
+    }
+
     /// Forgets a child that was stopped or has ended.
     ///
     /// Raises `ChildError` if there is no such child, or it runs.
     #[pyo3(signature = (id, timeout=5.0))]
     fn delete_child(&self, py: Python<'_>, id: String, timeout: f64) -> PyResult<()> {
         self.call(py, timeout, move |supervisor, limit| supervisor.delete_child(&id, limit))
+    }
+
+    /// As `delete_child`, without blocking the event loop.
+    #[pyo3(signature = (id, timeout=5.0))]
+    fn delete_child_py<'py>(
+        this: &Bound<'py, Self>,
+        id: String,
+        timeout: f64,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        coroutine(this, "delete_child_py", move |this, py| {
+            this.begin(py, timeout, move |supervisor, limit| supervisor.delete_child(&id, limit), nothing)
+        })
     }
 
     /// Stops the children, last first, and then itself; without waiting. Returns whether it was alive.
@@ -144,39 +240,30 @@ impl Supervisor {
         let supervisor = self.supervisor.clone();
         blocking(py, &self.core, move || call(&supervisor, limit))?.map_err(|error| refused(&error))
     }
-}
 
-/// A child as it is now.
-#[pyclass(frozen, eq, get_all, module = "myrmidon")]
-#[derive(PartialEq)]
-pub(crate) struct ChildInfo {
-    /// The name by which its supervisor knows it.
-    id: String,
-    /// Its PID; `None` if it is down or being started.
-    pid: Option<u64>,
-    /// "permanent", "transient" or "temporary".
-    restart: &'static str,
-    /// Whether it is a supervisor.
-    supervisor: bool,
-}
-
-#[pymethods]
-impl ChildInfo {
-    fn __repr__(&self) -> String {
-        let state = self.pid.map_or("down".to_owned(), |pid| pid.to_string());
-        format!("<ChildInfo {:?} {state} {}>", self.id, self.restart)
+    /// As `call`, for the running loop; `show` makes what is awaited of the result.
+    fn begin<T: Send + 'static>(
+        &self,
+        py: Python<'_>,
+        timeout: f64,
+        call: impl FnOnce(&SupervisorRef, Duration) -> Result<T, CoreChildError> + Send + 'static,
+        show: impl FnOnce(Python<'_>, T) -> PyResult<Py<PyAny>> + Send + 'static,
+    ) -> PyResult<Request> {
+        let limit = seconds("timeout", timeout)?.unwrap_or(NO_LIMIT);
+        let supervisor = self.supervisor.clone();
+        Request::on_pool(py, &self.core, move |open| {
+            let done = call(&supervisor, limit);
+            open.settle(move |py| done.map_err(|error| refused(&error)).and_then(|done| show(py, done)));
+        })
     }
 }
 
-impl From<Info> for ChildInfo {
-    fn from(info: Info) -> Self {
-        let restart = match info.restart {
-            Restart::Permanent => "permanent",
-            Restart::Transient => "transient",
-            Restart::Temporary => "temporary",
-        };
-        Self { id: info.id, pid: info.pid.map(Pid::as_u64), restart, supervisor: info.supervisor }
-    }
+fn number(py: Python<'_>, pid: Pid) -> PyResult<Py<PyAny>> {
+    Ok(pid.as_u64().into_pyobject(py)?.into_any().unbind())
+}
+
+fn nothing(py: Python<'_>, (): ()) -> PyResult<Py<PyAny>> {
+    Ok(py.None())
 }
 
 /// Runs what blocks on a thread of the pool, so that Ctrl-C gets through and other handlers go on.

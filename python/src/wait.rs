@@ -112,6 +112,14 @@ pub(crate) fn seconds(name: &str, seconds: f64) -> PyResult<Option<Duration>> {
     Ok((seconds < 3e10).then(|| Duration::from_secs_f64(seconds)))
 }
 
+/// Reads a timeout, which may be `None`.
+///
+/// # Errors
+/// As [`seconds`].
+pub(crate) fn limit(timeout: Option<f64>) -> PyResult<Option<Duration>> {
+    Ok(timeout.map(|timeout| seconds("timeout", timeout)).transpose()?.flatten())
+}
+
 /// Reads a duration that is finite.
 ///
 /// # Errors

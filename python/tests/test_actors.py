@@ -332,8 +332,9 @@ def test_a_runtime_whose_object_is_gone_goes_on_while_it_has_actors(make_runtime
         rt.register("service", rt.spawn(inbox))
         return rt.listen("127.0.0.1:0")
 
-    addr = start()
-    gc.collect()
+    with pytest.warns(ResourceWarning, match="unclosed"):
+        addr = start()
+        gc.collect()
     here.send_remote(addr, here.resolve_remote(addr, "service"), b"x")
     eventually(lambda: inbox == [b"x"])
 

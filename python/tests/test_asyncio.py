@@ -163,15 +163,15 @@ def test_a_call_that_waits_for_an_actor_of_its_own_loop_is_refused_at_once(rt):
         asking = asyncio.create_task(rt.ask(pid, b"x"))
         await entered.wait()
         assert rt.send(pid, b"y")
-        with pytest.raises(errors.Busy, match=r"to_thread\(rt\.send_blocking"):
+        with pytest.raises(errors.Busy, match=r"await rt\.send_blocking_py"):
             while True:
                 rt.send_blocking(pid, b"z")
         rt.stop(pid)
-        with pytest.raises(errors.Busy, match=r"to_thread\(rt\.join"):
+        with pytest.raises(errors.Busy, match=r"await rt\.join_py"):
             rt.join(pid)
         gate.set()
         assert await asking == b"x"
-        assert (await asyncio.to_thread(rt.join, pid, 10)).kind in ("normal", "noproc")
+        assert (await rt.join_py(pid, 10)).kind in ("normal", "noproc")
         assert rt.join(pid).kind == "noproc"
 
     asyncio.run(main())

@@ -1,6 +1,7 @@
 """Class actors of other nodes: the same calls, with a PID from `remote`."""
 
 import asyncio
+import pickle
 from dataclasses import dataclass
 
 import pytest
@@ -8,7 +9,7 @@ from support import eventually
 
 import myrmidon
 from myrmidon import Actor, ActorRef, Options, Runtime
-from myrmidon.errors import MyrmidonError, NoMethod, RemoteActorError
+from myrmidon.errors import NoMethod, RemoteActorError, Unsupported
 
 
 class Empty(Exception):
@@ -87,5 +88,11 @@ def test_g13_answers_are_unpickled_from_nodes_that_prove_who_they_are(
     if transport != "tcp":  # Both ends have certificates.
         assert anything.call_sync(Anything.same, range(3)) == range(3)
     else:
-        with pytest.raises(MyrmidonError, match="certificates"):
+        with pytest.raises(Unsupported, match="certificates"):
             anything.call_sync(Anything.same, range(3))
+        # Also where the answer would not be unpickled here.
+        with pytest.raises(Unsupported, match=r"certificates.*pickle"):
+            here.ask_sync(anything.pid, b"x")
+        with pytest.raises(Unsupported, match=r"certificates.*pickle"):
+            asyncio.run(here.ask(anything.pid, b"x"))
+        assert there.ask_sync(there.whereis("anything") or 0, pickle.dumps([1, "same", [3], {}])) == pickle.dumps(3)

@@ -168,6 +168,65 @@ def test_a_runtime_that_was_only_made_ends():
     assert ends_well(run_program("import myrmidon; myrmidon.Runtime(); print('end')")) == ["end"]
 
 
+def test_a_runtime_that_nobody_shut_down_is_told_of_and_its_threads_end_if_it_has_nothing_to_do():
+    done = run_program("""
+        import gc, os, time
+        import myrmidon
+
+        def threads():
+            return len(os.listdir("/proc/self/task")) - 1
+
+        def drop():
+            myrmidon.Runtime()
+
+        def drop_with_an_actor():
+            rt = myrmidon.Runtime()
+            return rt.spawn(print)
+
+        def end():
+            with myrmidon.Runtime() as rt:
+                rt.spawn(print)
+
+        drop()
+        deadline = time.monotonic() + 20
+        while threads():
+            assert time.monotonic() < deadline, "its threads live on"
+            time.sleep(0.001)
+        drop_with_an_actor()
+        print(threads() > 0)
+        end()
+        left = myrmidon.Runtime()
+        left.spawn(print)
+    """)
+    assert ends_well(done) == ["True"]
+    told = [line for line in done.stderr.splitlines() if "ResourceWarning" in line]
+    assert len(told) == 2, done.stderr
+    assert "it ends now" in told[0]
+    assert "until the interpreter ends" in told[1]
+
+
+def test_nobody_is_warned_of_a_runtime_in_a_forked_child_or_a_simulation():
+    done = run_program("""
+        import os, sys
+        import myrmidon
+        from myrmidon.testing import Simulation
+        rt = myrmidon.Runtime()
+        child = os.fork()
+        if not child:
+            del rt
+            sys.stderr.flush()
+            os._exit(0)
+        print(os.waitpid(child, 0)[1])
+        sim = Simulation()
+        pid = sim.rt.spawn(print)
+        sim.close()
+        del sim
+        rt.shutdown()
+    """)
+    assert ends_well(done) == ["0"]
+    assert "ResourceWarning" not in done.stderr, done.stderr
+
+
 def test_sys_exit_in_a_handler_ends_the_actor_only():
     done = run_program("""
         import sys, myrmidon

@@ -278,9 +278,53 @@ def test_g3_g5_what_a_function_leaves_is_dead_letters_and_who_asked_is_told(rt, 
         pid = rt.spawn_with_mailbox(plain if kind == "thread" else asynchronous)
         rt.send_many(pid, [b"1", b"2", b"3"])
         asyncio.run(asks(pid))
-        return 2
+        return 3
 
-    assert lost(rt, act) == [b"1", b"3"]
+    assert lost(rt, act) == [b"1", b"3", b"question"]
+
+
+@pytest.mark.parametrize("mailbox", [None, Bounded(100)], ids=["unbounded", "bounded"])
+@pytest.mark.parametrize("kind", ["plain", "blocking", "async", "task", "thread"])
+def test_g3_g5_a_question_that_waited_when_its_actor_ended_is_a_dead_letter_of_any_actor(rt, kind, mailbox):
+    begun, ended = threading.Event(), threading.Event()
+
+    def plain(message):
+        begun.set()
+        assert ended.wait(20)
+
+    async def asynchronous(message):
+        begun.set()
+        await asyncio.to_thread(ended.wait, 20)
+
+    def thread(mailbox):
+        mailbox.recv()
+        plain(b"")
+
+    async def task(mailbox):
+        await mailbox.recv()
+        await asynchronous(b"")
+
+    async def asks(pid):
+        asked = [asyncio.create_task(rt.ask(pid, b"%d" % number, timeout=20)) for number in range(2)]
+        await asyncio.sleep(0)
+        rt.send(pid, b"2")
+        rt.kill(pid)
+        ended.set()
+        done = await asyncio.gather(*asked, return_exceptions=True)
+        assert all(isinstance(error, errors.ActorEnded) for error in done)
+
+    def act():
+        if kind in ("thread", "task"):
+            pid = rt.spawn_with_mailbox(thread if kind == "thread" else task, mailbox=mailbox)
+        else:
+            handler = asynchronous if kind == "async" else plain
+            pid = rt.spawn(handler, blocking=kind == "blocking", mailbox=mailbox)
+        rt.send(pid, b"first")
+        assert begun.wait(20)
+        asyncio.run(asks(pid))
+        return 3
+
+    assert lost(rt, act) == [b"0", b"1", b"2"]
 
 
 def test_g5_answers_do_not_cross_where_several_tasks_receive(rt):

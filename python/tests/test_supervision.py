@@ -126,3 +126,25 @@ def test_a_watched_actor_is_a_child_until_it_ends(rt):
     assert rt.child_pids() == [pid]
     rt.send(pid, b"x")
     eventually(lambda: rt.children_count() == 0)
+
+
+def test_a_child_that_has_never_run_is_not_counted_and_can_be_stopped(rt):
+    tries, works = [], []
+
+    def factory():
+        tries.append(None)
+        if not works:
+            raise ConnectionError("not yet")
+        works.append(rt.spawn(Inbox()))
+        return works[-1]
+
+    ended = rt.spawn(Inbox())
+    rt.kill(ended)
+    rt.join(ended)
+    rt.supervise_with_factory(ended, factory)
+    eventually(lambda: len(tries) >= 2)
+    assert (rt.child_pids(), rt.children_count()) == ([], 0)
+    works.append(None)
+    eventually(lambda: rt.child_pids() == works[1:] != [])
+    rt.stop(ended)
+    eventually(lambda: rt.children_count() == 0)

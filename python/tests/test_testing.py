@@ -1,15 +1,19 @@
 """The kit for users' tests: what it accepts, and that it fails where it should."""
 
+import asyncio
 import re
 import subprocess
 import sys
 import textwrap
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import myrmidon
 from myrmidon import Actor, PySystemMessage, Runtime
+from myrmidon.errors import ActorEnded, AskTimeout, RemoteActorError
 from myrmidon.testing import LeakedActors, Probe, UnhandledErrors, checked, eventually
 
 
@@ -145,3 +149,89 @@ def test_errors_of_another_runtime_are_that_ones_own(rt: Runtime) -> None:
         pid = other.spawn(broken)
         other.send(pid, b"x")
         other.join(pid)
+
+
+async def broken_async(message: bytes) -> bytes:
+    await asyncio.sleep(0)
+    raise ValueError("what is this?")
+
+
+class Broken(Actor):
+    def fail(self) -> None:
+        raise ValueError("what is this?")
+
+
+class BrokenAsync(Actor):
+    async def fail(self) -> None:
+        raise ValueError("what is this?")
+
+
+@pytest.mark.parametrize("handler", [broken, broken_async])
+def test_errors_of_which_who_asked_was_told_are_handled(rt: Runtime, handler: Callable[[bytes], object]) -> None:
+    async def ask(pid: int) -> None:
+        with pytest.raises(ValueError, match="what is this"):
+            await rt.ask(pid, b"x")
+
+    with checked(rt):
+        with pytest.raises(ValueError, match="what is this"):
+            rt.ask_sync(rt.spawn(handler), b"x")
+        asyncio.run(ask(rt.spawn(handler)))
+        for actor in (Broken, BrokenAsync):
+            with pytest.raises(ValueError, match="what is this"):
+                rt.start(actor).call_sync(actor.fail)
+    with pytest.raises(UnhandledErrors), checked(rt):
+        with pytest.raises(ValueError, match="what is this"):
+            rt.ask_sync(rt.spawn(handler), b"x")
+        rt.send(rt.spawn(handler), b"x")
+
+
+def test_errors_that_came_when_who_asked_had_given_up_are_found(rt: Runtime) -> None:
+    for asynchronous in (False, True):
+        begun, may_fail = threading.Event(), threading.Event()
+
+        def late(message: bytes) -> None:
+            begun.set()
+            assert may_fail.wait(10)
+            raise ValueError("too late")
+
+        async def late_async(message: bytes) -> None:
+            begun.set()
+            await asyncio.to_thread(may_fail.wait, 10)
+            raise ValueError("too late")
+
+        with pytest.raises(UnhandledErrors, match="too late"), checked(rt):
+            pid = rt.spawn(late_async if asynchronous else late)
+            with pytest.raises(AskTimeout):
+                rt.ask_sync(pid, b"x", timeout=0.2)
+            assert begun.wait(10)
+            may_fail.set()
+
+
+def test_errors_of_which_who_asked_from_another_node_was_told_are_handled() -> None:
+    with Runtime() as here, Runtime() as there:
+        addr = there.listen("127.0.0.1:0")
+        with checked(there):
+            there.register("broken", pid := there.spawn(broken))
+            with pytest.raises(RemoteActorError, match="what is this"):
+                here.ask_sync(here.remote(addr, "broken"), b"x")
+            there.join(pid)
+
+
+def test_an_error_does_not_count_as_told_by_a_question_that_waited_behind(rt: Runtime) -> None:
+    async def main() -> None:
+        may_fail = threading.Event()
+
+        def slow(message: bytes) -> None:
+            assert may_fail.wait(10)
+            raise ValueError("first")
+
+        pid = rt.spawn(slow, blocking=True)
+        rt.send(pid, b"x")
+        asking = asyncio.ensure_future(rt.ask(pid, b"y"))
+        await asyncio.sleep(0)
+        may_fail.set()
+        with pytest.raises(ActorEnded):
+            await asking
+
+    with pytest.raises(UnhandledErrors, match="first"), checked(rt):
+        asyncio.run(main())

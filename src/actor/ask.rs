@@ -36,6 +36,13 @@ pub enum AskError {
     /// The actor takes typed messages only, so that a question by PID cannot be read.
     #[error("actor {0} does not take bytes: ask by its typed reference, or give the actor a codec")]
     NotBytes(Pid),
+    /// The actor takes nothing from peers that have not proved who they are, and this node has not
+    /// ([`SpawnOptions::authenticated_only`](super::SpawnOptions::authenticated_only)).
+    #[error(
+        "actor {0} takes messages of nodes that prove who they are only: have both nodes use a transport with \
+         certificates, TLS or QUIC"
+    )]
+    Untrusted(Pid),
     /// The actor ended before it answered.
     #[error("actor {pid} ended before it answered: {reason}")]
     Ended {

@@ -53,6 +53,8 @@ pub(super) struct BondTables {
     pub(super) behind: Chain<Envelope>,
     /// The way back for the answer to the message that is being handled.
     pub(super) asked: Option<Reply<Payload>>,
+    /// Who asked was told of the failure by which this actor ends.
+    pub(super) asker_told: bool,
     /// The version that runs, if it is not the first.
     pub(super) version: Option<NonZeroU64>,
 }

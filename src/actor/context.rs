@@ -166,6 +166,13 @@ impl Context<'_> {
         }
     }
 
+    /// Says that who asked has been told of the failure with which this handler is about to end its actor: for a
+    /// language binding whose messages carry ways back of its own. It shows in
+    /// [`Event::Crash`](crate::runtime::Event::Crash).
+    pub fn asker_is_told(&mut self) {
+        self.bonds.tables().asker_told = true;
+    }
+
     /// Sends an exit signal, as if this actor had ended with `reason`.
     pub fn exit(&self, pid: Pid, reason: ExitReason) -> bool {
         self.system.exit(pid, Some(self.pid), reason)

@@ -26,6 +26,8 @@ pub struct ExitNotice<'a> {
     pub owner: bool,
     /// Whether no link or monitor hears of it.
     pub unnoticed: bool,
+    /// Whether who asked was told of the failure, as the outcome of the question in which it came.
+    pub asker_told: bool,
 }
 
 /// Told of every end, in this order.
@@ -61,6 +63,8 @@ pub(super) fn exit(mut ready: Ready, system: &Arc<System>, reason: ExitReason) {
         supervised: flags & flag::SUPERVISED != 0,
         owner: flags & flag::OWNER != 0,
         unnoticed: !watched && bonds.links.is_empty() && flags & flag::REMOTE == 0,
+        // A way back that lies here still is that of the message in which the handler failed.
+        asker_told: bonds.asker_told || bonds.asked.as_ref().is_some_and(|asked| !asked.is_abandoned()),
     };
     system.hooks().release(&notice);
     if flags & flag::TIMED != 0 {

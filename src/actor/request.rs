@@ -169,7 +169,7 @@ impl System {
         deadline: Option<Instant>,
         then: impl FnOnce(Result<Payload, AskError>) + Send + 'static,
     ) {
-        let admitted = if self.admits_peers(pid) { Ok(()) } else { Err(AskError::NoProcess(pid)) };
+        let admitted = if self.admits_peers(pid) { Ok(()) } else { Err(AskError::Untrusted(pid)) };
         match admitted.and_then(|()| self.request(pid, message, deadline)) {
             Ok(answer) => Arc::new(Listener::new(pid, answer, Box::new(then))).look(),
             Err(error) => then(Err(error)),

@@ -169,7 +169,11 @@ pub(crate) enum Signal {
     Stop(ExitReason),
     Kill,
     /// The actor's own code has ended, somewhere else than in a turn.
-    End(ExitReason),
+    End {
+        reason: ExitReason,
+        /// Whether who asked was told of it.
+        asker_told: bool,
+    },
     Exit(ExitSignal),
     Swap(Swap),
     SwapNow(Swap),

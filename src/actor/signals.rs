@@ -14,7 +14,12 @@ impl Turn<'_> {
                 return self.conclude_and(signal);
             }
             Signal::Kill => return Err(Box::new(ExitReason::Killed)),
-            Signal::End(reason) => return Err(Box::new(reason)),
+            Signal::End { reason, asker_told } => {
+                if asker_told {
+                    self.bonds().asker_told = true;
+                }
+                return Err(Box::new(reason));
+            }
             Signal::Exit(exit) => return self.exit_signal(exit),
             Signal::Ping(from) => return self.ping(from),
             Signal::Down { monitor, target, reason } => return self.down(monitor, target, reason),

@@ -230,9 +230,10 @@ impl Runtime {
     }
 
     /// Ends the actor before its next message, with `reason`, also if it traps exits. For a behaviour whose
-    /// code runs somewhere else, and has ended there.
-    pub fn end(&self, pid: Pid, reason: ExitReason) -> bool {
-        self.inner.system.signal(pid, Signal::End(reason))
+    /// code runs somewhere else, and has ended there; with `asker_told` by a failure of which who asked was told
+    /// ([`Context::asker_is_told`](crate::actor::Context::asker_is_told)). `false` if it was dead.
+    pub fn end(&self, pid: Pid, reason: ExitReason, asker_told: bool) -> bool {
+        self.inner.system.signal(pid, Signal::End { reason, asker_told })
     }
 
     /// Sends an exit signal: dropped, a message, or the end, as the reason and the receiver's

@@ -16,6 +16,9 @@ pub enum Event {
         pid: Pid,
         /// How it failed.
         reason: ExitReason,
+        /// Whether it failed in a question by bytes, and who asked waited for the outcome, which this was. Not known
+        /// of temporary children of a supervisor.
+        asker_told: bool,
     },
     /// New code could not take over; the old goes on.
     SwapFailed {
@@ -87,7 +90,7 @@ pub(super) fn shield(sink: EventSink) -> EventSink {
 /// The sink where the host gives none: the `tracing` log.
 pub(super) fn log_events() -> EventSink {
     Arc::new(|event| match event {
-        Event::Crash { pid, reason } => {
+        Event::Crash { pid, reason, .. } => {
             tracing::error!(target: "myrmidon.actor", %pid, reason = one_line(reason), "an actor failed and nobody supervises it");
         }
         Event::SwapFailed { pid, version, error } => {

@@ -32,7 +32,11 @@ impl ExitHook for Hooks {
                 .upgrade()
                 .is_some_and(|supervisor| supervisor.exited(notice.pid, notice.reason));
         if notice.unnoticed && !supervised && notice.reason.is_crash() {
-            (self.events)(&Event::Crash { pid: notice.pid, reason: notice.reason.clone() });
+            (self.events)(&Event::Crash {
+                pid: notice.pid,
+                reason: notice.reason.clone(),
+                asker_told: notice.asker_told,
+            });
         }
     }
 }

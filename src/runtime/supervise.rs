@@ -280,7 +280,7 @@ impl Overseer {
                 Step::NotUp(key, error) => self.answer_start(key, Err(error)),
                 Step::Down(key) => self.answer_stop(key),
                 Step::Restarting(pid, reason) => restarts.report(&Event::Restarting { pid, reason }),
-                Step::Lost(pid, reason) => restarts.report(&Event::Crash { pid, reason }),
+                Step::Lost(pid, reason) => restarts.report(&Event::Crash { pid, reason, asker_told: false }),
                 Step::GaveUp { child, reason } => {
                     restarts.report(&Event::GaveUp { supervisor: cx.pid(), child, reason });
                 }

@@ -93,14 +93,15 @@ impl Supervisor {
         self.register(pid, None, strategy, false)
     }
 
-    /// The children's PIDs, in the order of registration.
+    /// The children's PIDs, in the order of registration: of a child that is being restarted the last that it had. A
+    /// child that has never run, as its factory has only failed so far, has none.
     pub fn child_pids(&self) -> Vec<Pid> {
         self.lock().plan.pids()
     }
 
-    /// How many children there are.
+    /// How many children there are in [`child_pids`](Self::child_pids).
     pub fn children_count(&self) -> usize {
-        self.lock().plan.len()
+        self.child_pids().len()
     }
 
     /// Ends the supervision of `pid`, a child or the PID a child was registered with. Returns the
@@ -144,7 +145,8 @@ impl Supervisor {
         if state.stopped {
             return Err(SuperviseError::ShuttingDown);
         }
-        let mut actions = state.plan.supervise(pid, factory, strategy, run_now, self.now());
+        let mut actions =
+            state.plan.supervise((pid, self.system.is_alive(pid)), factory, strategy, run_now, self.now());
         // Marked after the plan knows it: an exit before the mark is seen here, one after it there.
         if !self.system.mark_supervised(pid) {
             actions.extend(state.plan.exited(pid, self.now(), self.jitter()));

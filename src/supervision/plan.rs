@@ -46,6 +46,8 @@ struct Child {
     /// The PID it was registered with: `forget` takes this one too, after any number of restarts.
     registered: Pid,
     pid: Pid,
+    /// Whether `pid` has been an actor of this runtime: what a factory is registered with need not be one.
+    lived: bool,
     strategy: Strategy,
     factory: Option<Factory>,
     state: State,
@@ -73,11 +75,11 @@ struct Group {
 }
 
 impl Plan {
-    /// Supervises `pid`; with `run_now` the factory runs at once and its actor becomes the child.
-    /// Registering a child again replaces its strategy, and its factory if there is a new one.
+    /// Supervises `pid`, which is `alive` or not; with `run_now` the factory runs at once and its actor becomes the
+    /// child. Registering a child again replaces its strategy, and its factory if there is a new one.
     pub(crate) fn supervise(
         &mut self,
-        pid: Pid,
+        (pid, alive): (Pid, bool),
         factory: Option<Factory>,
         strategy: Strategy,
         run_now: bool,
@@ -92,6 +94,7 @@ impl Plan {
                     id,
                     registered: pid,
                     pid,
+                    lived: alive,
                     strategy,
                     factory: None,
                     state: State::Up,
@@ -157,6 +160,7 @@ impl Plan {
         match pid {
             Some(pid) => {
                 child.pid = pid;
+                child.lived = true;
                 child.state = State::Up;
                 child.up_since = Some(now);
             }
@@ -197,19 +201,16 @@ impl Plan {
         })
     }
 
-    /// The PIDs of the children, in the order of registration.
+    /// The PIDs of the children, in the order of registration: of one that is being restarted the last that it had. One
+    /// that has never run has none.
     pub(crate) fn pids(&self) -> Vec<Pid> {
-        self.children.iter().map(|child| child.pid).collect()
+        self.children.iter().filter(|child| child.lived).map(|child| child.pid).collect()
     }
 
     /// Whether `pid` is a child, and whether it has a factory.
     pub(crate) fn child(&self, pid: Pid) -> Option<bool> {
         let child = self.children.iter().find(|child| child.pid == pid)?;
         Some(child.factory.is_some())
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.children.len()
     }
 
     fn find(&self, pid: Pid) -> Option<usize> {
@@ -299,7 +300,7 @@ mod tests {
     fn plan(strategy: Strategy, now: Instant) -> Plan {
         let mut plan = Plan::default();
         for n in 1..=3 {
-            assert!(plan.supervise(pid(n), factory(), strategy, false, now).is_empty());
+            assert!(plan.supervise((pid(n), true), factory(), strategy, false, now).is_empty());
         }
         plan
     }
@@ -340,7 +341,7 @@ mod tests {
         plan.started(ChildId(2), None, due, 0.5);
         assert_eq!(plan.forget(pid(2), due).0, Some(pid(2)));
         assert_eq!(plan.next_due(), None);
-        assert_eq!(plan.len(), 2);
+        assert_eq!(plan.pids().len(), 2);
     }
 
     #[test]
@@ -371,9 +372,28 @@ mod tests {
     fn a_factory_that_finishes_for_a_forgotten_child_has_its_actor_stopped() {
         let now = Instant::now();
         let mut plan = Plan::default();
-        assert_eq!(text(&plan.supervise(pid(1), factory(), Strategy::RestartOne, true, now)), "[Start(1)]");
+        assert_eq!(
+            text(&plan.supervise((pid(1), true), factory(), Strategy::RestartOne, true, now)),
+            "[Start(1)]"
+        );
         plan.forget(pid(1), now);
         assert_eq!(text(&plan.started(ChildId(1), Some(pid(2)), now, 0.5)), format!("[Stop({:?})]", pid(2)));
+    }
+
+    #[test]
+    fn a_child_that_has_never_run_has_no_pid_and_is_a_child_all_the_same() {
+        let now = Instant::now();
+        let mut plan = Plan::default();
+        plan.supervise((pid(1), false), factory(), Strategy::RestartOne, true, now);
+        assert!(plan.started(ChildId(1), None, now, 0.5).is_empty());
+        assert_eq!(plan.pids(), []);
+        let due = plan.next_due().unwrap();
+        assert_eq!(text(&plan.tick(due)), "[Start(1)]");
+        plan.started(ChildId(1), Some(pid(2)), due, 0.5);
+        assert_eq!(plan.pids(), [pid(2)]);
+        plan.exited(pid(2), due, 0.5);
+        assert_eq!(plan.pids(), [pid(2)], "while it is restarted");
+        assert_eq!(plan.forget(pid(1), due).0, Some(pid(2)));
     }
 
     #[test]
@@ -389,11 +409,11 @@ mod tests {
     fn a_watched_child_without_a_factory_leaves_the_list_when_it_ends() {
         let now = Instant::now();
         let mut plan = Plan::default();
-        plan.supervise(pid(1), None, Strategy::RestartAll, false, now);
-        plan.supervise(pid(2), factory(), Strategy::RestartAll, false, now);
+        plan.supervise((pid(1), true), None, Strategy::RestartAll, false, now);
+        plan.supervise((pid(2), true), factory(), Strategy::RestartAll, false, now);
         assert_eq!(text(&plan.exited(pid(1), now, 0.5)), format!("[Stop({:?})]", pid(2)));
         assert_eq!(text(&plan.exited(pid(2), now, 0.5)), "[Start(2)]");
-        assert_eq!(plan.len(), 1);
+        assert_eq!(plan.pids(), [pid(2)]);
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl World {
         Arc::new(move |event| {
             let mut tables = world.tables();
             let line = match event {
-                Event::Crash { pid, reason } => {
+                Event::Crash { pid, reason, .. } => {
                     format!("event: {} crashed {:?}", tables.actor(*pid), short(reason))
                 }
                 Event::SwapFailed { pid, version, .. } => {

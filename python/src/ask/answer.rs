@@ -65,14 +65,15 @@ impl Answer {
         if let Ok(failure) = value.cast::<Failure>() {
             let error = failure.get().error(py);
             let reason = from_exception(py, &error);
-            return self.fail(py, error, &reason);
+            self.fail(py, error, &reason);
+            return;
         }
         let bytes = match value.is_none() {
             true => Ok(PyBytes::new(py, b"")),
             false => payload::frozen_answer(value).map_err(|error| ran(value).err().unwrap_or(error)),
         };
         match bytes {
-            Ok(bytes) => self.finish(Outcome::Value(bytes.into_any().unbind())),
+            Ok(bytes) => _ = self.finish(Outcome::Value(bytes.into_any().unbind())),
             Err(error) => {
                 let reason = from_exception(py, &error);
                 self.fail(py, error, &reason);
@@ -80,14 +81,13 @@ impl Answer {
         }
     }
 
-    /// Says that the handler raised `error`, for which the actor ends with `reason`.
-    pub(crate) fn fail(mut self, py: Python<'_>, error: PyErr, reason: &Reason) {
+    /// Says that the handler raised `error`, for which the actor ends with `reason`. Whether somebody still waited.
+    pub(crate) fn fail(mut self, py: Python<'_>, error: PyErr, reason: &Reason) -> bool {
         if let Some(Way::Reply(reply)) = self.way.take_if(|way| matches!(way, Way::Reply(_))) {
-            reply.fail(reason.clone());
-        } else {
-            let outcome = Outcome::raised(py, self.asked, error, reason);
-            self.finish(outcome);
+            return reply.fail(reason.clone());
         }
+        let outcome = Outcome::raised(py, self.asked, error, reason);
+        self.finish(outcome)
     }
 
     /// As [`wanted`](Self::wanted), for who has the answer: one that nobody wants is counted.
@@ -100,12 +100,14 @@ impl Answer {
         wanted
     }
 
-    /// Tells who asked, unless he has been told, what became of the question.
-    fn finish(self, outcome: Outcome) {
+    /// Tells who asked, unless he has been told, what became of the question. Whether he still waited.
+    fn finish(self, outcome: Outcome) -> bool {
         let late = self.late;
-        if !self.tell(outcome) {
+        let in_time = self.tell(outcome);
+        if !in_time {
             late.count();
         }
+        in_time
     }
 
     /// Whether somebody still waited, or was told before.

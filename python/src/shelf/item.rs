@@ -72,11 +72,12 @@ impl Item {
         Ok(object)
     }
 
-    /// What was sent, for who accounts for it; `None` for a question, of which the asker hears, and for a system message.
+    /// What was sent, for who accounts for it; `None` for a system message. Who asked is told that there is no answer.
     pub(crate) fn into_message(self) -> Option<Payload> {
         match (self.kind, self.content) {
-            (Kind::Message, Content::Sent(payload)) => Some(payload),
-            (Kind::Message, Content::Object(object)) => {
+            (Kind::System, _) => None,
+            (_, Content::Sent(payload)) => Some(payload),
+            (_, Content::Object(object)) => {
                 Python::try_attach(|py| object.into_bound(py).cast_into().ok().map(payload::wrap)).flatten()
             }
             _ => None,

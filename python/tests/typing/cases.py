@@ -5,6 +5,7 @@ Each line that is to be refused says so to both; one that they accept fails as a
 # pyright: strict, reportUnnecessaryTypeIgnoreComment=true
 
 import asyncio
+import sys
 from dataclasses import dataclass
 
 from typing_extensions import assert_type
@@ -78,10 +79,14 @@ async def asks(rt: Runtime, pid: int) -> None:
     assert_type(task, asyncio.Task[bytes])
     future = asyncio.ensure_future(rt.ask(pid, b"x"))
     assert_type(await asyncio.shield(future), bytes)
-    async with asyncio.TaskGroup() as group:
-        of_group = group.create_task(rt.ask(pid, b"x"))
-    assert_type(of_group.result(), bytes)
+    if sys.version_info >= (3, 11):
+        async with asyncio.TaskGroup() as group:
+            of_group = group.create_task(rt.ask(pid, b"x"))
+        assert_type(of_group.result(), bytes)
     asyncio.run(rt.ask(pid, b"x"))
+    assert_type(await rt.join_py(pid), ExitReason)
+    assert_type(await asyncio.create_task(rt.send_blocking_py(pid, b"x")), bool)
+    assert_type(await rt.supervise_py(myrmidon.one_for_one([])), Supervisor)
 
 
 async def refused_calls(rt: Runtime, counter: ActorRef[Counter]) -> None:

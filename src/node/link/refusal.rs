@@ -11,6 +11,7 @@ const NOT_BYTES: u16 = 4;
 const UNSENDABLE: u16 = 5;
 const TIMEOUT: u16 = 6;
 const OTHER: u16 = 7;
+const UNTRUSTED: u16 = 8;
 /// With the number of the reason in the lower byte: the actor ended.
 const ENDED: u16 = 0x0100;
 
@@ -20,6 +21,7 @@ pub(super) fn to_wire(error: &AskError) -> (u16, String) {
         AskError::Full(_) => (OVERLOADED, String::new()),
         AskError::NoReply(_) => (NO_REPLY, String::new()),
         AskError::NotBytes(_) => (NOT_BYTES, String::new()),
+        AskError::Untrusted(_) => (UNTRUSTED, String::new()),
         AskError::Unsendable { reason, .. } => (UNSENDABLE, reason.clone()),
         AskError::Timeout(_) => (TIMEOUT, String::new()),
         AskError::Ended { reason, .. } => {
@@ -37,6 +39,7 @@ pub(super) fn from_wire(code: u16, text: &str, pid: Pid) -> AskError {
         OVERLOADED => AskError::Full(pid),
         NO_REPLY => AskError::NoReply(pid),
         NOT_BYTES => AskError::NotBytes(pid),
+        UNTRUSTED => AskError::Untrusted(pid),
         UNSENDABLE => AskError::Unsendable { pid, reason: text.to_owned() },
         TIMEOUT => AskError::Timeout(pid),
         _ => match code.to_be_bytes() {
@@ -61,6 +64,7 @@ mod tests {
             AskError::Full(pid),
             AskError::NoReply(pid),
             AskError::NotBytes(pid),
+            AskError::Untrusted(pid),
             AskError::Unsendable { pid, reason: "too long".into() },
             AskError::Timeout(pid),
             AskError::Ended { pid, reason: ExitReason::Shutdown },
