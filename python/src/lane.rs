@@ -18,6 +18,7 @@ use pyo3::prelude::*;
 
 use crate::errors::Busy;
 use crate::handler::take_interrupt;
+use crate::lanes::begin_thread;
 use crate::wait;
 
 /// How long a driver may keep the interpreter from threads that want it: so long at least, and twice as long as it had
@@ -299,6 +300,7 @@ impl Crew {
     fn serve(self: Arc<Self>) {
         MEMBER.set(Some(self.clone()));
         Python::try_attach(|py| {
+            begin_thread(py);
             while py.detach(|| self.take_seat()) {
                 DRIVING.set(Some(self.clone()));
                 let Ok(()) = self.drive(py, None, |_| Ok::<(), std::convert::Infallible>(()));

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use crate::call::with_argument;
 use crate::known;
 use crate::lane::STACK;
+use crate::lanes::begin_thread;
 use crate::loop_bell::Bell;
 
 /// A loop on a thread of its own, which starts when it is first needed.
@@ -66,6 +67,7 @@ impl OwnLoop {
 
 fn serve(event_loop: &Py<PyAny>) {
     Python::try_attach(|py| {
+        begin_thread(py);
         let serve = known::SERVE_LOOP.get(py);
         if let Err(error) = serve.and_then(|serve| with_argument(serve, event_loop.bind(py))) {
             error.write_unraisable(py, None);
