@@ -11,7 +11,7 @@ from support import Inbox
 import myrmidon
 from myrmidon import Actor, one_for_one, worker
 from myrmidon.errors import ListenError, StepLimit, Timeout
-from myrmidon.testing import Simulation
+from myrmidon.testing import LeakedActors, Probe, Simulation, UnhandledErrors, checked
 
 
 class Counter(Actor):
@@ -256,3 +256,19 @@ def test_calls_that_wait_run_their_own_simulation_alone() -> None:
         threading.Timer(0.1, release.set).start()
         assert real.ask_sync(pid, b"x", timeout=30.0) == b"1"
         assert inner.elapsed == pytest.approx(60.0)
+
+
+def test_the_kit_for_tests_runs_a_simulation_in_its_own_time() -> None:
+    with Simulation() as sim, checked(sim.rt):
+        probe, clock = Probe(sim.rt), sim.rt.spawn(print)
+        probe.watch(clock)
+        sim.rt.send_after(probe.pid, 3600.0, b"an hour later")
+        probe.expect_nothing(within=3599.0)
+        probe.expect(b"an hour later")
+        sim.rt.stop(clock)
+        probe.expect_exit(clock, "normal")
+        sim.rt.stop(probe.pid)
+    with pytest.raises(LeakedActors, match="1 actors live on: <ActorInfo"), Simulation() as sim, checked(sim.rt):
+        sim.rt.spawn(print)
+    with pytest.raises(UnhandledErrors, match="ZeroDivisionError"), Simulation() as sim, checked(sim.rt):
+        sim.rt.send(sim.rt.spawn(lambda message: 1 / 0), b"x")
