@@ -170,3 +170,14 @@ pub enum SwapError {
     #[error("actor {0} has no earlier version to go back to: swap its code first")]
     NoHistory(Pid),
 }
+
+/// A [simulation](crate::sim) has taken all the steps that it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the simulation has not come to rest within its {0} steps: give it a higher limit, or look in its trace for who \
+     never rests"
+)]
+pub struct StepLimit(
+    /// How many those are: [`SimBuilder::step_limit`](crate::sim::SimBuilder::step_limit).
+    pub usize,
+);

@@ -147,6 +147,7 @@ fn s40_refused_code_that_panics_when_dropped_leaves_the_old_in_place() {
     rt.hot_swap(other, Box::new(Explosive(Bomb))).unwrap();
     rt.send(other, "x").unwrap();
     eventually("the message is handled", || rt.mailbox_size(other) == Some(0));
+    eventually("a refused version does not count", || rt.version(other) == Some(2));
     assert_works(&rt);
     assert!(rt.is_alive(other));
 }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use myrmidon::actor::{
     Actor, AskError, AsyncActor, Context, ExitReason, Flow, Observed, Reply, SpawnOptions, bytes_fn,
 };
+use myrmidon::error::StepLimit;
 use myrmidon::mailbox::{Mailbox, Overflow};
 use myrmidon::runtime::JoinError;
 use myrmidon::sim::{self, Step, Strategy, Trace};
@@ -358,6 +359,21 @@ fn a_program_that_never_rests_fails_instead_of_hanging() {
     let panic = std::panic::catch_unwind(spins).unwrap_err();
     let text = panic.downcast_ref::<String>().unwrap();
     assert!(text.contains("not come to rest within its 100 steps"), "{text}");
+}
+
+#[test]
+fn the_limit_of_steps_is_an_error_where_it_is_asked_for_and_keeps_nobody_from_ending() {
+    let mut sim = Sim::builder().step_limit(100).start().unwrap();
+    let rt = sim.runtime().clone();
+    let pid = rt.spawn_fn(|_, cx: &mut Context<'_>| drop(cx.send(cx.pid(), "again")));
+    rt.send(pid, "go").unwrap();
+    assert_eq!(sim.try_run_until(SECOND, || false), Err(StepLimit(100)));
+    assert_eq!(sim.try_step(), Err(StepLimit(100)));
+    assert_eq!(rt.drive_until(Some(SECOND), || false), Err(StepLimit(100)));
+    assert_eq!(sim.trace().steps.len(), 100);
+    // Neither does it rest while its mailboxes are drained.
+    rt.shutdown(SECOND);
+    assert!(!rt.is_alive(pid));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 import asyncio
 import inspect
-import logging
+import time
+import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +21,16 @@ CAST, CALL = 0, 1
 # What an async class actor is given first.
 _START = object()
 
-_logger = logging.getLogger("myrmidon.actor")
 # Who sends what cannot be handled decides what the error says.
 _LONGEST_LOGGED = 500
+# How many of those errors are logged in a second (L27): who sends them is not known here.
+_MOST_LOGGED = 10
 
 
 class Host:
     """Stands between the runtime and one object: makes calls of messages, and keeps the hooks."""
 
-    __slots__ = ("_ready", "instance", "rt")
+    __slots__ = ("_left_out", "_logged", "_ready", "_since", "instance", "rt")
 
     def __init__(self, instance: "Actor", rt: "Runtime") -> None:
         if instance._hosted:
@@ -39,6 +41,8 @@ class Host:
         self.rt = rt
         # Set once `started` has run in the loop; none where it need not.
         self._ready: asyncio.Event | None = None
+        # The second in which messages were refused last, and how many of those were logged in it; how many not, since the last.
+        self._since = self._logged = self._left_out = 0
 
     def handler(self) -> Callable[[Any], object]:
         return self.handle_async if self.instance._is_async else self.handle
@@ -54,7 +58,10 @@ class Host:
         return _START
 
     def stopped(self, reason: ExitReason) -> None:
-        self.instance.stopped(reason)
+        try:
+            self.instance.stopped(reason)
+        except BaseException:
+            self.rt._failed(f"stopped() of {self.instance!r} raised", traceback.format_exc())
 
     def upgrade(self, old: "Host | None", version: int) -> None:
         self.instance.upgrade(None if old is None else old.instance, version)
@@ -129,10 +136,17 @@ class Host:
 
     def _refuse(self, error: Exception) -> object:
         """The message was no call that this actor knows. It goes on; who asked is told."""
-        text = str(error)
-        if len(text) > _LONGEST_LOGGED:
-            text = text[:_LONGEST_LOGGED] + "…"
-        _logger.warning("%r got a message that it cannot handle: %s", self.instance, text)
+        second = int(time.monotonic())
+        if second != self._since:
+            self._since, self._logged = second, 0
+        if self._logged < _MOST_LOGGED:
+            text, before = str(error), f" ({self._left_out} more before it)" if self._left_out else ""
+            self._logged, self._left_out = self._logged + 1, 0
+            if len(text) > _LONGEST_LOGGED:
+                text = text[:_LONGEST_LOGGED] + "…"
+            self.rt._warn(f"{self.instance!r} got a message that it cannot handle{before}: {text}")
+        else:
+            self._left_out += 1
         return Failure(error)
 
     def _raised(self, error: BaseException) -> object:

@@ -75,6 +75,14 @@ def is_ctrl_c(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
 
 
+def begin_thread() -> None:
+    """Has who traces or profiles the threads of ``threading``, such as a debugger, see this one too."""
+    if (trace := threading.gettrace()) is not None:
+        sys.settrace(trace)
+    if (profile := threading.getprofile()) is not None:
+        sys.setprofile(profile)
+
+
 class LoopWatch:
     """Has ``close`` called when the running loop ends its async generators, as ``asyncio.run`` does.
 

@@ -35,6 +35,7 @@ __all__ = [
     "RuntimeClosed",
     "SpecError",
     "StartError",
+    "StepLimit",
     "Timeout",
     "Unsupported",
 ]
@@ -133,6 +134,10 @@ class Busy(MyrmidonError):
 
 class Timeout(MyrmidonError, TimeoutError):
     """The deadline of the call passed."""
+
+
+class StepLimit(MyrmidonError, RuntimeError):
+    """A simulation has taken all the steps that its ``step_limit`` allows, as one of its actors never rests, for example."""
 
 
 class AskTimeout(Timeout):

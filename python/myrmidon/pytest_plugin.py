@@ -17,6 +17,8 @@ def actor_runtime(request: pytest.FixtureRequest) -> Generator[Runtime, None, No
     """
     marker = request.node.get_closest_marker("actors")
     allowed: dict[str, bool] = dict(marker.kwargs) if marker else {}
+    if marker and (marker.args or not allowed.keys() <= {"leaks", "errors"}):
+        raise pytest.UsageError("write @pytest.mark.actors(leaks=False), or errors=False, or both")
     with Runtime() as rt, checked(rt, **allowed):
         yield rt
 

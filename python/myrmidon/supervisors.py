@@ -215,7 +215,7 @@ class _ClassStart:
     """Starts a class actor."""
 
     actor: "Callable[..., Actor]"
-    # What a class takes need not be hashable, and the children of a spec are.
+    # Not hashed, so that a `Child` has a hash whatever its actor is given.
     args: tuple[Any, ...] = dataclasses.field(hash=False)
     kwargs: dict[str, Any] = dataclasses.field(hash=False)
     options: Options | None = None

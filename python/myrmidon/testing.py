@@ -4,15 +4,16 @@ Needs no test framework. For pytest, which finds it by itself, the fixture ``act
 ``Runtime`` that is checked as by ``checked`` and shut down after the test.
 """
 
-import logging
+import asyncio
 import queue
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeAlias
 
 from myrmidon import _core
 from myrmidon._core import PySystemMessage
+from myrmidon.errors import RuntimeClosed
 from myrmidon.runtime import Runtime
 
 __all__ = ["LeakedActors", "Probe", "Simulation", "UnhandledErrors", "checked", "eventually"]
@@ -21,6 +22,8 @@ _Message: TypeAlias = bytes | PySystemMessage
 
 # How long actors that are about to end may take before they count as left behind.
 _SETTLE = 1.0
+# How long a wait that looks again and again pauses.
+_PAUSE = 0.002
 # The longest wait in which a Ctrl-C may be overlooked.
 _SLICE = 0.05
 
@@ -34,7 +37,8 @@ class UnhandledErrors(AssertionError):
 
 
 class Probe:
-    """An actor that keeps what it receives, for a test to expect.
+    """An actor that keeps what it receives, for a test to expect. Of a ``Simulation`` it runs the actors meanwhile, and
+    the seconds that it waits are those of the simulation.
 
     >>> from myrmidon import Runtime
     >>> from myrmidon.testing import Probe
@@ -96,6 +100,8 @@ class Probe:
 
     def _take(self, timeout: float) -> _Message:
         """The next message. In slices, as a Ctrl-C that comes just before a wait of Python does not end it."""
+        if self._rt._drive_until(lambda: not self._inbox.empty(), timeout) is not None:
+            return self._inbox.get_nowait()
         end = time.monotonic() + timeout
         while True:
             left = max(end - time.monotonic(), 0.0)
@@ -133,11 +139,14 @@ class Simulation:
 
     Calls of ``sim.rt`` that wait (``join``, ``ask_sync``, ``call_sync``) run the actors meanwhile. ``async def`` handlers,
     pull actors and ``rt.ask`` are refused with ``TypeError``, as they would run in a time and an order of their own; threads of the test's own
-    and other nodes are not simulated. While a simulation is open, use no ``Runtime`` of another kind on its thread.
+    and other nodes are not simulated.
+
+    After ``step_limit`` steps, which are turns, jobs and moves of the clock, whatever would take one more raises
+    ``StepLimit``, and only ``close`` works. It bounds programs that never rest, and the memory of ``trace``.
     """
 
-    def __init__(self, seed: int = 0) -> None:
-        self._core = _core.Simulation(seed)
+    def __init__(self, seed: int = 0, *, step_limit: int = 1_000_000) -> None:
+        self._core = _core.Simulation(seed, step_limit)
         self.rt = Runtime(_simulation=self._core)
 
     @property
@@ -174,7 +183,7 @@ class Simulation:
         return self._core.trace()
 
     def close(self) -> None:
-        """Ends the actors that are left."""
+        """Ends the actors that are left. A simulation that nothing refers to any more is closed too."""
         self._core.close()
 
     def __enter__(self) -> "Simulation":
@@ -187,63 +196,75 @@ class Simulation:
         return f"<Simulation seed={self.seed} elapsed={self.elapsed}>"
 
 
-@contextmanager
-def checked(rt: Runtime, *, leaks: bool = True, errors: bool = True) -> Generator[None, None, None]:
+def checked(rt: Runtime, *, leaks: bool = True, errors: bool = True) -> "Checked":
     """Fails at the end of the block if it leaves something behind.
 
     With ``leaks``, actors that were started in the block and still live raise ``LeakedActors``; probes
     count, so ``stop`` them. With ``errors``, actors that ended by an exception of which nobody was told raise
     ``UnhandledErrors`` with their tracebacks. Told is who supervised, linked or monitored the actor, and who
-    asked it and got the exception in place of an answer. An exception of the block itself goes first.
+    asked it and got the exception in place of an answer. So do swaps that failed, and what ``stopped`` of a class actor
+    raises. An exception of the block itself goes first.
+
+    In a coroutine say ``async with``: actors of its loop, which are about to end, need the loop for it.
     """
-    before = set(rt.actors())
-    with _recorded_errors(rt) as records:
-        yield
-        leaked = _settled(rt, before)
-        rt._settle(_SETTLE)
-    if errors and records:
-        raise UnhandledErrors("\n".join(records))
-    if leaks and leaked:
-        infos = [repr(rt.info(pid)) for pid in sorted(leaked)]
-        raise LeakedActors(f"{len(leaked)} actors live on: {', '.join(infos[:10])}")
+    return Checked(rt, leaks, errors)
+
+
+class Checked:
+    """What ``checked`` gives."""
+
+    def __init__(self, rt: Runtime, leaks: bool, errors: bool) -> None:
+        self._rt, self._leaks, self._errors = rt, leaks, errors
+
+    def __enter__(self) -> None:
+        self._before = set(self._rt.actors())
+        self._failures = self._rt._watch_failures()
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind is None:
+            deadline = time.monotonic() + _SETTLE
+            if self._rt.closed or self._rt._drive_until(lambda: not self._left(), _SETTLE) is None:
+                while self._left() and time.monotonic() < deadline:
+                    time.sleep(_PAUSE)
+            self._judge()
+
+    async def __aenter__(self) -> None:
+        self.__enter__()
+
+    async def __aexit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind is None:
+            deadline = time.monotonic() + _SETTLE
+            while self._left() and time.monotonic() < deadline:
+                await asyncio.sleep(_PAUSE)
+            self._judge()
+
+    def _left(self) -> set[int]:
+        """The actors that the block has left."""
+        try:
+            return set(self._rt.actors()) - self._before
+        except RuntimeClosed:
+            return set()
+
+    def _judge(self) -> None:
+        leaked = self._left()
+        with suppress(RuntimeClosed):
+            self._rt._settle(_SETTLE)
+        failures = self._failures.texts()
+        if self._errors and failures:
+            raise UnhandledErrors("\n".join(failures))
+        if self._leaks and leaked:
+            infos = [repr(self._rt.info(pid)) for pid in sorted(leaked)]
+            hint = "; in a coroutine use async with" if asyncio._get_running_loop() else ""
+            raise LeakedActors(f"{len(leaked)} actors live on: {', '.join(infos[:10])}{hint}")
 
 
 def eventually(condition: Callable[[], object], *, timeout: float = 5.0) -> None:
-    """Waits until ``condition()`` is true, or raises ``AssertionError`` after ``timeout`` seconds."""
+    """Waits until ``condition()`` is true, or raises ``AssertionError`` after ``timeout`` seconds.
+
+    A ``Simulation``, in which nothing happens by itself, has ``run_until`` instead.
+    """
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(f"not so within {timeout} s: {condition}")
-        time.sleep(0.002)
-
-
-def _settled(rt: Runtime, before: set[int]) -> set[int]:
-    """The actors that are left once those that are ending have ended."""
-    deadline = time.monotonic() + _SETTLE
-    while (left := set(rt.actors()) - before) and time.monotonic() < deadline:
-        time.sleep(0.002)
-    return left
-
-
-class _Recorder(logging.Handler):
-    def __init__(self, rt: Runtime, records: list[str]) -> None:
-        super().__init__(logging.ERROR)
-        self.number = rt._number
-        self.records = records
-
-    def emit(self, record: logging.LogRecord) -> None:
-        told = getattr(record, "myrmidon_asker_told", False)
-        if not told and getattr(record, "myrmidon_runtime", None) == self.number:
-            self.records.append(record.getMessage())
-
-
-@contextmanager
-def _recorded_errors(rt: Runtime) -> Generator[list[str], None, None]:
-    """What is logged about actors of ``rt`` that failed, unless who asked was told."""
-    records: list[str] = []
-    logger, handler = logging.getLogger("myrmidon.actor"), _Recorder(rt, records)
-    logger.addHandler(handler)
-    try:
-        yield records
-    finally:
-        logger.removeHandler(handler)
+        time.sleep(_PAUSE)

@@ -218,27 +218,28 @@ impl Runtime {
         self.core()?.rollback(living(pid)?).map_err(|error| errors::swap(&error))
     }
 
-    /// The version of an actor's code once all swaps so far are done, if none fails: 1 at spawn; `None` if it is
+    /// The version of an actor's code once all swaps so far are done, but for those that have failed: 1 at spawn; `None` if it is
     /// not alive. `bonds` tells the one that runs.
     fn version(&self, pid: Id) -> PyResult<Option<u64>> {
         let core = self.core()?;
         Ok(pid.pid().and_then(|pid| core.version(pid)))
     }
 
-    /// Sends `data` once, in `delay` seconds. Returns the timer's number.
+    /// Sends `data` once, in `delay` seconds. Returns the timer's number; 0 if the actor has ended, where a `Buffer` stays
+    /// as it was.
     fn send_after(&self, pid: Id, delay: f64, data: &Bound<'_, PyAny>) -> PyResult<u64> {
         let (core, delay, pid) = (self.core()?, period("delay", delay)?, living(pid)?);
-        Ok(core.timers().send_after(delay, pid, payload::remote(data)?).as_u64())
+        Ok(begun(core.timers().send_after(delay, pid, payload::remote(data)?), data))
     }
 
     /// Sends `data` every `interval` seconds until cancelled or the actor ends. Returns the timer's
-    /// number.
+    /// number, as `send_after`.
     fn send_interval(&self, pid: Id, interval: f64, data: &Bound<'_, PyAny>) -> PyResult<u64> {
         let (core, interval, pid) = (self.core()?, period("interval", interval)?, living(pid)?);
         if interval.is_zero() {
             return Err(PyValueError::new_err("an interval is longer than 0 seconds"));
         }
-        Ok(core.timers().send_interval(interval, pid, payload::remote(data)?).as_u64())
+        Ok(begun(core.timers().send_interval(interval, pid, payload::remote(data)?), data))
     }
 
     /// Cancels a timer. Returns whether it was still to fire.
@@ -274,6 +275,14 @@ impl Runtime {
         }
         Ok(pid.as_u64())
     }
+}
+
+/// The number of a timer that sends `data`, which the caller has back where there is none.
+fn begun(timer: TimerId, data: &Bound<'_, PyAny>) -> u64 {
+    if timer.as_u64() == 0 {
+        payload::give_back(data);
+    }
+    timer.as_u64()
 }
 
 /// A PID that can name an actor.

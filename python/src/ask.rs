@@ -32,7 +32,6 @@ use crate::payload;
 use crate::promise::Promise;
 use crate::runtime::Runtime;
 use crate::seat::Seat;
-use crate::simulation;
 use crate::wait::{limit, wait_for};
 
 #[pymethods]
@@ -70,7 +69,7 @@ impl Runtime {
         let mut question = Some(question);
         let place = self.shared().waiters.enter(asked, &seat);
         // Sent with the interpreter let go, as who answers will want it.
-        let waited = wait_for(py, limit, |limit| {
+        let waited = wait_for(py, self.shared().core(), limit, |limit| {
             if let Some(question) = question.take() {
                 if let Err(error) = question.send(self.shared().core()) {
                     return Some(Err(error));
@@ -242,7 +241,7 @@ impl Unsent {
     /// As [`send`](Self::send). An actor whose code runs elsewhere is called on this thread to pass the question on to it.
     fn send_here(self, core: &myrmidon::Runtime) -> Result<(), SendError<Payload>> {
         match self {
-            Self::Here { asked, question } if !simulation::is_here() => {
+            Self::Here { asked, question } if !core.is_driven_here() => {
                 core.send_here(asked, Payload::Value(Value::with_bytes(question)))
             }
             other => other.send(core),

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::call::with_argument;
+use crate::handler;
 use crate::payload;
 use crate::runtime::Runtime;
 
@@ -35,10 +36,12 @@ impl Runtime {
     ///
     /// Returns the watch: it ends by its `close()`, at the end of a `with` block, or with its object.
     ///
-    /// Raises `TypeError` if `listener` cannot be called.
+    /// Raises `TypeError` if `listener` cannot be called, or is an `async def` or a generator, whose code a call does not run.
     fn on_dead_letter(&self, listener: Bound<'_, PyAny>) -> PyResult<DeadLetterWatch> {
-        if !listener.is_callable() {
-            return Err(PyTypeError::new_err("a listener is a callable of one argument, the dead letter"));
+        if !listener.is_callable() || handler::flags(&listener)? & handler::DEFERRED != 0 {
+            return Err(PyTypeError::new_err(
+                "a listener is a callable of one argument, the dead letter, and neither an async def nor a generator",
+            ));
         }
         let listener = Arc::new(listener.unbind());
         let (crew, backlog) = (self.shared().listeners()?.clone(), Arc::new(Backlog::default()));

@@ -27,6 +27,7 @@ import_exception!(myrmidon.errors, RemoteActorError);
 import_exception!(myrmidon.errors, RuntimeClosed);
 import_exception!(myrmidon.errors, SpecError);
 import_exception!(myrmidon.errors, StartError);
+import_exception!(myrmidon.errors, StepLimit);
 import_exception!(myrmidon.errors, Timeout);
 import_exception!(myrmidon.errors, Unsupported);
 
@@ -53,6 +54,7 @@ pub(crate) fn load(py: Python<'_>) {
     RuntimeClosed::type_object(py);
     SpecError::type_object(py);
     StartError::type_object(py);
+    StepLimit::type_object(py);
     Timeout::type_object(py);
     Unsupported::type_object(py);
 }

@@ -151,14 +151,17 @@ pub(crate) enum Kind {
     Coroutine,
 }
 
+const CO_GENERATOR: u32 = 0x20;
+const CO_COROUTINE: u32 = 0x80;
+const CO_ASYNC_GENERATOR: u32 = 0x200;
+/// Of a function whose code does not run when it is called.
+pub(crate) const DEFERRED: u32 = CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR;
+
 /// Looks at what shall be the code of an actor.
 ///
 /// # Errors
 /// `TypeError` if it cannot be called, or is a generator, whose code would not run when it is called.
 pub(crate) fn kind(callable: &Bound<'_, PyAny>) -> PyResult<Kind> {
-    const CO_GENERATOR: u32 = 0x20;
-    const CO_COROUTINE: u32 = 0x80;
-    const CO_ASYNC_GENERATOR: u32 = 0x200;
     refuse_class_actor(callable)?;
     if !callable.is_callable() {
         return Err(refused(&format!("not {}", callable.get_type().name()?)));
@@ -186,7 +189,7 @@ fn refuse_class_actor(callable: &Bound<'_, PyAny>) -> PyResult<()> {
 }
 
 /// The flags of the code that a call runs, also through `functools.partial` and a class's `__call__`.
-fn flags(callable: &Bound<'_, PyAny>) -> PyResult<u32> {
+pub(crate) fn flags(callable: &Bound<'_, PyAny>) -> PyResult<u32> {
     let py = callable.py();
     if let Some(code) = callable.getattr_opt(intern!(py, "__code__"))? {
         return code.getattr(intern!(py, "co_flags"))?.extract();

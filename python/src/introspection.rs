@@ -54,7 +54,7 @@ impl Runtime {
             None => py.detach(|| core.top(by, limit)),
             Some(window) => {
                 let before = py.detach(|| core.load());
-                wait_for(py, Some(window), sleep)?;
+                wait_for(py, &core, Some(window), sleep)?;
                 py.detach(|| core.top_since(&before, by, limit))
             }
         };
@@ -108,7 +108,7 @@ impl Runtime {
         let (done, told) = sync_channel(1);
         let ask = move || drop(done.try_send(look()));
         core.spawn_beside(ask).map(drop).map_err(|error| errors::busy(&error))?;
-        wait_for(py, None, receive(told))?.flatten().unwrap_or_else(|| Err(errors::no_process(pid.0)))
+        wait_for(py, core, None, receive(told))?.flatten().unwrap_or_else(|| Err(errors::no_process(pid.0)))
     }
 
     /// As `bonds`, without blocking the event loop.
@@ -131,7 +131,7 @@ impl Runtime {
         let (done, told) = sync_channel(1);
         py.detach(|| core.wait_quiet(limit));
         chores.lane().submit(Box::new(move || _ = done.try_send(())));
-        wait_for(py, Some(limit), receive(told)).map(drop)
+        wait_for(py, self.core()?, Some(limit), receive(told)).map(drop)
     }
 
     /// The names that begin with `prefix`, with the PIDs of their owners, in alphabetical order.
@@ -220,7 +220,7 @@ pub(crate) struct ActorInfo {
     mailbox_size: usize,
     /// How many may wait; `None` where there is no bound.
     mailbox_capacity: Option<usize>,
-    /// The version of its code once all swaps so far are done, if none fails; `bonds` tells the one that runs.
+    /// The version of its code once all swaps so far are done, but for those that have failed; `bonds` tells the one that runs.
     version: u64,
     /// "high", "normal" or "low".
     priority: &'static str,

@@ -38,7 +38,7 @@ impl Runtime {
         }
         let (tell, told) = sync_channel(1);
         let monitor = core.on_exit(target, move |reason| drop(tell.try_send(ExitReason::from(reason))));
-        let reason = wait_for(py, limit, receive(told));
+        let reason = wait_for(py, core, limit, receive(told));
         if !matches!(reason, Ok(Some(_))) {
             core.forget_exit(target, monitor);
         }

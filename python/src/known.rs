@@ -13,6 +13,7 @@ pub(crate) struct Known {
 
 pub(crate) static ACTOR: Known = Known::new("myrmidon.actor", "Actor");
 pub(crate) static AWAITED: Known = Known::new("myrmidon._tasks", "awaited");
+pub(crate) static BEGIN_THREAD: Known = Known::new("myrmidon._tasks", "begin_thread");
 pub(crate) static COPY_CONTEXT: Known = Known::new("contextvars", "copy_context");
 pub(crate) static COROUTINE: Known = Known::new("types", "CoroutineType");
 pub(crate) static CURRENT_TASKS: Known = Known::new("myrmidon._tasks", "current_tasks");
@@ -35,9 +36,10 @@ pub(crate) static SWAP_TASK: Known = Known::new("myrmidon._tasks", "swap_current
 pub(crate) static TASK: Known = Known::new("asyncio", "Task");
 pub(crate) static WATCH_LOOP: Known = Known::new("myrmidon._tasks", "LoopWatch");
 
-static ALL: [&Known; 23] = [
+static ALL: [&Known; 24] = [
     &ACTOR,
     &AWAITED,
+    &BEGIN_THREAD,
     &COPY_CONTEXT,
     &COROUTINE,
     &CURRENT,

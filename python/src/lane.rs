@@ -18,6 +18,7 @@ use pyo3::prelude::*;
 
 use crate::errors::Busy;
 use crate::handler::take_interrupt;
+use crate::lanes::begin_thread;
 use crate::wait;
 
 /// How long a driver may keep the interpreter from threads that want it: so long at least, and twice as long as it had
@@ -212,7 +213,7 @@ impl Crew {
             self.seats().claimed = true;
             self.recall.store(true, Ordering::SeqCst);
             self.lane.wake();
-            let Some(true) = wait::wait_for(py, None, |limit| self.take_claimed_seat(limit))? else {
+            let Some(true) = wait::block(py, None, |limit| self.take_claimed_seat(limit))? else {
                 return Ok(());
             };
             DRIVING.set(Some(self.clone()));
@@ -299,6 +300,7 @@ impl Crew {
     fn serve(self: Arc<Self>) {
         MEMBER.set(Some(self.clone()));
         Python::try_attach(|py| {
+            begin_thread(py);
             while py.detach(|| self.take_seat()) {
                 DRIVING.set(Some(self.clone()));
                 let Ok(()) = self.drive(py, None, |_| Ok::<(), std::convert::Infallible>(()));

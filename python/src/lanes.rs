@@ -10,6 +10,7 @@ use myrmidon::scheduler::AroundThread;
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use crate::known;
 use crate::lane::Crew;
 
 /// The lanes of one runtime, at least one. An actor stays on its lane.
@@ -70,5 +71,17 @@ pub(crate) fn usual_count(py: Python<'_>) -> PyResult<usize> {
 /// debuggers expect.
 pub(crate) fn around_blocking_threads() -> AroundThread {
     // At the end of the interpreter nothing is done around them, and no handler is called.
-    Arc::new(|serve| _ = Python::try_attach(|py| py.detach(serve)))
+    Arc::new(|serve| {
+        Python::try_attach(|py| {
+            begin_thread(py);
+            py.detach(serve);
+        });
+    })
+}
+
+/// The first that a thread of ours does which runs code of actors: who traces the threads of `threading` traces it too.
+pub(crate) fn begin_thread(py: Python<'_>) {
+    if let Err(error) = known::BEGIN_THREAD.get(py).and_then(|begin| begin.call0()) {
+        error.write_unraisable(py, None);
+    }
 }

@@ -29,7 +29,8 @@
 //! | `simulation` | a runtime whose actors a test runs |
 //! | `memory`, `payload`, `system_message`, `exit_reason`, `errors` | values that cross the border |
 //! | `wait` | blocking with the interpreter let go, open to Ctrl-C |
-//! | `logging`, `finish`, `fork` | crashes to `logging`; the end of the interpreter; `os.fork` |
+//! | `logging`, `failures` | crashes to `logging`, and to tests |
+//! | `finish`, `fork` | the end of the interpreter; `os.fork` |
 //! | `transport` | the one place where "tcp", "tls" and "quic" become types |
 #![deny(unsafe_code)]
 
@@ -52,6 +53,7 @@ mod current_task;
 mod dead_letters;
 mod errors;
 mod exit_reason;
+mod failures;
 mod finish;
 mod fork;
 mod giver;
@@ -121,6 +123,8 @@ mod _core {
     use super::dead_letters::{DeadLetter, DeadLetterWatch};
     #[pymodule_export]
     use super::exit_reason::{_exit_reason, ExitReason};
+    #[pymodule_export]
+    use super::failures::Failures;
     #[pymodule_export]
     use super::handler_task::HandlerTask;
     #[pymodule_export]

@@ -13,9 +13,11 @@ use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata, Subscriber, span};
 
 use crate::exit_reason::traceback;
+use crate::failures::Watchers;
 use crate::finish;
 use crate::known;
 use crate::lane::Crew;
+use crate::runtime::Runtime;
 
 /// Records that may wait to be logged; more are counted and left out.
 const MOST: usize = 1024;
@@ -29,17 +31,48 @@ pub(crate) struct Desk {
     pub(crate) number: u64,
     /// Who does it; set once the runtime has started.
     crew: Arc<OnceLock<Arc<Crew>>>,
+    pub(crate) failures: Arc<Watchers>,
 }
 
 impl Desk {
     pub(crate) fn new() -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
-        Self { number: LAST.fetch_add(1, Ordering::Relaxed) + 1, crew: Arc::default() }
+        let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        Self { number, crew: Arc::default(), failures: Arc::default() }
     }
 
     /// Says who logs.
     pub(crate) fn open(&self, crew: &Arc<Crew>) {
         let _ = self.crew.set(crew.clone());
+    }
+
+    /// Has the record logged soon, if there is room.
+    fn take(&self, mut record: Record) {
+        if let Some(crew) = self.crew.get() {
+            record.runtime = Some(self.number);
+            record.submit(crew);
+        }
+    }
+
+    /// The same for one of code that has failed though nobody is told.
+    fn take_failure(&self, record: Record) {
+        self.failures.show(&record.text);
+        self.take(record);
+    }
+}
+
+#[pymethods]
+impl Runtime {
+    /// Has `text` logged by `myrmidon.actor` as a warning, in one line: soon, and on another thread. It may come from
+    /// another node.
+    fn _warn(&self, text: &str) {
+        self.shared().desk.take(Record::of_actor("warning", one_line(text)));
+    }
+
+    /// The same for code of an actor that has failed and ended nothing; `traceback` is shown below.
+    fn _failed(&self, text: &str, traceback: &str) {
+        let text = format!("{}\n{}", one_line(text), indented(traceback));
+        self.shared().desk.take_failure(Record::of_actor("error", text));
     }
 }
 
@@ -47,11 +80,13 @@ impl Desk {
 pub(crate) fn reporter(desk: Desk) -> EventSink {
     let limit = EventLimit::default();
     Arc::new(move |event| {
-        let Some(left_out) = limit.admit(event) else { return };
-        if let (Some(mut record), Some(chores)) = (Record::of(event), desk.crew.get()) {
-            record.runtime = Some(desk.number);
+        let Some(mut record) = Record::of(event) else { return };
+        if let Event::Crash { asker_told: false, .. } | Event::SwapFailed { .. } = event {
+            desk.failures.show(&record.text);
+        }
+        if let Some(left_out) = limit.admit(event) {
             record.left_out(left_out);
-            record.submit(chores);
+            desk.take(record);
         }
     })
 }
@@ -69,8 +104,6 @@ struct Record {
     text: String,
     /// The number of the runtime, where it is about one.
     runtime: Option<u64>,
-    /// Whether it is about a failure of which who asked was told.
-    asker_told: bool,
 }
 
 impl Record {
@@ -79,12 +112,15 @@ impl Record {
             Event::Crash { pid, reason, .. } => {
                 let traceback = traceback(reason).unwrap_or_default();
                 let text = format!("actor {pid} ended: {}\n{}", one_line(reason), indented(&traceback));
-                ("myrmidon.actor", "error", text.trim_end().to_owned())
+                ("myrmidon.actor", "error", text)
             }
             Event::SwapFailed { pid, version, error } => {
+                // Of an exception its traceback follows.
+                let (error, traceback) = error.split_once('\n').unwrap_or((error, ""));
                 let text = format!(
-                    "a hot swap of actor {pid} failed, version {version} goes on: {}",
-                    one_line(error)
+                    "a hot swap of actor {pid} failed, version {version} goes on: {}\n{}",
+                    one_line(error),
+                    indented(traceback)
                 );
                 ("myrmidon.actor", "error", text)
             }
@@ -123,8 +159,11 @@ impl Record {
             }
             _ => return None,
         };
-        let asker_told = matches!(event, Event::Crash { asker_told: true, .. });
-        Some(Self { logger: logger.to_owned(), level, text, runtime: None, asker_told })
+        Some(Self { logger: logger.to_owned(), level, text: text.trim_end().to_owned(), runtime: None })
+    }
+
+    fn of_actor(level: &'static str, text: String) -> Self {
+        Self { logger: "myrmidon.actor".to_owned(), level, text: text.trim_end().to_owned(), runtime: None }
     }
 
     /// Says how many records like this one there could have been before it.
@@ -156,7 +195,6 @@ impl Record {
             let logged = logger.and_then(|logger| {
                 let (extra, options) = (PyDict::new(py), PyDict::new(py));
                 extra.set_item("myrmidon_runtime", self.runtime)?;
-                extra.set_item("myrmidon_asker_told", self.asker_told)?;
                 options.set_item("extra", extra)?;
                 logger.call_method(self.level, ("%s", &self.text), Some(&options))
             });
@@ -213,7 +251,7 @@ impl Subscriber for Warnings {
         let level = if *metadata.level() == Level::ERROR { "error" } else { "warning" };
         let logger = metadata.target().replace("::", ".").replacen("myrmidon_", "myrmidon.", 1);
         let text = one_line(&(text.message + &text.fields));
-        Record { logger, level, text, runtime: None, asker_told: false }.submit(&chores);
+        Record { logger, level, text, runtime: None }.submit(&chores);
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {

@@ -18,7 +18,7 @@ use crate::outcome::Outcome;
 use crate::promise::Promise;
 use crate::reply::Reply;
 use crate::shelf::{Found, Matcher, Taken};
-use crate::wait::{seconds, wait_for};
+use crate::wait::{block, seconds};
 
 /// The messages of a pull actor whose function runs on a thread of its own.
 ///
@@ -258,7 +258,7 @@ impl Mailbox {
             before();
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let shelf = &self.code.shelf;
-            if wait_for(py, left, |limit| shelf.wait(matcher, limit))?.is_none() {
+            if block(py, left, |limit| shelf.wait(matcher, limit))?.is_none() {
                 return Err(too_late());
             }
         }

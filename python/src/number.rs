@@ -105,7 +105,7 @@ macro_rules! counts {
     )+};
 }
 
-counts!(budget: u32, capacity: usize, concurrency: usize, limit: usize, size: usize);
+counts!(budget: u32, capacity: usize, concurrency: usize, limit: usize, size: usize, step_limit: usize);
 
 /// As [`counts`], or `None`.
 macro_rules! counts_or_none {

@@ -12,6 +12,7 @@ use pyo3::types::PyCFunction;
 
 use crate::known;
 use crate::lane::STACK;
+use crate::lanes::begin_thread;
 use crate::loop_bell::Bell;
 
 /// A loop on a thread of its own, which starts when it is first needed.
@@ -78,6 +79,7 @@ impl OwnLoop {
 
 fn serve(event_loop: &Py<PyAny>, bell: Bell) {
     Python::try_attach(|py| {
+        begin_thread(py);
         let is_stopped = PyCFunction::new_closure(py, None, None, move |_, _| bell.is_stopped());
         let served = is_stopped
             .and_then(|is_stopped| known::SERVE_LOOP.get(py)?.call1((event_loop.bind(py), is_stopped)));

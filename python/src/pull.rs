@@ -15,6 +15,7 @@ use crate::current::own_thread;
 use crate::errors::Busy;
 use crate::known;
 use crate::lane::STACK;
+use crate::lanes::begin_thread;
 use crate::loop_bell::{Bell, Errand};
 use crate::mailbox::Mailbox;
 
@@ -137,6 +138,7 @@ impl PullThread {
 fn run(function: &Py<PyAny>, code: &Arc<Code>) {
     own_thread(code.pid());
     Python::try_attach(|py| {
+        begin_thread(py);
         let mailbox = Bound::new(py, Mailbox::new(code.clone()));
         let returned = mailbox.and_then(|mailbox| with_argument(function.bind(py), &mailbox));
         code.returned(py, returned.err());

@@ -64,8 +64,8 @@ pub(crate) struct Shared {
     /// Who waits for answers.
     pub(crate) waiters: Waiters,
     transport: &'static str,
-    /// Its number in this process.
-    number: u64,
+    /// Where its events are logged.
+    pub(crate) desk: logging::Desk,
     /// Whether its actors are run by a simulation.
     pub(crate) simulated: bool,
     birth: Birth,
@@ -193,7 +193,7 @@ impl Runtime {
     /// What records of the log that are about this runtime have as `myrmidon_runtime`.
     #[getter]
     fn _number(&self) -> u64 {
-        self.0.number
+        self.0.desk.number
     }
 
     /// Whether it has been shut down.
@@ -229,7 +229,7 @@ impl Runtime {
         if current_actor(py)?.is_some() {
             return Ok(0); // The end of this very handler is what it waits for.
         }
-        let left = wait_for(py, None, receive(left))?;
+        let left = wait_for(py, self.0.core(), None, receive(left))?;
         Ok(left.flatten().unwrap_or(0))
     }
 
@@ -359,7 +359,7 @@ impl Shared {
             codes: Codes::default(),
             waiters: Waiters::default(),
             transport,
-            number: desk.number,
+            desk: desk.clone(),
             simulated,
             birth: Birth::now(),
             closed: AtomicBool::new(false),

@@ -126,7 +126,7 @@ impl Runtime {
         let sending =
             self.core()?.io().spawn(async move { drop(tell.send(core.send_async(target, message).await)) });
         let mut result = receive(result);
-        let waited = wait_for(py, limit, &mut result);
+        let waited = wait_for(py, self.core()?, limit, &mut result);
         sending.abort();
         // Given up it sends nothing; if it was done at the last moment, it is done.
         let late = py.detach(|| result(None)).flatten();

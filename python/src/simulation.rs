@@ -9,19 +9,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use myrmidon::Sim;
+use myrmidon::error::StepLimit as CoreStepLimit;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
 
 use crate::call::without_argument;
-use crate::errors::StartError;
+use crate::errors::{StartError, StepLimit};
 use crate::handler::take_interrupt;
 use crate::logging;
-use crate::runtime::Shared;
+use crate::number;
+use crate::runtime::{Runtime, Shared};
 use crate::wait::period;
 
 thread_local! {
-    /// The simulated runtimes of this thread that are open, the newest last.
-    static HERE: RefCell<Vec<Arc<Shared>>> = const { RefCell::new(Vec::new()) };
     /// The simulations that this thread made, by number.
     static MADE: RefCell<HashMap<u64, Rc<RefCell<Sim>>>> = RefCell::default();
 }
@@ -41,16 +41,16 @@ pub(crate) struct Simulation {
 #[pymethods]
 impl Simulation {
     #[new]
-    fn new(seed: u64) -> PyResult<Self> {
+    fn new(seed: u64, #[pyo3(from_py_with = number::step_limit)] step_limit: usize) -> PyResult<Self> {
         let desk = logging::Desk::new();
         let listener = logging::reporter(desk.clone());
         let sim = Sim::builder()
             .seed(seed)
+            .step_limit(step_limit)
             .configure(move |builder| builder.on_event(listener.clone()))
             .start()
             .map_err(|error| StartError::new_err(error.to_string()))?;
         let shared = Shared::simulated(sim.runtime().clone(), &desk)?;
-        HERE.with_borrow_mut(|here| here.push(shared.clone()));
         let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
         let mut gone = Vec::new();
         MADE.with_borrow_mut(|made| {
@@ -68,37 +68,30 @@ impl Simulation {
     }
 
     fn step(&self) -> PyResult<bool> {
-        self.with(Sim::step)
+        self.with(Sim::try_step)?.map_err(spent)
     }
 
     fn run(&self, py: Python<'_>) -> PyResult<()> {
         let mut ctrl_c = CtrlC::watch(py);
-        self.with(|sim| while !ctrl_c.came() && sim.step() {})?;
-        ctrl_c.raise()
+        let rested = self.with(|sim| {
+            while !ctrl_c.came() && sim.try_step()? {}
+            Ok(())
+        })?;
+        ctrl_c.raise()?;
+        rested.map_err(spent)
     }
 
     fn advance(&self, py: Python<'_>, time: f64) -> PyResult<()> {
         let (time, mut ctrl_c) = (period("time", time)?, CtrlC::watch(py));
-        self.with(|sim| sim.run_until(time, || ctrl_c.came()))?;
-        ctrl_c.raise()
+        let advanced = self.with(|sim| sim.try_run_until(time, || ctrl_c.came()))?;
+        ctrl_c.raise()?;
+        advanced.map(drop).map_err(spent)
     }
 
     /// Runs until `condition()` is true, at most `within` simulated seconds; whether it is.
     fn run_until(&self, py: Python<'_>, condition: &Bound<'_, PyAny>, within: f64) -> PyResult<bool> {
-        let (within, mut ctrl_c) = (period("within", within)?, CtrlC::watch(py));
-        let mut failed = None;
-        let done = self.with(|sim| {
-            let mut is_true = || match without_argument(condition).and_then(|value| value.is_truthy()) {
-                Ok(done) => done,
-                Err(error) => {
-                    failed = Some(error);
-                    true
-                }
-            };
-            sim.run_until(within, || ctrl_c.came() || is_true())
-        })?;
-        ctrl_c.raise()?;
-        failed.map_or(Ok(done), Err)
+        let within = period("within", within)?;
+        self.with(|sim| drive(py, condition, |done| sim.try_run_until(within, done)))?
     }
 
     #[getter]
@@ -117,10 +110,46 @@ impl Simulation {
 
     /// Ends the actors that are left.
     fn close(&self, py: Python<'_>) {
-        HERE.with_borrow_mut(|here| here.retain(|shared| !Arc::ptr_eq(shared, &self.shared)));
         let shared = self.shared.clone();
         py.detach(|| shared.finish(Duration::ZERO));
     }
+}
+
+#[pymethods]
+impl Runtime {
+    /// In a simulation, on its thread: runs the actors until `condition()` is true, at most `within` simulated seconds;
+    /// whether it is. `None` elsewhere, where they run by themselves.
+    fn _drive_until(
+        &self,
+        py: Python<'_>,
+        condition: &Bound<'_, PyAny>,
+        within: f64,
+    ) -> PyResult<Option<bool>> {
+        let (core, within) = (self.core()?, period("within", within)?);
+        if !core.is_driven_here() {
+            return Ok(None);
+        }
+        drive(py, condition, |done| core.drive_until(Some(within), done))
+    }
+}
+
+/// Has `until` run actors until `condition()` is true, or raises.
+fn drive<T>(
+    py: Python<'_>,
+    condition: &Bound<'_, PyAny>,
+    until: impl FnOnce(&mut dyn FnMut() -> bool) -> Result<T, CoreStepLimit>,
+) -> PyResult<T> {
+    let (mut ctrl_c, mut failed) = (CtrlC::watch(py), None);
+    let mut is_true = || match without_argument(condition).and_then(|value| value.is_truthy()) {
+        Ok(done) => done,
+        Err(error) => {
+            failed = Some(error);
+            true
+        }
+    };
+    let driven = until(&mut || ctrl_c.came() || is_true());
+    ctrl_c.raise()?;
+    failed.map_or_else(|| driven.map_err(spent), Err)
 }
 
 impl Simulation {
@@ -146,8 +175,10 @@ impl Simulation {
 impl Drop for Simulation {
     fn drop(&mut self) {
         let here = MADE.try_with(|made| made.borrow_mut().remove(&self.number));
-        if !matches!(here, Ok(Some(_))) {
-            dropped().push(self.number);
+        match here {
+            // Its runtime may live on in somebody's hands, where nothing could run it any more.
+            Ok(Some(_)) => Python::attach(|py| self.close(py)),
+            _ => dropped().push(self.number),
         }
     }
 }
@@ -189,29 +220,36 @@ impl<'py> CtrlC<'py> {
     }
 }
 
-/// Whether actors are simulated on this thread.
-pub(crate) fn is_here() -> bool {
-    HERE.with_borrow(|here| !here.is_empty())
-}
-
-/// Runs the simulated actors of this thread until `step` gives a value, or their time is over (`Some(None)`).
-/// `None` if there are none, or nothing can happen any more: what is waited for is elsewhere.
+/// Runs the actors of `core`, where they are simulated on this thread, until `step` gives a value or their time is
+/// over (`Some(None)`). `None` if they are not, or nothing can happen any more: what is waited for is elsewhere.
 ///
 /// # Errors
-/// What a signal handler raises.
+/// What a signal handler raises, and `StepLimit`.
 pub(crate) fn wait_for<T>(
     py: Python<'_>,
+    core: &myrmidon::Runtime,
     timeout: Option<Duration>,
     step: &mut impl FnMut(Option<Duration>) -> Option<T>,
 ) -> PyResult<Option<Option<T>>> {
-    let Some(shared) = HERE.with_borrow(|here| here.last().cloned()) else { return Ok(None) };
-    let (core, mut ctrl_c) = (shared.core(), CtrlC::watch(py));
+    if !core.is_driven_here() {
+        return Ok(None);
+    }
+    let mut ctrl_c = CtrlC::watch(py);
     let (began, mut value) = (core.clock().now(), None);
-    core.drive_until(timeout, || {
+    let driven = core.drive_until(timeout, || {
         value = value.take().or_else(|| step(Some(Duration::ZERO)));
         value.is_some() || ctrl_c.came()
     });
     ctrl_c.raise()?;
+    driven.map_err(spent)?;
     let late = timeout.is_some_and(|timeout| core.clock().now() - began >= timeout);
     Ok(if value.is_some() || late { Some(value) } else { None })
+}
+
+fn spent(limit: CoreStepLimit) -> PyErr {
+    StepLimit::new_err(format!(
+        "the simulation has taken its {} steps: make it with a higher step_limit, or look in sim.trace() for who never \
+         rests",
+        limit.0
+    ))
 }

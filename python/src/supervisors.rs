@@ -290,7 +290,7 @@ fn blocking<T: Send + 'static>(
 ) -> PyResult<T> {
     let (done, told) = sync_channel(1);
     core.spawn_beside(move || drop(done.send(call()))).map(drop).map_err(|error| errors::busy(&error))?;
-    wait_for(py, None, receive(told))?.flatten().ok_or_else(errors::closed_meanwhile)
+    wait_for(py, core, None, receive(told))?.flatten().ok_or_else(errors::closed_meanwhile)
 }
 
 /// Why a tree does not run.

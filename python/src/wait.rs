@@ -16,21 +16,35 @@ use crate::{lane, simulation};
 /// The longest time that the main thread does not look for signals.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// Waits until `step` gives a value or `timeout` is over (`None`).
+/// Waits for what actors of `core` do: until `step` gives a value or `timeout` is over (`None`). If they are simulated
+/// on this thread it runs them meanwhile, and the time is theirs.
+///
+/// # Errors
+/// As [`block`], and `StepLimit`.
+pub(crate) fn wait_for<T: Send>(
+    py: Python<'_>,
+    core: &myrmidon::Runtime,
+    timeout: Option<Duration>,
+    mut step: impl FnMut(Option<Duration>) -> Option<T> + Send,
+) -> PyResult<Option<T>> {
+    match simulation::wait_for(py, core, timeout, &mut step)? {
+        Some(value) => Ok(value),
+        None => block(py, timeout, step),
+    }
+}
+
+/// Blocks until `step` gives a value or `timeout` is over (`None`).
 ///
 /// `step` gets the time it may block, without a limit on threads that no signal reaches. The
 /// calling handler, if it is one, makes way for other actors meanwhile (D6), also on a thread for blocking work.
 ///
 /// # Errors
 /// What a signal handler raises: `KeyboardInterrupt`. `Busy` if too many handlers wait.
-pub(crate) fn wait_for<T: Send>(
+pub(crate) fn block<T: Send>(
     py: Python<'_>,
     timeout: Option<Duration>,
     mut step: impl FnMut(Option<Duration>) -> Option<T> + Send,
 ) -> PyResult<Option<T>> {
-    if let Some(value) = simulation::wait_for(py, timeout, &mut step)? {
-        return Ok(value);
-    }
     lane::make_way()?;
     let _aside = step_aside().map_err(|crowded| {
         let text =
@@ -60,7 +74,7 @@ where
 {
     let (done, result) = sync_channel(1);
     let task = io.spawn(async move { drop(done.send(future.await)) });
-    let received = wait_for(py, None, receive(result));
+    let received = block(py, None, receive(result));
     task.abort();
     match received? {
         Some(Some(value)) => Ok(value),
@@ -68,7 +82,7 @@ where
     }
 }
 
-/// Steps for [`wait_for`] that wait for what arrives; it gives `None` once the sender is gone.
+/// Steps for [`wait_for`] and [`block`] that wait for what arrives; it gives `None` once the sender is gone.
 pub(crate) fn receive<T: Send>(
     channel: Receiver<T>,
 ) -> impl FnMut(Option<Duration>) -> Option<Option<T>> + Send {

@@ -216,6 +216,9 @@ def test_a_timer_that_is_refused_takes_no_buffer(rt):
     ):
         with pytest.raises((ValueError, errors.NoProcess)):
             refused()
+    rt.kill(pid)
+    rt.join(pid)
+    assert rt.send_after(pid, 1, buffer) == rt.send_interval(pid, 1, buffer) == 0
     assert not buffer.sent
 
 

@@ -10,6 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -161,7 +162,7 @@ def test_g13_only_public_methods_can_be_called(rt: Runtime, name: str, caplog: p
     with pytest.raises(NoMethod):
         account.call_sync(getattr(Account, name, lambda self: None))
     assert account.call_sync(Account.deposit, 0) == 5
-    assert "cannot handle" in caplog.text
+    eventually(lambda: "cannot handle" in caplog.text)
 
 
 @pytest.mark.parametrize(
@@ -286,6 +287,18 @@ def test_s40_an_upgrade_that_fails_keeps_the_old_object(rt: Runtime, caplog: pyt
         account.upgrade(Failing)
         assert account.call_sync(Account.deposit, 1) == 2
         eventually(lambda: "nothing to take over" in caplog.text)
+    # The traceback is shown below, not in the line.
+    first, *below = caplog.records[-1].getMessage().splitlines()
+    assert first.endswith("version 1 goes on: exception: KeyError: 'nothing to take over'")
+    assert all(line.startswith("    ") for line in below) and "in upgrade" in "".join(below)
+    # And it leaves no trace in the versions.
+    info = rt.info(account.pid)
+    assert info is not None and (rt.version(account.pid), info.version, rt.bonds(account.pid).version) == (1, 1, 1)
+    with pytest.raises(myrmidon.errors.NoHistory):
+        rt.rollback(account.pid)
+    assert account.upgrade(Account) is not None
+    account.call_sync(Account.deposit, 0)
+    assert rt.version(account.pid) == rt.bonds(account.pid).version == 2
 
 
 def test_timers_call_methods(rt: Runtime) -> None:
@@ -439,6 +452,61 @@ def test_what_a_sender_can_have_logged_is_short(rt: Runtime, caplog: pytest.LogC
     eventually(lambda: "cannot handle" in caplog.text)
     assert "under the tag" in caplog.text
     assert max(len(record.getMessage()) for record in caplog.records) < 1000
+
+
+def test_l27_what_cannot_be_handled_is_logged_ten_times_a_second(
+    rt: Runtime, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("myrmidon._host.time", SimpleNamespace(monotonic=lambda: now))
+    account = rt.start(Account)
+
+    def logged(number: int) -> list[str]:
+        caplog.clear()
+        rt.send_many(account.pid, [b"garbage\nforged"] * number)
+        account.call_sync(Account.deposit, 0)
+        rt._settle(10.0)
+        return [record.getMessage() for record in caplog.records]
+
+    assert len(logged(1000)) == 10
+    now += 1.0
+    first, second = logged(2)
+    assert "(990 more before it)" in first and "more before it" not in second
+    assert all("\n" not in line for line in (first, second))
+
+
+def test_a_log_handler_that_is_slow_holds_up_no_other_actor(rt: Runtime) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    class Slow(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            begun.set()
+            may_end.wait(10)
+
+    handler, logger = Slow(), logging.getLogger("myrmidon.actor")
+    logger.addHandler(handler)
+    try:
+        account, other = rt.start(Account), rt.start(Account, 7)
+        rt.send(account.pid, b"garbage")
+        assert begun.wait(10)
+        assert other.call_sync(Account.deposit, 0) == 7
+        assert account.call_sync(Account.deposit, 1) == 1
+    finally:
+        may_end.set()
+        logger.removeHandler(handler)
+
+
+def test_what_stopped_raises_is_logged(rt: Runtime, caplog: pytest.LogCaptureFixture) -> None:
+    class Careless(Actor):
+        def stopped(self, reason: myrmidon.ExitReason) -> None:
+            raise ValueError("not cleaned up")
+
+    careless = rt.start(Careless)
+    careless.stop()
+    careless.join(10)
+    eventually(lambda: "not cleaned up" in caplog.text)
+    (record,) = caplog.records
+    assert record.levelname == "ERROR" and record.getMessage().count("\n    ") > 2
 
 
 @pytest.mark.parametrize(

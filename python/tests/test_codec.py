@@ -5,9 +5,9 @@ import math
 import random
 import sys
 from collections import OrderedDict, namedtuple
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import InitVar, dataclass, field
+from typing import Annotated, Any
 
 import msgspec
 import pytest
@@ -204,3 +204,103 @@ def test_a_tag_is_a_text(tag: Any, error: type[Exception]) -> None:
 def test_flags_that_are_not_known_are_refused() -> None:
     with pytest.raises(CodecError, match="cannot be made"):
         codec.decode(codec.encode(Access.READ)[:-1] + b"\x40")
+
+
+@codec.message(tag="tests.large_order")
+class LargeOrder(Order):
+    rush: bool = False
+
+
+@codec.message(tag="tests.camel")
+class Camel(msgspec.Struct, rename="camel"):
+    its_color: Color = Color.RED
+    last_order: Order | Color | None = None
+
+
+@codec.message(tag="tests.row")
+class Row(msgspec.Struct, array_like=True, tag="row", kw_only=True, frozen=True):
+    by_color: dict[Color, list[tuple[Point, ...]]]
+    access: Annotated[set[Access], msgspec.Meta(max_length=2)] = set()
+    orders: "Sequence[Later]" = []
+    anything: Any = None
+
+
+@codec.message(tag="tests.later")
+class Later(msgspec.Struct, forbid_unknown_fields=True):
+    number: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(Camel(Color.BLUE), Camel(last_order=Color.RED), Camel(last_order=LargeOrder(1, Point(1, 2.0), rush=True))),
+        *(Row(by_color={Color.RED: [(Point(1, 2.0),)], Color.BLUE: []}, access={Access.READ | Access.WRITE}),),
+        *(Row(by_color={}, orders=[Later(1)], anything=Color.RED), Later(7)),
+    ],
+)
+def test_structs_come_back_as_they_were_in_whatever_form_msgspec_gives_them(value: Any) -> None:
+    back = codec.decode(codec.encode(value))
+    assert back == value and type(back) is type(value)
+    for name in value.__struct_fields__:
+        assert type(getattr(back, name)) is type(getattr(value, name))
+
+
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        *((Camel("r"), "its_color"), (Camel(last_order=Point(1, 2.0)), "last_order"), (Later(-1), "number")),  # type: ignore[arg-type]
+        (Row(by_color={Color.RED: [(Color.RED,)]}), "by_color"),  # type: ignore[dict-item]
+        (Row(by_color={}, access=set(map(Access, range(4)))), "access"),
+    ],
+)
+def test_fields_of_structs_that_are_of_another_type_are_refused(value: Any, where: str) -> None:
+    with pytest.raises(CodecError, match=where):
+        codec.decode(codec.encode(value))
+
+
+def test_fields_of_structs_that_were_not_sent_have_their_defaults() -> None:
+    fields = {"its_color": Color.BLUE}
+    sent = codec.encode("tests.camel") + codec.encode(fields)
+    assert codec.decode(b"\xc7%c\x01" % len(sent) + sent) == Camel(Color.BLUE)
+    sent = codec.encode("tests.later") + codec.encode({"numbers": 1})
+    with pytest.raises(CodecError, match="numbers"):
+        codec.decode(b"\xc7%c\x01" % len(sent) + sent)
+
+
+def test_a_dataclass_that_cannot_be_made_of_its_fields_is_refused_at_once() -> None:
+    @dataclass
+    class Needs:
+        x: int
+        y: InitVar[int]
+
+    @dataclass
+    class Own:
+        x: int
+
+        def __init__(self, other: int) -> None:
+            self.x = other
+
+    for cls in (Needs, Own):
+        with pytest.raises(TypeError, match="cannot be made of its fields"):
+            codec.message(tag="tests.unmakable")(cls)
+
+
+def test_g11_flags_of_others_make_no_more_members_than_the_class_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    @codec.message(tag="tests.int_flags")
+    class Flags(enum.IntFlag):
+        A, B, C = 1, 2, 4
+
+    def sent(value: Any) -> bytes:
+        content = codec.encode("tests.int_flags") + codec.encode({"value": value})
+        return b"\xc7%c\x01" % len(content) + content
+
+    assert codec.decode(sent(7)) == Flags.A | Flags.B | Flags.C
+    before = len(Flags._value2member_map_)
+    for value in (8, 1000, -9, 2**70, "A", 1.0, None):
+        with pytest.raises(CodecError, match="no combination"):
+            codec.decode(sent(value))
+    assert len(Flags._value2member_map_) == before
+    monkeypatch.setattr(codec, "_MOST_COMBINATIONS", before)
+    assert codec.decode(sent(7)) == Flags(7)
+    with pytest.raises(CodecError, match="already"):
+        codec.decode(sent(6))

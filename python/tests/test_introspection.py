@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 from support import Inbox, eventually
@@ -469,3 +469,15 @@ def test_the_bonds_of_an_actor_of_another_node_are_refused_as_such(
     pid = rt.remote(there.listen("127.0.0.1:0"), "x")
     with pytest.raises(Unsupported, match="another node"):
         rt.bonds(pid)
+
+
+def test_a_listener_whose_code_a_call_does_not_run_is_refused(rt: Runtime) -> None:
+    async def later(letter: object) -> None:
+        pass
+
+    def generator(letter: object) -> Iterator[None]:
+        yield
+
+    for listener in (later, generator):
+        with pytest.raises(TypeError, match="neither an async def nor a generator"):
+            rt.on_dead_letter(listener)

@@ -285,3 +285,31 @@ def test_a_handler_on_the_main_thread_may_be_interrupted():
     """)
     assert done.stdout.split() == ["interrupted", "False"], done.stderr
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("setter", ["settrace", "setprofile"])
+def test_who_follows_the_threads_of_threading_follows_handlers_of_every_kind(setter: str) -> None:
+    result = run_program(
+        f"""
+        import threading
+        import myrmidon
+
+        seen = set()
+
+        def follow(frame, event, argument):
+            seen.add(frame.f_code.co_name)
+
+        threading.{setter}(follow)
+        with myrmidon.Runtime() as rt:
+            def plain(message): return message
+            def blocking(message): return message
+            def pull(mailbox): mailbox.recv()
+            async def asynchronous(message): return message
+            for pid in (rt.spawn(plain), rt.spawn(blocking, blocking=True), rt.spawn(asynchronous)):
+                rt.ask_sync(pid, b"x")
+            rt.send(pid := rt.spawn_with_mailbox(pull), b"x")
+            rt.join(pid)
+        print(sorted(seen & {{"plain", "blocking", "pull", "asynchronous"}}))
+        """
+    )
+    assert result.stdout.strip() == "['asynchronous', 'blocking', 'plain', 'pull']", result.stdout + result.stderr

@@ -1,6 +1,7 @@
 """The simulated runtime: its order, its clock, its calls that wait."""
 
 import asyncio
+import gc
 import random
 import threading
 
@@ -9,8 +10,8 @@ from support import Inbox
 
 import myrmidon
 from myrmidon import Actor, one_for_one, worker
-from myrmidon.errors import ListenError, Timeout
-from myrmidon.testing import Simulation
+from myrmidon.errors import ListenError, StepLimit, Timeout
+from myrmidon.testing import LeakedActors, Probe, Simulation, UnhandledErrors, checked
 
 
 class Counter(Actor):
@@ -191,3 +192,83 @@ def test_the_busiest_actors_can_be_asked_for() -> None:
         first, second = sim.rt.top(by="reductions", within=1.05)
         assert [(first.pid, first.reductions), (second.pid, second.reductions)] == [(busy, 10), (quiet, 0)]
         assert 1.0 < sim.elapsed < 1.2
+
+
+def test_a_simulation_that_never_rests_ends_with_an_error_and_can_be_closed() -> None:
+    with Simulation(step_limit=100) as sim:
+        spinning = sim.rt.spawn(lambda message: sim.rt.send(spinning, message))
+        sim.rt.send(spinning, b"again")
+        other = sim.rt.spawn(lambda message: message)
+        for runs in (
+            sim.step,
+            sim.run,
+            lambda: sim.advance(1.0),
+            lambda: sim.run_until(lambda: False),
+            lambda: sim.rt.ask_sync(other, b"x"),
+            lambda: sim.rt.join(other, timeout=1.0),
+            lambda: sim.rt.supervise(one_for_one([worker(print)])),
+        ):
+            with pytest.raises(StepLimit, match="taken its 100 steps"):
+                while runs() is not False:
+                    pass
+        sim.close()
+        assert sim.rt.closed
+    with pytest.raises(KeyError), Simulation(step_limit=10) as sim:
+        pid = sim.rt.spawn(print)
+        sim.rt.send_interval(pid, 0.001, b"tick")
+        with pytest.raises(StepLimit):
+            sim.advance(3600.0)
+        raise KeyError("the error of the test itself")
+    with pytest.raises(ValueError, match="step_limit=-1"):
+        Simulation(step_limit=-1)
+
+
+def test_the_limit_of_steps_can_be_raised() -> None:
+    with Simulation(step_limit=3_000_000) as sim:
+        ticks = Inbox()
+        sim.rt.send_interval(sim.rt.spawn(ticks), 0.001, b"tick")
+        sim.advance(600.0)
+        assert len(ticks) == 600_000
+
+
+def test_a_simulation_that_was_dropped_and_not_closed_leaves_nothing_behind() -> None:
+    simulation = Simulation()
+    left = simulation.rt
+    left.send_interval(left.spawn(print), 1.0, b"tick")
+    del simulation
+    gc.collect()
+    assert left.closed
+    with pytest.raises(myrmidon.errors.RuntimeClosed):
+        left.spawn(print)
+
+
+def test_calls_that_wait_run_their_own_simulation_alone() -> None:
+    """Also where others are open on the thread."""
+    with Simulation(1) as outer, Simulation(2) as inner, myrmidon.Runtime() as real:
+        inner.rt.send_interval(inner.rt.spawn(print), 1.0, b"tick")
+        for sim in (outer, inner):
+            assert sim.rt.ask_sync(sim.rt.spawn(lambda message: message), b"x", timeout=60.0) == b"x"
+            with pytest.raises(Timeout):
+                sim.rt.join(sim.rt.spawn(print), timeout=60.0)
+            assert sim.elapsed == pytest.approx(60.0)
+        release = threading.Event()
+        pid = real.spawn(lambda message: b"%d" % release.wait(30))
+        threading.Timer(0.1, release.set).start()
+        assert real.ask_sync(pid, b"x", timeout=30.0) == b"1"
+        assert inner.elapsed == pytest.approx(60.0)
+
+
+def test_the_kit_for_tests_runs_a_simulation_in_its_own_time() -> None:
+    with Simulation() as sim, checked(sim.rt):
+        probe, clock = Probe(sim.rt), sim.rt.spawn(print)
+        probe.watch(clock)
+        sim.rt.send_after(probe.pid, 3600.0, b"an hour later")
+        probe.expect_nothing(within=3599.0)
+        probe.expect(b"an hour later")
+        sim.rt.stop(clock)
+        probe.expect_exit(clock, "normal")
+        sim.rt.stop(probe.pid)
+    with pytest.raises(LeakedActors, match="1 actors live on: <ActorInfo"), Simulation() as sim, checked(sim.rt):
+        sim.rt.spawn(print)
+    with pytest.raises(UnhandledErrors, match="ZeroDivisionError"), Simulation() as sim, checked(sim.rt):
+        sim.rt.send(sim.rt.spawn(lambda message: 1 / 0), b"x")

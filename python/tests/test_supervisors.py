@@ -428,3 +428,12 @@ def test_children_of_a_loop_that_is_closed_start_again_in_that_of_the_runtime(rt
             return None
 
     assert eventually(answer) == rt.ask_sync(rt.spawn(thread), b"")
+
+
+def test_children_have_a_hash_whatever_their_actors_are_given() -> None:
+    class Given(Actor):
+        def __init__(self, items: list[int], settings: dict[str, int]) -> None:
+            self.items, self.settings = items, settings
+
+    one, other = (Child.of(Given, [number], settings={}) for number in (1, 2))
+    assert len({one, other, Child.of(Given, [1], settings={})}) == 2

@@ -1,6 +1,7 @@
 """The kit for users' tests: what it accepts, and that it fails where it should."""
 
 import asyncio
+import logging
 import re
 import subprocess
 import sys
@@ -122,14 +123,22 @@ def test_the_fixture_fails_tests_that_leave_something_behind(tmp_path: Path) -> 
 
             def test_passes(actor_runtime):
                 actor_runtime.stop(actor_runtime.spawn(print))
+
+            def test_shuts_down(actor_runtime):
+                actor_runtime.shutdown()
+
+            @pytest.mark.actors(False)
+            def test_says_nothing_of_what(actor_runtime):
+                pass
             """
         )
     )
     command = [sys.executable, "-m", "pytest", "-q", "--strict-markers", "-p", "no:cacheprovider", str(tmp_path)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert re.search(r"4 passed, 2 errors", done.stdout), done.stdout
+    assert re.search(r"5 passed, 3 errors", done.stdout), done.stdout
     assert "ERROR test_leaks.py::test_leaks - myrmidon.testing.LeakedActors" in done.stdout
+    assert "UsageError: write @pytest.mark.actors(leaks=False)" in done.stdout
     assert "ERROR test_leaks.py::test_crashes - myrmidon.testing.UnhandledErrors" in done.stdout
 
 
@@ -235,3 +244,74 @@ def test_an_error_does_not_count_as_told_by_a_question_that_waited_behind(rt: Ru
 
     with pytest.raises(UnhandledErrors, match="first"), checked(rt):
         asyncio.run(main())
+
+
+def test_errors_are_found_though_the_program_logs_nothing(rt: Runtime) -> None:
+    def fails() -> None:
+        pid = rt.spawn(broken)
+        rt.send(pid, b"x")
+        rt.join(pid)
+
+    logger = logging.getLogger("myrmidon")
+    logging.disable(logging.CRITICAL)
+    try:
+        with pytest.raises(UnhandledErrors, match="what is this"), checked(rt):
+            fails()
+    finally:
+        logging.disable(logging.NOTSET)
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with pytest.raises(UnhandledErrors, match="what is this"), checked(rt):
+            fails()
+    finally:
+        logger.setLevel(logging.NOTSET)
+
+
+def test_code_that_fails_and_ends_no_actor_is_found_too(rt: Runtime) -> None:
+    class Careless(Actor):
+        def upgrade(self, old: object, version: int) -> None:
+            raise ValueError("cannot take over")
+
+        def stopped(self, reason: object) -> None:
+            raise ValueError("not cleaned up")
+
+    with pytest.raises(UnhandledErrors, match=r"(?s)cannot take over.*not cleaned up"), checked(rt):
+        careless = rt.start(Careless)
+        careless.upgrade(Careless)
+        careless.stop()
+
+
+def test_many_errors_are_counted(rt: Runtime) -> None:
+    with pytest.raises(UnhandledErrors, match="and 76 more"), checked(rt):
+        for _ in range(1100):
+            rt.send(rt.spawn(broken), b"x")
+
+
+def test_a_coroutine_is_checked_by_async_with(rt: Runtime) -> None:
+    async def handler(message: bytes) -> bytes:
+        return message
+
+    async def main() -> None:
+        async with checked(rt):
+            pid = rt.spawn(handler)
+            assert await rt.ask(pid, b"x") == b"x"
+            rt.stop(pid)  # It ends in this loop.
+        with pytest.raises(LeakedActors, match="use async with"), checked(rt):
+            left = rt.spawn(handler)
+        with pytest.raises(UnhandledErrors, match="what is this"):
+            async with checked(rt, leaks=False):
+                rt.send(rt.spawn(broken_async), b"x")
+        rt.kill(left)
+
+    asyncio.run(main())
+
+
+def test_a_runtime_that_was_shut_down_in_the_block_leaves_nothing() -> None:
+    with Runtime() as rt, checked(rt):
+        rt.spawn(print)
+        rt.shutdown()
+    with pytest.raises(UnhandledErrors), Runtime() as rt, checked(rt):
+        pid = rt.spawn(broken)
+        rt.send(pid, b"x")
+        rt.join(pid)
+        rt.shutdown()

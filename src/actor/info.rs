@@ -24,8 +24,8 @@ pub struct ActorInfo {
     pub mailbox_size: usize,
     /// How many may wait; `None` where there is no bound.
     pub mailbox_capacity: Option<usize>,
-    /// The version of its code once all swaps asked for so far are done, if none fails; 1 at spawn. The one that runs
-    /// is in [`ActorBonds::version`].
+    /// The version of its code once all swaps asked for so far are done; 1 at spawn. One that has failed does not count,
+    /// and the next has its number. The one that runs is in [`ActorBonds::version`].
     pub version: u64,
     /// Its priority.
     pub priority: Priority,

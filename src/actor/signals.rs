@@ -149,7 +149,7 @@ impl Turn<'_> {
                 Some(error)
             }
         };
-        self.report_swap(error)
+        self.report_swap(version, error)
     }
 
     /// Goes back to the newest code of the history. The code that was left is not kept, so that
@@ -158,7 +158,7 @@ impl Turn<'_> {
         let Some((old_version, mut behaviour)) =
             self.cell.bonds.existing().and_then(|tables| tables.history.pop())
         else {
-            return self.report_swap(Some("there is no earlier version to go back to".to_owned()));
+            return self.report_swap(version, Some("there is no earlier version to go back to".to_owned()));
         };
         let error = self.take_over(&mut behaviour, version).err();
         if error.is_none() {
@@ -167,7 +167,7 @@ impl Turn<'_> {
         } else {
             self.cell.remember(old_version, behaviour);
         }
-        self.report_swap(error)
+        self.report_swap(version, error)
     }
 
     /// Lets `new` take over the state and exchanges it with the running code.
@@ -188,9 +188,11 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn report_swap(&mut self, error: Option<String>) -> Step {
+    /// Says how the swap to the version `asked` went.
+    fn report_swap(&mut self, asked: u64, error: Option<String>) -> Step {
         let version = self.cell.version();
         if let Some(error) = &error {
+            self.system.forget_version(self.pid, asked, version);
             self.system.swap_failed(self.pid, version, error);
         }
         self.tell(SystemMessage::HotSwap { target: self.pid, version, error })

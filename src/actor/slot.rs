@@ -66,7 +66,7 @@ pub(crate) struct Slot {
     /// The lane that runs the actor; 0 = the scheduler's workers.
     lane: AtomicU32,
     index: AtomicU32,
-    /// The last version given to a hot swap.
+    /// The last version given to a hot swap that has not failed.
     pub(super) version: AtomicU64,
     /// The number of the runtime that uses the slot; see [`waker`](super::waker).
     runtime: AtomicU32,

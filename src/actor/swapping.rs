@@ -13,6 +13,13 @@ impl System {
         self.living_slot(pid).map(|slot| slot.version.load(Ordering::Acquire))
     }
 
+    /// The swap to version `failed` was not done, and `running` goes on. If another was asked for since, that one decides.
+    pub(super) fn forget_version(&self, pid: Pid, failed: u64, running: u64) {
+        if let Some(slot) = self.living_slot(pid) {
+            let _ = slot.version.compare_exchange(failed, running, Ordering::AcqRel, Ordering::Relaxed);
+        }
+    }
+
     /// Sends new code; never waits. Returns its version.
     pub(crate) fn hot_swap(
         &self,

@@ -15,6 +15,7 @@ use super::slot::{Closed, Ready, Slot, flag};
 use super::table::Table;
 use super::{Behaviour, ExitReason, SpawnOptions, discard, waker};
 use crate::clock::Clock;
+use crate::error::StepLimit;
 use crate::mailbox::{Bounded, Mailbox, Payload};
 use crate::pid::Pid;
 use crate::wheel::Wheels;
@@ -26,7 +27,11 @@ pub(crate) trait Schedule: Send + Sync {
     /// Called by who is about to block this thread. Where actors run on this very thread it runs them
     /// until `done`, or until `deadline` or nothing can happen any more; whether it was done. `None`
     /// where they run elsewhere, so that the caller may block.
-    fn drive(&self, deadline: Option<Instant>, done: &mut dyn FnMut() -> bool) -> Option<bool> {
+    fn drive(
+        &self,
+        deadline: Option<Instant>,
+        done: &mut dyn FnMut() -> bool,
+    ) -> Option<Result<bool, StepLimit>> {
         let _ = (deadline, done);
         None
     }
@@ -124,7 +129,19 @@ impl System {
     }
 
     /// See [`Schedule::drive`].
+    ///
+    /// # Panics
+    /// Where a simulation may take no more steps.
     pub(crate) fn drive(&self, deadline: Option<Instant>, done: &mut dyn FnMut() -> bool) -> Option<bool> {
+        self.try_drive(deadline, done).transpose().unwrap_or_else(|limit| panic!("{limit}"))
+    }
+
+    /// See [`Schedule::drive`].
+    pub(crate) fn try_drive(
+        &self,
+        deadline: Option<Instant>,
+        done: &mut dyn FnMut() -> bool,
+    ) -> Option<Result<bool, StepLimit>> {
         self.scheduler.get()?.drive(deadline, done)
     }
 

@@ -97,6 +97,11 @@ impl Engine {
         }
     }
 
+    /// Whether the actors run on this very thread, while it waits.
+    pub(super) fn is_driven_here(&self) -> bool {
+        matches!(self, Self::Simulation(stepper) if stepper.is_here())
+    }
+
     /// Waits until nothing is ready or running, at most until `deadline`; whether that was reached.
     pub(super) fn wait_quiet(&self, deadline: Instant) -> bool {
         match self {
@@ -142,11 +147,17 @@ impl Engine {
         matches!(self, Self::Threads(scheduler) if scheduler.runs_inline())
     }
 
+    /// From now on nothing that a test has set keeps actors from ending.
+    pub(super) fn unbind(&self) {
+        if let Self::Simulation(stepper) = self {
+            stepper.unbind();
+        }
+    }
+
     /// Ends the threads; they finish the slice they are in.
     pub(super) fn stop(&self) {
-        match self {
-            Self::Threads(scheduler) => scheduler.stop(),
-            Self::Simulation(stepper) => stepper.stop(),
+        if let Self::Threads(scheduler) = self {
+            scheduler.stop();
         }
     }
 }

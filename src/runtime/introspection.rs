@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Runtime;
 use crate::actor::{ActorBonds, ActorInfo, DeadLetter, DeadLetterReason, DeadLetterWatch, LateReplies};
+use crate::error::StepLimit;
 use crate::mailbox::Payload;
 use crate::pid::Pid;
 
@@ -81,9 +82,21 @@ impl Runtime {
     /// In a [simulation](crate::sim), on its thread: runs the actors until `done`, or until `within` is over by the
     /// runtime's clock or nothing can happen any more; whether it is done. `None` elsewhere, where actors run by
     /// themselves. For calls that wait in a way of their own.
-    pub fn drive_until(&self, within: Option<Duration>, mut done: impl FnMut() -> bool) -> Option<bool> {
+    ///
+    /// # Errors
+    /// Where the simulation may take no more steps.
+    pub fn drive_until(
+        &self,
+        within: Option<Duration>,
+        mut done: impl FnMut() -> bool,
+    ) -> Result<Option<bool>, StepLimit> {
         let deadline = within.and_then(|within| self.clock().now().checked_add(within));
-        self.inner.system.drive(deadline, &mut done)
+        self.inner.system.try_drive(deadline, &mut done).transpose()
+    }
+
+    /// Whether [`drive_until`](Self::drive_until) runs the actors here.
+    pub fn is_driven_here(&self) -> bool {
+        self.inner.scheduler.is_driven_here()
     }
 
     /// Asks an actor for its links, monitors and versions. It answers before its next message, also

@@ -43,6 +43,7 @@ impl Inner {
             deadline.saturating_duration_since(self.system.clock().now()).max(drain.clamp(FAREWELL, GOODBYE));
         let unwritten = self.close_node(&io, for_node);
         self.system.end_proxies();
+        self.scheduler.unbind();
         self.kill_all();
         self.system.living().for_each(|pid| self.system.abandon_mailbox(pid));
         self.timers.close();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use super::Stepper;
+use super::{Stepper, within_limit};
 
 /// Timers that were set by who is no actor may be seen so late.
 const LOOK: Duration = Duration::from_millis(10);
@@ -50,7 +50,7 @@ async fn drive(stepper: Weak<Stepper>, ready: Arc<Notify>) {
     while let Some(stepper) = stepper.upgrade() {
         let due = loop {
             stepper.clock().advance_to(tokio::time::Instant::now().into_std());
-            if (0..TURN).all(|_| stepper.step()) {
+            if (0..TURN).all(|_| within_limit(stepper.step())) {
                 tokio::task::yield_now().await;
             } else {
                 break stepper.next_due();

@@ -61,6 +61,7 @@ pub(crate) use stepper::{Agenda, Stepper};
 pub use strategy::Strategy;
 pub use trace::{ActorId, Step, Trace, TraceError};
 
+use crate::error::StepLimit;
 use crate::pid::Pid;
 use crate::runtime::{Runtime, StartError};
 
@@ -116,8 +117,16 @@ impl Sim {
     ///
     /// # Panics
     /// Where the simulation has taken all the steps that [`SimBuilder::step_limit`] allows; so do the
-    /// other calls that run it.
+    /// other calls that run it, but those whose names begin with `try_`.
     pub fn step(&mut self) -> bool {
+        within_limit(self.try_step())
+    }
+
+    /// As [`step`](Self::step).
+    ///
+    /// # Errors
+    /// Instead of a panic. Nothing was done then.
+    pub fn try_step(&mut self) -> Result<bool, StepLimit> {
         self.stepper.step()
     }
 
@@ -129,11 +138,23 @@ impl Sim {
     /// Runs until so much time has passed by the runtime's clock, which jumps from one thing that is
     /// due to the next.
     pub fn run_for(&mut self, time: Duration) {
-        self.stepper.run_for(time);
+        self.run_until(time, || false);
     }
 
     /// Runs until `done`, but no longer than `within` by the runtime's clock; whether it is done.
-    pub fn run_until(&mut self, within: Duration, mut done: impl FnMut() -> bool) -> bool {
+    pub fn run_until(&mut self, within: Duration, done: impl FnMut() -> bool) -> bool {
+        within_limit(self.try_run_until(within, done))
+    }
+
+    /// As [`run_until`](Self::run_until).
+    ///
+    /// # Errors
+    /// Instead of a panic, before the step that would be one too many.
+    pub fn try_run_until(
+        &mut self,
+        within: Duration,
+        mut done: impl FnMut() -> bool,
+    ) -> Result<bool, StepLimit> {
         self.stepper.drive_here(self.deadline(within), &mut done)
     }
 
@@ -142,7 +163,7 @@ impl Sim {
     pub fn block_on<F: Future>(&mut self, within: Duration, future: F) -> Option<F::Output> {
         let (mut future, mut output) = (pin!(future), None);
         let mut cx = Context::from_waker(Waker::noop());
-        self.stepper.drive_here(self.deadline(within), &mut || {
+        self.run_until(within, || {
             if output.is_none()
                 && let Poll::Ready(ready) = future.as_mut().poll(&mut cx)
             {
@@ -186,9 +207,13 @@ impl Sim {
 
 impl Drop for Sim {
     fn drop(&mut self) {
-        self.stepper.stop();
         self.runtime.shutdown(Duration::ZERO);
     }
+}
+
+/// What was done, in a test that ends where the simulation does not come to rest.
+fn within_limit<T>(done: Result<T, StepLimit>) -> T {
+    done.unwrap_or_else(|limit| panic!("{limit}"))
 }
 
 impl std::fmt::Debug for Sim {

@@ -14,6 +14,7 @@ use crate::actor::{
     After, Ready, Runner, Running, Schedule, Signal, System, forgive_debt, run_slice, shielded,
 };
 use crate::clock::Clock;
+use crate::error::StepLimit;
 use crate::pid::Pid;
 use crate::random::Random;
 use crate::scheduler::{Job, Lane};
@@ -153,17 +154,22 @@ impl Stepper {
         lane
     }
 
-    /// Runs until nothing is ready, unless `deadline` is over; whether nothing is.
+    /// Runs until nothing is ready, unless `deadline` is over or no more steps may be taken; whether nothing is.
     pub(crate) fn wait_quiet(&self, deadline: Instant) -> bool {
         if !self.is_here() || self.clock.now() >= deadline {
             return !self.state().has_work();
         }
-        while self.step() {}
-        true
+        loop {
+            match self.step() {
+                Ok(true) => {}
+                Ok(false) => return true,
+                Err(_) => return false,
+            }
+        }
     }
 
     /// Nothing may stop the actors from ending: no fault, no hook, no limit.
-    pub(crate) fn stop(&self) {
+    pub(crate) fn unbind(&self) {
         let mut state = self.state();
         state.limit = usize::MAX;
         state.faults.clear();
@@ -183,24 +189,20 @@ impl Stepper {
             return thread::sleep(moment);
         }
         let mut left = MOMENT;
-        self.drive_here(self.clock.now().checked_add(moment), &mut || {
+        // Who waits in moments has a deadline, so that one without a step does no harm.
+        let _ = self.drive_here(self.clock.now().checked_add(moment), &mut || {
             left = left.saturating_sub(1);
             left == 0
         });
     }
 
-    /// Runs until so much of the simulation's time has passed.
-    pub(super) fn run_for(&self, time: Duration) {
-        self.drive_here(self.clock.now().checked_add(time), &mut || false);
-    }
-
     /// One step; `false` if nothing is ready.
-    pub(super) fn step(&self) -> bool {
-        let Some(connected) = self.connected.get() else { return false };
-        let Some(system) = connected.system.upgrade() else { return false };
+    pub(super) fn step(&self) -> Result<bool, StepLimit> {
+        let Some(connected) = self.connected.get() else { return Ok(false) };
+        let Some(system) = connected.system.upgrade() else { return Ok(false) };
         connected.agenda.fire_due(self.clock.now());
         self.interfere(&system);
-        let Some((work, at)) = self.state().choose(self.first_generation) else { return false };
+        let Some((work, at)) = self.state().choose(self.first_generation)? else { return Ok(false) };
         let _context = connected.io.enter();
         match work {
             Work::Job(job) => {
@@ -209,7 +211,7 @@ impl Stepper {
             }
             Work::Actor { ready, budget } => self.turn(ready, budget, at, &system),
         }
-        true
+        Ok(true)
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -264,30 +266,36 @@ impl Stepper {
 
     /// Runs actors until `done`, or until `deadline` or nothing can happen any more; whether it was
     /// done. The clock jumps from one thing that is due to the next.
-    pub(super) fn drive_here(&self, deadline: Option<Instant>, done: &mut dyn FnMut() -> bool) -> bool {
+    pub(super) fn drive_here(
+        &self,
+        deadline: Option<Instant>,
+        done: &mut dyn FnMut() -> bool,
+    ) -> Result<bool, StepLimit> {
         loop {
             while !done() {
-                if !self.step() {
+                if !self.step()? {
                     break;
                 }
             }
             if done() {
-                return true;
+                return Ok(true);
             }
             let now = self.clock.now();
             let due = self.next_due();
             let due = due.map(|due| if due > now { due } else { now + TICK });
             let Some(next) = due.into_iter().chain(deadline).min().filter(|next| *next > now) else {
-                return false;
+                return Ok(false);
             };
-            self.advance_to(next);
+            self.advance_to(next)?;
         }
     }
 
-    fn advance_to(&self, time: Instant) {
+    fn advance_to(&self, time: Instant) -> Result<(), StepLimit> {
+        self.state().room()?;
         self.clock.advance_to(time);
         let passed = self.clock.passed();
         self.state().record(Step::Clock(passed));
+        Ok(())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -301,7 +309,11 @@ impl Schedule for Arc<Stepper> {
         self.mesh.iter().for_each(Mesh::ring);
     }
 
-    fn drive(&self, deadline: Option<Instant>, done: &mut dyn FnMut() -> bool) -> Option<bool> {
+    fn drive(
+        &self,
+        deadline: Option<Instant>,
+        done: &mut dyn FnMut() -> bool,
+    ) -> Option<Result<bool, StepLimit>> {
         self.is_here().then(|| self.drive_here(deadline, done))
     }
 }
@@ -319,10 +331,11 @@ impl State {
     }
 
     /// The next work, with its place in the trace.
-    fn choose(&mut self, first_generation: u32) -> Option<(Work, usize)> {
+    fn choose(&mut self, first_generation: u32) -> Result<Option<(Work, usize)>, StepLimit> {
         if !self.has_work() {
-            return None;
+            return Ok(None);
         }
+        self.room()?;
         let mut candidates: Vec<Candidate> =
             self.ready.iter().map(|ready| Some(id(ready.pid(), first_generation))).collect();
         if !self.jobs.is_empty() {
@@ -334,18 +347,21 @@ impl State {
             None => self.record(Step::Job),
         };
         let work = match candidates[index] {
-            Some(_) => Work::Actor { ready: self.ready.remove(index), budget },
-            None => Work::Job(self.jobs.pop_front()?),
+            Some(_) => Some(Work::Actor { ready: self.ready.remove(index), budget }),
+            None => self.jobs.pop_front().map(Work::Job),
         };
-        Some((work, at))
+        Ok(work.map(|work| (work, at)))
+    }
+
+    /// Whether one more step may be taken. To be asked before anything is done.
+    fn room(&self) -> Result<(), StepLimit> {
+        if self.trace.steps.len() < self.limit { Ok(()) } else { Err(StepLimit(self.limit)) }
     }
 
     /// Adds to the trace; the place of the new step.
     fn record(&mut self, step: Step) -> usize {
-        let at = self.trace.steps.len();
-        assert!(at < self.limit, "the simulation has not come to rest within its {at} steps");
         self.trace.steps.push(step);
-        at
+        self.trace.steps.len() - 1
     }
 }
 
