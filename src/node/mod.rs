@@ -99,7 +99,7 @@ struct Inner {
 pub(crate) struct WeakNode(Weak<Inner>);
 
 impl WeakNode {
-    fn upgrade(&self) -> Option<Node> {
+    pub(crate) fn upgrade(&self) -> Option<Node> {
         self.0.upgrade().map(|inner| Node { inner })
     }
 }
@@ -377,7 +377,7 @@ impl Node {
         self.inner.peers.get(addr).and_then(|peer| peer.dial_again_at())
     }
 
-    fn downgrade(&self) -> WeakNode {
+    pub(crate) fn downgrade(&self) -> WeakNode {
         WeakNode(Arc::downgrade(&self.inner))
     }
 

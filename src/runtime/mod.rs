@@ -124,7 +124,7 @@ impl Runtime {
     ///
     /// Called inside a handler, the monitor belongs to that actor; inside a factory, to the actor
     /// that the factory returns; elsewhere to the actor with which this thread next calls
-    /// `supervise_with_factory`. When the node is lost the owner receives
+    /// `supervise_with_factory`, unless it has fired before that, more than half a second ago. When the node is lost the owner receives
     /// [`SystemMessage::Exit`](crate::actor::SystemMessage::Exit) with reason `NoConnection`, and if
     /// it is supervised it is stopped and its factory runs again. A monitor without an owner is
     /// reported as [`Event::RemoteDown`].
@@ -142,9 +142,12 @@ impl Runtime {
         let node = &self.inner.node;
         self.inner.claims.make(owner, |fire| {
             let monitor = node.monitor(addr, pid, Box::new(move |down| fire(Lost::from(down))));
-            let node = node.clone();
+            // Whoever keeps the monitor keeps no node.
+            let node = node.downgrade();
             Box::new(move || {
-                node.demonitor(monitor);
+                if let Some(node) = node.upgrade() {
+                    node.demonitor(monitor);
+                }
             })
         });
     }

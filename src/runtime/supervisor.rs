@@ -201,9 +201,10 @@ impl Supervisor {
 
     /// Starts an actor, which owns the remote monitors made meanwhile.
     fn run(&self, make: impl FnOnce() -> Result<Pid, String>) -> Result<Pid, String> {
-        let made = catch_unwind(AssertUnwindSafe(make))
-            .unwrap_or_else(|panic| Err(format!("its start function panicked: {}", panic_text(panic))));
-        let claims = self.claims.take_made_here();
+        let (made, claims) = self.claims.made_by(|| {
+            catch_unwind(AssertUnwindSafe(make))
+                .unwrap_or_else(|panic| Err(format!("its start function panicked: {}", panic_text(panic))))
+        });
         match made {
             Ok(pid) => {
                 self.system.mark_supervised(pid);
