@@ -47,7 +47,7 @@ pub(super) struct Peer {
     /// The queue has room again; woken one by one, each wakes the next while there is room.
     room: Notify,
     /// An actor that did not keep up has caught up, or the link is gone.
-    released: Notify,
+    released: Arc<Notify>,
     /// Everything was written.
     drained: Notify,
     /// The task of this peer has ended.
@@ -76,7 +76,7 @@ impl Peer {
             wanted: AtomicBool::new(false),
             used: AtomicBool::new(true),
             room: Notify::new(),
-            released: Notify::new(),
+            released: Arc::default(),
             drained: Notify::new(),
             ended: Shown::new(false),
             seekers: Semaphore::new(MAX_RESOLVES / 2),

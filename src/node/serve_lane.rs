@@ -259,7 +259,7 @@ impl LaneServer {
             self.answers.number(level2::magic(0));
             return Ok(());
         }
-        let pid = name.registrable().and_then(|name| self.shared.local.whereis(name));
+        let pid = name.registrable().and_then(|name| self.shared.whereis(name));
         self.answers.resolved(pid);
         Ok(())
     }

@@ -145,10 +145,7 @@ impl Peer {
                 waiting.into_iter().for_each(|lane| link.rouse(lane));
                 Ok(())
             }
-            Some(Up::Here) if !out.is_closed() => {
-                Here(&self.shared).send(pid, message);
-                Ok(())
-            }
+            Some(Up::Here) if !out.is_closed() => Here(&self.shared).offer(pid, message, &self.released),
             _ if message.len() > self.shared.config.max_sent_payload => {
                 Err((Refusal::TooLarge(self.shared.config.max_sent_payload), message))
             }
