@@ -196,23 +196,6 @@ impl Node {
         self.peer(addr)?.resolve(name.to_owned()).await
     }
 
-    /// Queues `message` for the actor `pid` of the node at `addr`; never waits.
-    ///
-    /// `Ok` means queued: the message is lost if the connection breaks before it is written and
-    /// delivered (G4). Any error hands it back. More than `max_sent_payload` is taken only while the
-    /// node is known to speak level 2; [`send`](Self::send) finds out.
-    pub fn try_send(&self, addr: &NodeAddr, pid: Pid, message: Bytes) -> Result<(), RemoteSendError> {
-        let (peer, message) = self.sendable(addr, message)?;
-        peer.try_send(pid, message)
-    }
-
-    /// Like [`try_send`](Self::try_send), but waits for room in the queue, at most `send_timeout`
-    /// (L10).
-    pub async fn send(&self, addr: &NodeAddr, pid: Pid, message: Bytes) -> Result<(), RemoteSendError> {
-        let (peer, message) = self.sendable(addr, message)?;
-        peer.send(pid, message).await
-    }
-
     /// Calls `on_down` once when the node of `pid` can no longer be reached, or a connection to it
     /// broke so that messages may be lost (G4), unless [`demonitor`](Self::demonitor) comes first. A
     /// node that cannot be reached now fires as well.

@@ -129,29 +129,6 @@ impl Runtime {
         self.inner.system.send_many(pid, messages.into_iter().map(Into::into))
     }
 
-    /// As [`send`](Self::send), but waits for room where the policy of the mailbox is
-    /// [`Overflow::Block`](crate::mailbox::Overflow::Block); see [`ActorRef::send_async`].
-    ///
-    /// # Errors
-    /// As `send`, and if the actor ends meanwhile.
-    pub async fn send_async(&self, pid: Pid, message: impl Into<Payload>) -> Result<(), SendError<Payload>> {
-        self.inner.system.send_async(pid, message.into()).await
-    }
-
-    /// As [`send_async`](Self::send_async), but blocks the thread for at most `limit`; see
-    /// [`ActorRef::send_blocking`].
-    ///
-    /// # Errors
-    /// As `send_async`, and [`SendError::Full`] when the time is up.
-    pub fn send_blocking(
-        &self,
-        pid: Pid,
-        message: impl Into<Payload>,
-        limit: Duration,
-    ) -> Result<(), SendError<Payload>> {
-        self.inner.system.send_blocking(pid, message.into(), limit)
-    }
-
     /// Asks the actor `pid`, which takes bytes, and waits for its answer at most `within`. Here and on other
     /// nodes alike, where `pid` stands for an actor there. A Rust actor answers by
     /// [`Context::take_reply`] or as an actor of [`Request`](crate::actor::Request)s.

@@ -5,6 +5,7 @@
 //! | `builder` | how a runtime is made |
 //! | `engine` | who runs the actors: the scheduler's threads, or a simulation |
 //! | `actors` | the calls about single actors |
+//! | `send_async` | sends that wait for room |
 //! | `hooks` | who is told of an actor's end, in which order |
 //! | `supervisor` | carries out what `supervision` decides about factories |
 //! | `supervise` | supervisors as actors |
@@ -26,6 +27,7 @@ mod io;
 mod local;
 mod nodes;
 mod remote;
+mod send_async;
 mod shutdown;
 mod supervise;
 mod supervisor;
@@ -153,7 +155,7 @@ impl Runtime {
     }
 
     /// A PID of this runtime for an actor of another node, by its name or its PID there. It works with every
-    /// call that takes a PID: what cannot be done from afar is refused by an error of that call. Connects with the
+    /// call that takes a PID: what cannot be done from afar is refused by that call, which says so. Connects with the
     /// node, and waits for that at most as long as `connect_timeout` says, and for the name at most
     /// `request_timeout`.
     ///

@@ -1,7 +1,7 @@
 //! An actor of a node that speaks level 2, as its proxy sees it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -14,7 +14,11 @@ use crate::mailbox::Payload;
 use crate::node::error::RemoteSendError;
 use crate::node::link::{Life, Link, Question, Unasked};
 use crate::node::outbound::Refusal;
+use crate::node::shared::now;
 use crate::pid::Pid;
+
+/// How soon room is looked for again where nobody tells of it.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 pub(super) struct Far {
     node: Arc<Neighbour>,
@@ -42,6 +46,27 @@ impl Far {
         match self.link() {
             Ok(link) => link.ask(self.pid, data, question),
             Err(reason) => Err(Unasked { refusal: Refusal::NoConnection(reason), data, question }),
+        }
+    }
+
+    /// Sends to a node that has dialled this one and cannot be dialled: nobody tells of room in such a link.
+    async fn look_for_room(
+        &self,
+        proxy: Pid,
+        mut message: Bytes,
+        limit: Option<Duration>,
+    ) -> Result<(), SendError<Bytes>> {
+        let came = now();
+        loop {
+            message = match self.send(proxy, message) {
+                Err(SendError::Full { message, .. }) => message,
+                done => return done,
+            };
+            let Some(link) = self.node.link() else { continue };
+            if now() - came >= limit.unwrap_or(link.shared.config.send_timeout) {
+                return Err(SendError::Full { pid: proxy, message });
+            }
+            let _ = link.shared.within(LOOK_AGAIN, std::future::pending::<()>()).await;
         }
     }
 
@@ -88,13 +113,13 @@ impl Remote for Far {
         sent.map_err(|refused| unsent(proxy, len, refused))
     }
 
-    fn send_later<'a>(&'a self, proxy: Pid, message: Bytes) -> LaterSend<'a> {
+    fn send_later(&self, proxy: Pid, message: Bytes, limit: Option<Duration>) -> LaterSend<'_> {
         let Some(peer) = self.node.peer() else {
-            return Box::pin(std::future::ready(self.send(proxy, message)));
+            return Box::pin(self.look_for_room(proxy, message, limit));
         };
         let len = message.len();
         Box::pin(async move {
-            let sent = peer.wait_to_send(Some(self.node.life), self.pid, message).await;
+            let sent = peer.wait_to_send(Some(self.node.life), self.pid, message, limit).await;
             sent.map_err(|refused| unsent(proxy, len, refused))
         })
     }
