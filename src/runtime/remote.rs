@@ -234,3 +234,99 @@ impl Inner {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Runtime;
+
+    type Fire = Box<dyn FnOnce(Lost) + Send>;
+
+    /// A monitor of `owner`, and what fires it.
+    fn monitor(rt: &Runtime, owner: Option<Pid>) -> Fire {
+        let mut armed = None;
+        rt.inner.claims.make(owner, |fire| {
+            armed = Some(fire);
+            Box::new(|| {})
+        });
+        armed.unwrap()
+    }
+
+    fn lost() -> Lost {
+        let pid = Pid::new(1, 1).unwrap();
+        Lost { addr: "there:1".to_owned(), pid, reason: ExitReason::NoProcess }
+    }
+
+    fn made_here() -> usize {
+        MADE_HERE.with_borrow(Vec::len)
+    }
+
+    /// Makes those that this thread has made and that have fired old news; how many they are.
+    fn grow_old() -> usize {
+        let aged = |made: &&Made| match &mut *lock(&made.claim.state) {
+            State::Fired(_, at) => {
+                *at -= NEWS;
+                true
+            }
+            _ => false,
+        };
+        MADE_HERE.with_borrow(|made| made.iter().filter(aged).count())
+    }
+
+    #[test]
+    #[cfg_attr(myrmidon_loom, ignore = "runs outside of a model")]
+    fn a_monitor_that_has_fired_is_forgotten_by_its_owner() {
+        let rt = Runtime::builder().workers(1).start().unwrap();
+        let owner = rt.spawn_observed(crate::actor::SpawnOptions::default());
+        let kept = monitor(&rt, Some(owner));
+        for _ in 0..100 {
+            monitor(&rt, Some(owner))(lost());
+        }
+        assert_eq!(rt.inner.claims.0.owned()[&owner].len(), 1);
+        kept(lost());
+        assert!(rt.inner.claims.0.owned().is_empty());
+    }
+
+    #[test]
+    #[cfg_attr(myrmidon_loom, ignore = "runs outside of a model")]
+    fn a_monitor_that_nobody_owns_concerns_who_comes_to_own_it_only_for_a_moment_after_it_has_fired() {
+        let rt = Runtime::builder().workers(1).start().unwrap();
+        let claims = &rt.inner.claims;
+        let _waits = monitor(&rt, None);
+        monitor(&rt, None)(lost());
+        assert_eq!(claims.take_made_here().len(), 2, "one waits, and one has just fired");
+        let _waits = monitor(&rt, None);
+        monitor(&rt, None)(lost());
+        assert_eq!(grow_old(), 1);
+        assert_eq!(claims.take_made_here().len(), 1);
+        assert_eq!(made_here(), 0);
+    }
+
+    #[test]
+    #[cfg_attr(myrmidon_loom, ignore = "runs outside of a model")]
+    fn monitors_made_by_a_factory_are_all_its_own_and_no_others() {
+        let rt = Runtime::builder().workers(1).start().unwrap();
+        let _earlier = monitor(&rt, None);
+        let ((), during) = rt.inner.claims.made_by(|| {
+            monitor(&rt, None)(lost());
+            assert_eq!(grow_old(), 1);
+        });
+        assert_eq!((during.len(), made_here()), (1, 1), "the factory may take its time");
+        rt.inner.claims.take_made_here();
+    }
+
+    #[test]
+    #[cfg_attr(myrmidon_loom, ignore = "runs outside of a model")]
+    fn monitors_that_nobody_owns_keep_no_memory_and_no_runtime() {
+        let rt = Runtime::builder().workers(1).start().unwrap();
+        for _ in 0..1000 {
+            monitor(&rt, None)(lost());
+            assert!(grow_old() > 0);
+        }
+        assert!(made_here() < 10, "{}", made_here());
+        let system = Arc::downgrade(&rt.inner.system);
+        monitor(&rt, None)(lost());
+        drop(rt);
+        assert!(system.upgrade().is_none(), "the thread has a monitor of it still");
+    }
+}
