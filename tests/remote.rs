@@ -15,7 +15,7 @@ use myrmidon::actor::{
 use myrmidon::config::{Level, NodeConfig};
 use myrmidon::error::{SendError, SwapError};
 use myrmidon::mailbox::{Mailbox, Overflow, Payload};
-use myrmidon::node::{RemoteError, RemoteSendError, ResolveError};
+use myrmidon::node::{RemoteError, ResolveError};
 use myrmidon::transport::NodeAddr;
 use myrmidon::transport::memory::MemoryNetwork;
 use myrmidon::{Pid, Runtime};
@@ -674,71 +674,6 @@ fn l10_a_full_queue_to_a_node_says_so_and_who_waits_gets_room() {
     drop(go);
     assert!(next(&done));
     while next(&told) != "last" {}
-}
-
-/// What `rt` gets to the actor `far` until it is told to wait, one after the other.
-fn sent_until_busy(rt: &Runtime, addr: &NodeAddr, far: Pid) -> Vec<String> {
-    let mut sent = Vec::new();
-    loop {
-        let n = sent.len().to_string();
-        match rt.io().block_on(rt.node().send(addr, far, n.clone().into())) {
-            Ok(()) => sent.push(n),
-            Err(RemoteSendError::Busy { .. }) => return sent,
-            Err(error) => panic!("{error}"),
-        }
-        assert!(sent.len() < 5_000, "nobody is told");
-    }
-}
-
-/// By the bound of its mailbox alone: what peers may have in one actor is far more.
-#[test]
-fn l12_an_actor_with_a_bounded_mailbox_is_spared_and_gets_all_that_was_taken() {
-    let network = MemoryNetwork::new();
-    let narrow = || NodeConfig {
-        outbound_messages: 8,
-        send_timeout: Duration::from_millis(300),
-        credit_messages: 64,
-        ..NodeConfig::default()
-    };
-    let (client, server) = (node_with(&network, narrow()), node_with(&network, narrow()));
-    let addr = listen(&server, "server:0");
-    for overflow in [Overflow::Block, Overflow::Reject] {
-        let mailbox = Mailbox::bounded(2).overflow(overflow);
-        // By the address of the own node too.
-        for sender in [&client, &server] {
-            let (far, go, told) = held_with(&server, "", SpawnOptions { mailbox, ..SpawnOptions::default() });
-            let sent = sent_until_busy(sender, &addr, far);
-            let here = server.send(far, "here");
-            assert!(matches!(here, Err(SendError::Full { .. })), "who is on the node finds it full");
-            drop(go);
-            assert_eq!(next(&told), "first");
-            for text in sent {
-                assert_eq!(next(&told), text);
-            }
-            // It has caught up, which its senders are told too.
-            sender.io().block_on(sender.node().send(&addr, far, "last".into())).unwrap();
-            assert_eq!(next(&told), "last");
-        }
-    }
-    assert_eq!(server.dead_letters(), 0);
-}
-
-#[test]
-fn l12_a_policy_that_drops_messages_drops_those_of_other_nodes() {
-    let network = MemoryNetwork::new();
-    let (client, server) = (node(&network), node(&network));
-    let addr = listen(&server, "server:0");
-    for (overflow, kept) in [(Overflow::DropNew, ["0", "1"]), (Overflow::DropOld, ["8", "9"])] {
-        let mailbox = Mailbox::bounded(2).overflow(overflow);
-        let (far, go, told) = held_with(&server, "", SpawnOptions { mailbox, ..SpawnOptions::default() });
-        let proxy = client.io().block_on(client.remote(&addr, far)).unwrap();
-        let before = server.dead_letters();
-        (0..10).for_each(|n| client.send(proxy, n.to_string()).unwrap());
-        eventually("all are there", || server.dead_letters() == before + 8);
-        drop(go);
-        assert_eq!(next(&told), "first");
-        kept.into_iter().for_each(|text| assert_eq!(next(&told), text));
-    }
 }
 
 #[test]
