@@ -93,8 +93,8 @@ impl Runtime {
     /// `factory` takes nothing and returns the PID of the actor that takes the place; monitors made
     /// while it runs belong to that PID. It runs on a thread of its own and may block; if it raises
     /// or returns `None` it is tried again, with growing pauses. Remote monitors that the calling
-    /// thread made just before now belong to `pid`; if there are none, `factory` runs once now and
-    /// its actor becomes the child. With "RestartAll" the end of one such child restarts all of
+    /// thread made just before now belong to `pid`, but for those that fired more than half a second ago; if there are
+    /// none, `factory` runs once now and its actor becomes the child. With "RestartAll" the end of one such child restarts all of
     /// them; "RestartOne" is the other strategy; both in any case. `stop(pid)` ends the supervision.
     ///
     /// Raises `TypeError`, and `ValueError` for another strategy.
