@@ -235,3 +235,61 @@ fn l17_any_number_of_pings_of_a_proxy_share_a_few_of_the_link_and_nothing_waits_
     assert_eq!(remote(), proxy);
     assert!((0..PINGS).all(|_| next(&told) == proxy));
 }
+
+/// A node from which little can be on its way, and where a send waits for a moment only.
+fn narrow(network: &MemoryNetwork) -> Runtime {
+    let node = NodeConfig {
+        outbound_messages: 8,
+        credit_messages: 8,
+        actor_messages: 8,
+        send_timeout: Duration::from_millis(20),
+        ..NodeConfig::default()
+    };
+    start(network, node)
+}
+
+/// Sends to an actor of another node that is held until there is no room for it.
+fn fill(rt: &Runtime, proxy: Pid) {
+    for _ in 0..10_000 {
+        if let Err(error) = rt.io().block_on(rt.send_async(proxy, "x")) {
+            assert!(matches!(error, SendError::Full { .. }), "{error}");
+            return;
+        }
+    }
+    panic!("nothing holds it back");
+}
+
+#[test]
+fn l10_who_waits_for_room_on_the_way_to_another_node_waits_as_long_as_he_says() {
+    let network = MemoryNetwork::new();
+    let (client, server) = (narrow(&network), narrow(&network));
+    let addr = listen(&server, "server:0");
+    // By an address, and by a link alone that the other node has made.
+    for dialled in [true, false] {
+        let (here, there) = if dialled { (&client, &server) } else { (&server, &client) };
+        let (far, go, told) = held(there, "");
+        let proxy = match dialled {
+            true => here.io().block_on(here.remote(&addr, far)).unwrap(),
+            false => here.io().block_on(here.remote_by_reference(&there.reference(far))).unwrap(),
+        };
+        assert!(here.is_remote(proxy));
+        fill(here, proxy);
+        let brief = here.send_blocking(proxy, "brief", Duration::from_millis(1));
+        assert!(matches!(brief, Err(SendError::Full { .. })), "{brief:?}");
+        let (blocking, eventual) = (here.clone(), here.clone());
+        let blocked = std::thread::spawn(move || blocking.send_blocking(proxy, "last", DEADLINE));
+        let waiting = here.io().spawn(async move { eventual.send_eventually(proxy, "last").await });
+        // Each of these waits for longer than a send that is not told how long.
+        for _ in 0..3 {
+            fill(here, proxy);
+        }
+        assert!(!blocked.is_finished() && !waiting.is_finished(), "they wait on");
+        drop(go);
+        blocked.join().unwrap().unwrap();
+        here.io().block_on(waiting).unwrap().unwrap();
+        let mut last = 0;
+        while last < 2 {
+            last += usize::from(next(&told) == "last");
+        }
+    }
+}

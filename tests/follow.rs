@@ -334,3 +334,49 @@ fn what_is_not_followed_any_more_is_dead_and_the_actor_lives() {
     assert_ne!(again, proxy);
     assert_eq!(ask(&client, again).unwrap(), "first");
 }
+
+#[test]
+fn what_another_node_sends_goes_no_further_than_to_actors_of_the_node_it_is_sent_to() {
+    let network = MemoryNetwork::new();
+    let (sender, between, owner) = (node(&network), node(&network), node(&network));
+    let (near, far) = (listen(&between, "between:0"), listen(&owner, "owner:0"));
+    let (_, told) = service(&owner, "owner");
+    let proxy = between.io().block_on(between.remote(&far, "svc")).unwrap();
+    between.names().register("svc", proxy).unwrap();
+    assert_eq!(
+        ask(&between, between.names().whereis("svc").unwrap()).unwrap(),
+        "owner",
+        "the name is good here"
+    );
+    assert_eq!(next(&told), "who");
+    let named = sender.io().block_on(sender.remote(&near, "svc"));
+    assert!(matches!(named, Err(RemoteError::NoName { .. })), "{named:?}");
+    // Nor is the PID of the node between an actor for others.
+    let guessed = sender.io().block_on(sender.remote(&near, proxy)).unwrap();
+    let before = between.dead_letters();
+    sender.io().block_on(sender.node().send(&near, proxy, "lost".into())).unwrap();
+    eventually("it is nobody there", || !sender.is_alive(guessed) && between.dead_letters() > before);
+    assert_eq!(ask(&sender, guessed), Err(AskError::NoProcess(guessed)));
+    // What goes by the words for the actor goes to itself.
+    let reference = between.reference(proxy);
+    let own = sender.io().block_on(sender.remote_by_reference(&reference)).unwrap();
+    assert_eq!(ask(&sender, own).unwrap(), "owner");
+    assert_eq!(next(&told), "who");
+    assert!(told.try_recv().is_err(), "nothing else came");
+}
+
+#[test]
+fn two_nodes_that_follow_each_others_name_do_not_run_in_a_circle() {
+    let network = MemoryNetwork::new();
+    let (one, two) = (impatient(&network), impatient(&network));
+    let (at_one, at_two) = (listen(&one, "one:0"), listen(&two, "two:0"));
+    let (real, _told) = service(&one, "one");
+    let of_two = follow(&two, &at_one);
+    two.names().register("svc", of_two).unwrap();
+    one.names().unregister("svc");
+    assert!(one.io().block_on(one.follow(&at_two, "svc")).is_err(), "nobody of the other node has the name");
+    one.kill(real);
+    eventually("it is looked for in vain", || {
+        matches!(two.send(of_two, "x"), Err(SendError::NoProcess { .. }))
+    });
+}

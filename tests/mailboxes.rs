@@ -12,14 +12,17 @@ use std::task::{Context as TaskContext, Poll, Wake, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{DEADLINE, echo, eventually, held_with, next, runtime, teller, watch};
+use common::{DEADLINE, echo, eventually, held_with, listen, next, runtime, start, teller, watch};
 use myrmidon::actor::{
     Actor, AsyncActor, Behaviour, Context, DeadLetterReason, ExitReason, Flow, SpawnOptions, SystemMessage,
     bytes_fn,
 };
-use myrmidon::config::RuntimeConfig;
+use myrmidon::config::{NodeConfig, RuntimeConfig};
 use myrmidon::error::SendError;
 use myrmidon::mailbox::{Mailbox, Overflow, Payload};
+use myrmidon::node::RemoteSendError;
+use myrmidon::transport::NodeAddr;
+use myrmidon::transport::memory::MemoryNetwork;
 use myrmidon::{Pid, Runtime};
 
 fn bounded(capacity: usize, overflow: Overflow) -> SpawnOptions {
@@ -562,4 +565,68 @@ fn g3_a_shutdown_tells_who_waits_for_room_behind_a_handler_that_does_not_return(
     go.send(()).unwrap();
     eventually("the actor has ended", || !rt.is_alive(pid));
     assert_eq!(rt.dead_letters(), 2);
+}
+
+/// What `rt` gets to the actor `far` until it is told to wait, one after the other.
+fn sent_until_busy(rt: &Runtime, addr: &NodeAddr, far: Pid) -> Vec<String> {
+    let mut sent = Vec::new();
+    loop {
+        let n = sent.len().to_string();
+        match rt.io().block_on(rt.node().send(addr, far, n.clone().into())) {
+            Ok(()) => sent.push(n),
+            Err(RemoteSendError::Busy { .. }) => return sent,
+            Err(error) => panic!("{error}"),
+        }
+        assert!(sent.len() < 5_000, "nobody is told");
+    }
+}
+
+/// By the bound of its mailbox alone: what peers may have in one actor is far more.
+#[test]
+fn l12_an_actor_with_a_bounded_mailbox_is_spared_and_gets_all_that_was_taken() {
+    let network = MemoryNetwork::new();
+    let narrow = || NodeConfig {
+        outbound_messages: 8,
+        send_timeout: Duration::from_millis(300),
+        credit_messages: 64,
+        ..NodeConfig::default()
+    };
+    let (client, server) = (start(&network, narrow()), start(&network, narrow()));
+    let addr = listen(&server, "server:0");
+    for overflow in [Overflow::Block, Overflow::Reject] {
+        // By the address of the own node too.
+        for sender in [&client, &server] {
+            let (far, go, told) = held_with(&server, "", bounded(2, overflow));
+            let sent = sent_until_busy(sender, &addr, far);
+            let here = server.send(far, "here");
+            assert!(matches!(here, Err(SendError::Full { .. })), "who is on the node finds it full");
+            drop(go);
+            assert_eq!(next(&told), "first");
+            for text in sent {
+                assert_eq!(next(&told), text);
+            }
+            // It has caught up, which its senders are told too.
+            let send = || sender.io().block_on(sender.node().send(&addr, far, "last".into()));
+            eventually("there is room", || send().is_ok());
+            assert_eq!(next(&told), "last");
+        }
+    }
+    assert_eq!(server.dead_letters(), 0);
+}
+
+#[test]
+fn l12_a_policy_that_drops_messages_drops_those_of_other_nodes() {
+    let network = MemoryNetwork::new();
+    let (client, server) = (start(&network, NodeConfig::default()), start(&network, NodeConfig::default()));
+    let addr = listen(&server, "server:0");
+    for (overflow, kept) in [(Overflow::DropNew, ["0", "1"]), (Overflow::DropOld, ["8", "9"])] {
+        let (far, go, told) = held_with(&server, "", bounded(2, overflow));
+        let proxy = client.io().block_on(client.remote(&addr, far)).unwrap();
+        let before = server.dead_letters();
+        (0..10).for_each(|n| client.send(proxy, n.to_string()).unwrap());
+        eventually("all are there", || server.dead_letters() == before + 8);
+        drop(go);
+        assert_eq!(next(&told), "first");
+        kept.into_iter().for_each(|text| assert_eq!(next(&told), text));
+    }
 }

@@ -90,13 +90,15 @@ impl Runtime {
         }
     }
 
-    /// Sends each of `items` to a local actor: in order, with none of another sender between them,
-    /// and for the price of one wake-up. Nothing is sent if one of them is no message.
+    /// Sends each of `items` to an actor: in order, with none of another sender between them, and for the price of one
+    /// wake-up. To an actor of another node each goes as by `send`, which waits for room. Nothing is sent if one of them
+    /// is no message.
     ///
     /// Returns how many were sent: fewer than all if the actor was dead, or its full mailbox rejected one
-    /// and thereby those behind it. A `Buffer` that was not sent stays as it is.
-    fn send_many(&self, pid: Id, items: &Bound<'_, PyAny>) -> PyResult<usize> {
-        let core = self.core()?;
+    /// and thereby those behind it, or one cannot be sent to another node. What `send` would raise for that one is
+    /// raised if it is the first of `items`. A `Buffer` that was not sent stays as it is.
+    fn send_many(&self, py: Python<'_>, pid: Id, items: &Bound<'_, PyAny>) -> PyResult<usize> {
+        self.core()?;
         let items = items.try_iter()?.collect::<PyResult<Vec<_>>>()?;
         let mut payloads = Vec::with_capacity(items.len());
         for item in &items {
@@ -108,13 +110,13 @@ impl Runtime {
                 }
             }
         }
-        let sent = match pid.pid().map(|pid| core.send_many(pid, payloads)) {
-            Some(Ok(sent)) => sent,
-            Some(Err(error)) => error.delivered,
-            None => 0,
-        };
+        let (sent, why) = pid.pid().map_or((0, Ok(false)), |pid| self.send_each(py, pid, payloads));
         items[sent..].iter().for_each(payload::give_back);
-        Ok(sent)
+        match why {
+            // What was sent is told first: who goes on with the rest hears of it then.
+            Err(error) if sent == 0 || !error.is_instance_of::<errors::MyrmidonError>(py) => Err(error),
+            _ => Ok(sent),
+        }
     }
 
     /// Sends `data` to the local actor that has `name`. Returns whether there was one alive.

@@ -5,6 +5,7 @@ use pyo3::{PyTypeInfo, import_exception};
 
 use myrmidon::error::{RegisterError as CoreRegisterError, SwapError};
 use myrmidon::scheduler::SpawnBlockingError;
+use myrmidon::{Pid, Runtime};
 
 import_exception!(myrmidon.errors, ActorEnded);
 import_exception!(myrmidon.errors, AddressError);
@@ -98,4 +99,15 @@ pub(crate) fn no_process(pid: u64) -> PyErr {
         _ => format!("no actor {pid} here: it has ended, or is of another runtime; look its name up again"),
     };
     NoProcess::new_err(text)
+}
+
+/// For calls that only the node of an actor can carry out.
+///
+/// # Errors
+/// `Unsupported` with this advice if that is another one.
+pub(crate) fn refuse_remote(core: &Runtime, pid: Pid, advice: &str) -> PyResult<()> {
+    match core.is_remote(pid) {
+        true => Err(Unsupported::new_err(format!("actor {pid} is one of another node: {advice}"))),
+        false => Ok(()),
+    }
 }

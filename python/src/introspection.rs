@@ -28,8 +28,13 @@ impl Runtime {
     }
 
     /// What can be seen of an actor without asking it; `None` if it is not alive.
+    ///
+    /// Raises `Unsupported` for an actor of another node.
     fn info(&self, pid: Id) -> PyResult<Option<ActorInfo>> {
         let core = self.core()?;
+        if let Some(pid) = pid.pid() {
+            errors::refuse_remote(core, pid, "nothing of it can be seen here; ask there")?;
+        }
         Ok(pid.pid().and_then(|pid| core.info(pid)).map(|info| self.seen(info)))
     }
 

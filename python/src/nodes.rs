@@ -5,6 +5,7 @@ use myrmidon::config::Level;
 use myrmidon::node::NodeInfo as Info;
 use pyo3::prelude::*;
 
+use crate::errors::refuse_remote;
 use crate::number::Id;
 use crate::runtime::Runtime;
 
@@ -69,8 +70,13 @@ impl Runtime {
     /// twice changes nothing. Returns False if the actor has ended.
     ///
     /// A peer that speaks only the documented framing is told of once this node has dialled it.
+    ///
+    /// Raises `Unsupported` for an actor of another node.
     fn monitor_nodes(&self, pid: Id) -> PyResult<bool> {
         let core = self.core()?;
+        if let Some(pid) = pid.pid() {
+            refuse_remote(core, pid, "it is told of the nodes that it monitors there")?;
+        }
         Ok(pid.pid().is_some_and(|pid| core.monitor_nodes(pid)))
     }
 

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use myrmidon::Pid;
 use myrmidon::actor::Reference;
-use myrmidon::error::SendError;
+use myrmidon::error::{SendError, SendManyError};
 use myrmidon::mailbox::Payload;
 use myrmidon::node::{RemoteError, Target};
 use myrmidon::transport::NodeAddr;
@@ -123,7 +123,8 @@ impl Runtime {
                 let rt = core.clone();
                 match block_on(py, core.io(), async move { rt.send_async(pid, message).await })? {
                     Ok(()) => return Ok(true),
-                    Err(error) => unsent(pid, &error),
+                    Err(SendError::Full { .. }) => Err(no_room(pid)),
+                    Err(error) => lost(&error),
                 }
             }
             error => lost(&error),
@@ -131,19 +132,51 @@ impl Runtime {
         payload::give_back(data);
         unsent
     }
-}
 
-/// What becomes of a message to an actor of another node for which there was no room in time, or that was lost.
-pub(crate) fn unsent(pid: Pid, error: &SendError<Payload>) -> PyResult<bool> {
-    match error {
-        SendError::Full { .. } => Err(Busy::new_err(format!(
-            "the queue to the node of actor {pid} is full: it reads too slowly; slow down, or try again later"
-        ))),
-        error => lost(error),
+    /// Sends messages to an actor in their order, each as `send` does. How many were sent, and why no more.
+    pub(crate) fn send_each(
+        &self,
+        py: Python<'_>,
+        pid: Pid,
+        mut messages: Vec<Payload>,
+    ) -> (usize, PyResult<bool>) {
+        let mut count = 0;
+        let core = match self.core() {
+            Ok(core) => core,
+            Err(error) => return (count, Err(error)),
+        };
+        loop {
+            let SendManyError { delivered, error, rest, .. } = match core.send_many(pid, messages) {
+                Ok(sent) => return (count + sent, Ok(true)),
+                Err(error) => error,
+            };
+            count += delivered;
+            let SendError::Full { message, .. } = error else { return (count, lost(&error)) };
+            if !core.is_remote(pid) {
+                return (count, Ok(false));
+            }
+            let rt = core.clone();
+            match block_on(py, core.io(), async move { rt.send_async(pid, message).await }) {
+                Ok(Ok(())) => count += 1,
+                Ok(Err(SendError::Full { .. })) => return (count, Err(no_room(pid))),
+                Ok(Err(error)) => return (count, lost(&error)),
+                Err(raised) => return (count, Err(raised)),
+            }
+            messages = rest;
+        }
     }
 }
 
-fn lost(error: &SendError<Payload>) -> PyResult<bool> {
+/// There was no room on the way to the node of an actor.
+pub(crate) fn no_room(pid: Pid) -> PyErr {
+    Busy::new_err(format!(
+        "the queue to the node of actor {pid} is full, or holds enough for it: it reads too slowly; slow down, or try \
+         again later"
+    ))
+}
+
+/// What becomes of a message that is not sent: an exception if an actor of another node was not reached.
+pub(crate) fn lost(error: &SendError<Payload>) -> PyResult<bool> {
     match error {
         SendError::NoConnection { .. } => Err(NodeDown::new_err(error.to_string())),
         SendError::TooLarge { .. } => Err(PayloadTooLarge::new_err(error.to_string())),

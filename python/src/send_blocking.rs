@@ -17,7 +17,7 @@ use crate::errors::Busy;
 use crate::loop_bell::Bell;
 use crate::number::Id;
 use crate::payload;
-use crate::remote;
+use crate::remote::{lost, no_room};
 use crate::runtime::Runtime;
 use crate::wait::{limit, receive, wait_for};
 
@@ -26,12 +26,14 @@ type Sent = Result<(), SendError<Payload>>;
 #[pymethods]
 impl Runtime {
     /// As `send`, but where the actor's mailbox is bounded with policy "block" waits for room, at most
-    /// `timeout` seconds; first come, first served. Returns whether the actor was alive to take it.
+    /// `timeout` seconds; first come, first served. For an actor of another node it waits so for room on the way there,
+    /// and not for `send_timeout`. Returns whether the actor was alive to take it.
     ///
     /// A `Buffer` that was not taken stays as it is.
     ///
     /// Raises `Busy` when the time is up, where another policy rejects the message, and for an actor that
-    /// would wait for room in its own mailbox, or hold up the event loop in which the actor runs.
+    /// would wait for room in its own mailbox, or hold up the event loop in which the actor runs; for an actor of
+    /// another node also `NodeDown` and `PayloadTooLarge`.
     #[pyo3(signature = (pid, data, timeout=None))]
     fn send_blocking(
         &self,
@@ -56,7 +58,7 @@ impl Runtime {
                 }
                 self.wait_for_room(py, target, message, limit)
             }
-            sent => told(sent, target),
+            sent => told(core, sent, target),
         };
         if !matches!(sent, Ok(true)) {
             payload::give_back(data);
@@ -90,15 +92,14 @@ impl Runtime {
             Request::start(py, core.clone().io(), move |open| async move {
                 let sent = match sent {
                     Err(SendError::Full { message, .. }) if !is_own => {
-                        within(limit, core.send_async(target, message)).await
+                        within(limit, core.send_eventually(target, message)).await
                     }
                     sent => Some(sent),
                 };
                 open.settle(move |py| {
                     let sent = match sent {
-                        Some(Err(error)) if core.is_remote(target) => remote::unsent(target, &error),
-                        Some(sent) => told(sent, target),
-                        None => Err(full(target)),
+                        Some(sent) => told(&core, sent, target),
+                        None => Err(full(&core, target)),
                     };
                     if !matches!(sent, Ok(true)) {
                         payload::give_back(data.bind(py));
@@ -122,29 +123,35 @@ impl Runtime {
         message: Payload,
         limit: Option<Duration>,
     ) -> PyResult<bool> {
-        let (core, (tell, result)) = (self.core()?.clone(), sync_channel(1));
+        let (rt, (tell, result)) = (self.core()?, sync_channel(1));
+        let core = rt.clone();
         let sending =
-            self.core()?.io().spawn(async move { drop(tell.send(core.send_async(target, message).await)) });
+            rt.io().spawn(async move { drop(tell.send(core.send_eventually(target, message).await)) });
         let mut result = receive(result);
-        let waited = wait_for(py, self.core()?, limit, &mut result);
+        let waited = wait_for(py, rt, limit, &mut result);
         sending.abort();
         // Given up it sends nothing; if it was done at the last moment, it is done.
         let late = py.detach(|| result(None)).flatten();
         match waited?.flatten().or(late) {
-            Some(sent) => told(sent, target),
-            None => Err(full(target)),
+            Some(sent) => told(rt, sent, target),
+            None => Err(full(rt, target)),
         }
     }
 }
 
-fn told(sent: Sent, target: Pid) -> PyResult<bool> {
+fn told(core: &myrmidon::Runtime, sent: Sent, target: Pid) -> PyResult<bool> {
     match sent {
         Ok(()) => Ok(true),
-        Err(SendError::Full { .. }) => Err(full(target)),
-        Err(_) => Ok(false),
+        Err(SendError::Full { .. }) => Err(full(core, target)),
+        Err(error) => lost(&error),
     }
 }
 
-fn full(target: Pid) -> PyErr {
-    Busy::new_err(format!("the mailbox of actor {target} is full: send later, or give it more room"))
+fn full(core: &myrmidon::Runtime, target: Pid) -> PyErr {
+    match core.is_remote(target) {
+        true => no_room(target),
+        false => {
+            Busy::new_err(format!("the mailbox of actor {target} is full: send later, or give it more room"))
+        }
+    }
 }

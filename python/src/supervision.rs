@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 
 use crate::actors::living;
 use crate::call::without_argument;
-use crate::errors::{NoProcess, RuntimeClosed, Unsupported};
+use crate::errors::{NoProcess, RuntimeClosed, Unsupported, refuse_remote};
 use crate::exit_reason::{from_exception, traceback};
 use crate::number::Id;
 use crate::runtime::Runtime;
@@ -22,9 +22,13 @@ impl Runtime {
     /// which gets an EXIT message. Linking twice is linking once. Returns whether `a` was alive: it is as if `a` had
     /// asked for the link, so that it ends with "noproc" where `b` is dead, and nothing comes of it where `a` is (S33).
     ///
-    /// Raises `Unsupported` if one of them lives on a node that speaks only the documented framing.
+    /// Raises `Unsupported` if one of them lives on a node that speaks only the documented framing, or both on other
+    /// nodes.
     fn link(&self, a: Id, b: Id) -> PyResult<bool> {
         let (core, a, b) = (self.core()?, living(a)?, living(b)?);
+        if core.is_remote(a) {
+            refuse_remote(core, b, "and so is the other; have them linked at one of their nodes")?;
+        }
         let linked = core.link(a, b);
         let far = [a, b].into_iter().find(|pid| core.is_remote(*pid));
         match far {
@@ -42,8 +46,16 @@ impl Runtime {
 
     /// Has `watcher` told once, by an EXIT message, when `target` ends; at once if it is dead.
     /// Returns the number of the monitor.
+    ///
+    /// Raises `Unsupported` if `watcher` is an actor of another node.
     fn monitor(&self, watcher: Id, target: Id) -> PyResult<u64> {
-        Ok(self.core()?.monitor(living(watcher)?, living(target)?).as_u64())
+        let (core, watcher, target) = (self.core()?, living(watcher)?, living(target)?);
+        refuse_remote(
+            core,
+            watcher,
+            "it is told of the ends that it monitors there; give it a reference to the target",
+        )?;
+        Ok(core.monitor(watcher, target).as_u64())
     }
 
     /// Takes a monitor of `watcher` back: no EXIT of it arrives any more. Returns whether `watcher`
@@ -54,8 +66,12 @@ impl Runtime {
 
     /// Whether exits of linked actors come to `pid` as EXIT messages instead of ending it. Returns
     /// whether it was alive.
+    ///
+    /// Raises `Unsupported` for an actor of another node.
     fn trap_exit(&self, pid: Id, trap: bool) -> PyResult<bool> {
-        Ok(self.core()?.trap_exit(living(pid)?, trap))
+        let (core, pid) = (self.core()?, living(pid)?);
+        refuse_remote(core, pid, "whether it traps exits is said there")?;
+        Ok(core.trap_exit(pid, trap))
     }
 
     /// Sends `pid` an exit signal: it ends with `reason`, or if it traps exits gets an EXIT message. The
@@ -77,9 +93,9 @@ impl Runtime {
     /// `factory` takes nothing and returns the PID of the actor that takes the place; monitors made
     /// while it runs belong to that PID. It runs on a thread of its own and may block; if it raises
     /// or returns `None` it is tried again, with growing pauses. Remote monitors that the calling
-    /// thread made just before now belong to `pid`; if there are none, `factory` runs once now and
-    /// its actor becomes the child. With "RestartAll" the end of one such child restarts all of
-    /// them; "RestartOne" is the other strategy; both in any case. `stop(pid)` ends the supervision, also while the
+    /// thread made just before now belong to `pid`, but for those that fired more than half a second ago; if there are
+    /// none, `factory` runs once now and its actor becomes the child. With "RestartAll" the end of one such child restarts
+    /// all of them; "RestartOne" is the other strategy; both in any case. `stop(pid)` ends the supervision, also while the
     /// factory fails.
     ///
     /// Raises `TypeError`, and `ValueError` for another strategy.

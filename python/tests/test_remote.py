@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import textwrap
+import threading
 
 import pytest
 from support import Inbox, eventually
@@ -200,6 +201,82 @@ def test_the_largest_message_is_told(pair):
     with pytest.raises(errors.PayloadTooLarge, match="split"):
         here.send(proxy, bytes((64 << 20) + 1))
     assert isinstance(here, myrmidon.Runtime)
+
+
+def test_l12_a_bounded_mailbox_loses_nothing_of_what_another_node_was_told_is_taken(pair):
+    here, there, addr = pair
+    for policy in ("block", "reject"):
+        gate, inbox = threading.Event(), Inbox()
+
+        def slow(message, gate=gate, inbox=inbox):
+            gate.wait()
+            inbox(message)
+
+        pid = there.spawn(slow, mailbox=myrmidon.Bounded(10, policy), blocking=True)
+        proxy = here.remote(addr, pid)
+        sent = [b"%d" % number for number in range(3000)]
+        assert all(here.send(proxy, message) for message in sent)
+        eventually(lambda pid=pid: there.mailbox_size(pid) > 10)
+        gate.set()
+        eventually(lambda inbox=inbox, sent=sent: len(inbox) == len(sent))
+        assert inbox == sent
+    assert there.dead_letters()["full"] == 0
+
+
+def test_l10_send_blocking_waits_for_room_on_the_way_to_a_node_as_long_as_it_is_told(make_runtime, transport):
+    here, there = make_runtime(transport, send_timeout=0.05), make_runtime(transport)
+    gate, got = threading.Event(), []
+
+    def slow(message):
+        gate.wait()
+        got.append(len(message))
+
+    proxy = here.remote(there.listen("127.0.0.1:0"), there.spawn(slow, blocking=True))
+    large, largest = bytes(100_000), bytes((64 << 20) + 1)
+    for send in (here.send_blocking, lambda pid, data: here.send_many(pid, [data, b"behind it"])):
+        with pytest.raises(errors.PayloadTooLarge, match="split"):
+            send(proxy, largest)
+    assert here.send_many(proxy, [b"one", largest, b"two"]) == 1
+    filled = 0
+    with pytest.raises(errors.Busy, match="node of actor"):
+        while here.send_many(proxy, [large]):
+            filled += 1
+            assert filled < 10_000
+    with pytest.raises(errors.Busy, match="node of actor"):
+        here.send_blocking(proxy, large, timeout=0.01)
+    outcome = []
+    waiting = threading.Thread(target=lambda: outcome.append(here.send_blocking(proxy, b"last")))
+    waiting.start()
+    for _ in range(3):
+        # Each waits for `send_timeout`.
+        with pytest.raises(errors.Busy):
+            while here.send(proxy, large):
+                filled += 1
+    assert waiting.is_alive()
+    gate.set()
+    waiting.join(20)
+    assert outcome == [True]
+    eventually(lambda: len(got) == filled + 2, 30.0)
+    there.shutdown()
+    eventually(lambda: not here.is_alive(proxy))
+    assert here.send_blocking(proxy, b"x") is False
+    assert here.send_many(proxy, [b"x"]) == 0
+
+
+def test_what_only_the_other_node_can_do_is_refused(pair):
+    here, there, addr = pair
+    pid = there.spawn(print)
+    proxy, second, own = here.remote(addr, pid), here.remote(addr, there.spawn(print)), here.spawn(print)
+    for refused in (
+        lambda: here.monitor(proxy, own),
+        lambda: here.monitor_nodes(proxy),
+        lambda: here.trap_exit(proxy, True),
+        lambda: here.link(proxy, second),
+        lambda: here.info(proxy),
+        lambda: here.bonds(proxy),
+    ):
+        with pytest.raises(errors.Unsupported, match="another node"):
+            refused()
 
 
 @pytest.mark.parametrize("target", [True, 1.0, b"name", [1]])

@@ -76,9 +76,9 @@ fn a_sender_that_waits_for_room_gets_it_when_a_message_is_taken() {
         let system = system();
         let (pid, record) = spawn_recorder_with(system, bounded(Overflow::Block));
         let senders = [1, 2].map(|_| {
-            thread::spawn(move || block_on(system.send_async(pid, Payload::from("waited"))).unwrap())
+            thread::spawn(move || block_on(system.send_async(pid, Payload::from("waited"), None)).unwrap())
         });
-        block_on(system.send_async(pid, Payload::from("waited"))).unwrap();
+        block_on(system.send_async(pid, Payload::from("waited"), None)).unwrap();
         senders.into_iter().for_each(|sender| sender.join().unwrap());
         assert_eq!(texts(&record).len(), 3);
         // The room of each has come back.
@@ -92,11 +92,12 @@ fn a_sender_that_waits_for_room_hears_of_the_end() {
     loom::model(|| {
         let system = system();
         let (pid, record) = spawn_recorder_with(system, bounded(Overflow::Block));
-        let sender = thread::spawn(move || match block_on(system.send_async(pid, Payload::from("waited"))) {
-            Ok(()) => 0,
-            Err(SendError::NoProcess { .. }) => 1,
-            Err(error) => panic!("{error}"),
-        });
+        let sender =
+            thread::spawn(move || match block_on(system.send_async(pid, Payload::from("waited"), None)) {
+                Ok(()) => 0,
+                Err(SendError::NoProcess { .. }) => 1,
+                Err(error) => panic!("{error}"),
+            });
         let killer = thread::spawn(move || system.exit(pid, None, ExitReason::Kill));
         let refused = u64::from(system.send(pid, Payload::from("sent")).is_err());
         let refused = refused + sender.join().unwrap();
@@ -110,16 +111,37 @@ fn a_sender_that_gives_up_passes_its_turn_on() {
     loom::model(|| {
         let system = system();
         let (pid, record) = spawn_recorder_with(system, bounded(Overflow::Block));
-        let first = thread::spawn(move || block_on(system.send_async(pid, Payload::from("first"))).unwrap());
+        let first =
+            thread::spawn(move || block_on(system.send_async(pid, Payload::from("first"), None)).unwrap());
         let fickle = thread::spawn(move || {
-            let mut send = Box::pin(system.send_async(pid, Payload::from("given up")));
+            let mut send = Box::pin(system.send_async(pid, Payload::from("given up"), None));
             let mut cx = TaskContext::from_waker(Waker::noop());
             usize::from(matches!(send.as_mut().poll(&mut cx), Poll::Ready(Ok(()))))
         });
-        block_on(system.send_async(pid, Payload::from("last"))).unwrap();
+        block_on(system.send_async(pid, Payload::from("last"), None)).unwrap();
         first.join().unwrap();
         let handled = 2 + fickle.join().unwrap();
         assert_eq!((texts(&record).len(), system.mailbox_size(pid)), (handled, Some(0)));
         assert_eq!(system.letters().total(), 0);
+    });
+}
+
+#[test]
+fn what_is_delivered_beyond_the_bound_is_handled_and_leaves_its_room_to_who_waits() {
+    loom::model(|| {
+        let system = system();
+        let (pid, record) = spawn_recorder_with(system, bounded(Overflow::Block));
+        let peer = thread::spawn(move || {
+            for _ in 0..2 {
+                system.deliver(pid, Payload::from("far")).unwrap();
+            }
+        });
+        block_on(system.send_async(pid, Payload::from("waited"), None)).unwrap();
+        peer.join().unwrap();
+        assert_eq!((texts(&record).len(), system.mailbox_size(pid)), (3, Some(0)));
+        // There is room for one again, and for no more.
+        assert!(!system.is_overfull(pid));
+        system.send(pid, Payload::from("more")).unwrap();
+        assert_eq!(texts(&record).len(), 4);
     });
 }

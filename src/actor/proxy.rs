@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -33,8 +33,8 @@ pub(crate) trait Remote: Send + Sync {
     /// Takes a signal; hands back one that makes no sense for an actor of another node.
     fn signal(&self, proxy: Pid, signal: Signal) -> Result<(), Signal>;
 
-    /// As [`send`](Self::send), but waits for room, at most for a time that is configured.
-    fn send_later(&self, proxy: Pid, message: Bytes) -> LaterSend<'_>;
+    /// As [`send`](Self::send), but waits for room, at most for `limit`, or for the time that is configured.
+    fn send_later(&self, proxy: Pid, message: Bytes, limit: Option<Duration>) -> LaterSend<'_>;
 
     /// Whether it can be linked with.
     fn takes_links(&self) -> bool;
@@ -131,14 +131,19 @@ impl System {
         }
     }
 
-    /// As [`send_remote`](Self::send_remote), but waits for room.
-    pub(super) async fn send_remote_later(&self, pid: Pid, message: Payload) -> Sent {
+    /// As [`send_remote`](Self::send_remote), but waits for room, at most for `limit`, or for the time that is configured.
+    pub(super) async fn send_remote_later(
+        &self,
+        pid: Pid,
+        message: Payload,
+        limit: Option<Duration>,
+    ) -> Sent {
         let Some(remote) = self.proxies.get(pid).filter(|_| !is_request(&message)) else {
             return self.send_remote(pid, message);
         };
         match message.into_bytes() {
             Ok(bytes) => {
-                let sent = remote.send_later(pid, bytes).await;
+                let sent = remote.send_later(pid, bytes, limit).await;
                 sent.map_err(|error| error.map(Payload::Bytes))
             }
             Err(message) => Err(SendError::NotBytes { pid, message }),

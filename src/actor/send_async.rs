@@ -43,11 +43,12 @@ impl<M: Send + 'static> ActorRef<M> {
 }
 
 impl System {
-    /// See [`ActorRef::send_async`].
-    pub(crate) async fn send_async(&self, pid: Pid, message: Payload) -> Sent {
+    /// See [`ActorRef::send_async`]. To an actor of another node it waits at most for `limit`, or for the time that is
+    /// configured.
+    pub(crate) async fn send_async(&self, pid: Pid, message: Payload, limit: Option<Duration>) -> Sent {
         let (slot, message) = self.find(pid, message)?;
         if slot.has(flag::REMOTE) {
-            return self.send_remote_later(pid, message).await;
+            return self.send_remote_later(pid, message, limit).await;
         }
         match slot.bounded_for(pid) {
             Some(bounded) => Sending::new(self, slot, bounded, pid, message).await,
@@ -74,7 +75,7 @@ impl System {
         match self.send(pid, message) {
             Err(SendError::Full { message, .. }) => {
                 let copy = message.into_bytes().unwrap_or_default();
-                let later = self.send_remote_later(pid, Payload::Bytes(copy.clone()));
+                let later = self.send_remote_later(pid, Payload::Bytes(copy.clone()), Some(limit));
                 let full = || Err(SendError::Full { pid, message: Payload::Bytes(copy.clone()) });
                 wait(Some(self), pin!(later), limit).unwrap_or_else(full)
             }

@@ -16,6 +16,21 @@ impl System {
         self.send_to(slot, pid, message, |payload| payload)
     }
 
+    /// As [`send`](Self::send), for a message of another node, whose sender has been told that it is taken: what a
+    /// bounded mailbox would refuse goes beyond its bound, and the node is to send no more (L12).
+    pub(crate) fn deliver(&self, pid: Pid, message: Payload) -> Sent {
+        match self.send(pid, message) {
+            Err(SendError::Full { message, .. }) => {
+                let slot = self.slot(pid).and_then(|slot| Some((slot, slot.bounded_for(pid)?)));
+                match slot {
+                    Some((slot, bounded)) => self.settle(slot, pid, bounded.add(pid.generation(), message)),
+                    None => Err(SendError::NoProcess { pid, message }),
+                }
+            }
+            sent => sent,
+        }
+    }
+
     /// Delivers `message` to the actor `pid` in its slot, which takes what `wrap` makes of it. Inlined
     /// into the typed sender, so that a message is written where it is to lie and not copied there.
     #[inline(always)]

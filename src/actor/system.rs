@@ -280,6 +280,12 @@ impl System {
         self.living_slot(pid)?.bounded_for(pid).map(Bounded::capacity)
     }
 
+    /// Whether the mailbox holds more than its bound; `false` where there is none, and for the dead.
+    pub(crate) fn is_overfull(&self, pid: Pid) -> bool {
+        let bounded = self.living_slot(pid).and_then(|slot| slot.bounded_for(pid));
+        bounded.is_some_and(Bounded::is_overfull)
+    }
+
     /// Marks that the registry holds names of `pid`; `false` if it is dead.
     pub(crate) fn mark_named(&self, pid: Pid) -> bool {
         self.mark(pid, flag::NAMED)

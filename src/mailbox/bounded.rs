@@ -7,7 +7,8 @@
 //! It belongs to one actor after another, named by their generations, so that a late sender finds
 //! another generation and not another actor's room.
 //!
-//! Invariant: messages + granted places <= capacity, and nobody waits while the sum is smaller.
+//! Invariant: messages + granted places <= capacity but for messages that were [added](Bounded::add) beyond it, and nobody
+//! waits while the sum is smaller.
 
 use std::collections::VecDeque;
 use std::sync::PoisonError;
@@ -84,6 +85,11 @@ impl<T> Bounded<T> {
     /// Puts a message into the queue if there is room.
     pub(crate) fn offer(&self, generation: u32, message: T) -> Offer<T> {
         self.lock().offer(generation, message)
+    }
+
+    /// Puts a message into the queue though there be no room: its sender was told before that it is taken.
+    pub(crate) fn add(&self, generation: u32, message: T) -> Offer<T> {
+        self.lock().add(generation, message)
     }
 
     /// As [`offer`](Self::offer), but where the policy says so the sender waits for room: `Pending`
@@ -174,6 +180,12 @@ impl<T> Bounded<T> {
         self.lock().capacity
     }
 
+    /// Whether messages were added beyond the bound and are still too many.
+    pub(crate) fn is_overfull(&self) -> bool {
+        let state = self.lock();
+        state.queue.len() > state.capacity
+    }
+
     /// Whether a message would find no room.
     pub(crate) fn is_full(&self) -> bool {
         !self.lock().has_room()
@@ -200,6 +212,10 @@ impl<T> State<T> {
             }
             overflow => Offer::Full(message, overflow),
         }
+    }
+
+    fn add(&mut self, generation: u32, message: T) -> Offer<T> {
+        if self.generation == generation { self.push(message) } else { Offer::Closed(message) }
     }
 
     fn poll_offer(

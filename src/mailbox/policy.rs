@@ -24,7 +24,8 @@ pub enum Mailbox {
     },
 }
 
-/// What happens to a message that finds a bounded mailbox full.
+/// What happens to a message that finds a bounded mailbox full. One of another node, whose sender was told before that
+/// it is taken, goes beyond the bound where it would fail here, and that node is to send no more for now (L12).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overflow {
     /// The send fails with [`SendError::Full`](crate::error::SendError::Full).

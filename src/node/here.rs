@@ -4,8 +4,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
+use super::outbound::Refusal;
 use super::peer::{Peer, Reply};
 use super::shared::{Shared, now};
 use crate::pid::Pid;
@@ -16,6 +17,23 @@ pub(super) struct Here<'a>(pub(super) &'a Shared);
 impl Here<'_> {
     pub(super) fn send(&self, pid: Pid, message: Bytes) {
         self.0.local.deliver(&mut vec![(pid, message)]);
+    }
+
+    /// As [`send`](Self::send), but spares who has more than its mailbox has room for, as other nodes do: `released` is
+    /// told when it has caught up.
+    pub(super) fn offer(
+        &self,
+        pid: Pid,
+        message: Bytes,
+        released: &Arc<Notify>,
+    ) -> Result<(), (Refusal, Bytes)> {
+        if self.0.local.is_overfull(pid) {
+            let released = released.clone();
+            self.0.local.mark(pid, Box::new(move || released.notify_waiters()));
+            return Err((Refusal::Held, message));
+        }
+        self.send(pid, message);
+        Ok(())
     }
 
     pub(super) fn resolve(&self, name: &str, reply: Reply) {

@@ -11,12 +11,19 @@ use crate::pid::Pid;
 pub trait LocalNode: Send + Sync + 'static {
     /// Delivers messages in order and leaves `batch` empty.
     ///
-    /// Messages for dead PIDs are counted as dead letters by the receiver. Called from I/O tasks, so
-    /// it must not block.
+    /// Messages for dead PIDs are counted as dead letters by the receiver. What finds a mailbox full is taken all the
+    /// same, unless it is dropped by the policy of the mailbox: its sender was told that it is on its way. Called from
+    /// I/O tasks, so it must not block.
     fn deliver(&self, batch: &mut Vec<(Pid, Bytes)>);
 
     /// Messages that wait in an actor's mailbox; `None` for the dead.
     fn mailbox_size(&self, pid: Pid) -> Option<usize>;
+
+    /// Whether more waits there than the mailbox has room for, so that peers are to spare the actor.
+    fn is_overfull(&self, pid: Pid) -> bool {
+        let _ = pid;
+        false
+    }
 
     /// Calls `reached` once, when `pid` has handled what was delivered to it before, or has ended: on any
     /// thread, at once if it is dead. The call is short, and does not wait.

@@ -100,7 +100,7 @@ struct Inner {
 pub(crate) struct WeakNode(Weak<Inner>);
 
 impl WeakNode {
-    fn upgrade(&self) -> Option<Node> {
+    pub(crate) fn upgrade(&self) -> Option<Node> {
         self.0.upgrade().map(|inner| Node { inner })
     }
 }
@@ -195,23 +195,6 @@ impl Node {
             return Err(ResolveError::BadName { len: name.len(), max: MAX_NAME });
         }
         self.peer(addr)?.resolve(name.to_owned()).await
-    }
-
-    /// Queues `message` for the actor `pid` of the node at `addr`; never waits.
-    ///
-    /// `Ok` means queued: the message is lost if the connection breaks before it is written and
-    /// delivered (G4). Any error hands it back. More than `max_sent_payload` is taken only while the
-    /// node is known to speak level 2; [`send`](Self::send) finds out.
-    pub fn try_send(&self, addr: &NodeAddr, pid: Pid, message: Bytes) -> Result<(), RemoteSendError> {
-        let (peer, message) = self.sendable(addr, message)?;
-        peer.try_send(pid, message)
-    }
-
-    /// Like [`try_send`](Self::try_send), but waits for room in the queue, at most `send_timeout`
-    /// (L10).
-    pub async fn send(&self, addr: &NodeAddr, pid: Pid, message: Bytes) -> Result<(), RemoteSendError> {
-        let (peer, message) = self.sendable(addr, message)?;
-        peer.send(pid, message).await
     }
 
     /// Calls `on_down` once when the node of `pid` can no longer be reached, or a connection to it
@@ -376,7 +359,7 @@ impl Node {
         self.inner.peers.get(addr).and_then(|peer| peer.dial_again_at())
     }
 
-    fn downgrade(&self) -> WeakNode {
+    pub(crate) fn downgrade(&self) -> WeakNode {
         WeakNode(Arc::downgrade(&self.inner))
     }
 

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -16,7 +17,7 @@ pub(super) struct Room {
     /// There is room again; woken one by one, each wakes the next while there is room.
     room: Notify,
     /// An actor that did not keep up has caught up, or the link is gone.
-    released: Notify,
+    released: Arc<Notify>,
 }
 
 impl Room {
@@ -28,6 +29,11 @@ impl Room {
     /// There may be room for receivers for which there was none.
     pub(super) fn release(&self) {
         self.released.notify_waiters();
+    }
+
+    /// What [`release`](Self::release) does, for who tells of receivers by itself.
+    pub(super) fn released(&self) -> &Arc<Notify> {
+        &self.released
     }
 
     /// There is none any more, or all of it again.

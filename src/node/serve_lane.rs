@@ -266,7 +266,7 @@ impl LaneServer {
             return Ok(());
         }
         self.accepted.admitted()?;
-        let pid = name.registrable().and_then(|name| self.shared.local.whereis(name));
+        let pid = name.registrable().and_then(|name| self.shared.whereis(name));
         self.answers.resolved(pid);
         Ok(())
     }

@@ -184,11 +184,26 @@ impl Shared {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Whether the mailbox of `pid` holds more than peers may put there (L12), the last message having `len` bytes.
-    /// The dead have none.
+    /// Whether the mailbox of `pid` holds more than peers may put there, or than its own bound (L12), the last message
+    /// having `len` bytes. The dead have none.
     pub(super) fn is_full(&self, pid: Pid, len: usize) -> bool {
         let messages = self.local.mailbox_size(pid).unwrap_or(0);
-        messages > self.config.actor_messages || messages.saturating_mul(len) > self.config.actor_bytes
+        let limits = &self.config;
+        messages > limits.actor_messages
+            || messages.saturating_mul(len) > limits.actor_bytes
+            || self.local.is_overfull(pid)
+    }
+
+    /// The actor of this node that has `name`, for other nodes. One of a third node is nobody here: what peers send goes
+    /// to actors of this node and no further, as a node that passed it on could not slow down who sends it, and two that
+    /// named each other would pass it on for ever.
+    pub(super) fn whereis(&self, name: &str) -> Option<Pid> {
+        self.local.whereis(name).filter(|pid| !self.is_of_another_node(*pid))
+    }
+
+    /// Whether `pid` stands for an actor of another node.
+    pub(super) fn is_of_another_node(&self, pid: Pid) -> bool {
+        self.system().is_some_and(|system| system.is_remote(pid))
     }
 
     /// A deadline that works on any executor.

@@ -110,29 +110,6 @@ impl Runtime {
         self.inner.system.send_many(pid, messages.into_iter().map(Into::into))
     }
 
-    /// As [`send`](Self::send), but waits for room where the policy of the mailbox is
-    /// [`Overflow::Block`](crate::mailbox::Overflow::Block); see [`ActorRef::send_async`].
-    ///
-    /// # Errors
-    /// As `send`, and if the actor ends meanwhile.
-    pub async fn send_async(&self, pid: Pid, message: impl Into<Payload>) -> Result<(), SendError<Payload>> {
-        self.inner.system.send_async(pid, message.into()).await
-    }
-
-    /// As [`send_async`](Self::send_async), but blocks the thread for at most `limit`; see
-    /// [`ActorRef::send_blocking`].
-    ///
-    /// # Errors
-    /// As `send_async`, and [`SendError::Full`] when the time is up.
-    pub fn send_blocking(
-        &self,
-        pid: Pid,
-        message: impl Into<Payload>,
-        limit: Duration,
-    ) -> Result<(), SendError<Payload>> {
-        self.inner.system.send_blocking(pid, message.into(), limit)
-    }
-
     /// Asks the actor `pid`, which takes bytes, and waits for its answer at most `within`. Here and on other
     /// nodes alike, where `pid` stands for an actor there. A Rust actor answers by
     /// [`Context::take_reply`] or as an actor of [`Request`](crate::actor::Request)s.
@@ -327,10 +304,11 @@ impl Runtime {
 /// Links, monitors, pings.
 impl Runtime {
     /// Links two actors: if one fails, so does the other (S32). `false` if `a` is dead, both are the same, or
-    /// one lives on a node that knows no links, for it speaks the documented framing only.
+    /// one lives on a node that knows no links, for it speaks the documented framing only, or both on other nodes: those
+    /// are linked over there.
     pub fn link(&self, a: Pid, b: Pid) -> bool {
         let refuses = |pid| self.inner.system.remote(pid).is_some_and(|remote| !remote.takes_links());
-        if refuses(a) || refuses(b) {
+        if refuses(a) || refuses(b) || self.is_remote(a) && self.is_remote(b) {
             return false;
         }
         // Both are told from here, so that whatever this thread does next finds the link in place.
@@ -347,7 +325,8 @@ impl Runtime {
         self.inner.system.signal(b, Signal::Unlinked(a)) || alive
     }
 
-    /// Asks for one DOWN in `watcher`'s mailbox when `target` ends, at once if it is dead (S24).
+    /// Asks for one DOWN in `watcher`'s mailbox when `target` ends, at once if it is dead (S24). An actor of another node
+    /// is no watcher, and is told nothing: it monitors by itself.
     pub fn monitor(&self, watcher: Pid, target: Pid) -> MonitorRef {
         let monitor = MonitorRef::next();
         self.inner.system.signal(watcher, Signal::Monitoring(monitor, target));
@@ -360,7 +339,7 @@ impl Runtime {
         self.inner.system.signal(watcher, Signal::Demonitor(monitor))
     }
 
-    /// Whether exits of linked actors come to `pid` as messages.
+    /// Whether exits of linked actors come to `pid` as messages. `false` if it is dead or of another node.
     pub fn trap_exit(&self, pid: Pid, trap: bool) -> bool {
         self.inner.system.signal(pid, Signal::TrapExit(trap))
     }

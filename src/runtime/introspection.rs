@@ -62,8 +62,12 @@ impl Runtime {
         LateReplies::of(&self.inner.system)
     }
 
-    /// What senders can see of an actor, without asking it; `None` for the dead.
+    /// What senders can see of an actor, without asking it; `None` for the dead, and for one of another node, of which
+    /// nothing can be seen here.
     pub fn info(&self, pid: Pid) -> Option<ActorInfo> {
+        if self.is_remote(pid) {
+            return None;
+        }
         let info = self.inner.system.info(pid)?;
         Some(ActorInfo { names: self.inner.registry.names_of(pid), ..info })
     }

@@ -8,7 +8,6 @@ use bytes::Bytes;
 
 use super::Engine;
 use crate::actor::{DeadLetterReason, ExitReason, Mark, MonitorRef, Signal, System, Watcher};
-use crate::error::SendManyError;
 use crate::mailbox::Payload;
 use crate::node::LocalNode;
 use crate::pid::Pid;
@@ -29,8 +28,13 @@ impl LocalNode for Local {
         let mut messages = batch.drain(..).peekable();
         while let Some((pid, first)) = messages.next() {
             let first = Payload::Bytes(first);
-            if !self.system.admits_peers(pid) {
-                self.system.dead_letter(pid, DeadLetterReason::Unreadable, Some(first));
+            let refused = if self.system.is_remote(pid) {
+                Some(DeadLetterReason::NoProcess)
+            } else {
+                (!self.system.admits_peers(pid)).then_some(DeadLetterReason::Unreadable)
+            };
+            if let Some(reason) = refused {
+                self.system.dead_letter(pid, reason, Some(first));
                 continue;
             }
             if messages.peek().is_none_or(|(to, _)| *to != pid) {
@@ -39,15 +43,18 @@ impl LocalNode for Local {
             }
             let rest = std::iter::from_fn(|| messages.next_if(|(to, _)| *to == pid));
             let run = std::iter::once(first).chain(rest.map(|(_, message)| Payload::Bytes(message)));
-            if let Err(SendManyError { error, rest, .. }) = self.system.send_many(pid, run) {
-                self.system.letters().add_unsent(error);
-                rest.into_iter().for_each(|message| self.deliver_one(pid, message));
+            if let Err(unsent) = self.system.send_many(pid, run) {
+                unsent.into_messages().into_iter().for_each(|message| self.deliver_one(pid, message));
             }
         }
     }
 
     fn mailbox_size(&self, pid: Pid) -> Option<usize> {
         self.system.mailbox_size(pid)
+    }
+
+    fn is_overfull(&self, pid: Pid) -> bool {
+        self.system.is_overfull(pid)
     }
 
     fn mark(&self, pid: Pid, reached: Box<dyn FnOnce() + Send>) {
@@ -79,7 +86,7 @@ impl LocalNode for Local {
 
 impl Local {
     fn deliver_one(&self, pid: Pid, message: Payload) {
-        if let Err(unsent) = self.system.send(pid, message) {
+        if let Err(unsent) = self.system.deliver(pid, message) {
             self.system.letters().add_unsent(unsent);
         }
     }

@@ -5,6 +5,7 @@
 //! | `builder` | how a runtime is made |
 //! | `engine` | who runs the actors: the scheduler's threads, or a simulation |
 //! | `actors` | the calls about single actors |
+//! | `send_async` | sends that wait for room |
 //! | `hooks` | who is told of an actor's end, in which order |
 //! | `supervisor` | carries out what `supervision` decides about factories |
 //! | `supervise` | supervisors as actors |
@@ -27,6 +28,7 @@ mod io;
 mod local;
 mod nodes;
 mod remote;
+mod send_async;
 mod shutdown;
 mod supervise;
 mod supervisor;
@@ -125,7 +127,7 @@ impl Runtime {
     ///
     /// Called inside a handler, the monitor belongs to that actor; inside a factory, to the actor
     /// that the factory returns; elsewhere to the actor with which this thread next calls
-    /// `supervise_with_factory`. When the node is lost the owner receives
+    /// `supervise_with_factory`, unless it has fired before that, more than half a second ago. When the node is lost the owner receives
     /// [`SystemMessage::Exit`](crate::actor::SystemMessage::Exit) with reason `NoConnection`, and if
     /// it is supervised it is stopped and its factory runs again. A monitor without an owner is
     /// reported as [`Event::RemoteDown`].
@@ -143,15 +145,18 @@ impl Runtime {
         let node = &self.inner.node;
         self.inner.claims.make(owner, |fire| {
             let monitor = node.monitor(addr, pid, Box::new(move |down| fire(Lost::from(down))));
-            let node = node.clone();
+            // Whoever keeps the monitor keeps no node.
+            let node = node.downgrade();
             Box::new(move || {
-                node.demonitor(monitor);
+                if let Some(node) = node.upgrade() {
+                    node.demonitor(monitor);
+                }
             })
         });
     }
 
     /// A PID of this runtime for an actor of another node, by its name or its PID there. It works with every
-    /// call that takes a PID: what cannot be done from afar is refused by an error of that call. Connects with the
+    /// call that takes a PID: what cannot be done from afar is refused by that call, which says so. Connects with the
     /// node, and waits for that at most as long as `connect_timeout` says, and for the name at most
     /// `request_timeout`.
     ///

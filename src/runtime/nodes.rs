@@ -13,8 +13,11 @@ use crate::pid::Pid;
 pub(super) struct NodeMonitors(Arc<Mutex<HashMap<Pid, NodeWatch>>>);
 
 impl NodeMonitors {
-    /// False if the actor has ended.
+    /// False if the actor has ended, or is one of another node.
     fn add(&self, pid: Pid, node: &Node, system: &Arc<System>) -> bool {
+        if system.is_remote(pid) {
+            return false;
+        }
         if !system.is_alive(pid) || self.watches().contains_key(&pid) {
             return system.is_alive(pid);
         }
@@ -46,7 +49,8 @@ impl NodeMonitors {
 impl Runtime {
     /// From now on `pid` gets a [`SystemMessage::Node`] when another node comes up, goes down, stalls or
     /// recovers, in its place among its messages, until [`demonitor_nodes`](Self::demonitor_nodes) or its
-    /// end. Asking twice changes nothing. Returns `false` if the actor has ended.
+    /// end. Asking twice changes nothing. Returns `false` if the actor has ended,
+    /// or is one of another node.
     ///
     /// What is up already is not told: ask [`Node::nodes`](crate::node::Node::nodes) afterwards, and nothing
     /// is missed. Who is no actor uses [`Node::on_event`](crate::node::Node::on_event).

@@ -60,10 +60,10 @@ impl Supervisor {
     ///
     /// The child is `pid` if the calling thread has just made remote monitors, which `pid` then
     /// owns; otherwise the factory runs once, on a thread of its own, and the actor it returns
-    /// becomes the child. Monitors made inside the factory belong to the actor it returns. A factory
-    /// that fails is tried again: at once, then after 100 ms doubling to 30 s. With
-    /// [`Strategy::RestartAll`] the end of one such child restarts all of them. The supervision ends
-    /// with `Runtime::stop` of the child or of the `pid` given here.
+    /// becomes the child. A monitor that fired more than half a second ago does not count. Monitors made
+    /// inside the factory belong to the actor it returns. A factory that fails is tried again: at once,
+    /// then after 100 ms doubling to 30 s. With [`Strategy::RestartAll`] the end of one such child restarts
+    /// all of them. The supervision ends with `Runtime::stop` of the child or of the `pid` given here.
     ///
     /// # Errors
     /// When the runtime is going down.
@@ -203,9 +203,10 @@ impl Supervisor {
 
     /// Starts an actor, which owns the remote monitors made meanwhile.
     fn run(&self, make: impl FnOnce() -> Result<Pid, String>) -> Result<Pid, String> {
-        let made = catch_unwind(AssertUnwindSafe(make))
-            .unwrap_or_else(|panic| Err(format!("its start function panicked: {}", panic_text(panic))));
-        let claims = self.claims.take_made_here();
+        let (made, claims) = self.claims.made_by(|| {
+            catch_unwind(AssertUnwindSafe(make))
+                .unwrap_or_else(|panic| Err(format!("its start function panicked: {}", panic_text(panic))))
+        });
         match made {
             Ok(pid) => {
                 self.system.mark_supervised(pid);

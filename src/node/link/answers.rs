@@ -120,6 +120,9 @@ impl Link {
                 link.answer(asker, rid, outcome.and_then(|answer| sendable(asked, answer)));
             }
         };
+        if system.is_remote(asked) {
+            return self.answer(asker, rid, Err(AskError::NoProcess(asked)));
+        }
         system.ask_then(asked, Payload::Bytes(data), wanted, then);
         self.brakes.delivered(self, asked, len);
     }

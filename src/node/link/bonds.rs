@@ -104,6 +104,9 @@ impl Link {
     pub(super) fn linked(self: &Arc<Self>, frame: &level2::Link) {
         let (Some(near), Some(far)) = (frame.to, frame.from) else { return };
         let Some(system) = self.shared.system() else { return };
+        if system.is_remote(near) {
+            return self.say_exit(far, Some(near), LINKED, &ExitReason::NoProcess);
+        }
         self.shared.neighbours.make_room_for_guests();
         let Some(proxy) = neighbour(self).guest_proxy(far) else {
             let reason = ExitReason::Other("too many actors of other nodes are known here".to_owned());
@@ -164,6 +167,7 @@ impl Link {
             EXPLICIT | STOP if !self.shared.config.remote_exits => {
                 tracing::debug!(%near, "an exit signal of another node is not obeyed");
             }
+            EXPLICIT | STOP if system.is_remote(near) => {}
             EXPLICIT if is_kill(frame) => drop(system.signal(near, Signal::Kill)),
             EXPLICIT => {
                 let from = frame.from.and_then(|far| neighbour(self).guest_proxy(far));

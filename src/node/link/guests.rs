@@ -49,9 +49,12 @@ impl Guests {
             let reason = format!("a monitor by a name of {} bytes, at most {MAX_NAME}", name.len());
             return Err(End::Refused(CloseCode::TooLarge, reason));
         }
-        let target = frame.to.or_else(|| link.shared.local.whereis(name));
+        let target = match frame.to {
+            Some(pid) => Some(pid).filter(|pid| !link.shared.is_of_another_node(*pid)),
+            None => link.shared.whereis(name),
+        };
         let Some(pid) = target else {
-            tell(link, &frame, None, &ExitReason::NoProcess);
+            tell(link, &frame, frame.to, &ExitReason::NoProcess);
             return Ok(());
         };
         link.brakes.signals(link, pid)?;

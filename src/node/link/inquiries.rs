@@ -138,7 +138,7 @@ impl Link {
 
     fn answer_resolve(&self, asked: &Resolve) {
         let name = Some(asked.name.as_str()).filter(|name| is_registrable(name));
-        let pid = name.and_then(|name| self.shared.local.whereis(name));
+        let pid = name.and_then(|name| self.shared.whereis(name));
         let incarnation = self.shared.links.me().life.incarnation;
         let answer = Resolved { rid: asked.rid, to: asked.from, pid, incarnation };
         self.push(asked.from, Frame::Resolved(answer));

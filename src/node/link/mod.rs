@@ -121,7 +121,7 @@ pub(super) struct Link {
     /// Where it says that it can be dialled. Never decides anything.
     pub(super) advertised: Option<NodeAddr>,
     agreed: Agreed,
-    shared: Arc<Shared>,
+    pub(in crate::node) shared: Arc<Shared>,
     outgoing: Mutex<Outgoing>,
     /// Something was put into a lane, by its number.
     work: Vec<Notify>,

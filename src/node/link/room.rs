@@ -1,6 +1,7 @@
 //! Who waits for room in a link: the users of its addresses, and those who have none to send to.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -8,13 +9,15 @@ use super::{Link, Question, Unasked};
 use crate::node::outbound::Refusal;
 
 impl Link {
-    /// Has `offer` take a message as soon as there is room, at most `send_timeout` from now on.
+    /// Has `offer` take a message as soon as there is room, within `limit` or the time that is configured.
     pub(in crate::node) async fn wait_to_send(
         &self,
         message: Bytes,
+        limit: Option<Duration>,
         offer: impl Fn(Bytes) -> Result<(), (Refusal, Bytes)>,
     ) -> Result<(), (Refusal, Bytes)> {
-        let deadline = self.shared.within(self.shared.config.send_timeout, std::future::pending::<()>());
+        let limit = limit.unwrap_or(self.shared.config.send_timeout);
+        let deadline = self.shared.within(limit, std::future::pending::<()>());
         self.room.send(deadline, message, offer, |len| self.wake_next(len)).await
     }
 

@@ -1,5 +1,7 @@
 //! Sending to a peer, connected or not.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::Peer;
@@ -15,6 +17,34 @@ use crate::pid::Pid;
 use crate::transport::NodeAddr;
 
 impl Node {
+    /// Queues `message` for the actor `pid` of the node at `addr`; never waits.
+    ///
+    /// `Ok` means queued: the message is lost if the connection breaks before it is written and
+    /// delivered (G4). Any error hands it back. More than `max_sent_payload` is taken only while the
+    /// node is known to speak level 2; [`send`](Self::send) finds out.
+    pub fn try_send(&self, addr: &NodeAddr, pid: Pid, message: Bytes) -> Result<(), RemoteSendError> {
+        let (peer, message) = self.sendable(addr, message)?;
+        peer.try_send(pid, message)
+    }
+
+    /// Like [`try_send`](Self::try_send), but waits for room in the queue, at most `send_timeout`
+    /// (L10).
+    pub async fn send(&self, addr: &NodeAddr, pid: Pid, message: Bytes) -> Result<(), RemoteSendError> {
+        self.send_within(addr, pid, message, None).await
+    }
+
+    /// As [`send`](Self::send), with a limit of its own.
+    pub(in crate::node) async fn send_within(
+        &self,
+        addr: &NodeAddr,
+        pid: Pid,
+        message: Bytes,
+        limit: Option<Duration>,
+    ) -> Result<(), RemoteSendError> {
+        let (peer, message) = self.sendable(addr, message)?;
+        peer.send(pid, message, limit).await
+    }
+
     /// The number of the lane in which everything for the actor `pid` at `addr` travels, in its order; 0 is the control
     /// lane, which carries it where a link has no other. Actors with the same number wait for each other when a packet is
     /// lost. It is that of the link which is up: `None` if none is, as with a peer of level 1.
@@ -33,10 +63,15 @@ impl Peer {
         self.offer(None, pid, message).map_err(|refused| self.refusal(len, refused))
     }
 
-    /// Queues a message, waiting for room.
-    pub(in crate::node) async fn send(&self, pid: Pid, message: Bytes) -> Result<(), RemoteSendError> {
+    /// Queues a message, waiting for room at most for `limit`, or for the time that is configured.
+    pub(in crate::node) async fn send(
+        &self,
+        pid: Pid,
+        message: Bytes,
+        limit: Option<Duration>,
+    ) -> Result<(), RemoteSendError> {
         let len = message.len();
-        self.wait_to_send(None, pid, message).await.map_err(|refused| self.refusal(len, refused))
+        self.wait_to_send(None, pid, message, limit).await.map_err(|refused| self.refusal(len, refused))
     }
 
     /// As [`send`](Self::send), to an actor of one life of the peer.
@@ -45,12 +80,14 @@ impl Peer {
         life: Option<Life>,
         pid: Pid,
         message: Bytes,
+        limit: Option<Duration>,
     ) -> Result<(), (Refusal, Bytes)> {
+        let limit = limit.unwrap_or(self.shared.config.send_timeout);
         if message.len() > self.shared.config.max_sent_payload && self.standing.up().is_none() {
             // Only a peer of level 2 takes it. If there is no connection, that is said below.
-            let _ = self.shared.within(self.shared.config.send_timeout, self.connect()).await;
+            let _ = self.shared.within(limit, self.connect()).await;
         }
-        let deadline = self.shared.within(self.shared.config.send_timeout, std::future::pending::<()>());
+        let deadline = self.shared.within(limit, std::future::pending::<()>());
         let offer = |message| self.offer(life, pid, message);
         self.room.send(deadline, message, offer, |len| self.wake_next(len)).await
     }
@@ -96,8 +133,7 @@ impl Peer {
                 Ok(())
             }
             Some(Up::Here) if !out.is_closed() => {
-                Here(&self.shared).send(pid, message);
-                Ok(())
+                Here(&self.shared).offer(pid, message, self.room.released())
             }
             _ if message.len() > self.shared.config.max_sent_payload => {
                 Err((Refusal::TooLarge(self.shared.config.max_sent_payload), message))

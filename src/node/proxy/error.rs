@@ -10,8 +10,10 @@ pub enum RemoteError {
     /// The node could not be reached or asked.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
-    /// Nobody has the name there.
-    #[error("nobody has the name {name:?} at {addr}: is it registered there, and the actor alive?")]
+    /// No actor of that node has the name.
+    #[error(
+        "nobody has the name {name:?} at {addr}: is it registered there, and the actor alive and one of that node?"
+    )]
     NoName {
         /// The node.
         addr: NodeAddr,

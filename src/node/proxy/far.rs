@@ -1,7 +1,7 @@
 //! An actor of a node that speaks level 2, as its proxy sees it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -92,12 +92,12 @@ impl Remote for Far {
         self.offer(message).map_err(|refused| unsent(proxy, len, refused))
     }
 
-    fn send_later<'a>(&'a self, proxy: Pid, message: Bytes) -> LaterSend<'a> {
+    fn send_later(&self, proxy: Pid, message: Bytes, limit: Option<Duration>) -> LaterSend<'_> {
         let len = message.len();
         Box::pin(async move {
             let sent = match (self.node.peer(), self.node.link()) {
-                (Some(peer), _) => peer.wait_to_send(Some(self.node.life), self.pid, message).await,
-                (None, Some(link)) => link.wait_to_send(message, |message| self.offer(message)).await,
+                (Some(peer), _) => peer.wait_to_send(Some(self.node.life), self.pid, message, limit).await,
+                (None, Some(link)) => link.wait_to_send(message, limit, |message| self.offer(message)).await,
                 (None, None) => self.offer(message),
             };
             sent.map_err(|refused| unsent(proxy, len, refused))

@@ -297,10 +297,11 @@ impl Remote for Follower {
         }
     }
 
-    fn send_later(&self, proxy: Pid, message: Bytes) -> LaterSend<'_> {
+    fn send_later(&self, proxy: Pid, message: Bytes, limit: Option<Duration>) -> LaterSend<'_> {
         Box::pin(async move {
             let Some(shared) = self.shared.upgrade() else { return Err(far::is_lost(proxy, message)) };
-            let deadline = shared.within(shared.config.send_timeout, std::future::pending::<()>());
+            let most = limit.unwrap_or(shared.config.send_timeout);
+            let deadline = shared.within(most, std::future::pending::<()>());
             tokio::pin!(deadline);
             let mut message = message;
             loop {
@@ -310,7 +311,7 @@ impl Remote for Follower {
                 room.as_mut().enable();
                 match self.route(Item::Message(message)) {
                     Route::To(found, Item::Message(bytes)) => {
-                        match gone(found.remote.send_later(proxy, bytes).await) {
+                        match gone(found.remote.send_later(proxy, bytes, limit).await) {
                             Ok(sent) => return sent,
                             Err(back) => message = back,
                         }

@@ -1,7 +1,7 @@
 //! An actor of this very node behind a name that is followed.
 
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -44,10 +44,10 @@ impl Remote for Own {
         sent.map_err(|error| in_the_name_of(proxy, error))
     }
 
-    fn send_later(&self, proxy: Pid, message: Bytes) -> LaterSend<'_> {
+    fn send_later(&self, proxy: Pid, message: Bytes, limit: Option<Duration>) -> LaterSend<'_> {
         Box::pin(async move {
             let Some(system) = self.system.upgrade() else { return Err(is_lost(proxy, message)) };
-            let sent = system.send_async(self.pid, Payload::Bytes(message)).await;
+            let sent = system.send_async(self.pid, Payload::Bytes(message), limit).await;
             sent.map_err(|error| in_the_name_of(proxy, error))
         })
     }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -74,10 +74,10 @@ impl Remote for Plain {
         sent.map_err(|error| refused(proxy, error))
     }
 
-    fn send_later(&self, proxy: Pid, message: Bytes) -> LaterSend<'_> {
+    fn send_later(&self, proxy: Pid, message: Bytes, limit: Option<Duration>) -> LaterSend<'_> {
         Box::pin(async move {
             let Some(node) = self.node.upgrade() else { return Err(is_lost(proxy, message)) };
-            let sent = node.send(&self.addr, self.pid, message).await;
+            let sent = node.send_within(&self.addr, self.pid, message, limit).await;
             sent.map_err(|error| refused(proxy, error))
         })
     }

@@ -105,7 +105,7 @@ async fn hand_over(follower: &Follower) -> bool {
             Err(is_there) => return is_there,
         };
         match item {
-            Item::Message(message) => match gone(found.remote.send_later(proxy, message).await) {
+            Item::Message(message) => match gone(found.remote.send_later(proxy, message, None).await) {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => lose(&system, proxy, error.into_message()),
                 Err(message) => {
