@@ -51,7 +51,14 @@ pub(crate) type LaterSend<'a> = Pin<Box<dyn Future<Output = Result<(), SendError
 
 /// The proxies of one runtime.
 #[derive(Default)]
-pub(super) struct Proxies(RwLock<HashMap<Pid, Proxy>>);
+pub(super) struct Proxies(RwLock<Known>);
+
+#[derive(Default)]
+struct Known {
+    by_pid: HashMap<Pid, Proxy>,
+    /// The runtime goes down: none lives any more.
+    closed: bool,
+}
 
 struct Proxy {
     remote: Arc<dyn Remote>,
@@ -60,28 +67,37 @@ struct Proxy {
 }
 
 impl System {
-    /// Makes a proxy for `remote`.
-    pub(crate) fn proxy(&self, remote: Arc<dyn Remote>) -> Pid {
+    /// Makes a proxy for `remote`. One that comes when the runtime goes down is dead at once, as nobody would end it.
+    pub(crate) fn proxy(self: &Arc<Self>, remote: Arc<dyn Remote>) -> Pid {
         let slot = self.take_slot();
         let pid = slot.pid();
         let ready = slot.occupy(Cell::new(Box::new(NoCode), 1), flag::REMOTE | flag::BYTES, 0);
-        self.proxies.write().insert(pid, Proxy { remote, ready });
+        let mut known = self.proxies.write();
+        if known.closed {
+            drop(known);
+            exit(ready, self, going_down());
+        } else {
+            known.by_pid.insert(pid, Proxy { remote, ready });
+        }
         pid
     }
 
     /// Ends a proxy, as its actor has ended for `reason`; `false` if it had ended.
     pub(crate) fn end_proxy(self: &Arc<Self>, pid: Pid, reason: ExitReason) -> bool {
-        let removed = self.proxies.write().remove(&pid);
+        let removed = self.proxies.write().by_pid.remove(&pid);
         removed.map(|Proxy { ready, .. }| exit(ready, self, reason)).is_some()
     }
 
     /// Ends all of them: the runtime goes down.
     pub(crate) fn end_proxies(self: &Arc<Self>) {
-        let mut all: Vec<_> =
-            self.proxies.0.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect();
+        let mut all: Vec<_> = {
+            let mut known = self.proxies.write();
+            known.closed = true;
+            known.by_pid.keys().copied().collect()
+        };
         all.sort_unstable();
         for pid in all {
-            self.end_proxy(pid, ExitReason::NoConnection("the runtime is shut down".to_owned()));
+            self.end_proxy(pid, going_down());
         }
     }
 
@@ -177,8 +193,8 @@ impl System {
 
 impl Proxies {
     fn get(&self, pid: Pid) -> Option<Arc<dyn Remote>> {
-        let proxies = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        proxies.get(&pid).map(|proxy| proxy.remote.clone())
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.by_pid.get(&pid).map(|proxy| proxy.remote.clone())
     }
 
     /// Whoever hears of an end and sends then is not to find the proxy as it was before.
@@ -186,9 +202,13 @@ impl Proxies {
         self.get(pid).into_iter().for_each(|remote| remote.is_over());
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Pid, Proxy>> {
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn going_down() -> ExitReason {
+    ExitReason::NoConnection("the runtime is shut down".to_owned())
 }
 
 fn is_request(message: &Payload) -> bool {

@@ -26,6 +26,9 @@ pub(super) struct Peers(Mutex<Table>);
 #[derive(Default)]
 struct Table {
     by_addr: HashMap<NodeAddr, Arc<Peer>>,
+    /// The one that was asked for last, and will be again, most of the time: to compare two addresses costs less than
+    /// to look one up.
+    last: Option<Arc<Peer>>,
     /// When room was last looked for.
     looked: Option<Instant>,
 }
@@ -43,9 +46,14 @@ impl Peers {
     /// The peer at `addr`, made at its first use.
     pub(super) fn at(&self, addr: &NodeAddr, shared: &Arc<Shared>) -> Result<Arc<Peer>, NoPeer> {
         let mut table = self.lock();
-        if let Some(peer) = table.by_addr.get(addr) {
+        if let Some(peer) = table.last.as_ref().filter(|peer| peer.addr == *addr) {
             peer.use_now();
             return Ok(peer.clone());
+        }
+        if let Some(peer) = table.by_addr.get(addr).cloned() {
+            peer.use_now();
+            table.last = Some(peer.clone());
+            return Ok(peer);
         }
         // Under the lock, so that shutdown sees every peer.
         if shared.stage() != Stage::Running {
@@ -95,6 +103,7 @@ impl Table {
     /// Forgets those that are idle and `unused`.
     fn forget(&mut self, shared: &Shared, unused: impl Fn(&Peer) -> bool) {
         let (led_to, now) = (shared.neighbours.peers(), now());
+        self.last = None;
         // Under the lock nobody gets hold of a peer, but by a proxy that leads there.
         let gone = |addr: &NodeAddr, peer: &Arc<Peer>| {
             unused(peer) && Arc::strong_count(peer) <= KEEPERS && !led_to.contains(addr) && peer.is_idle(now)

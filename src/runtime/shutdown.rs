@@ -135,3 +135,57 @@ impl Drop for Inner {
         self.shutdown(Duration::ZERO, &|| 0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::Runtime;
+    use crate::actor::{LaterSend, Reference, Remote, Reply};
+    use crate::error::SendError;
+    use crate::mailbox::Payload;
+    use crate::pid::Pid;
+
+    /// Nobody.
+    struct Absent;
+
+    impl Remote for Absent {
+        fn send(&self, pid: Pid, message: Bytes) -> Result<(), SendError<Bytes>> {
+            Err(SendError::NoProcess { pid, message })
+        }
+
+        fn ask(&self, _: Bytes, _: Reply<Payload>, _: Option<Instant>) {}
+
+        fn signal(&self, _: Pid, signal: Signal) -> Result<(), Signal> {
+            Err(signal)
+        }
+
+        fn send_later(&self, pid: Pid, message: Bytes) -> LaterSend<'_> {
+            Box::pin(std::future::ready(self.send(pid, message)))
+        }
+
+        fn takes_links(&self) -> bool {
+            false
+        }
+
+        fn reference(&self) -> Reference {
+            Reference::new(None, None, Pid::new(1, 1).expect("a PID"))
+        }
+    }
+
+    /// Its slot would never be free again, and the memory of all slots around it be given up.
+    #[test]
+    fn a_proxy_that_is_made_when_its_runtime_has_gone_down_is_dead() {
+        let rt = Runtime::new().expect("a runtime");
+        let system = rt.inner.system.clone();
+        let before = system.proxy(Arc::new(Absent));
+        assert!(system.is_alive(before));
+        rt.shutdown(Duration::ZERO);
+        let after = system.proxy(Arc::new(Absent));
+        assert!(!system.is_alive(before) && !system.is_alive(after));
+        assert!(system.send(after, "x".into()).is_err());
+    }
+}
