@@ -131,8 +131,8 @@ pub struct NodeConfig {
     pub heartbeat: Duration,
     /// Without a sign of life for so long a peer is down. Default: 5 s.
     pub down_after: Duration,
-    /// While bytes come or go at least this often, the thread of the sockets looks for more of them for
-    /// this long before it sleeps, since waking it takes longer than all else about a short message. It
+    /// While bytes come or go at least this often, many times in a row, the thread of the sockets looks for more of them
+    /// for this long before it sleeps, since waking it takes longer than all else about a short message. It
     /// yields to other threads meanwhile. 0: it always sleeps. Default: 200 us.
     pub spin: Duration,
     /// Deadline of a connection attempt, handshake included. Default: 5 s.

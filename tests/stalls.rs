@@ -15,6 +15,7 @@ use myrmidon::config::RuntimeConfig;
 use myrmidon::error::SendError;
 use myrmidon::mailbox::{Mailbox, Overflow};
 use myrmidon::runtime::Event;
+use myrmidon::scheduler::Lane;
 use myrmidon::{Pid, Runtime};
 
 /// A runtime whose reports of stalled handlers are kept, and these reports.
@@ -57,6 +58,17 @@ fn s42_a_handler_that_holds_up_its_worker_is_reported_until_it_returns() {
     assert!(took >= times[2]);
 }
 
+/// A thread that runs what is ready on the lane, until that is closed.
+fn drive(lane: &Arc<Lane>) -> thread::JoinHandle<()> {
+    let lane = lane.clone();
+    thread::spawn(move || {
+        while !lane.is_closed() {
+            lane.wait(None);
+            lane.run(Duration::from_millis(1), || true);
+        }
+    })
+}
+
 #[test]
 fn s42_a_handler_on_a_lane_that_does_not_return_is_reported() {
     let lane_stall_after = Duration::from_millis(20);
@@ -66,13 +78,7 @@ fn s42_a_handler_on_a_lane_that_does_not_return_is_reported() {
     let wait = bytes_fn(move |_, _: &mut Context<'_>| gate.recv().unwrap());
     let options = SpawnOptions { lane: lane.id(), ..SpawnOptions::default() };
     let pid = rt.spawn_behaviour(Box::new(wait), options);
-    let driver = lane.clone();
-    let driver = thread::spawn(move || {
-        while !driver.is_closed() {
-            driver.wait(None);
-            driver.run(Duration::from_millis(1), || true);
-        }
-    });
+    let driver = drive(&lane);
     // Once the watchdog sleeps, the lane has to wake it.
     rt.send(pid, "x").unwrap();
     assert!(report(&reports, pid).unwrap() >= lane_stall_after);
@@ -102,6 +108,43 @@ fn s42_code_outside_of_its_actors_turns_is_reported_when_a_step_of_it_takes_too_
     let run_time = |pid| rt.info(pid).unwrap().run_time;
     eventually("the time is counted", || run_time(outer) >= lane_stall_after);
     assert!(run_time(inner) > Duration::ZERO);
+}
+
+#[test]
+fn s42_a_handler_is_reported_where_a_lane_works_now_and_then() {
+    let lane_stall_after = Duration::from_millis(20);
+    let (rt, reports) = reporting(RuntimeConfig { lane_stall_after, ..workers(1) });
+    let lane = rt.open_lane("main");
+    let options = SpawnOptions { lane: lane.id(), ..SpawnOptions::default() };
+    let (tell, told) = sync_channel(1);
+    let quick = bytes_fn(move |_, _: &mut Context<'_>| tell.send(()).unwrap());
+    let quick = rt.spawn_behaviour(Box::new(quick), options.clone());
+    let driver = drive(&lane);
+    let on_lane = || {
+        let (go, gate) = sync_channel::<()>(1);
+        let wait = bytes_fn(move |_, _: &mut Context<'_>| gate.recv().unwrap());
+        let pid = rt.spawn_behaviour(Box::new(wait), options.clone());
+        rt.send(pid, "x").unwrap();
+        (pid, go)
+    };
+    let on_worker = || {
+        let (pid, go, _told) = held(&rt, "");
+        (pid, go)
+    };
+    // Many phases of the watchdog's rest, which looks at the lane now and then meanwhile.
+    for round in 0..20 {
+        for _ in 0..round {
+            rt.send(quick, "x").unwrap();
+            next(&told);
+            thread::sleep(Duration::from_millis(2));
+        }
+        let (pid, go) = if round % 2 == 0 { on_lane() } else { on_worker() };
+        report(&reports, pid).unwrap();
+        go.send(()).unwrap();
+        while report(&reports, pid).is_ok() {}
+    }
+    lane.close();
+    driver.join().unwrap();
 }
 
 /// Answers at once, or asks another in its handler, which blocks the worker.

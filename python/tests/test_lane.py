@@ -1,7 +1,9 @@
 """The Python lane (D6): fairness, and handlers that wait."""
 
 import asyncio
+import json
 import logging
+import os
 import threading
 from contextlib import contextmanager
 
@@ -37,6 +39,36 @@ def test_a_handler_that_does_not_return_is_reported(rt, caplog):
         gate.set()
         eventually(lambda: f"actor {stuck} that held up" in caplog.text)
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="the system does not say how often a thread slept")
+def test_the_watchdog_seldom_wakes_where_a_handler_runs_now_and_then():
+    """S42 costs a lane that is mostly idle no core at the moment at which it wants one."""
+    ran = run_program("""
+        import json, os, time
+        import myrmidon
+
+        def sleeps_of_watchdogs():
+            count = 0
+            for task in os.listdir("/proc/self/task"):
+                with open(f"/proc/self/task/{task}/status") as status:
+                    fields = dict(line.split(":", 1) for line in status)
+                if "watchd" in fields["Name"]:
+                    count += int(fields["voluntary_ctxt_switches"])
+            return count
+
+        with myrmidon.Runtime() as rt:
+            pid = rt.spawn(lambda message: None)
+            begun, slept = time.monotonic(), sleeps_of_watchdogs()
+            for _ in range(500):
+                time.sleep(0.001)
+                rt.send(pid, b"")
+            print(json.dumps([sleeps_of_watchdogs() - slept, time.monotonic() - begun]))
+    """)
+    assert ran.returncode == 0, ran.stderr
+    slept, took = json.loads(ran.stdout)
+    # At most six times in 62 ms, even if each look meets the handler; and not each 5 ms.
+    assert 0 < slept < took / 0.008 + 6, f"{slept} times in {took} s"
 
 
 def test_a_handler_that_waits_in_a_call_of_ours_is_not_reported(rt, caplog):

@@ -86,6 +86,11 @@ impl Glimpse {
     pub(super) fn pid(self) -> Option<Pid> {
         self.pid
     }
+
+    /// Slices begun, from any number on and round again.
+    pub(super) fn slices(self) -> u32 {
+        self.slices
+    }
 }
 
 impl Watch {

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::Job;
 use super::activity::Activity;
+use super::alarm::Alarm;
 use super::turns::Turns;
 use super::vigil::Vigil;
-use super::watchdog::Alarm;
 use crate::actor::{After, Ready, Runner, SliceLimits, System, run_slice, shielded};
 use crate::pid::Pid;
 use crate::sync::{self, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, SegQueue, fence};
@@ -35,7 +35,7 @@ pub struct Lane {
     running: AtomicUsize,
     /// Of the driver that began a slice last.
     pub(super) activity: Activity,
-    /// Rung when a thread begins to run slices.
+    /// Rung when a driver begins to run slices.
     alarm: Arc<Alarm>,
     /// Drivers asleep in [`wait`](Self::wait); a push takes the lock only if there are any.
     asleep: AtomicUsize,
@@ -136,7 +136,6 @@ impl Lane {
         let mut runner = Runner::new(SLICE);
         self.running.fetch_add(1, Ordering::SeqCst);
         self.driven.store(true, Ordering::Relaxed);
-        self.alarm.ring();
         let mut slices = 0;
         let mut last = None;
         while keep_going() {
@@ -148,6 +147,9 @@ impl Lane {
                 shielded("a job", job);
             }
             let Some(ready) = self.ready.pop() else { break };
+            if slices == 0 {
+                self.alarm.ring_for_lane();
+            }
             self.activity.begin(*last.insert(ready.pid()));
             if let After::Again(ready) = run_slice(ready, &system, &mut runner, || false) {
                 // Not only for this thread: if it was replaced in that slice, its successor may sleep.

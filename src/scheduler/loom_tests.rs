@@ -13,12 +13,12 @@ use loom::sync::atomic::AtomicBool;
 use loom::thread;
 use tokio::runtime::Handle;
 
+use super::alarm::Alarm;
 use super::duty::Duty;
 use super::idle::Idle;
 use super::lane::Lane;
 use super::relay::Relay;
 use super::run_queue::{PLACES, RunQueue, Stealer};
-use super::watchdog::Alarm;
 use crate::actor::System;
 use crate::sync::SegQueue;
 
@@ -201,6 +201,23 @@ fn the_watchdog_sees_whoever_begins_to_work() {
             watched.sleep(|| !seen.load(Ordering::Relaxed));
             assert!(seen.load(Ordering::Relaxed) || watched.is_stopped());
         });
+        working.store(true, Ordering::Relaxed);
+        alarm.ring();
+        watchdog.join().unwrap();
+    });
+}
+
+#[test]
+fn the_watchdog_that_dozes_sees_whoever_begins_to_work() {
+    loom::model(|| {
+        let (alarm, working) = (Arc::new(Alarm::default()), Arc::new(AtomicBool::new(false)));
+        let (watched, seen) = (alarm.clone(), working.clone());
+        let watchdog = thread::spawn(move || {
+            watched.enter();
+            // No time limit ends it in a model.
+            assert!(watched.doze(Duration::MAX, || !seen.load(Ordering::Relaxed)));
+        });
+        alarm.ring_for_lane();
         working.store(true, Ordering::Relaxed);
         alarm.ring();
         watchdog.join().unwrap();

@@ -7,6 +7,7 @@
 
 mod abandoned;
 mod activity;
+mod alarm;
 mod blocking;
 mod duty;
 mod idle;
@@ -34,6 +35,7 @@ use crossbeam_queue::SegQueue;
 use crate::actor::{Priority, Ready, Schedule, SliceLimits, SpawnOptions, System};
 use crate::config::RuntimeConfig;
 use crate::pid::Pid;
+use alarm::Alarm;
 pub use blocking::{Aside, Crowded, step_aside};
 use blocking::{Blocking, Place, Refusal};
 use duty::Duty;
@@ -45,7 +47,7 @@ use lane_table::LaneTable;
 use run_queue::Stealer;
 pub use task::{SpawnBlockingError, Task, TaskError};
 pub use vigil::Vigil;
-use watchdog::Alarm;
+
 use worker::{Desk, Seat};
 
 /// The most spare workers: each costs a few kilobytes before it is ever needed.
@@ -244,6 +246,11 @@ impl Scheduler {
                 && self.blocking.is_quiet()
                 && self.lanes.iter().all(|lane| lane.is_quiet())
         })
+    }
+
+    /// Whether neither workers nor the thread of the sockets run anything.
+    fn workers_rest(&self) -> bool {
+        self.idle.all_asleep() && self.inline.is_quiet()
     }
 
     /// Whether there is something that any worker may take.

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::watchdog::Alarm;
+use super::alarm::Alarm;
 use crate::sync::{self, AtomicBool, AtomicU64, Ordering, fence};
 
 /// Between two looks at a driver that leaves its post now and then. Each costs it a change of threads.

@@ -1,14 +1,14 @@
 //! Looks after workers and lanes that one handler holds up: reports it, and has a spare worker stand in. What it sees there is
 //! also the time for which each actor is said to have run.
 //!
-//! The watchdog looks every few milliseconds while anybody works, and not at all once nobody does. It
-//! asks nothing of the workers but two plain stores for each slice.
+//! The watchdog looks every few milliseconds while anybody works, and not at all once nobody does. Where only lanes have
+//! something to do now and then, it looks now and then. It asks nothing of the workers but two plain stores for each slice.
 //!
 //! A worker that is held up and has left work to others costs no parallelism: what lies in its LIFO slot
 //! goes to the injector, its queue can be stolen from as ever, and if nobody sleeps a spare is
 //! called. When the handler returns a spare is dismissed, so that as many run as before.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,76 +17,21 @@ use super::activity::{Glimpse, Notice, Watch};
 use super::worker::Desk;
 use crate::actor::System;
 use crate::config::RuntimeConfig;
-use crate::sync::{self, AtomicBool, Ordering, Thread, fence};
+use crate::sync::{self, Ordering};
 
 /// The shortest and the longest time between two looks.
 const LOOKS: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(5)];
 /// For so long the watchdog goes on when nobody works, so that only a system with longer pauses has to
 /// wake it, which costs whoever ends the pause a system call.
 const LINGER: Duration = Duration::from_millis(25);
+/// The longest time between two looks where only lanes work now and then. A look wakes a thread, at a moment at which a
+/// message may want the core: with looks every 5 ms, half of the slowest percent of the messages that come each millisecond
+/// had met one.
+const LONGEST_DOZE: Duration = Duration::from_millis(50);
 /// The pause after the system had no room for a spare's thread.
 const NO_ROOM: Duration = Duration::from_secs(1);
 /// Steps of this, without their whole parts, spread evenly, however many they are.
 const GOLDEN_SECTION: f64 = 0.618_034;
-
-/// What wakes the watchdog when somebody begins to work.
-#[derive(Default)]
-pub(super) struct Alarm {
-    thread: OnceLock<Thread>,
-    /// Whether the watchdog sleeps, or is about to.
-    armed: AtomicBool,
-    stopped: AtomicBool,
-}
-
-impl Alarm {
-    /// Somebody works. Call after that can be seen.
-    pub(super) fn ring(&self) {
-        fence(Ordering::SeqCst);
-        if self.armed.load(Ordering::Relaxed) && self.armed.swap(false, Ordering::AcqRel) {
-            self.unpark();
-        }
-    }
-
-    /// Has the watchdog look now, if it is awake.
-    pub(super) fn hurry(&self) {
-        self.unpark();
-    }
-
-    /// Ends the watchdog.
-    pub(super) fn stop(&self) {
-        self.stopped.store(true, Ordering::SeqCst);
-        // Against the one in `enter`.
-        fence(Ordering::SeqCst);
-        self.unpark();
-    }
-
-    /// To be called once, on the watchdog's thread.
-    pub(super) fn enter(&self) {
-        let _ = self.thread.set(sync::current());
-        fence(Ordering::SeqCst);
-    }
-
-    pub(super) fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::SeqCst)
-    }
-
-    /// Sleeps as long as nobody works: with the fences here and in `ring`, either the one who begins sees
-    /// the alarm armed, or `quiet` sees him.
-    pub(super) fn sleep(&self, quiet: impl Fn() -> bool) {
-        self.armed.store(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-        while self.armed.load(Ordering::Acquire) && quiet() && !self.is_stopped() {
-            sync::park();
-        }
-        self.armed.store(false, Ordering::Relaxed);
-    }
-
-    fn unpark(&self) {
-        if let Some(thread) = self.thread.get() {
-            thread.unpark();
-        }
-    }
-}
 
 /// Starts the watchdog.
 ///
@@ -101,17 +46,22 @@ pub(super) fn spawn(
     let (limit, lane_limit) = (config.stall_after, config.lane_stall_after);
     thread::Builder::new().name("myrmidon-watchdog".to_owned()).spawn(move || {
         let now = Instant::now();
+        let pause = (limit / 2).clamp(LOOKS[0], LOOKS[1]);
         let workers = scheduler.desks.iter().map(|_| Watch::new(now, limit)).collect();
         let watchdog = Watchdog {
             scheduler,
             system,
             limit,
             lane_limit,
-            pause: (limit / 2).clamp(LOOKS[0], LOOKS[1]),
+            pause,
+            doze: (lane_limit / 4).clamp(pause, LONGEST_DOZE),
+            rest: pause,
             workers,
             lanes: Vec::new(),
             inline: Watch::new(now, limit),
             looked: now,
+            lanes_looked: now,
+            slices: 0,
             phase: 0.0,
             worked: now,
             no_room: None,
@@ -125,13 +75,21 @@ struct Watchdog {
     system: Arc<System>,
     limit: Duration,
     lane_limit: Duration,
+    /// Between two looks while somebody works, and where only lanes do now and then.
     pause: Duration,
+    doze: Duration,
+    /// As long was there to be between the last two looks.
+    rest: Duration,
     workers: Vec<Watch>,
     lanes: Vec<Watch>,
     /// The thread of the sockets.
     inline: Watch,
-    /// The last look.
+    /// The last look, or when one would have been that saw what began after a rest.
     looked: Instant,
+    /// The same for lanes, which may have worked on while the watchdog dozed.
+    lanes_looked: Instant,
+    /// Slices that lanes had begun before the last rest.
+    slices: u32,
     /// The part of a pause before the first look after a rest.
     phase: f64,
     /// When somebody was last seen at work.
@@ -146,17 +104,52 @@ impl Watchdog {
         while !self.scheduler.alarm.is_stopped() {
             self.look(Instant::now());
             if self.looked.duration_since(self.worked) < LINGER {
+                self.rest = self.pause;
                 sync::park_timeout(self.pause);
+            } else if self.lanes_have_worked() {
+                self.doze();
             } else {
-                self.scheduler.alarm.sleep(|| self.is_quiet());
-                // Whoever begins after a rest rings. It is seen at another moment of its work each time, or who
-                // rests often would never be found at it.
-                self.phase = (self.phase + GOLDEN_SECTION).fract();
-                sync::park_timeout(self.pause.mul_f64(self.phase));
-                let now = Instant::now();
-                (self.looked, self.worked) = (now.checked_sub(self.pause).unwrap_or(now), now);
+                self.sleep();
             }
         }
+    }
+
+    /// Whether lanes have begun slices since the last rest.
+    fn lanes_have_worked(&mut self) -> bool {
+        let slices = self.scheduler.lanes.iter().map(|lane| lane.activity.glimpse().slices());
+        let slices = slices.fold(0, u32::wrapping_add);
+        std::mem::replace(&mut self.slices, slices) != slices
+    }
+
+    /// Looks at lanes only now and then, as long as nobody else works. At odd times, or what is done at even
+    /// ones would always be seen or never.
+    fn doze(&mut self) {
+        self.rest = self.doze.mul_f64(0.5 + self.next_phase());
+        let scheduler = &self.scheduler;
+        if scheduler.alarm.doze(self.rest, || scheduler.workers_rest()) {
+            self.rise();
+        }
+    }
+
+    fn sleep(&mut self) {
+        self.rest = self.pause;
+        self.scheduler.alarm.sleep(|| self.is_quiet());
+        self.rise();
+        self.lanes_looked = self.looked;
+    }
+
+    /// Whoever begins after a rest rings. It is seen at another moment of its work each time, or who
+    /// rests often would never be found at it.
+    fn rise(&mut self) {
+        let phase = self.next_phase();
+        sync::park_timeout(self.pause.mul_f64(phase));
+        let now = Instant::now();
+        (self.looked, self.worked) = (now.checked_sub(self.pause).unwrap_or(now), now);
+    }
+
+    fn next_phase(&mut self) -> f64 {
+        self.phase = (self.phase + GOLDEN_SECTION).fract();
+        self.phase
     }
 
     fn look(&mut self, now: Instant) {
@@ -175,12 +168,12 @@ impl Watchdog {
         if !self.is_quiet() {
             self.worked = now;
         }
-        self.looked = now;
+        (self.looked, self.lanes_looked) = (now, now);
     }
 
     /// Leaves out time in which this thread could not look: most likely nobody could run.
     fn forgive(&mut self, now: Instant) {
-        let late = now.duration_since(self.looked).saturating_sub(self.pause * 2);
+        let late = now.duration_since(self.looked).saturating_sub(self.rest * 2);
         if !late.is_zero() {
             self.workers
                 .iter_mut()
@@ -192,12 +185,14 @@ impl Watchdog {
 
     /// Has those who run have run since the last look. Time in which nobody could look is left out.
     fn count_time(&self, now: Instant) {
-        let time = now.duration_since(self.looked).min(self.pause * 2);
+        let since = |looked| now.duration_since(looked).min(self.rest * 2);
         let desks = self.scheduler.desks.iter().map(|desk| desk.activity.glimpse());
-        let lanes = self.scheduler.lanes.iter().map(|lane| lane.activity.glimpse());
         let inline = self.scheduler.inline.activity.glimpse();
-        for pid in desks.chain(lanes).chain([inline]).filter_map(Glimpse::pid) {
-            self.system.has_run(pid, time);
+        for pid in desks.chain([inline]).filter_map(Glimpse::pid) {
+            self.system.has_run(pid, since(self.looked));
+        }
+        for pid in self.scheduler.lanes.iter().filter_map(|lane| lane.activity.glimpse().pid()) {
+            self.system.has_run(pid, since(self.lanes_looked));
         }
     }
 
@@ -280,9 +275,7 @@ impl Watchdog {
     }
 
     fn is_quiet(&self) -> bool {
-        self.scheduler.idle.all_asleep()
-            && self.scheduler.inline.is_quiet()
-            && self.scheduler.lanes.iter().all(|lane| lane.is_at_rest())
+        self.scheduler.workers_rest() && self.scheduler.lanes.iter().all(|lane| lane.is_at_rest())
     }
 }
 
