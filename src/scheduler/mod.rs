@@ -14,8 +14,10 @@ mod injector;
 mod inline;
 mod lane;
 mod lane_table;
+mod loan;
 #[cfg(all(test, myrmidon_loom))]
 mod loom_tests;
+mod occasions;
 mod relay;
 mod run_queue;
 mod task;
@@ -42,6 +44,7 @@ use injector::Injector;
 pub(crate) use inline::{Inline, Leave};
 pub use lane::Lane;
 use lane_table::LaneTable;
+pub(crate) use loan::Drive;
 use run_queue::Stealer;
 pub use task::{SpawnBlockingError, Task, TaskError};
 pub use vigil::Vigil;
@@ -156,7 +159,8 @@ impl Scheduler {
     /// A lane whose actors run only on the thread that calls [`Lane::run`].
     pub(crate) fn open_lane(&self, name: &str, system: &Arc<System>) -> Arc<Lane> {
         let system = Arc::downgrade(system);
-        self.lanes.add(|id| Arc::new(Lane::new(id, name, system, self.io.clone(), self.alarm.clone())))
+        let lane = |id| Lane::new(id, name, system, self.io.clone(), self.alarm.clone());
+        self.lanes.add(|id| Arc::new(lane(id).borrowing_from(self.inline.clone())))
     }
 
     /// For how long the slowest lane has owed a sign of life; each call asks for one.
@@ -266,7 +270,11 @@ impl Schedule for Arc<Scheduler> {
             0 => Some(ready),
             SpawnOptions::BLOCKING => self.blocking.run(ready),
             id => match self.lanes.get(id) {
-                Some(lane) => return lane.push(ready),
+                Some(lane) => {
+                    // First: who is woken finds the loop lent.
+                    inline::lend(self, lane);
+                    return lane.push(ready);
+                }
                 None => Some(ready),
             },
         };
