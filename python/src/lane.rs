@@ -237,7 +237,7 @@ impl Crew {
             let ready = py.detach(|| {
                 self.attached.store(false, Ordering::Release);
                 let begun = Instant::now();
-                self.lane.wait(limit);
+                self.lane.attend(limit);
                 if begun.elapsed() >= GIVEN_WAY {
                     unbroken = Duration::ZERO;
                 } else if unbroken >= UNBROKEN {

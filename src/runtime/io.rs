@@ -1,13 +1,14 @@
 //! The tokio runtime of the mesh, and the threads that drive it.
 //!
 //! With one thread for the sockets, which is the rule, there are two of ours: one drives the loop, and runs actors in between
-//! ([`Inline`]); the other takes over where such an actor takes its time. With more, tokio's own threads drive it, and all actors are the workers'.
+//! ([`Inline`]), or lends it to a lane that waits; the other takes over where such an actor takes its time. With more, tokio's own threads drive it, and all actors are the workers'.
 
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::thread;
 
 use crate::config::RuntimeConfig;
-use crate::scheduler::{Inline, Leave};
+use crate::scheduler::{Drive, Inline, Leave};
 use crate::sync::be_prompt;
 
 const NAME: &str = "myrmidon-io";
@@ -62,6 +63,7 @@ impl Own {
         let sockets = Arc::new(Sockets(Some(sockets)));
         let own = Self { sockets: Some(sockets.clone()), inline: Arc::new(Inline::new()) };
         if alone {
+            own.inline.connect(Box::new(Arc::downgrade(&sockets)));
             (0..2).try_for_each(|me| own.drive(me, Arc::downgrade(&sockets)))?;
         }
         Ok((handle, own))
@@ -71,7 +73,7 @@ impl Own {
         let inline = self.inline.clone();
         let drive = move || {
             be_prompt();
-            inline.serve(me, || sockets.upgrade().is_some_and(|sockets| sockets.drive()));
+            inline.serve(me, || sockets.drive(pin!(Leave)));
         };
         thread::Builder::new().name(NAME.to_owned()).spawn(drive).map(drop)
     }
@@ -96,10 +98,10 @@ impl Drop for Own {
     }
 }
 
-impl Sockets {
-    /// Goes through the loop until there is something else to do; `false` if it has ended.
-    fn drive(&self) -> bool {
-        self.0.as_ref().map(|sockets| sockets.block_on(Leave)).is_some()
+impl Drive for Weak<Sockets> {
+    fn drive(&self, until: Pin<&mut dyn Future<Output = ()>>) -> bool {
+        let Some(sockets) = self.upgrade() else { return false };
+        sockets.0.as_ref().map(|sockets| sockets.block_on(until)).is_some()
     }
 }
 

@@ -163,7 +163,7 @@ mod tests {
             Err(signal)
         }
 
-        fn send_later(&self, pid: Pid, message: Bytes) -> LaterSend<'_> {
+        fn send_later(&self, pid: Pid, message: Bytes, _: Option<Duration>) -> LaterSend<'_> {
             Box::pin(std::future::ready(self.send(pid, message)))
         }
 

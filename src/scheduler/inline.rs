@@ -13,21 +13,26 @@
 //! - **No kept actor waits for a task.** Other tasks of the loop may have their turn first, and one may block this thread, perhaps
 //!   until that very actor has run. Whoever is known to wait leaves it to workers; the watchdog does so where nobody knew.
 //! - **Not after a rest.** When messages come so rarely that whoever stands by sleeps, it would have to be woken instead of the worker.
+//!
+//! Actors of lanes run where their driver is. To that the thread of the sockets lends the loop ([`Loan`]).
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Scheduler;
 use super::activity::Activity;
 use super::idle::Idle;
+use super::lane::Lane;
+use super::loan::{Drive, Loan};
+use super::occasions::Occasions;
 use super::relay::Relay;
 use crate::actor::{After, Ready, Runner, SliceLimits, run_slice, serving};
 use crate::pid::Pid;
-use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
+use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering};
 
 /// The longest slice here, and the most messages of one; workers go on with what is left.
 const SLICE: SliceLimits = SliceLimits { time: Duration::from_micros(50) };
@@ -35,28 +40,20 @@ const MESSAGES: u32 = 8;
 
 /// A slice that took longer might as well have been a worker's.
 const SHORT: Duration = Duration::from_micros(20);
-/// For how many times as long as it took none is run here then.
-const PAUSE: u32 = 20;
-/// No slice holds the sockets up for longer, as another thread has taken over by then.
-const LONGEST: Duration = Duration::from_millis(6);
-/// After so long without an actor that could be kept the next one is a worker's: shorter than what those who look after this
-/// thread stay awake for.
-const REST: Duration = Duration::from_millis(20);
 
 /// What the two threads that drive the loop of the sockets share with the scheduler.
 pub(crate) struct Inline {
     relay: Relay,
     /// Of the one slice that runs here.
     pub(super) activity: Activity,
-    origin: Instant,
-    /// Until then all slices are the workers', in nanoseconds since `origin`.
-    pause_until: AtomicU64,
-    /// When an actor could last be kept, in the same time.
-    asked: AtomicU64,
+    occasions: Occasions,
     /// Who is to run next on the thread that drives.
     kept: Mutex<Option<Visit>>,
     /// Actors kept or running here.
     visits: AtomicUsize,
+    /// To a lane whose driver waits.
+    pub(super) loan: Loan,
+    closing: AtomicBool,
 }
 
 thread_local! {
@@ -70,7 +67,6 @@ struct Driver {
     inline: Arc<Inline>,
     /// Wakes [`Leave`].
     waker: Option<Waker>,
-    closing: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -85,11 +81,11 @@ impl Inline {
         Self {
             relay: Relay::default(),
             activity: Activity::default(),
-            origin: Instant::now(),
-            pause_until: AtomicU64::new(0),
-            asked: AtomicU64::new(0),
+            occasions: Occasions::new(),
             kept: Mutex::default(),
             visits: AtomicUsize::new(0),
+            loan: Loan::new(),
+            closing: AtomicBool::new(false),
         }
     }
 
@@ -102,13 +98,17 @@ impl Inline {
             if !drives && !self.relay.stand_by(me) {
                 return;
             }
-            DRIVER.set(Some(Driver { inline: self.clone(), waker: None, closing: false }));
+            DRIVER.set(Some(Driver { inline: self.clone(), waker: None }));
             let goes_on = drive();
-            let closing = DRIVER.take().is_none_or(|driver| driver.closing) || !goes_on;
+            DRIVER.take();
+            let closing = !goes_on || self.is_closing();
             let next = self.kept().take();
             drives = match next {
                 Some(visit) => self.run(me, visit, &mut runner),
-                None => true,
+                None => {
+                    self.loan.wait_back();
+                    true
+                }
             };
             if closing && drives {
                 return;
@@ -116,14 +116,26 @@ impl Inline {
         }
     }
 
-    /// Ends the thread that stands by. The one that drives ends by [`Leave::last`], or when there is no loop any more.
+    /// Says which loop it is, so that it can be lent.
+    pub(crate) fn connect(&self, sockets: Box<dyn Drive>) {
+        self.loan.connect(sockets);
+    }
+
+    /// Ends the thread that stands by, and the one that drives as soon as it looks ([`Leave::last`]), or when there is no loop any more.
     pub(crate) fn close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        self.loan.close();
         self.relay.close();
     }
 
-    /// From now on all slices are the workers', also one that was kept.
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
+    }
+
+    /// From now on all slices are the workers', also one that was kept, and no lane borrows the loop.
     pub(super) fn retire(&self) {
-        self.pause_until.store(u64::MAX, Ordering::Relaxed);
+        self.occasions.end();
+        self.loan.close();
         self.hand_over();
     }
 
@@ -164,35 +176,24 @@ impl Inline {
         }
         let took = begun.elapsed();
         if took > SHORT {
-            let pause = took.min(LONGEST) * PAUSE;
-            // Not back from the one that lasts.
-            self.pause_until.fetch_max(self.now() + nanos(pause), Ordering::Relaxed);
+            self.occasions.took(took);
         }
         self.relay.come_back(absence)
     }
 
     /// Whether a slice may be run here now. Asked by who drives only.
     fn is_free(&self, idle: &Idle) -> bool {
-        if !idle.all_asleep() || !self.relay.is_covered() {
-            return false;
-        }
-        let now = self.now();
-        let last = self.asked.load(Ordering::Relaxed);
-        self.asked.store(now, Ordering::Relaxed);
-        now >= self.pause_until.load(Ordering::Relaxed) && now.saturating_sub(last) < nanos(REST)
+        idle.all_asleep() && self.relay.is_covered() && self.occasions.may_take()
+    }
+
+    /// Whether who drives has nothing else to do.
+    fn stays(&self) -> bool {
+        !self.is_closing() && !self.loan.is_lent() && self.kept().is_none()
     }
 
     fn kept(&self) -> MutexGuard<'_, Option<Visit>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn now(&self) -> u64 {
-        nanos(self.origin.elapsed())
-    }
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Keeps the actor for this thread, or gives it back if a worker is to be woken.
@@ -215,6 +216,18 @@ pub(super) fn keep(scheduler: &Arc<Scheduler>, ready: Ready) -> Option<Ready> {
         }
     });
     ready
+}
+
+/// The lane is about to be given something to run: if it is by this thread, and that drives the loop, the lane may borrow it.
+pub(super) fn lend(scheduler: &Scheduler, lane: &Arc<Lane>) {
+    if scheduler.inline.loan.is_used_here() {
+        return;
+    }
+    on_driver(scheduler, |driver| {
+        if driver.inline.kept().is_none() && driver.inline.loan.offer(lane) {
+            driver.wake();
+        }
+    });
 }
 
 /// This thread is about to wait: if it drives the loop, it leaves who is kept to workers.
@@ -294,14 +307,9 @@ impl Drop for Visit {
 pub(crate) struct Leave;
 
 impl Leave {
-    /// Has the thread that drives the loop, which must be this one, leave it for good.
+    /// Has the driver of the loop, if it is this thread, see that it is [closed](Inline::close). A lane that has borrowed it gives it back.
     pub(crate) fn last() {
-        DRIVER.with_borrow_mut(|driver| {
-            if let Some(driver) = driver {
-                driver.closing = true;
-                driver.wake();
-            }
-        });
+        DRIVER.with_borrow(|driver| driver.iter().for_each(Driver::wake));
     }
 }
 
@@ -310,7 +318,7 @@ impl Future for Leave {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         DRIVER.with_borrow_mut(|driver| match driver {
-            Some(driver) if !driver.closing && driver.inline.kept().is_none() => {
+            Some(driver) if driver.inline.stays() => {
                 driver.waker = Some(cx.waker().clone());
                 Poll::Pending
             }

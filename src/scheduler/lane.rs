@@ -1,17 +1,20 @@
 //! A lane: actors that run only where someone calls [`Lane::run`], for example on the thread that
 //! holds a language's interpreter (D6).
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::Job;
 use super::activity::Activity;
 use super::alarm::Alarm;
+use super::inline::Inline;
 use super::turns::Turns;
 use super::vigil::Vigil;
 use crate::actor::{After, Ready, Runner, SliceLimits, System, run_slice, shielded};
-use crate::pid::Pid;
-use crate::sync::{self, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, SegQueue, fence};
+use crate::sync::{self, AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, SegQueue, fence};
 
 /// The longest slice of one actor of a lane.
 const SLICE: SliceLimits = SliceLimits { time: Duration::from_millis(1) };
@@ -36,13 +39,17 @@ pub struct Lane {
     /// Of the driver that began a slice last.
     pub(super) activity: Activity,
     /// Rung when a driver begins to run slices.
-    alarm: Arc<Alarm>,
-    /// Drivers asleep in [`wait`](Self::wait); a push takes the lock only if there are any.
+    pub(super) alarm: Arc<Alarm>,
+    /// From whom the loop of the sockets may be borrowed.
+    inline: Option<Arc<Inline>>,
+    /// Whether its driver would.
+    attends: AtomicBool,
+    /// Drivers asleep in [`wait`](Self::wait), or in the loop of the sockets; a push takes the lock only if there are any.
     asleep: AtomicUsize,
     /// Whether the last sleep was brief, so that a vigil may be worth it.
     brief: AtomicBool,
     vigil: Vigil,
-    woken: Mutex<bool>,
+    woken: Mutex<Woken>,
     bell: Condvar,
     closed: AtomicBool,
     /// Whether anybody has ever driven it.
@@ -74,15 +81,22 @@ impl Lane {
             running: AtomicUsize::new(0),
             activity: Activity::default(),
             alarm,
+            inline: None,
+            attends: AtomicBool::new(false),
             asleep: AtomicUsize::new(0),
             brief: AtomicBool::new(false),
             vigil: Vigil::new(VIGIL),
-            woken: Mutex::new(false),
+            woken: Mutex::default(),
             bell: Condvar::new(),
             closed: AtomicBool::new(false),
             driven: AtomicBool::new(false),
             asked: Mutex::new(None),
         }
+    }
+
+    pub(super) fn borrowing_from(mut self, inline: Arc<Inline>) -> Self {
+        self.inline = Some(inline);
+        self
     }
 
     /// The number for [`SpawnOptions::lane`](crate::actor::SpawnOptions::lane).
@@ -112,11 +126,60 @@ impl Lane {
         self.has_work()
     }
 
+    /// As [`wait`](Self::wait). Where messages for the lane come from other nodes again and again, this thread drives the
+    /// sockets meanwhile, so that it needs not be woken for them, and may return up to 11 ms after the time is up.
+    ///
+    /// The driver should run what is ready at once. If it does not come back, another thread drives the sockets a few milliseconds
+    /// later. Tasks on [`Runtime::io`](crate::Runtime::io) may run on this thread, so they must not wait for actors of the lane.
+    pub fn attend(&self, limit: Option<Duration>) -> bool {
+        if let Some(inline) = &self.inline {
+            self.attends.store(true, Ordering::Relaxed);
+            // No thread drives a loop within that of another runtime.
+            if inline.loan.is_lent()
+                && tokio::runtime::Handle::try_current().is_err()
+                && self.sleep_in(|until| inline.loan.attend(self, until))
+            {
+                return self.has_work();
+            }
+        }
+        self.wait(limit)
+    }
+
+    /// Whether its driver has nothing to run, and waits by [`attend`](Self::attend).
+    pub(super) fn may_attend(&self) -> bool {
+        self.attends.load(Ordering::Relaxed) && self.is_at_rest()
+    }
+
+    /// Has `sleep` wait for a future that is ready when a driver would not sleep; whether it has.
+    pub(super) fn sleep_in(&self, sleep: impl FnOnce(Pin<&mut dyn Future<Output = ()>>) -> bool) -> bool {
+        self.asleep.fetch_add(1, Ordering::SeqCst);
+        let slept = sleep(pin!(poll_fn(|cx| self.poll_woken(cx))));
+        self.asleep.fetch_sub(1, Ordering::SeqCst);
+        if slept {
+            *self.woken() = Woken::default();
+        }
+        slept
+    }
+
+    fn poll_woken(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut woken = self.woken();
+        fence(Ordering::SeqCst);
+        if woken.asked || self.has_work() || self.is_closed() {
+            return Poll::Ready(());
+        }
+        woken.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn woken(&self) -> MutexGuard<'_, Woken> {
+        self.woken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn sleep(&self, deadline: Option<Instant>) {
-        let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut woken = self.woken();
         self.asleep.fetch_add(1, Ordering::SeqCst);
         fence(Ordering::SeqCst);
-        while !*woken && !self.has_work() && !self.is_closed() {
+        while !woken.asked && !self.has_work() && !self.is_closed() {
             woken = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
                 Some(Duration::ZERO) => break,
                 Some(left) => self.bell.wait_timeout(woken, left).unwrap_or_else(PoisonError::into_inner).0,
@@ -124,7 +187,7 @@ impl Lane {
             };
         }
         self.asleep.fetch_sub(1, Ordering::SeqCst);
-        *woken = false;
+        woken.asked = false;
     }
 
     /// Runs ready actors and jobs on this thread until there are none or `cap` is over. `keep_going`
@@ -194,9 +257,13 @@ impl Lane {
         Duration::ZERO
     }
 
-    /// Makes the driver return from [`wait`](Self::wait).
+    /// Makes the driver return from [`wait`](Self::wait) and [`attend`](Self::attend).
     pub fn wake(&self) {
-        *self.woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        let mut woken = self.woken();
+        woken.asked = true;
+        let waker = woken.waker.take();
+        drop(woken);
+        waker.into_iter().for_each(Waker::wake);
         self.bell.notify_all();
     }
 
@@ -204,16 +271,9 @@ impl Lane {
     /// up nobody, so it is not reported as stalled.
     pub fn excuse(&self) {
         self.activity.end();
-    }
-
-    /// Says that this thread runs code of `pid` until the step is dropped, in another way than by [`run`](Self::run): for
-    /// code that a language binding runs outside of its actor's turns, on a lane that nobody drives. Whoever takes too long
-    /// is reported as stalled, and it is counted as run time. Steps of one thread may lie inside each other.
-    pub fn step(&self, pid: Pid) -> LaneStep<'_> {
-        let before = self.activity.glimpse().pid();
-        self.activity.begin(pid);
-        self.alarm.ring();
-        LaneStep { lane: self, pid, before }
+        if let Some(inline) = &self.inline {
+            inline.loan.give_back(self);
+        }
     }
 
     /// Ends all waiting for good. Actors that are ready stay ready: run them before.
@@ -256,35 +316,19 @@ impl Lane {
     fn wake_sleeper(&self) {
         fence(Ordering::SeqCst);
         if self.asleep.load(Ordering::Relaxed) > 0 {
-            drop(self.woken.lock().unwrap_or_else(PoisonError::into_inner));
+            let waker = self.woken().waker.take();
+            waker.into_iter().for_each(Waker::wake);
             self.bell.notify_one();
         }
     }
 }
 
-/// A step of an actor's code; see [`Lane::step`].
-#[must_use = "it is over when this is dropped"]
-pub struct LaneStep<'a> {
-    lane: &'a Lane,
-    pid: Pid,
-    /// Whose step it interrupts.
-    before: Option<Pid>,
-}
-
-impl LaneStep<'_> {
-    /// From here on it is another step of the same actor.
-    pub fn again(&self) {
-        self.lane.activity.begin(self.pid);
-    }
-}
-
-impl Drop for LaneStep<'_> {
-    fn drop(&mut self) {
-        match self.before {
-            Some(before) => self.lane.activity.begin(before),
-            None => self.lane.activity.end(),
-        }
-    }
+/// What ends the sleep of a driver besides work.
+#[derive(Default)]
+struct Woken {
+    asked: bool,
+    /// Of a driver that sleeps in the loop of the sockets.
+    waker: Option<Waker>,
 }
 
 /// Looks at the clock the less often the shorter slices are: a look costs as much as a short message.

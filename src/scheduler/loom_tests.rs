@@ -5,8 +5,10 @@
 //! do, and the order that loom's mutexes give, which is stronger than that of real ones.
 #![allow(clippy::unwrap_used, reason = "tests, whose threads loom switches itself")]
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use loom::sync::atomic::AtomicBool;
@@ -20,7 +22,7 @@ use super::lane::Lane;
 use super::relay::Relay;
 use super::run_queue::{PLACES, RunQueue, Stealer};
 use crate::actor::System;
-use crate::sync::SegQueue;
+use crate::sync::{self, SegQueue};
 
 /// Two workers that look for work and sleep as real ones do.
 struct Workers {
@@ -263,6 +265,54 @@ fn a_driver_that_goes_to_wait_sees_every_job() {
         }
         pushers.into_iter().for_each(|pusher| pusher.join().unwrap());
     });
+}
+
+struct Unpark(sync::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// In the place of the loop of the sockets.
+fn park_until(mut until: Pin<&mut dyn Future<Output = ()>>) -> bool {
+    let waker = Waker::from(Arc::new(Unpark(sync::current())));
+    while until.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+        sync::park();
+    }
+    true
+}
+
+#[test]
+fn a_driver_that_sleeps_in_the_loop_of_the_sockets_sees_every_job() {
+    model_with_io(|io| {
+        let system = Arc::new(System::new(1).unwrap());
+        let lane = Arc::new(Lane::new(1, "main", Arc::downgrade(&system), io, Arc::default()));
+        let done = Arc::new(AtomicUsize::new(0));
+        let pushers = [(); 2].map(|()| {
+            let (lane, done) = (lane.clone(), done.clone());
+            thread::spawn(move || lane.submit(Box::new(move || _ = done.fetch_add(1, Ordering::SeqCst))))
+        });
+        while done.load(Ordering::SeqCst) < 2 {
+            lane.sleep_in(park_until);
+            lane.run(Duration::MAX, || true);
+        }
+        pushers.into_iter().for_each(|pusher| pusher.join().unwrap());
+    });
+}
+
+#[test]
+fn a_wake_and_a_close_end_the_sleep_in_the_loop_of_the_sockets() {
+    for end in [Lane::wake, Lane::close] {
+        model_with_io(move |io| {
+            let lane = Arc::new(Lane::new(1, "main", Weak::new(), io, Arc::default()));
+            let other = lane.clone();
+            let waker = thread::spawn(move || end(&other));
+            assert!(lane.sleep_in(park_until));
+            waker.join().unwrap();
+        });
+    }
 }
 
 #[test]

@@ -14,9 +14,12 @@ mod idle;
 mod injector;
 mod inline;
 mod lane;
+mod lane_step;
 mod lane_table;
+mod loan;
 #[cfg(all(test, myrmidon_loom))]
 mod loom_tests;
+mod occasions;
 mod relay;
 mod run_queue;
 mod task;
@@ -42,8 +45,10 @@ use duty::Duty;
 use idle::Idle;
 use injector::Injector;
 pub(crate) use inline::{Inline, Leave};
-pub use lane::{Lane, LaneStep};
+pub use lane::Lane;
+pub use lane_step::LaneStep;
 use lane_table::LaneTable;
+pub(crate) use loan::Drive;
 use run_queue::Stealer;
 pub use task::{SpawnBlockingError, Task, TaskError};
 pub use vigil::Vigil;
@@ -179,7 +184,8 @@ impl Scheduler {
     /// A lane whose actors run only on the thread that calls [`Lane::run`].
     pub(crate) fn open_lane(&self, name: &str, system: &Arc<System>) -> Arc<Lane> {
         let system = Arc::downgrade(system);
-        self.lanes.add(|id| Arc::new(Lane::new(id, name, system, self.io.clone(), self.alarm.clone())))
+        let lane = |id| Lane::new(id, name, system, self.io.clone(), self.alarm.clone());
+        self.lanes.add(|id| Arc::new(lane(id).borrowing_from(self.inline.clone())))
     }
 
     /// For how long the slowest lane has owed a sign of life; each call asks for one.
@@ -294,7 +300,11 @@ impl Schedule for Arc<Scheduler> {
             0 => Some(ready),
             SpawnOptions::BLOCKING => self.blocking.run(ready),
             id => match self.lanes.get(id) {
-                Some(lane) => return lane.push(ready),
+                Some(lane) => {
+                    // First: who is woken finds the loop lent.
+                    inline::lend(self, lane);
+                    return lane.push(ready);
+                }
                 None => Some(ready),
             },
         };

@@ -113,6 +113,9 @@ async fn frames(link: &Link, lane: usize, inlet: &mut Inlet, receiver: &mut dyn 
             Err(error) => return Breakage::from(error).into(),
         }
         lock(&link.clock).heard(now(), arrives);
+        if lane != CONTROL {
+            link.hear();
+        }
         link.shared.spin.touch();
     }
 }
@@ -129,11 +132,12 @@ async fn write(
         if link.has_ended() {
             return Some((lane, sender));
         }
-        pace.pause(more).await;
+        pace.pause(more, || link.heard()).await;
         more = true;
+        let heard = link.heard();
         let load = link.fill(lane, &mut batch, pace.batch());
         let (mut parts, load) = if batch.is_empty() {
-            let lent = rest(&link, lane, sender).await;
+            let lent = rest(&link, lane, sender, heard).await;
             sender = lent.sender;
             match lent.rest {
                 Some(rest) => rest,
@@ -153,7 +157,7 @@ async fn write(
             Ok(Ok(())) => {
                 more = !link.written(lane, load);
                 link.shared.spin.touch();
-                pace.wrote(len, begun, now(), link.out().control_len() > 0);
+                pace.wrote(len, (begun, now()), heard, link.out().control_len() > 0);
             }
             Ok(Err(error)) => {
                 lost(&link, lane, Breakage::from(error)).await;
@@ -168,11 +172,11 @@ async fn write(
 }
 
 /// Waits for something to write, or the end. Meanwhile the sender lies where others can write with it.
-async fn rest(link: &Link, lane: usize, sender: Box<dyn LaneSender>) -> Lent {
+async fn rest(link: &Link, lane: usize, sender: Box<dyn LaneSender>, heard: u64) -> Lent {
     let (pen, work) = (&link.pens[lane], &link.work[lane]);
     let mut lent = Some(Lent { sender, rest: None });
     if let Some(own) = lent.take_if(|own| own.sender.writes_at_once()) {
-        pen.put_down(own);
+        pen.put_down(own, heard);
     }
     tokio::select! {
         biased;

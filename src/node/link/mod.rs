@@ -71,7 +71,7 @@ mod table_tests;
 mod ties;
 mod users;
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -126,6 +126,8 @@ pub(super) struct Link {
     /// Something was put into a lane, by its number.
     work: Vec<Notify>,
     pens: Vec<Pen>,
+    /// Reads of what came in lanes of messages.
+    heard: AtomicU64,
     grant: Mutex<Grant>,
     questions: Mutex<Questions>,
     /// Something was asked.
@@ -304,6 +306,7 @@ impl Link {
             outgoing: Mutex::new(outgoing),
             work: (0..lanes).map(|_| Notify::new()).collect(),
             pens: (0..lanes).map(|_| Pen::default()).collect(),
+            heard: AtomicU64::new(0),
             grant: Mutex::new(Grant::new(
                 config.credit_messages.into(),
                 config.credit_bytes.into(),

@@ -33,8 +33,8 @@ pub(super) struct Pace {
     longest: usize,
     batch: usize,
     stretch: Stretch,
-    /// When little was written, if that was the last that was.
-    little: Option<Instant>,
+    /// When little was written, if that was the last that was, and what had been heard before.
+    little: Option<(Instant, u64)>,
 }
 
 impl Pace {
@@ -50,21 +50,27 @@ impl Pace {
     }
 
     /// Lets others go first where it is their turn. Where `more` waits to be written after a little was, it also lets
-    /// more come together.
-    pub(super) async fn pause(&mut self, more: bool) {
+    /// more come together, unless something was `heard` from the other side since then: more may only come for what goes now.
+    pub(super) async fn pause(&mut self, more: bool, heard: impl Fn() -> u64) {
         self.stretch.pause().await;
-        if more && let Some(since) = self.little.take() {
-            gather(since).await;
+        if more && let Some((since, before)) = self.little.take() {
+            gather(since, || heard() != before).await;
         }
     }
 
-    /// `len` bytes were written between these times. `is_behind` says whether somebody waits on control, where everything
-    /// is short.
-    pub(super) fn wrote(&mut self, len: usize, begun: Instant, done: Instant, is_behind: bool) {
+    /// `len` bytes were written between these times, and `heard` is what had been heard before. `is_behind` says whether somebody
+    /// waits on control, where everything is short.
+    pub(super) fn wrote(
+        &mut self,
+        len: usize,
+        (begun, done): (Instant, Instant),
+        heard: u64,
+        is_behind: bool,
+    ) {
         self.fit(len, done - begun);
         self.stretch.moved(len);
         if self.class != LaneClass::Control {
-            self.little = (len < LITTLE).then_some(done);
+            self.little = (len < LITTLE).then_some((done, heard));
             if is_behind {
                 self.stretch = Stretch(STRETCH);
             }
@@ -81,10 +87,10 @@ impl Pace {
     }
 }
 
-/// Lets more come together after a little was written.
-async fn gather(since: Instant) {
+/// Lets more come together after a little was written, until that is `answered`.
+async fn gather(since: Instant, answered: impl Fn() -> bool) {
     for _ in 0..LOOKS {
-        if now() >= since + GATHER {
+        if answered() || now() >= since + GATHER {
             return;
         }
         std::thread::yield_now();
