@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use super::asks::{MAX_ASKS, NO_DEADLINE, Question, Unasked};
 use super::greeting::caps;
+use super::outgoing::NoRoom;
 use super::{End, Link, refusal};
 use crate::actor::AskError;
 use crate::mailbox::Payload;
@@ -155,14 +156,14 @@ impl Link {
             return Err(AskError::Unsendable { pid: NOBODY, reason });
         }
         let lane = self.out().push_reply(asker, rid, data);
-        let lane = lane.ok_or_else(|| {
+        let lane = lane.map_err(|NoRoom| {
             let reason = format!("it has run, but there was no room for the answer of {len} bytes: ask for less at once");
             if let Some(left_out) = self.shared.log.admit(&self.peer.node.to_string()) {
                 tracing::warn!(peer = %self.peer.node, len, left_out, "an answer was dropped for want of room");
             }
             AskError::Refused { pid: NOBODY, reason }
         })?;
-        self.rouse(lane);
+        lane.into_iter().for_each(|lane| self.rouse(lane));
         Ok(())
     }
 }

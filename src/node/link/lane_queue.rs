@@ -219,7 +219,9 @@ impl LaneQueue {
 
     /// The messages that wait for this one, if it is spared.
     pub(super) fn held_for(&self, pid: Pid) -> Option<Load> {
-        self.receivers.get(&pid).filter(|waiting| waiting.spared.is_some()).map(|waiting| waiting.load)
+        // Mostly nobody is, which costs no look-up.
+        let waiting = if self.spared == 0 { None } else { self.receivers.get(&pid) };
+        waiting.filter(|waiting| waiting.spared.is_some()).map(|waiting| waiting.load)
     }
 
     /// The messages that wait for those that are spared.

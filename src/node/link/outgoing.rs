@@ -12,6 +12,7 @@ mod words;
 use std::time::Instant;
 
 use self::answers::Answers;
+pub(crate) use self::asking::NoRoom;
 use self::words::Words;
 use super::asks::Asks;
 use super::bulk::BulkQueue;
@@ -602,9 +603,9 @@ mod tests {
         out.push_message(pid(1), Bytes::new()).unwrap();
         for rid in 0..20 {
             assert_eq!(out.is_full_of_answers(), rid >= 10, "{rid}: nothing more is to run");
-            assert!(out.push_reply(Some(pid(1)), rid, Bytes::new()).is_some(), "{rid}: it ran");
+            assert!(out.push_reply(Some(pid(1)), rid, Bytes::new()).is_ok(), "{rid}: it ran");
         }
-        assert!(out.push_reply(Some(pid(1)), 21, Bytes::new()).is_none());
+        assert!(out.push_reply(Some(pid(1)), 21, Bytes::new()).is_err());
         let refusal = || crate::wire::level2::Error { rid: 1, to: Some(pid(1)), code: 2, text: "".into() };
         let refused = (0..100).filter(|_| out.push_refusal(Some(pid(1)), refusal()).is_some());
         assert_eq!(refused.count(), 0);
@@ -621,7 +622,7 @@ mod tests {
         (0..3).for_each(|n| assert!(out.push_message(pid(n), Bytes::from(vec![0; 2000])).is_ok()));
         let messages = out.load();
         for rid in 0..4 {
-            assert!(out.push_reply(Some(pid(9)), rid, Bytes::from(vec![0; 50_000])).is_some(), "{rid}");
+            assert!(out.push_reply(Some(pid(9)), rid, Bytes::from(vec![0; 50_000])).is_ok(), "{rid}");
         }
         assert_eq!(out.load(), messages);
         assert!(out.push_message(pid(9), Bytes::from(vec![0; 2000])).is_ok(), "for who is answered too");
@@ -635,6 +636,9 @@ mod tests {
         let mut rest = Batch::new();
         out.fill(bulk, &mut rest, usize::MAX, Instant::now());
         assert_eq!(out.sent(), 8, "all of them, as the peer counts");
+        out.close(&Frame::Pong);
+        let late = out.push_reply(Some(pid(9)), 5, Bytes::from(vec![0; 50_000]));
+        assert!(matches!(late, Ok(None)), "nothing is to be said of what the end of the link says");
     }
 
     #[test]

@@ -12,6 +12,10 @@ use crate::node::outbound::{Load, Refusal};
 use crate::pid::Pid;
 use crate::wire::level2::{Ask, Error, Frame, Reply, Text16};
 
+/// An answer is one too many.
+#[derive(Debug)]
+pub(crate) struct NoRoom;
+
 impl Outgoing {
     /// Queues a question; returns its lane, or hands it back.
     pub(crate) fn push_ask(&mut self, to: Pid, data: Bytes, question: Question) -> Result<usize, Unasked> {
@@ -28,17 +32,25 @@ impl Outgoing {
         Ok(self.push_payload(len, Frame::Ask(ask)))
     }
 
-    /// Queues an answer; returns its lane, or `None` if there is no room for it.
-    pub(crate) fn push_reply(&mut self, to: Option<Pid>, rid: u64, data: Bytes) -> Option<usize> {
+    /// Queues an answer; returns its lane, or `None` if the link ends before it would be there, which who asked will
+    /// hear.
+    pub(crate) fn push_reply(
+        &mut self,
+        to: Option<Pid>,
+        rid: u64,
+        data: Bytes,
+    ) -> Result<Option<usize>, NoRoom> {
         let len = data.len();
         let is_bulk = self.is_bulk(len);
-        // The bulk lane may have ended already.
-        if (is_bulk && self.closed) || !self.answers.add(len) {
-            return None;
+        if is_bulk && self.closed {
+            return Ok(None);
+        }
+        if !self.answers.add(len) {
+            return Err(NoRoom);
         }
         let frame = Frame::Reply(Reply { rid, to, data });
         let frame = if is_bulk { self.bulk.push(frame) } else { frame };
-        Some(self.enqueue(to, frame))
+        Ok(Some(self.enqueue(to, frame)))
     }
 
     /// Queues the refusal of a question, without its text where much waits; returns its lane, or `None` if far
