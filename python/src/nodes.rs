@@ -75,7 +75,7 @@ impl Runtime {
     fn monitor_nodes(&self, pid: Id) -> PyResult<bool> {
         let core = self.core()?;
         if let Some(pid) = pid.pid() {
-            refuse_remote(core, pid, "it is told of the nodes that it monitors there")?;
+            refuse_remote(core, pid, "let it monitor the nodes over there")?;
         }
         Ok(pid.pid().is_some_and(|pid| core.monitor_nodes(pid)))
     }

@@ -50,11 +50,7 @@ impl Runtime {
     /// Raises `Unsupported` if `watcher` is an actor of another node.
     fn monitor(&self, watcher: Id, target: Id) -> PyResult<u64> {
         let (core, watcher, target) = (self.core()?, living(watcher)?, living(target)?);
-        refuse_remote(
-            core,
-            watcher,
-            "it is told of the ends that it monitors there; give it a reference to the target",
-        )?;
+        refuse_remote(core, watcher, "let it monitor the target by itself, for which a reference is enough")?;
         Ok(core.monitor(watcher, target).as_u64())
     }
 
@@ -70,7 +66,7 @@ impl Runtime {
     /// Raises `Unsupported` for an actor of another node.
     fn trap_exit(&self, pid: Id, trap: bool) -> PyResult<bool> {
         let (core, pid) = (self.core()?, living(pid)?);
-        refuse_remote(core, pid, "whether it traps exits is said there")?;
+        refuse_remote(core, pid, "that is said over there")?;
         Ok(core.trap_exit(pid, trap))
     }
 
