@@ -391,7 +391,7 @@ mod tests {
         let send = || [(); 3].map(|()| allocate(Stay::Short).as_ptr().expose_provenance());
         let kept = (0..300).flat_map(|_| std::thread::spawn(send).join().unwrap());
         let (chunks, least) = pinned(kept.collect());
-        // Some room for what other tests leave.
-        assert!(chunks <= 2 * least + 10, "{chunks} chunks, at least {least}");
+        // One for each thread, if they did not. Tests that run beside it take some that others have begun.
+        assert!(chunks <= 100, "{chunks} chunks, at least {least}");
     }
 }
