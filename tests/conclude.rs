@@ -144,12 +144,12 @@ fn an_actor_may_end_from_outside_with_a_reason_also_if_it_traps_exits() {
     let pid = rt.spawn_behaviour(Box::new(Elsewhere::default()), options);
     let (tell, told) = sync_channel(16);
     rt.on_exit(pid, move |reason| tell.send(reason.clone()).unwrap());
-    assert!(rt.end(pid, ExitReason::Other("its code has ended".to_owned())));
+    assert!(rt.end(pid, ExitReason::Other("its code has ended".to_owned()), false));
     assert_eq!(
         told.recv_timeout(LIMIT.unwrap()).unwrap(),
         ExitReason::Other("its code has ended".to_owned())
     );
-    assert!(!rt.end(pid, ExitReason::Normal));
+    assert!(!rt.end(pid, ExitReason::Normal, false));
 }
 
 /// Tells on which thread it runs, and asks for a lane.

@@ -199,7 +199,7 @@ def test_a_runtime_that_nobody_shut_down_is_told_of_and_its_threads_end_if_it_ha
         left.spawn(print)
     """)
     assert ends_well(done) == ["True"]
-    told = [line for line in done.stderr.splitlines() if "ResourceWarning" in line]
+    told = [line for line in done.stderr.splitlines() if "ResourceWarning: unclosed" in line]
     assert len(told) == 2, done.stderr
     assert "it ends now" in told[0]
     assert "until the interpreter ends" in told[1]
