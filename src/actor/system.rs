@@ -20,6 +20,9 @@ use crate::mailbox::{Bounded, Mailbox, Payload};
 use crate::pid::Pid;
 use crate::wheel::Wheels;
 
+/// What comes of [`Schedule::drive`].
+pub(crate) type Driven = Option<Result<bool, StepLimit>>;
+
 /// Puts actors that have something to do where they will be run.
 pub(crate) trait Schedule: Send + Sync {
     fn schedule(&self, ready: Ready);
@@ -27,11 +30,7 @@ pub(crate) trait Schedule: Send + Sync {
     /// Called by who is about to block this thread. Where actors run on this very thread it runs them
     /// until `done`, or until `deadline` or nothing can happen any more; whether it was done. `None`
     /// where they run elsewhere, so that the caller may block.
-    fn drive(
-        &self,
-        deadline: Option<Instant>,
-        done: &mut dyn FnMut() -> bool,
-    ) -> Option<Result<bool, StepLimit>> {
+    fn drive(&self, deadline: Option<Instant>, done: &mut dyn FnMut() -> bool) -> Driven {
         let _ = (deadline, done);
         None
     }
@@ -137,11 +136,7 @@ impl System {
     }
 
     /// See [`Schedule::drive`].
-    pub(crate) fn try_drive(
-        &self,
-        deadline: Option<Instant>,
-        done: &mut dyn FnMut() -> bool,
-    ) -> Option<Result<bool, StepLimit>> {
+    pub(crate) fn try_drive(&self, deadline: Option<Instant>, done: &mut dyn FnMut() -> bool) -> Driven {
         self.scheduler.get()?.drive(deadline, done)
     }
 
