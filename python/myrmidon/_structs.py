@@ -74,10 +74,11 @@ def _opaque(kind: Any) -> Any:
     return of[seen]
 
 
-def _travels(kind: Any) -> bool:
-    return isinstance(kind, type) and (
-        issubclass(kind, enum.Enum) or dataclasses.is_dataclass(kind) or hasattr(kind, "__struct_fields__")
-    )
+def _travels(kind: object) -> bool:
+    if not isinstance(kind, type):
+        return False
+    cls: type[object] = kind
+    return issubclass(cls, enum.Enum) or dataclasses.is_dataclass(cls) or hasattr(cls, "__struct_fields__")
 
 
 class _Opaque(type):

@@ -18,9 +18,7 @@ constructors of registered classes.
 
 import dataclasses
 import enum
-import functools
 import inspect
-import operator
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -127,7 +125,9 @@ def _combination(cls: Any) -> Callable[[dict[str, Any]], object]:
     """What makes flags of their value. A class keeps every one that was ever made, so it makes no more of what others
     send than its members give, and of those only so many.
     """
-    every = functools.reduce(operator.or_, (int(member.value) for member in cls.__members__.values()), 0)
+    every = 0
+    for member in cls.__members__.values():
+        every |= int(member.value)
     made: dict[int, object] = cls._value2member_map_
 
     def make(fields: dict[str, Any]) -> object:

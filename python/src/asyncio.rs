@@ -1,7 +1,7 @@
 //! Calls that wait, as event loops have them: each blocking one has a twin to be awaited, its name followed by `_py`.
 //!
-//! What such a call waits for happens on the I/O threads or on the pool for blocking work, and the loop's bell brings what
-//! comes of it, so no loop ever waits and no I/O thread ever touches the interpreter.
+//! What such a call waits for happens on the I/O threads or on a thread beside the pool for blocking work, and the loop's
+//! bell brings what comes of it, so no loop ever waits and no I/O thread ever touches the interpreter.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -237,8 +237,8 @@ pub(crate) struct ActorInfo {
     /// a thread does for a message counts as one.
     reductions: u64,
     /// Seconds for which its code ran, as a look every few milliseconds finds it on a lane; waiting in calls of
-    /// Myrmidon apart. With `blocking=True` the time of its turns, waiting included. What runs in an event loop or
-    /// on a thread of a pull actor is not seen.
+    /// Myrmidon apart. With `blocking=True` the time of its turns, waiting included. What a pull actor
+    /// does is not seen.
     run_time: f64,
 }
 

@@ -2,12 +2,11 @@
 //! thread nor a worker ever waits for the interpreter.
 
 use std::fmt::{Debug, Write};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use myrmidon::runtime::{Event, EventLimit, EventSink, one_line};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata, Subscriber, span};
@@ -27,8 +26,6 @@ static LEFT_OUT: AtomicUsize = AtomicUsize::new(0);
 /// Where a runtime's events are logged.
 #[derive(Clone)]
 pub(crate) struct Desk {
-    /// The number of the runtime in this process.
-    pub(crate) number: u64,
     /// Who does it; set once the runtime has started.
     crew: Arc<OnceLock<Arc<Crew>>>,
     pub(crate) failures: Arc<Watchers>,
@@ -36,9 +33,7 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn new() -> Self {
-        static LAST: AtomicU64 = AtomicU64::new(0);
-        let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-        Self { number, crew: Arc::default(), failures: Arc::default() }
+        Self { crew: Arc::default(), failures: Arc::default() }
     }
 
     /// Says who logs.
@@ -47,9 +42,8 @@ impl Desk {
     }
 
     /// Has the record logged soon, if there is room.
-    fn take(&self, mut record: Record) {
+    fn take(&self, record: Record) {
         if let Some(crew) = self.crew.get() {
-            record.runtime = Some(self.number);
             record.submit(crew);
         }
     }
@@ -102,8 +96,6 @@ struct Record {
     /// A method of the logger.
     level: &'static str,
     text: String,
-    /// The number of the runtime, where it is about one.
-    runtime: Option<u64>,
 }
 
 impl Record {
@@ -159,11 +151,11 @@ impl Record {
             }
             _ => return None,
         };
-        Some(Self { logger: logger.to_owned(), level, text: text.trim_end().to_owned(), runtime: None })
+        Some(Self { logger: logger.to_owned(), level, text: text.trim_end().to_owned() })
     }
 
     fn of_actor(level: &'static str, text: String) -> Self {
-        Self { logger: "myrmidon.actor".to_owned(), level, text: text.trim_end().to_owned(), runtime: None }
+        Self { logger: "myrmidon.actor".to_owned(), level, text: text.trim_end().to_owned() }
     }
 
     /// Says how many records like this one there could have been before it.
@@ -192,12 +184,7 @@ impl Record {
     fn log(&self) {
         Python::attach(|py| {
             let logger = known::GET_LOGGER.get(py).and_then(|get_logger| get_logger.call1((&self.logger,)));
-            let logged = logger.and_then(|logger| {
-                let (extra, options) = (PyDict::new(py), PyDict::new(py));
-                extra.set_item("myrmidon_runtime", self.runtime)?;
-                options.set_item("extra", extra)?;
-                logger.call_method(self.level, ("%s", &self.text), Some(&options))
-            });
+            let logged = logger.and_then(|logger| logger.call_method1(self.level, ("%s", &self.text)));
             if let Err(error) = logged {
                 error.write_unraisable(py, None);
             }
@@ -251,7 +238,7 @@ impl Subscriber for Warnings {
         let level = if *metadata.level() == Level::ERROR { "error" } else { "warning" };
         let logger = metadata.target().replace("::", ".").replacen("myrmidon_", "myrmidon.", 1);
         let text = one_line(&(text.message + &text.fields));
-        Record { logger, level, text, runtime: None }.submit(&chores);
+        Record { logger, level, text }.submit(&chores);
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {

@@ -1,10 +1,10 @@
 //! The class `Runtime`: how it starts and ends. Its methods are in the files of their themes.
 
 mod arguments;
+mod ending;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -14,9 +14,7 @@ use myrmidon::transport::Transport;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::asyncio::{Open, Request, coroutine};
 use crate::codes::Codes;
-use crate::current::current_actor;
 use crate::errors::{RuntimeClosed, StartError};
 use crate::fork::Birth;
 use crate::lane::{Crew, STACK};
@@ -28,12 +26,10 @@ use crate::own_loop::OwnLoop;
 use crate::pull::Threads;
 use crate::simulation::Simulation;
 use crate::transport::{Kind, Setup};
-use crate::wait::{receive, seconds, wait_for};
 use crate::waiters::Waiters;
 use crate::{errors, finish, logging};
-use arguments::{
-    FOREVER, control, distance, lanes_of_a_link, protocol, set, set_count, set_positive, threads,
-};
+use arguments::{control, distance, lanes_of_a_link, protocol, set, set_count, set_positive, threads};
+use ending::Ending;
 
 /// How long threads that run Python may take to leave once there is nothing to do for them.
 const LEAVE: Duration = Duration::from_millis(500);
@@ -69,6 +65,7 @@ pub(crate) struct Shared {
     /// Whether its actors are run by a simulation.
     pub(crate) simulated: bool,
     birth: Birth,
+    ending: Ending,
     closed: AtomicBool,
 }
 
@@ -190,12 +187,6 @@ impl Runtime {
         self.0.transport
     }
 
-    /// What records of the log that are about this runtime have as `myrmidon_runtime`.
-    #[getter]
-    fn _number(&self) -> u64 {
-        self.0.desk.number
-    }
-
     /// Whether it has been shut down.
     #[getter]
     fn closed(&self) -> bool {
@@ -212,54 +203,6 @@ impl Runtime {
     fn run(&self, py: Python<'_>) -> PyResult<()> {
         self.core()?;
         self.0.actors.first().drive_here(py)
-    }
-
-    /// Stops listening, lets actors handle what is queued and the network take what is under way,
-    /// for at most `timeout` seconds, and ends all actors and threads. An `async def` handler in the middle of a message
-    /// is waited for like a plain one, and cancelled when the time is up.
-    ///
-    /// Returns the number of messages that nobody handled. Calling it again does nothing. Inside a
-    /// handler it does not wait and returns 0. In a coroutine use `async with`, or `await rt.shutdown_py()`: a wait that
-    /// blocks the loop also waits for the handlers that run in it. A pull actor in the middle of a message is not waited for.
-    #[pyo3(signature = (timeout=1.0))]
-    fn shutdown(&self, py: Python<'_>, timeout: f64) -> PyResult<usize> {
-        self.0.birth.check()?;
-        let (done, left) = sync_channel(1);
-        self.end(timeout, move |left| done.send(left).unwrap_or(()))?;
-        if current_actor(py)?.is_some() {
-            return Ok(0); // The end of this very handler is what it waits for.
-        }
-        let left = wait_for(py, self.0.core(), None, receive(left))?;
-        Ok(left.flatten().unwrap_or(0))
-    }
-
-    /// As `shutdown`, without blocking the event loop. If the task is cancelled, the runtime goes down all the same.
-    #[pyo3(signature = (timeout=1.0))]
-    fn shutdown_py<'py>(this: &Bound<'py, Self>, timeout: f64) -> PyResult<Bound<'py, PyAny>> {
-        coroutine(this, "shutdown_py", move |this, py| {
-            this.0.birth.check()?;
-            let own = current_actor(py)?.is_some();
-            Request::elsewhere(py, |open| {
-                let told = |open: Open, left: usize| {
-                    open.settle(move |py| Ok(left.into_pyobject(py)?.into_any().unbind()));
-                };
-                if own {
-                    told(open, 0);
-                    return this.end(timeout, drop);
-                }
-                this.end(timeout, move |left| told(open, left))
-            })
-        })
-    }
-
-    /// What becomes of it now that nobody refers to it any more and nobody has shut it down; `None` if somebody has, or
-    /// need not.
-    fn _left_open(&self) -> Option<&'static str> {
-        let own = self.0.birth.is_here() && !self.0.simulated;
-        (own && !self.closed()).then(|| match self.0.is_unused() {
-            true => "it ends now; use `with`, or call shutdown()",
-            false => "it goes on until the interpreter ends, as it has actors or listens; use `with`, or call shutdown()",
-        })
     }
 
     fn __repr__(&self) -> String {
@@ -289,15 +232,6 @@ impl Runtime {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0
-    }
-
-    /// Goes down on a thread of its own, which tells `then` how many messages were left.
-    fn end(&self, timeout: f64, then: impl FnOnce(usize) + Send + 'static) -> PyResult<()> {
-        let timeout = seconds("timeout", timeout)?.unwrap_or(FOREVER);
-        let shared = self.0.clone();
-        let thread = thread::Builder::new().name("myrmidon-shutdown".to_owned());
-        thread.spawn(move || then(shared.finish(timeout)))?;
-        Ok(())
     }
 }
 
@@ -362,6 +296,7 @@ impl Shared {
             desk: desk.clone(),
             simulated,
             birth: Birth::now(),
+            ending: Ending::default(),
             closed: AtomicBool::new(false),
         }))
     }
@@ -369,8 +304,13 @@ impl Shared {
     /// Goes down: drains for at most `limit`, then ends actors and threads. Returns the number of
     /// messages left.
     pub(crate) fn finish(&self, limit: Duration) -> usize {
-        finish::forget(self);
         if !self.birth.is_here() {
+            finish::forget(self);
+            return 0;
+        }
+        if !self.ending.begin() {
+            // Somebody else sees to it, and what waits is told there.
+            self.ending.wait(limit);
             return 0;
         }
         let left = self.core.shutdown_with(limit, || self.codes.unhandled());
@@ -383,6 +323,9 @@ impl Shared {
         if let Some(listeners) = self.listeners.get() {
             listeners.close(LEAVE);
         }
+        // Until here the end of the interpreter waits for it.
+        finish::forget(self);
+        self.ending.end();
         left
     }
 

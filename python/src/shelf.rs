@@ -141,10 +141,11 @@ impl Shelf {
     /// one; if not, `actor` is woken when that is so.
     pub(crate) fn wind_up(&self, actor: impl FnOnce() -> Waker) -> bool {
         let mut state = self.state();
+        // Also where nobody is: what lies here is not to be begun while the actor ends.
+        state.winding = true;
         if state.is_deserted() {
             return true;
         }
-        state.winding = true;
         state.actor = Some(actor());
         let tasks = std::mem::take(&mut state.tasks);
         let cancelled: Vec<_> = tasks.into_iter().map(|(bell, task)| (bell.cancel(task), bell)).collect();

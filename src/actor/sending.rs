@@ -4,7 +4,7 @@ use super::dead_letters::DeadLetterReason;
 use super::slot::{Slot, flag};
 use super::{System, debt};
 use crate::error::SendError;
-use crate::mailbox::{Offer, Overflow, Payload};
+use crate::mailbox::{Bounded, Offer, Overflow, Payload};
 use crate::pid::Pid;
 
 pub(super) type Sent = Result<(), SendError<Payload>>;
@@ -19,16 +19,43 @@ impl System {
     /// As [`send`](Self::send), for a message of another node, whose sender has been told that it is taken: what a
     /// bounded mailbox would refuse goes beyond its bound, and the node is to send no more (L12).
     pub(crate) fn deliver(&self, pid: Pid, message: Payload) -> Sent {
+        // A node passes on nothing that it is sent.
+        if let Some((slot, bounded)) = self.slot(pid).and_then(|slot| Some((slot, slot.bounded_for(pid)?)))
+            && bounded.stand_in().is_some_and(|to| self.is_remote(to))
+        {
+            let (_, message) = self.find(pid, message)?;
+            return self.settle(slot, pid, bounded.add(pid.generation(), message));
+        }
         match self.send(pid, message) {
             Err(SendError::Full { message, .. }) => {
                 let slot = self.slot(pid).and_then(|slot| Some((slot, slot.bounded_for(pid)?)));
                 match slot {
-                    Some((slot, bounded)) => self.settle(slot, pid, bounded.add(pid.generation(), message)),
+                    Some((slot, bounded)) if bounded.refuses() => {
+                        self.settle(slot, pid, bounded.add(pid.generation(), message))
+                    }
+                    // Who stands in for it has refused it.
+                    Some(_) => Err(SendError::Full { pid, message }),
                     None => Err(SendError::NoProcess { pid, message }),
                 }
             }
             sent => sent,
         }
+    }
+
+    /// User messages that wait; `None` for the dead.
+    pub(crate) fn mailbox_size(&self, pid: Pid) -> Option<usize> {
+        self.living_slot(pid).map(Slot::queued)
+    }
+
+    /// How many messages the mailbox holds; `None` where there is no bound, and for the dead.
+    pub(crate) fn mailbox_capacity(&self, pid: Pid) -> Option<usize> {
+        self.living_slot(pid)?.bounded_for(pid).map(Bounded::capacity)
+    }
+
+    /// Whether the mailbox holds more than its bound; `false` where there is none, and for the dead.
+    pub(crate) fn is_overfull(&self, pid: Pid) -> bool {
+        let bounded = self.living_slot(pid).and_then(|slot| slot.bounded_for(pid));
+        bounded.is_some_and(Bounded::is_overfull)
     }
 
     /// Delivers `message` to the actor `pid` in its slot, which takes what `wrap` makes of it. Inlined

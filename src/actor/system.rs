@@ -16,7 +16,7 @@ use super::table::Table;
 use super::{Behaviour, ExitReason, SpawnOptions, discard, waker};
 use crate::clock::Clock;
 use crate::error::StepLimit;
-use crate::mailbox::{Bounded, Mailbox, Payload};
+use crate::mailbox::{Mailbox, Payload};
 use crate::pid::Pid;
 use crate::wheel::Wheels;
 
@@ -263,22 +263,6 @@ impl System {
 
     pub(crate) fn is_alive(&self, pid: Pid) -> bool {
         self.table.slot(pid).is_some_and(|slot| slot.is_alive(pid))
-    }
-
-    /// User messages that wait; `None` for the dead.
-    pub(crate) fn mailbox_size(&self, pid: Pid) -> Option<usize> {
-        self.living_slot(pid).map(Slot::queued)
-    }
-
-    /// How many messages the mailbox holds; `None` where there is no bound, and for the dead.
-    pub(crate) fn mailbox_capacity(&self, pid: Pid) -> Option<usize> {
-        self.living_slot(pid)?.bounded_for(pid).map(Bounded::capacity)
-    }
-
-    /// Whether the mailbox holds more than its bound; `false` where there is none, and for the dead.
-    pub(crate) fn is_overfull(&self, pid: Pid) -> bool {
-        let bounded = self.living_slot(pid).and_then(|slot| slot.bounded_for(pid));
-        bounded.is_some_and(Bounded::is_overfull)
     }
 
     /// Marks that the registry holds names of `pid`; `false` if it is dead.

@@ -16,6 +16,7 @@ use std::task::{Poll, Waker};
 
 use super::policy::Overflow;
 use super::waiters::{Ticket, Waiters, wake};
+use crate::pid::Pid;
 use crate::sync::{Mutex, MutexGuard};
 
 /// Messages for which an empty queue keeps memory.
@@ -184,6 +185,16 @@ impl<T> Bounded<T> {
     pub(crate) fn is_overfull(&self) -> bool {
         let state = self.lock();
         state.queue.len() > state.capacity
+    }
+
+    /// To whom it goes instead.
+    pub(crate) fn stand_in(&self) -> Option<Pid> {
+        if let Overflow::Redirect(to) = self.lock().overflow { Some(to) } else { None }
+    }
+
+    /// Whether what finds no room is refused, and not made room for or sent to another.
+    pub(crate) fn refuses(&self) -> bool {
+        matches!(self.lock().overflow, Overflow::Block | Overflow::Reject)
     }
 
     /// Whether a message would find no room.

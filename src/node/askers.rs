@@ -31,9 +31,9 @@ pub(super) struct Stay {
 }
 
 impl Askers {
-    /// At most `most` of them.
+    /// At most `most` of them, with no more than one peer may take: what they hold others have no room for.
     pub(super) fn new(most: usize, budget: Budget) -> Self {
-        let most = Load { messages: most, bytes: usize::MAX };
+        let most = Load { messages: most, bytes: budget.of_one_peer() };
         Self { waiting: Mutex::new(Account::new(budget)), most }
     }
 
@@ -86,12 +86,15 @@ impl Stay {
     }
 
     /// Tells who asked that his question waited in vain.
-    pub(super) fn give_up(&self, unasked: Unasked) {
+    pub(super) fn give_up(&self, mut unasked: Unasked) {
         if unasked.question.deadline.is_some_and(|deadline| now() >= deadline) {
             let reply = unasked.question.reply;
             let pid = reply.asked();
             reply.refuse(AskError::Timeout(pid));
         } else {
+            if self.shared.stage() != Stage::Running {
+                unasked.refusal = Refusal::Closed;
+            }
             unasked.refuse();
         }
     }

@@ -94,7 +94,7 @@ pub fn step_aside() -> Result<Option<Aside>, Crowded> {
     }
     state.aside += 1;
     // What waits already found no thread. If none can be had it waits on.
-    if !state.queue.is_empty() {
+    if state.waiting() > 0 {
         let _ = pool.provide_thread(&mut state);
     }
     drop(state);
@@ -200,7 +200,13 @@ impl Blocking {
             return Err(Refusal::Stopped);
         }
         state.beside += 1;
-        match self.provide_thread(&mut state) {
+        // Not by the bound, which threads that stood aside may be over.
+        let provided = if state.called.len() >= state.free && !state.stopped {
+            self.add_thread(&mut state)
+        } else {
+            self.provide_thread(&mut state)
+        };
+        match provided {
             // Those that there are may all do what waits for this one.
             Err(error) if state.free <= state.called.len() => {
                 state.beside -= 1;
@@ -257,6 +263,10 @@ impl Blocking {
         if state.waiting() < state.free || state.threads.len() >= self.most(state) || state.stopped {
             return Ok(());
         }
+        self.add_thread(state)
+    }
+
+    fn add_thread(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
         let (pool, number) = (self.clone(), state.started);
         let name = format!("myrmidon-blocking-{number}");
         let thread = thread::Builder::new().name(name).stack_size(self.stack);

@@ -220,7 +220,7 @@ pub(super) fn keep(scheduler: &Arc<Scheduler>, ready: Ready) -> Option<Ready> {
 
 /// The lane is about to be given something to run: if it is by this thread, and that drives the loop, the lane may borrow it.
 pub(super) fn lend(scheduler: &Scheduler, lane: &Arc<Lane>) {
-    if scheduler.inline.loan.is_used_here() {
+    if scheduler.inline.loan.is_used_here(lane) {
         return;
     }
     on_driver(scheduler, |driver| {

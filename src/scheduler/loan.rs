@@ -58,8 +58,8 @@ struct Terms {
 }
 
 thread_local! {
-    /// For which loan this thread drives the loop.
-    static DRIVES: Cell<*const Loan> = const { Cell::new(std::ptr::null()) };
+    /// For which loan and which lane this thread drives the loop.
+    static DRIVES: Cell<(*const Loan, *const Lane)> = const { Cell::new((std::ptr::null(), std::ptr::null())) };
 }
 
 impl Loan {
@@ -95,10 +95,11 @@ impl Loan {
         true
     }
 
-    /// A message comes for a lane: whether by a driver that has borrowed the loop, and does so on this thread.
-    pub(super) fn is_used_here(&self) -> bool {
-        let here = std::ptr::eq(DRIVES.get(), self);
-        if here {
+    /// A message comes for `lane`: whether by a driver that has borrowed the loop, and does so on this thread.
+    pub(super) fn is_used_here(&self, lane: &Lane) -> bool {
+        let (loan, of) = DRIVES.get();
+        let here = std::ptr::eq(loan, self);
+        if here && std::ptr::eq(of, lane) {
             self.used.store(true, Ordering::Relaxed);
         }
         here
@@ -137,9 +138,9 @@ impl Loan {
     /// Drives the loop until `until` is ready, on the thread that drives this lane; `false` if it has not borrowed the loop.
     pub(super) fn attend(&self, lane: &Lane, until: Pin<&mut dyn Future<Output = ()>>) -> bool {
         let Some(sockets) = self.sockets.get().filter(|_| self.come(lane)) else { return false };
-        DRIVES.set(self);
+        DRIVES.set((self, lane));
         let driven = sockets.drive(until);
-        DRIVES.set(std::ptr::null());
+        DRIVES.set((std::ptr::null(), std::ptr::null()));
         let mut terms = self.terms();
         if terms.is_of(lane) {
             if terms.recalled || terms.closed || !driven {
@@ -175,7 +176,8 @@ impl Loan {
         if !terms.is_of(lane) {
             return false;
         }
-        let away = terms.away.take().map_or(Duration::ZERO, |since| since.elapsed());
+        // Another thread drives for this lane: it alone is woken.
+        let Some(away) = terms.away.take().map(|since| since.elapsed()) else { return false };
         // The first run began with a wake, which takes its time.
         if terms.turns > 0 && away > SHORT {
             self.occasions.took(away);

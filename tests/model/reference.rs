@@ -276,7 +276,7 @@ impl Reference {
         let old = self.actors[me].code;
         self.log.push(format!("{me} v{}: takes over from v{} as {}", new.tag, old.tag, old.version));
         if fails {
-            self.log.push(format!("event: {me} keeps version {}", old.version));
+            self.keep_version(me, new.version);
         } else {
             let history = &mut self.actors[me].history;
             history.push(old);
@@ -291,13 +291,23 @@ impl Reference {
         let left = self.actors[me].code;
         let earlier = self.actors[me].history.pop();
         match earlier {
-            None => self.log.push(format!("event: {me} keeps version {}", left.version)),
+            None => self.keep_version(me, version),
             Some(Code { tag, .. }) => {
                 self.log.push(format!("{me} v{tag}: takes over from v{} as {}", left.tag, left.version));
                 self.actors[me].code = Code { tag, version };
             }
         }
         self.hears_version(me, earlier.is_none());
+    }
+
+    /// What was to become this version has failed; unless one came after it, its number is free again.
+    fn keep_version(&mut self, me: usize, failed: u64) {
+        let actor = &mut self.actors[me];
+        let running = actor.code.version;
+        if actor.asked_version == failed {
+            actor.asked_version = running;
+        }
+        self.log.push(format!("event: {me} keeps version {running}"));
     }
 
     fn hears_version(&mut self, me: usize, failed: bool) {

@@ -119,6 +119,10 @@ impl Shelf {
                 _ => {}
             }
             busy = item.is_some();
+            if item.is_none() && state.winding {
+                self.tell_if_none(state);
+                return Ok(None);
+            }
             // Others may be needed for what lies behind it.
             hired |= state.hire(most);
             self.release(state);
