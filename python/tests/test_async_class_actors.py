@@ -313,6 +313,34 @@ def test_s05_an_actor_is_started_anew_once_the_calls_of_the_old_have_let_go(rt: 
         eventually(lambda: events.count("let go") == 2)
 
 
+def test_s05_nothing_begins_in_an_object_whose_stopped_runs(rt: Runtime) -> None:
+    begun, stopping, gate = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow(Actor):
+        def stopped(self, reason: myrmidon.ExitReason) -> None:
+            stopping.set()
+            assert gate.wait(20)
+
+        async def touch(self) -> None:
+            begun.set()
+
+    async def main() -> None:
+        slow = rt.start(Slow)
+        await asyncio.sleep(0.01)
+        # What it is sent lies there, as this loop does not go on, until it ends.
+        slow.cast(Slow.touch)
+        rt.exit(slow.pid, "bad")
+        assert stopping.wait(20)
+        for _ in range(10):
+            await asyncio.sleep(0.002)
+        assert not begun.is_set()
+        gate.set()
+        assert (await slow.join_py(20)).kind == "other"
+
+    asyncio.run(main())
+    assert not begun.is_set()
+
+
 def test_s38_who_asked_for_a_cancelled_call_hears_of_the_end_when_that_is_over(rt: Runtime) -> None:
     events = Inbox()
     session = rt.start(Session, events)

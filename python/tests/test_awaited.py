@@ -341,3 +341,26 @@ def test_a_simulation_refuses_to_be_awaited() -> None:
 
     with Simulation() as sim:
         asyncio.run(main(sim.rt, sim.rt.spawn(print)))
+
+
+def test_a_second_shutdown_waits_for_the_first_and_does_not_cut_it_short(make_runtime: Callable[..., Runtime]) -> None:
+    begun, gate, done = threading.Event(), threading.Event(), Inbox()
+
+    def handler(message: bytes) -> None:
+        begun.set()
+        assert gate.wait(20)
+        done.append(message)
+
+    async def main() -> None:
+        rt = make_runtime()
+        rt.send_many(rt.spawn(handler), [b"1", b"2", b"3"])
+        await asyncio.to_thread(begun.wait, 20)
+        first = asyncio.create_task(rt.shutdown_py(timeout=60.0))
+        await asyncio.sleep(0)
+        first.cancel()  # It goes down all the same.
+        second = asyncio.create_task(rt.shutdown_py(timeout=60.0))
+        gate.set()
+        assert await second == 0
+        assert rt.closed and done == [b"1", b"2", b"3"]
+
+    asyncio.run(main())
