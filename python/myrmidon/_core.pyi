@@ -28,6 +28,7 @@ __all__ = [
     "DeadLetterWatch",
     "ExitReason",
     "Failure",
+    "Failures",
     "HandlerTask",
     "Mailbox",
     "Matcher",
@@ -355,7 +356,7 @@ class Reply:
 
 @final
 class Begin:
-    def __call__(self) -> Request: ...
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Request: ...
 
 @final
 class Request:

@@ -67,14 +67,14 @@ impl Runtime {
     }
 
     /// As `top`, without blocking the event loop for the time of `within`.
-    #[pyo3(signature = (limit=10, by="mailbox_size".to_owned(), *, within=None))]
+    #[pyo3(signature = (limit=10, by="mailbox_size", *, within=None))]
     fn top_py<'py>(
         this: &Bound<'py, Self>,
         #[pyo3(from_py_with = number::limit)] limit: usize,
-        by: String,
+        by: &str,
         within: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let runtime = this.clone().unbind();
+        let (runtime, by) = (this.clone().unbind(), by.to_owned());
         coroutine(this, "top_py", move |this, py| {
             let (core, (by, window)) = (this.core_for_loop()?.clone(), ranking(&by, within)?);
             let io = core.io().clone();
