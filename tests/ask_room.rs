@@ -99,6 +99,44 @@ fn l10_large_questions_wait_for_room_and_are_all_answered() {
 }
 
 #[test]
+fn g2_nothing_overtakes_a_question_that_waits_for_room() {
+    let network = MemoryNetwork::new();
+    let (client, server, other, go) = pair(&network, NodeConfig::default());
+    let (tell, told) = sync_channel(64);
+    let pid = server.spawn_fn(move |message: Bytes, cx: &mut Context<'_>| {
+        tell.send(message.len()).unwrap();
+        if let Some(reply) = cx.take_reply() {
+            reply.send(Bytes::new().into());
+        }
+    });
+    let first = fill(&client, other);
+    let addr = client.node().peers()[0].addr.clone();
+    drop(go);
+    let proxy = client.io().block_on(client.remote(&addr, pid)).unwrap();
+    assert_eq!(next(&first), Ok(LARGE));
+    for round in 0..20 {
+        let go = hold(&server);
+        let filled = fill(&client, other);
+        // Who is called back goes on at once.
+        for len in 1..=3 {
+            client.ask_then(proxy, vec![0; LARGE + len], None, |_| {});
+            if round % 2 == 0 {
+                assert!(matches!(client.send(proxy, "x"), Err(SendError::Full { .. })));
+            }
+        }
+        let small = client.io().spawn({
+            let client = client.clone();
+            async move { client.send_async(proxy, "x").await.unwrap() }
+        });
+        drop(go);
+        assert_eq!(next(&filled), Ok(LARGE));
+        let came: Vec<_> = (0..4).map(|_| next(&told)).collect();
+        assert_eq!(came, [LARGE + 1, LARGE + 2, LARGE + 3, 1]);
+        client.io().block_on(small).unwrap();
+    }
+}
+
+#[test]
 fn l10_a_question_waits_as_long_as_a_message_would_and_no_longer_than_its_own_time() {
     let network = MemoryNetwork::new();
     let patience = NodeConfig { send_timeout: Duration::from_millis(300), ..NodeConfig::default() };

@@ -94,9 +94,13 @@ impl Room {
             let (room, mut released) = (self.room.notified(), pin!(self.released.notified()));
             // Woken all at once, so it must wait before it looks.
             released.as_mut().enable();
-            match ask(unasked.data, unasked.question) {
-                Ok(()) => break,
-                Err(back) => unasked = back,
+            if stay.is_next() {
+                match ask(unasked.data, unasked.question) {
+                    Ok(()) => break,
+                    Err(back) => unasked = back,
+                }
+            } else {
+                unasked.refusal = Refusal::Held;
             }
             let goes_on = match unasked.refusal {
                 Refusal::Busy => stay.wait(room, &mut unasked.question).await,
@@ -112,6 +116,9 @@ impl Room {
                 break;
             }
         }
+        // Who stands behind it in its line looks again.
+        drop(stay);
+        self.release();
         wake_next(len);
     }
 }

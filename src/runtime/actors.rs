@@ -116,7 +116,7 @@ impl Runtime {
     ///
     /// A question to an actor of another node waits for room on the way there as
     /// [`send_async`](Self::send_async) does, for at most
-    /// [`send_timeout`](crate::config::NodeConfig::send_timeout). What is sent meanwhile may be there first.
+    /// [`send_timeout`](crate::config::NodeConfig::send_timeout). What is sent to the same actor meanwhile waits behind it (G2).
     ///
     /// Works inside and outside of tokio.
     ///

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Link, Question, Unasked};
+use crate::node::askers::Target;
 use crate::node::outbound::Refusal;
 
 impl Link {
@@ -25,9 +26,10 @@ impl Link {
     pub(in crate::node) fn wait_to_ask(
         self: Arc<Self>,
         unasked: Unasked,
+        target: Target,
         ask: impl Fn(Bytes, Question) -> Result<(), Unasked> + Send + Sync + 'static,
     ) {
-        self.shared.clone().let_wait(unasked, |stay, unasked| async move {
+        self.shared.clone().let_wait(unasked, Some(target), |stay, unasked| async move {
             self.room.ask(ask, stay, unasked, |len| self.wake_next(len)).await;
         });
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::Peer;
 use crate::node::Node;
-use crate::node::askers::Stay;
+use crate::node::askers::{Stay, Target};
 use crate::node::error::RemoteSendError;
 use crate::node::here::Here;
 use crate::node::link::{Life, Question, Unasked};
@@ -71,14 +71,15 @@ impl Peer {
         limit: Option<Duration>,
     ) -> Result<(), RemoteSendError> {
         let len = message.len();
-        self.wait_to_send(None, pid, message, limit).await.map_err(|refused| self.refusal(len, refused))
+        self.wait_to_send(None, pid, None, message, limit).await.map_err(|refused| self.refusal(len, refused))
     }
 
-    /// As [`send`](Self::send), to an actor of one life of the peer.
+    /// As [`send`](Self::send), to an actor of one life of the peer, behind questions to the `target` that wait.
     pub(in crate::node) async fn wait_to_send(
         &self,
         life: Option<Life>,
         pid: Pid,
+        target: Option<Target>,
         message: Bytes,
         limit: Option<Duration>,
     ) -> Result<(), (Refusal, Bytes)> {
@@ -88,7 +89,10 @@ impl Peer {
             let _ = self.shared.within(limit, self.connect()).await;
         }
         let deadline = self.shared.within(limit, std::future::pending::<()>());
-        let offer = |message| self.offer(life, pid, message);
+        let offer = |message| match target {
+            Some(target) if self.shared.askers.has_line(target) => Err((Refusal::Held, message)),
+            _ => self.offer(life, pid, message),
+        };
         self.room.send(deadline, message, offer, |len| self.wake_next(len)).await
     }
 

@@ -11,6 +11,7 @@ use crate::actor::{
 };
 use crate::error::SendError;
 use crate::mailbox::Payload;
+use crate::node::askers::Target;
 use crate::node::error::RemoteSendError;
 use crate::node::link::{Life, Link, Question, Unasked};
 use crate::node::outbound::Refusal;
@@ -45,11 +46,26 @@ impl Far {
         }
     }
 
+    fn target(&self) -> Target {
+        (self.node.life, self.pid)
+    }
+
+    /// Whether a question to this actor waits for room.
+    fn has_line(&self) -> bool {
+        match (self.node.peer(), self.node.link()) {
+            (Some(peer), _) => peer.shared.askers.has_line(self.target()),
+            (None, Some(link)) => link.shared.askers.has_line(self.target()),
+            (None, None) => false,
+        }
+    }
+
     /// Queues a message, or hands it back.
     fn offer(&self, message: Bytes) -> Result<(), (Refusal, Bytes)> {
         match (self.node.peer(), self.node.link()) {
+            (Some(peer), _) if peer.shared.askers.has_line(self.target()) => Err((Refusal::Held, message)),
             // By one way only, or messages could overtake each other.
             (Some(peer), _) => peer.offer(Some(self.node.life), self.pid, message),
+            (None, Some(link)) if link.shared.askers.has_line(self.target()) => Err((Refusal::Held, message)),
             (None, Some(link)) => link
                 .queue(self.pid, message)
                 .map(|waiting| waiting.into_iter().for_each(|lane| link.rouse(lane))),
@@ -96,7 +112,10 @@ impl Remote for Far {
         let len = message.len();
         Box::pin(async move {
             let sent = match (self.node.peer(), self.node.link()) {
-                (Some(peer), _) => peer.wait_to_send(Some(self.node.life), self.pid, message, limit).await,
+                (Some(peer), _) => {
+                    peer.wait_to_send(Some(self.node.life), self.pid, Some(self.target()), message, limit)
+                        .await
+                }
                 (None, Some(link)) => link.wait_to_send(message, limit, |message| self.offer(message)).await,
                 (None, None) => self.offer(message),
             };
@@ -105,14 +124,22 @@ impl Remote for Far {
     }
 
     fn ask(&self, message: Bytes, reply: Reply<Payload>, deadline: Option<Instant>) {
-        let Err(unasked) = self.put(message, Question { from: current(), reply, deadline }) else { return };
-        let this = Self::new(self.node.clone(), self.pid);
+        let question = Question { from: current(), reply, deadline };
+        let put = if self.has_line() {
+            Err(Unasked { refusal: Refusal::Held, data: message, question })
+        } else {
+            self.put(message, question)
+        };
+        let Err(unasked) = put else { return };
+        let (this, target) = (Self::new(self.node.clone(), self.pid), self.target());
         let put = move |data, question| this.put(data, question);
         match (self.node.peer(), self.node.link()) {
-            (Some(peer), _) => peer.shared.clone().let_wait(unasked, |stay, unasked| async move {
-                peer.wait_to_ask(put, stay, unasked).await;
-            }),
-            (None, Some(link)) => link.wait_to_ask(unasked, put),
+            (Some(peer), _) => {
+                peer.shared.clone().let_wait(unasked, Some(target), |stay, unasked| async move {
+                    peer.wait_to_ask(put, stay, unasked).await;
+                })
+            }
+            (None, Some(link)) => link.wait_to_ask(unasked, target, put),
             (None, None) => unasked.refuse(),
         }
     }

@@ -338,7 +338,7 @@ impl Remote for Follower {
         let (Some(shared), Some(this)) = (self.shared.upgrade(), self.this.upgrade()) else {
             return unasked.refuse();
         };
-        shared.let_wait(unasked, |stay, unasked| async move { this.wait_to_ask(stay, unasked).await });
+        shared.let_wait(unasked, None, |stay, unasked| async move { this.wait_to_ask(stay, unasked).await });
     }
 
     fn signal(&self, proxy: Pid, signal: Signal) -> Result<(), Signal> {
