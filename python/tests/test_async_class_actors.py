@@ -327,6 +327,8 @@ def test_s05_nothing_begins_in_an_object_whose_stopped_runs(rt: Runtime) -> None
     async def main() -> None:
         slow = rt.start(Slow)
         await asyncio.sleep(0.01)
+        joined = asyncio.create_task(slow.join_py(20))
+        await asyncio.sleep(0)
         # What it is sent lies there, as this loop does not go on, until it ends.
         slow.cast(Slow.touch)
         rt.exit(slow.pid, "bad")
@@ -335,7 +337,7 @@ def test_s05_nothing_begins_in_an_object_whose_stopped_runs(rt: Runtime) -> None
             await asyncio.sleep(0.002)
         assert not begun.is_set()
         gate.set()
-        assert (await slow.join_py(20)).kind == "other"
+        assert (await joined).kind == "other"
 
     asyncio.run(main())
     assert not begun.is_set()
