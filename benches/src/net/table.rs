@@ -59,7 +59,7 @@ pub(crate) static WORKLOADS: [Workload; 26] = [
     row(Group::NetMemory, "tcp-held", "16 KiB messages to 64 actors of a process that stands still, then to 64 that do, TCP", 4_096,
         &held(&[Value(17.0)])),
     row(Group::NetMemory, "quic-held", "16 KiB messages to 64 actors of a process that stands still, then to 64 that do, QUIC", 4_096,
-        &held(&[Value(18.0)])),
+        &held(&[Value(19.0)])),
     row(Group::PythonMessages, "python-tcp-small", "64 bytes to a Python function, TCP", 200_000, &rate(&[Value(1.2)])),
     row(Group::PythonMessages, "python-tls-small", "64 bytes to a Python function, TLS over TCP", 200_000, &rate(&[])),
     row(Group::PythonMessages, "python-quic-small", "64 bytes to a Python function, QUIC", 200_000, &rate(&[Value(0.7)])),

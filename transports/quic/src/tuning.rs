@@ -87,7 +87,7 @@ impl Tuning {
                 // A busy core keeps a packet for longer than the way takes.
                 round_trip: Duration::from_millis(5),
                 // What has left is in front of a ping; here that is time of the cores, and not of the path.
-                lane_window: 256 << 10,
+                lane_window: 512 << 10,
                 initial_window: 256 << 10,
                 packet: Some(LOOPBACK_PACKET),
                 ..Self::of(Profile::Lan)
