@@ -249,9 +249,9 @@ fn model_with_io(model: impl Fn(Handle) + Send + Sync + 'static) {
     loom::model(move || model(handle.clone()));
 }
 
-#[test]
-fn a_driver_that_goes_to_wait_sees_every_job() {
-    model_with_io(|io| {
+/// A driver that waits by `wait` runs every job that two threads give its lane.
+fn sees_every_job(wait: impl Fn(&Lane) -> bool + Send + Sync + 'static) {
+    model_with_io(move |io| {
         let system = Arc::new(System::new(1).unwrap());
         let lane = Arc::new(Lane::new(1, "main", Arc::downgrade(&system), io, Arc::default()));
         let done = Arc::new(AtomicUsize::new(0));
@@ -260,11 +260,16 @@ fn a_driver_that_goes_to_wait_sees_every_job() {
             thread::spawn(move || lane.submit(Box::new(move || _ = done.fetch_add(1, Ordering::SeqCst))))
         });
         while done.load(Ordering::SeqCst) < 2 {
-            lane.wait(None);
+            wait(&lane);
             lane.run(Duration::MAX, || true);
         }
         pushers.into_iter().for_each(|pusher| pusher.join().unwrap());
     });
+}
+
+#[test]
+fn a_driver_that_goes_to_wait_sees_every_job() {
+    sees_every_job(|lane| lane.wait(None));
 }
 
 struct Unpark(sync::Thread);
@@ -286,20 +291,7 @@ fn park_until(mut until: Pin<&mut dyn Future<Output = ()>>) -> bool {
 
 #[test]
 fn a_driver_that_sleeps_in_the_loop_of_the_sockets_sees_every_job() {
-    model_with_io(|io| {
-        let system = Arc::new(System::new(1).unwrap());
-        let lane = Arc::new(Lane::new(1, "main", Arc::downgrade(&system), io, Arc::default()));
-        let done = Arc::new(AtomicUsize::new(0));
-        let pushers = [(); 2].map(|()| {
-            let (lane, done) = (lane.clone(), done.clone());
-            thread::spawn(move || lane.submit(Box::new(move || _ = done.fetch_add(1, Ordering::SeqCst))))
-        });
-        while done.load(Ordering::SeqCst) < 2 {
-            lane.sleep_in(park_until);
-            lane.run(Duration::MAX, || true);
-        }
-        pushers.into_iter().for_each(|pusher| pusher.join().unwrap());
-    });
+    sees_every_job(|lane| lane.sleep_in(park_until));
 }
 
 #[test]
